@@ -1,0 +1,2 @@
+//! A native HTTP server without Python: the ceiling that Pyre is measured against.
+fn main() {}
