@@ -1,0 +1,125 @@
+//! Hot path. One connection: read what is there, answer every complete request, write once.
+//!
+//! While an answer waits for the client to read, no further request is taken.
+
+use std::io::{self, Read, Write};
+
+use mio::net::TcpStream;
+
+use crate::answer;
+use crate::heads::Heads;
+use crate::request::{Next, next_request};
+
+/// First size of the read buffer in bytes; a larger request makes it grow.
+const INPUT_BYTES: usize = 16 * 1024;
+/// Largest request, head and body, in bytes.
+const INPUT_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// What a turn leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    Open,
+    Closed,
+}
+
+/// A socket and its two buffers.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// `input[..filled]` was received and not answered yet; the rest is room.
+    input: Vec<u8>,
+    filled: usize,
+    /// `output[written..]` waits for the socket.
+    output: Vec<u8>,
+    written: usize,
+    /// No more requests: the peer has said its last, or was wrong.
+    last: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        let input = vec![0; INPUT_BYTES];
+        Self { stream, input, filled: 0, output: Vec::new(), written: 0, last: false }
+    }
+
+    /// Goes on for as long as the socket gives or takes anything.
+    pub(crate) fn turn(&mut self, heads: &Heads) -> Turn {
+        match self.exchange(heads) {
+            Ok(turn) => turn,
+            Err(_) => Turn::Closed,
+        }
+    }
+
+    fn exchange(&mut self, heads: &Heads) -> io::Result<Turn> {
+        if !self.flush()? {
+            return Ok(Turn::Open);
+        }
+        loop {
+            if self.last {
+                return Ok(Turn::Closed);
+            }
+            if self.filled == self.input.len() {
+                // A turn that ends with a full buffer has answered all that was complete in it.
+                if self.filled >= INPUT_BYTES_MAX {
+                    return Ok(Turn::Closed);
+                }
+                self.input.resize(self.filled * 2, 0);
+            }
+            let room = self.input.len() - self.filled;
+            let received = match self.stream.read(&mut self.input[self.filled..]) {
+                Ok(0) => return Ok(Turn::Closed),
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Turn::Open),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            self.filled += received;
+            self.answer_all(heads);
+            if !self.flush()? {
+                return Ok(Turn::Open);
+            }
+            // A short read emptied the socket (epoll(7)): the next bytes bring an event.
+            if received < room && !self.last {
+                return Ok(Turn::Open);
+            }
+        }
+    }
+
+    /// Answers the complete requests in the order in which they came and keeps what is left.
+    fn answer_all(&mut self, heads: &Heads) {
+        let mut start = 0;
+        while !self.last && start < self.filled {
+            match next_request(&self.input[start..self.filled]) {
+                Next::Request(request) => {
+                    answer::write(&mut self.output, &request, heads);
+                    start += request.bytes;
+                    self.last = !request.keep_alive;
+                }
+                Next::Partial => break,
+                Next::Refused(status) => {
+                    answer::write_refusal(&mut self.output, status, heads);
+                    self.last = true;
+                }
+            }
+        }
+        if start > 0 {
+            self.input.copy_within(start..self.filled, 0);
+            self.filled -= start;
+        }
+    }
+
+    /// Writes what waits; true if nothing is left.
+    fn flush(&mut self) -> io::Result<bool> {
+        while self.written < self.output.len() {
+            match self.stream.write(&self.output[self.written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(sent) => self.written += sent,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.output.clear();
+        self.written = 0;
+        Ok(true)
+    }
+}
