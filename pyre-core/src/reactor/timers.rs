@@ -1,0 +1,343 @@
+//! Deadlines of connections: a hashed wheel, one entry a connection.
+//! Hot path.
+//!
+//! The wheel has a bucket for each tick of the next `BUCKETS` ones; a deadline further away waits in
+//! the last of them and is put back when its turn comes. A deadline that moves away from now, as it
+//! does with every request of a busy connection, is only written down: the entry stays in its
+//! bucket and is looked at again when that bucket is due. So arming and disarming cost a few
+//! instructions, nothing is allocated once a key has been seen, and `next_deadline_ms` may be early
+//! but never late. A deadline fires at most one tick late and never early; one that is past when it is
+//! armed fires with the next tick.
+//!
+//! There is no clock in here: milliseconds come in from the tick of the reactor.
+
+/// Buckets of the wheel; a power of two. 512 of 100 ms span 51 s.
+const BUCKETS: usize = 512;
+
+const NONE: u32 = u32::MAX;
+const NEVER: u64 = u64::MAX;
+
+/// Where an entry is that hangs in no bucket.
+const UNLINKED: u32 = u32::MAX;
+
+/// The deadlines of one reactor.
+#[derive(Debug)]
+pub struct Timers {
+    granularity_ms: u64,
+    /// All ticks up to this one have expired.
+    tick: u64,
+    /// First entry of each bucket.
+    heads: Box<[u32; BUCKETS]>,
+    /// A bit for each bucket that has entries.
+    occupied: [u64; BUCKETS / 64],
+    /// By key.
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    deadline_ms: u64,
+    /// When the bucket it hangs in is looked at.
+    due_ms: u64,
+    generation: u32,
+    bucket: u32,
+    previous: u32,
+    next: u32,
+}
+
+impl Timers {
+    /// A wheel without deadlines, which rounds them up to `granularity_ms`.
+    ///
+    /// # Panics
+    /// If `granularity_ms` is 0.
+    pub fn new(granularity_ms: u64) -> Self {
+        assert!(granularity_ms > 0, "a tick takes time");
+        Timers {
+            granularity_ms,
+            tick: 0,
+            heads: Box::new([NONE; BUCKETS]),
+            occupied: [0; BUCKETS / 64],
+            entries: Vec::new(),
+        }
+    }
+
+    /// Sets the one deadline of `key`, in place of an earlier one. `generation` comes back with it.
+    ///
+    /// Keys are small: there is room for all up to the largest one seen.
+    #[inline]
+    pub fn arm(&mut self, key: u32, generation: u32, deadline_ms: u64) {
+        let index = key as usize;
+        if index >= self.entries.len() {
+            self.grow(index);
+        }
+        let entry = &mut self.entries[index];
+        entry.generation = generation;
+        entry.deadline_ms = deadline_ms;
+        if entry.bucket == UNLINKED || deadline_ms < entry.due_ms {
+            self.relink(key);
+        }
+    }
+
+    /// Forgets the deadline of `key`, if there is one.
+    #[inline]
+    pub fn disarm(&mut self, key: u32) {
+        if let Some(entry) = self.entries.get_mut(key as usize) {
+            entry.deadline_ms = NEVER;
+        }
+    }
+
+    /// Calls `expired` with key and generation of every deadline that lies before `now_ms` or at it,
+    /// and disarms it.
+    pub fn expire(&mut self, now_ms: u64, mut expired: impl FnMut(u32, u32)) {
+        let now_tick = now_ms / self.granularity_ms;
+        // After a pause longer than the wheel, one round reaches every bucket.
+        let first = (self.tick + 1).max(now_tick.saturating_sub(BUCKETS as u64 - 1));
+        self.tick = self.tick.max(now_tick);
+        for tick in first..=now_tick {
+            let bucket = bucket_of(tick);
+            let mut key = std::mem::replace(&mut self.heads[bucket], NONE);
+            self.occupied[bucket / 64] &= !(1 << (bucket % 64));
+            while key != NONE {
+                let entry = &mut self.entries[key as usize];
+                let next = entry.next;
+                entry.bucket = UNLINKED;
+                if entry.deadline_ms <= now_ms {
+                    entry.deadline_ms = NEVER;
+                    expired(key, entry.generation);
+                } else if entry.deadline_ms != NEVER {
+                    self.link(key);
+                }
+                key = next;
+            }
+        }
+    }
+
+    /// When to call `expire` next, or None if nothing is armed. Not later than the first deadline
+    /// rounded up to a tick.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        let start = bucket_of(self.tick + 1);
+        // The word of `start` is looked at twice: first from `start` on, at last up to it.
+        for step in 0..=self.occupied.len() {
+            let index = (start / 64 + step) % self.occupied.len();
+            let mut word = self.occupied[index];
+            if step == 0 {
+                word &= u64::MAX << (start % 64);
+            }
+            if word != 0 {
+                let bucket = index * 64 + word.trailing_zeros() as usize;
+                let ticks = (bucket + BUCKETS - start) % BUCKETS;
+                return Some((self.tick + 1 + ticks as u64) * self.granularity_ms);
+            }
+        }
+        None
+    }
+
+    /// Makes room for a key seen for the first time.
+    #[cold]
+    fn grow(&mut self, index: usize) {
+        let unarmed = Entry {
+            deadline_ms: NEVER,
+            due_ms: NEVER,
+            generation: 0,
+            bucket: UNLINKED,
+            previous: NONE,
+            next: NONE,
+        };
+        self.entries.resize(index + 1, unarmed);
+    }
+
+    /// Moves an entry to the bucket of its deadline.
+    fn relink(&mut self, key: u32) {
+        self.unlink(key);
+        self.link(key);
+    }
+
+    /// Takes an entry out of its bucket, if it hangs in one.
+    fn unlink(&mut self, key: u32) {
+        let Entry { bucket, previous, next, .. } = self.entries[key as usize];
+        if bucket == UNLINKED {
+            return;
+        }
+        if next != NONE {
+            self.entries[next as usize].previous = previous;
+        }
+        if previous != NONE {
+            self.entries[previous as usize].next = next;
+        } else {
+            self.set_head(bucket as usize, next);
+        }
+    }
+
+    /// Hangs an entry that is in no bucket into that of its deadline.
+    fn link(&mut self, key: u32) {
+        let deadline_tick = self.entries[key as usize].deadline_ms.div_ceil(self.granularity_ms);
+        let last_tick = self.tick + BUCKETS as u64;
+        let due_tick = deadline_tick.clamp(self.tick + 1, last_tick);
+        let bucket = bucket_of(due_tick);
+        let next = self.heads[bucket];
+        if next != NONE {
+            self.entries[next as usize].previous = key;
+        }
+        let entry = &mut self.entries[key as usize];
+        entry.due_ms = due_tick * self.granularity_ms;
+        entry.bucket = u32::try_from(bucket).expect("less than BUCKETS");
+        entry.previous = NONE;
+        entry.next = next;
+        self.set_head(bucket, key);
+    }
+
+    fn set_head(&mut self, bucket: usize, key: u32) {
+        self.heads[bucket] = key;
+        let bit = 1 << (bucket % 64);
+        if key == NONE {
+            self.occupied[bucket / 64] &= !bit;
+        } else {
+            self.occupied[bucket / 64] |= bit;
+        }
+    }
+}
+
+fn bucket_of(tick: u64) -> usize {
+    (tick % BUCKETS as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn expired(timers: &mut Timers, now_ms: u64) -> Vec<(u32, u32)> {
+        let mut expired = Vec::new();
+        timers.expire(now_ms, |key, generation| expired.push((key, generation)));
+        expired.sort_unstable();
+        expired
+    }
+
+    #[test]
+    fn fires_once_with_the_generation_last_armed() {
+        let mut timers = Timers::new(100);
+        timers.arm(3, 7, 250);
+        timers.arm(1, 1, 250);
+        timers.arm(3, 8, 260);
+        assert_eq!(timers.next_deadline_ms(), Some(300));
+        assert_eq!(expired(&mut timers, 299), []);
+        assert_eq!(expired(&mut timers, 300), [(1, 1), (3, 8)]);
+        assert_eq!(expired(&mut timers, 100_000), []);
+        assert_eq!(timers.next_deadline_ms(), None);
+    }
+
+    #[test]
+    fn disarmed_or_moved_entries_do_not_fire() {
+        let mut timers = Timers::new(100);
+        timers.arm(0, 0, 1000);
+        timers.disarm(0);
+        timers.disarm(9);
+        timers.arm(1, 0, 1000);
+        timers.arm(1, 0, 5000);
+        timers.arm(2, 0, 90_000);
+        timers.arm(2, 0, 500);
+        assert_eq!(expired(&mut timers, 1000), [(2, 0)]);
+        assert_eq!(expired(&mut timers, 4999), []);
+        assert_eq!(expired(&mut timers, 5000), [(1, 0)]);
+        assert_eq!(timers.next_deadline_ms(), None);
+    }
+
+    #[test]
+    fn deadlines_beyond_the_wheel_and_pauses_longer_than_it() {
+        let mut timers = Timers::new(100);
+        timers.arm(0, 0, 75_000);
+        assert!(timers.next_deadline_ms().unwrap() <= 75_000);
+        assert_eq!(expired(&mut timers, 74_999), []);
+        assert_eq!(timers.next_deadline_ms(), Some(75_000));
+        assert_eq!(expired(&mut timers, 75_000), [(0, 0)]);
+        timers.arm(0, 1, 80_000);
+        timers.arm(1, 1, 1_000_100);
+        assert_eq!(expired(&mut timers, 1_000_000), [(0, 1)]);
+        assert_eq!(expired(&mut timers, 1_000_100), [(1, 1)]);
+        timers.arm(0, 2, 5);
+        assert_eq!(expired(&mut timers, 1_000_200), [(0, 2)], "past already: with the next tick");
+    }
+
+    #[test]
+    fn arming_a_known_key_again_keeps_the_memory() {
+        let mut timers = Timers::new(100);
+        timers.arm(99, 0, 1000);
+        let capacity = timers.entries.capacity();
+        for now in 0..100_000 {
+            timers.arm(now as u32 % 100, 0, now + 30_000);
+            timers.expire(now, |_, _| panic!("always moved away in time"));
+        }
+        assert_eq!(timers.entries.capacity(), capacity);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Arm { key: u32, after_ms: u64 },
+        Disarm { key: u32 },
+        Advance { by_ms: u64 },
+        AdvanceToNext,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let after_ms = prop_oneof![0..20_u64, 0..800_u64, 0..20_000_u64];
+        prop_oneof![
+            4 => (0..12_u32, after_ms).prop_map(|(key, after_ms)| Step::Arm { key, after_ms }),
+            1 => (0..12_u32).prop_map(|key| Step::Disarm { key }),
+            2 => prop_oneof![0..30_u64, 0..12_000_u64].prop_map(|by_ms| Step::Advance { by_ms }),
+            2 => Just(Step::AdvanceToNext),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn agrees_with_a_map(steps in prop::collection::vec(step(), 1..200), start in 0..10_000_u64) {
+            const GRANULARITY_MS: u64 = 10;
+            let mut timers = Timers::new(GRANULARITY_MS);
+            let mut now_ms = start;
+            timers.expire(now_ms, |_, _| panic!("nothing is armed"));
+            let mut armed = BTreeMap::new();
+            for (generation, step) in (0..).zip(steps) {
+                match step {
+                    Step::Arm { key, after_ms } => {
+                        timers.arm(key, generation, now_ms + after_ms);
+                        armed.insert(key, (generation, now_ms + after_ms));
+                        continue;
+                    }
+                    Step::Disarm { key } => {
+                        timers.disarm(key);
+                        armed.remove(&key);
+                        continue;
+                    }
+                    Step::Advance { by_ms } => now_ms += by_ms,
+                    Step::AdvanceToNext => {
+                        let next_ms = timers.next_deadline_ms();
+                        if let Some(first) = armed.values().map(|(_, deadline)| *deadline).min() {
+                            let next_tick = now_ms / GRANULARITY_MS + 1;
+                            let latest = first.div_ceil(GRANULARITY_MS).max(next_tick);
+                            prop_assert!(next_ms.unwrap() <= latest * GRANULARITY_MS);
+                        }
+                        now_ms = next_ms.unwrap_or(now_ms);
+                    }
+                }
+                let mut fired = Vec::new();
+                let tick_before = timers.tick;
+                timers.expire(now_ms, |key, generation| fired.push((key, generation)));
+                for (key, generation) in fired {
+                    let (expected, deadline_ms) = armed.remove(&key).unwrap();
+                    prop_assert_eq!(generation, expected);
+                    prop_assert!(deadline_ms <= now_ms);
+                }
+                let tick = now_ms / GRANULARITY_MS;
+                for (_, deadline_ms) in armed.values() {
+                    let was_past = deadline_ms.div_ceil(GRANULARITY_MS) <= tick_before;
+                    let late = *deadline_ms <= tick * GRANULARITY_MS;
+                    prop_assert!(!late || (was_past && tick == tick_before));
+                }
+            }
+        }
+    }
+}
