@@ -1,0 +1,27 @@
+//! The only road between threads: steps 5 and 10 of a request.
+//!
+//! A reactor and a worker share nothing but what stands here. Jobs and replies travel in rings, one
+//! for each direction of each reactor and worker; a reactor that sleeps in its poll is woken by its
+//! [`Doorbell`], a lane that sleeps is chosen and woken by the [`Roster`] of its worker. Nothing
+//! here locks, allocates once built, or waits, but for a lane that asks to in [`LaneSeat::block`].
+//!
+//! What always holds:
+//! - A ring has one producer and one consumer, by type.
+//! - Whoever goes to sleep announces it, puts a fence, and looks once more; whoever leaves something
+//!   to find puts a fence and looks who sleeps. So one of the two always sees the other.
+
+/// Atomics, cells and parking: the standard library's, or loom's under `--cfg pyre_loom`.
+mod sync;
+
+/// The ring itself.
+mod spsc;
+
+/// Which lanes of a worker look for work, which are blocked, which sleep; whom to wake.
+mod roster;
+
+/// Waking a reactor, but only one that sleeps.
+mod wake;
+
+pub use roster::{LANES_MAX, LaneSeat, Rest, Roster};
+pub use spsc::{Consumer, Full, Producer, ring};
+pub use wake::Doorbell;

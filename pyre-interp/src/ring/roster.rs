@@ -1,0 +1,380 @@
+//! The lanes of one worker, as its reactors see them: whom to wake, and whether anyone is left.
+//! Steps 5 and 6. Hot path.
+//!
+//! A lane is in one of four states, and always knows how it came there:
+//! ```text
+//!              took (its first message)
+//!     CALLED ──────────────────────────▶ LOOKING ◀─────────────── took ── BLOCKED
+//!       ▲  └─────── announce ──┐            │ └──── suspect (a reactor) ────▶ │
+//!       │                      ▼  announce  │                                 │
+//!       └─ notify, suspect ─ PARKED ◀───────┴──────────── announce ───────────┘
+//!          (a reactor)         └── cancel ──▶ LOOKING
+//! ```
+//! - *looking*: it runs messages, one after the other, and will look for the next one before it
+//!   sleeps. While one lane looks, pushes wake nobody.
+//! - *blocked*: it was looking, yet took nothing for a while though there was something to take, so a
+//!   reactor marked it: it sits in a handler that sleeps or waits. It looks again when it returns.
+//! - *parked*: it sleeps, or has announced that it will.
+//! - *called*: a reactor woke it, and it has not taken anything yet. It may be waiting for the GIL;
+//!   until it arrives, waking another lane, which would wait for the same GIL, helps nobody.
+//!
+//! The states of all lanes are one word, two bits a lane, and every step is one compare-and-swap of
+//! that word. So two reactors never call two lanes for the same thing, and a lane that is called is
+//! one that was parked at that instant.
+//!
+//! No wake-up is lost: a lane parks itself, puts a fence, and looks at its rings once more; a reactor
+//! pushes, puts a fence, and reads the word. So either the lane finds what was pushed, or the reactor
+//! sees that it does not look.
+//!
+//! The lane called is the parked one with the lowest number. As good as the last one to park: few
+//! lanes do the work and stay warm, and those that are never needed stay untouched, without an order
+//! to maintain.
+
+use super::sync::{
+    AtomicBool, AtomicU32, AtomicU64, Line, OnceLock, Site, fence, order, order_both, thread,
+};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::Ordering::{Acquire, Relaxed, Release},
+    },
+};
+
+/// Most lanes of one worker: two bits each in a word of 64.
+pub const LANES_MAX: usize = 32;
+
+/// The lanes of one worker.
+///
+/// # Threads
+/// Any number of reactors call it; each lane acts through the [`LaneSeat`] it was given.
+pub struct Roster {
+    states: Line<AtomicU64>,
+    closed: Line<AtomicBool>,
+    seats_given: AtomicU32,
+    lanes: Box<[Line<Lane>]>,
+}
+
+/// What one lane shows the others besides its state.
+struct Lane {
+    /// Messages taken so far. Written by the lane only.
+    takes: AtomicU64,
+    /// The thread to unpark, known before the lane first parks.
+    thread: OnceLock<thread::Thread>,
+}
+
+impl Roster {
+    /// Makes a roster for `lanes` lanes. They count for nothing until they sit down.
+    ///
+    /// # Panics
+    /// If `lanes` is 0 or more than [`LANES_MAX`].
+    pub fn new(lanes: usize) -> Arc<Self> {
+        assert!((1..=LANES_MAX).contains(&lanes), "a worker has 1 to {LANES_MAX} lanes");
+        let lane = |_| Line(Lane { takes: AtomicU64::new(0), thread: OnceLock::new() });
+        Arc::new(Self {
+            states: Line(AtomicU64::new(0)),
+            closed: Line(AtomicBool::new(false)),
+            seats_given: AtomicU32::new(0),
+            lanes: (0..lanes).map(lane).collect(),
+        })
+    }
+
+    /// Gives out the next seat. Its lane counts as looking at once, and so has to look.
+    ///
+    /// # Panics
+    /// If every lane has its seat.
+    pub fn seat(self: &Arc<Self>) -> LaneSeat {
+        let lane = self.seats_given.fetch_add(1, Relaxed);
+        assert!((lane as usize) < self.lanes.len(), "every lane has its seat");
+        let seat = LaneSeat { roster: self.clone(), lane };
+        seat.move_to(States::look);
+        seat
+    }
+
+    /// Something was pushed: wakes one parked lane, unless a lane looks anyway. Once a turn, after
+    /// its pushes. Tells whether it woke one.
+    ///
+    /// Costs a fence and a load while a lane looks.
+    #[inline]
+    pub fn notify(&self) -> bool {
+        // Pairs with the fence in `LaneSeat::announce`: either we see that the lane parks, or it,
+        // which looks after that, sees what was pushed before.
+        fence(Site::RosterPushed);
+        let states = States(self.states.load(Relaxed));
+        states.awake() == 0 && self.call_one(states)
+    }
+
+    /// There has been work for a while and nobody took any: marks the lanes that look as blocked, and
+    /// wakes a parked one.
+    ///
+    /// `seen` is what [`Self::progress`] told at the earlier look. If a lane has taken something
+    /// since, or one was called and is still on its way, nothing is done, so of several reactors that
+    /// come to suspect the same thing one wakes one lane.
+    ///
+    /// False if no lane is left to take the work: all are blocked.
+    #[cold]
+    pub fn suspect(&self, seen: u64) -> bool {
+        // Pairs with the Release in `LaneSeat::move_to`: a lane that was called and has arrived counts
+        // its message first, so we cannot take it for one that has been blocked all along.
+        let mut states = States(self.states.load(order(Site::RosterSeen, Acquire)));
+        loop {
+            if states.called() != 0 || self.progress() != seen {
+                return true;
+            }
+            let stalled = states.block_all();
+            let chosen = stalled.first_parked();
+            let next = chosen.map_or(stalled, |lane| stalled.call(lane));
+            match self.replace(states, next) {
+                Ok(()) => {
+                    chosen.inspect(|&lane| self.lanes[lane as usize].unpark());
+                    return chosen.is_some();
+                }
+                Err(now) => states = now,
+            }
+        }
+    }
+
+    /// How many messages the lanes have taken so far. Two looks that show the same number, with work
+    /// waiting all the while, are what [`Self::suspect`] is for.
+    pub fn progress(&self) -> u64 {
+        self.lanes.iter().fold(0, |sum, lane| sum.wrapping_add(lane.takes.load(Relaxed)))
+    }
+
+    /// How many lanes look, are called or parked. 0: all are blocked.
+    pub fn free(&self) -> usize {
+        States(self.states.load(Relaxed)).free().count_ones() as usize
+    }
+
+    /// No lane will park any more, and those that do return with [`Rest::Closed`].
+    pub fn close(&self) {
+        // Pairs with the Acquire in `LaneSeat::block`.
+        self.closed.store(true, Release);
+        // Pairs with the fence in `LaneSeat::announce`: either we know the lane's thread and unpark
+        // it, or the lane, which names its thread before it announces, sees that we closed.
+        fence(Site::RosterClosed);
+        self.lanes.iter().for_each(|lane| lane.unpark());
+    }
+
+    /// Calls a parked lane, unless one is awake by now.
+    #[cold]
+    fn call_one(&self, mut states: States) -> bool {
+        while states.awake() == 0 {
+            let Some(lane) = states.first_parked() else { return false };
+            match self.replace(states, states.call(lane)) {
+                Ok(()) => {
+                    self.lanes[lane as usize].unpark();
+                    return true;
+                }
+                Err(now) => states = now,
+            }
+        }
+        false
+    }
+
+    /// Replaces the states a reactor has seen, or tells the newer ones.
+    fn replace(&self, seen: States, next: States) -> Result<(), States> {
+        // Release: a lane that finds itself called sees what was pushed before. Pairs with the
+        // Acquire in `LaneSeat::block`. Acquire: we know the thread of the lane we call, and the
+        // counts of those that moved. Pairs with the Release in `LaneSeat::move_to`.
+        let replaced = order_both(Site::RosterCalled, Site::RosterSeen);
+        let newer = order(Site::RosterSeen, Acquire);
+        let exchanged = self.states.compare_exchange_weak(seen.0, next.0, replaced, newer);
+        exchanged.map(drop).map_err(States)
+    }
+}
+
+impl Lane {
+    fn unpark(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+impl fmt::Debug for Roster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        States(self.states.load(Relaxed)).fmt(f)
+    }
+}
+
+/// What [`LaneSeat::block`] ended with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rest {
+    /// A reactor called this lane: look for work.
+    Called,
+    /// The roster was closed: look for work a last time, then leave.
+    Closed,
+}
+
+/// A lane's place in the roster. Dropped, the lane is gone for good.
+///
+/// The lane's loop: pop; on a message [`Self::took`], run it. On none [`Self::announce`] and look
+/// again; on a message [`Self::cancel`] and go on, on none let go of the interpreter and
+/// [`Self::block`].
+///
+/// # Threads
+/// May be sent, but belongs to one thread from the first [`Self::announce`] on.
+pub struct LaneSeat {
+    roster: Arc<Roster>,
+    lane: u32,
+}
+
+impl LaneSeat {
+    /// This lane has taken a message: it counts as looking, also if it was thought to be blocked.
+    ///
+    /// Costs a store to its own line and a load.
+    #[inline]
+    pub fn took(&mut self) {
+        let takes = &self.roster.lanes[self.lane as usize].takes;
+        // A load and a store, as nobody else writes it.
+        takes.store(takes.load(Relaxed).wrapping_add(1), Relaxed);
+        // Only reactors can have changed our state. If we read too early to see it, the lane counts as
+        // blocked until its next message, and one lane too many may be woken.
+        if !States(self.roster.states.load(Relaxed)).is_looking(self.lane) {
+            self.look_again();
+        }
+    }
+
+    /// This lane is about to sleep: from here on a reactor may call it. The lane must look for work
+    /// after this, and then either [`Self::cancel`] or [`Self::block`].
+    ///
+    /// # Panics
+    /// If another thread has announced itself with this seat.
+    pub fn announce(&mut self) {
+        let this = thread::current();
+        let known = self.roster.lanes[self.lane as usize].thread.get_or_init(|| this.clone());
+        assert_eq!(known.id(), this.id(), "a seat stays with its thread");
+        self.move_to(States::park);
+        // Pairs with the fence in `Roster::notify`.
+        fence(Site::RosterAnnounced);
+    }
+
+    /// There was something to do after [`Self::announce`]: the lane looks on.
+    pub fn cancel(&mut self) {
+        self.move_to(States::look);
+    }
+
+    /// Sleeps until a reactor calls this lane, or the roster is closed. Returns at once if that has
+    /// happened since [`Self::announce`]. The interpreter must have been let go.
+    pub fn block(&mut self) -> Rest {
+        loop {
+            // Pairs with the Release in `Roster::replace`: we see what we were called for.
+            let states = States(self.roster.states.load(order(Site::RosterAnswered, Acquire)));
+            if !states.is_parked(self.lane) {
+                return Rest::Called;
+            }
+            // Pairs with the Release in `Roster::close`.
+            if self.roster.closed.load(Acquire) {
+                self.move_to(States::look);
+                return Rest::Closed;
+            }
+            thread::park();
+        }
+    }
+
+    #[cold]
+    fn look_again(&self) {
+        self.move_to(States::look);
+    }
+
+    /// Moves this lane to a state, whatever the others do.
+    fn move_to(&self, state: fn(States, u32) -> States) {
+        // A reactor that sees the new state sees what this lane took, and its thread. Pairs with the
+        // Acquire in `Roster::suspect` and `Roster::replace`.
+        let released = order(Site::RosterMoved, Release);
+        let states = &self.roster.states;
+        let mut now = states.load(Relaxed);
+        while let Err(newer) =
+            states.compare_exchange_weak(now, state(States(now), self.lane).0, released, Relaxed)
+        {
+            now = newer;
+        }
+    }
+}
+
+impl Drop for LaneSeat {
+    fn drop(&mut self) {
+        self.move_to(States::leave);
+        // What this lane was called for, or relied on to find, falls to another.
+        self.roster.notify();
+    }
+}
+
+impl fmt::Debug for LaneSeat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneSeat").field("lane", &self.lane).finish_non_exhaustive()
+    }
+}
+
+/// The states of all lanes at one instant: in the low half a bit for each lane that is looking or
+/// called, in the high half one for each that is parked or called. A blocked lane has neither.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct States(u64);
+
+impl States {
+    /// Lanes that look, or will as soon as they arrive.
+    #[inline(always)]
+    const fn awake(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Lanes that are parked, or were and have been called.
+    const fn rested(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    const fn called(self) -> u32 {
+        self.awake() & self.rested()
+    }
+
+    const fn free(self) -> u32 {
+        self.awake() | self.rested()
+    }
+
+    /// The lane to call. Lanes that are called already do not count.
+    const fn first_parked(self) -> Option<u32> {
+        match self.rested() & !self.awake() {
+            0 => None,
+            parked => Some(parked.trailing_zeros()),
+        }
+    }
+
+    #[inline(always)]
+    const fn is_looking(self, lane: u32) -> bool {
+        self.awake() & !self.rested() & 1 << lane != 0
+    }
+
+    const fn is_parked(self, lane: u32) -> bool {
+        self.rested() & !self.awake() & 1 << lane != 0
+    }
+
+    const fn look(self, lane: u32) -> Self {
+        Self(self.0 & !(1 << 32 << lane) | 1 << lane)
+    }
+
+    const fn park(self, lane: u32) -> Self {
+        Self(self.0 & !(1 << lane) | 1 << 32 << lane)
+    }
+
+    const fn call(self, lane: u32) -> Self {
+        Self(self.0 | 1 << lane)
+    }
+
+    const fn leave(self, lane: u32) -> Self {
+        Self(self.0 & !(1 << lane) & !(1 << 32 << lane))
+    }
+
+    /// Every lane that looks counts as blocked. No lane may be called.
+    const fn block_all(self) -> Self {
+        Self(self.0 & !(u32::MAX as u64))
+    }
+}
+
+impl fmt::Debug for States {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lanes")
+            .field("awake", &format_args!("{:b}", self.awake()))
+            .field("rested", &format_args!("{:b}", self.rested()))
+            .finish()
+    }
+}

@@ -1,0 +1,220 @@
+//! Atomics, cells and parking for the ring: the standard library's, or loom's under
+//! `--cfg pyre_loom`.
+//!
+//! An operation that hands something over names its [`Site`]. In a build that serves the name
+//! vanishes; in a model it lets a test weaken that one ordering and see the model break.
+
+#[cfg(not(pyre_loom))]
+pub(super) use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize},
+    },
+    thread,
+};
+
+#[cfg(pyre_loom)]
+pub(super) use loom::{
+    cell::UnsafeCell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize},
+    },
+    thread,
+};
+
+use std::{mem::MaybeUninit, ops::Deref, sync::atomic::Ordering};
+
+/// Every operation whose ordering another thread relies on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Site {
+    /// Ring, Release: a push publishes its slot. Partner: [`Site::RingTaken`].
+    RingPublished,
+    /// Ring, Acquire: a pop sees what was published. Partner: [`Site::RingPublished`].
+    RingTaken,
+    /// Ring, Release: a pop gives its slot back. Partner: [`Site::RingReused`].
+    RingVacated,
+    /// Ring, Acquire: a push sees which slots came back. Partner: [`Site::RingVacated`].
+    RingReused,
+    /// Ring, Release: a side says that it is gone. Partner: [`Site::RingAbandoned`].
+    RingLeft,
+    /// Ring, Acquire: a side sees that the other is gone. Partner: [`Site::RingLeft`].
+    RingAbandoned,
+    /// Doorbell, fence: the reactor said that it sleeps and looks once more. Partner:
+    /// [`Site::BellPushed`].
+    BellAnnounced,
+    /// Doorbell, fence: a lane pushed and looks whether the reactor sleeps. Partner:
+    /// [`Site::BellAnnounced`].
+    BellPushed,
+    /// Roster, fence: a lane said that it sleeps and looks once more. Partners:
+    /// [`Site::RosterPushed`], [`Site::RosterClosed`].
+    RosterAnnounced,
+    /// Roster, fence: a reactor pushed and looks whether a lane looks. Partner:
+    /// [`Site::RosterAnnounced`].
+    RosterPushed,
+    /// Roster, fence: it was closed, and now all lanes that may sleep are woken. Partner:
+    /// [`Site::RosterAnnounced`].
+    RosterClosed,
+    /// Roster, Release: a reactor calls a lane. Partner: [`Site::RosterAnswered`].
+    RosterCalled,
+    /// Roster, Acquire: a lane sees that it was called, and so what it was called for. Partner:
+    /// [`Site::RosterCalled`].
+    RosterAnswered,
+    /// Roster, Release: a lane changes its state. Partner: [`Site::RosterSeen`].
+    RosterMoved,
+    /// Roster, Acquire: a reactor sees a lane's state, so what it took before, and its thread.
+    /// Partner: [`Site::RosterMoved`].
+    RosterSeen,
+}
+
+/// The ordering of an operation: `ordering`, unless a model weakens this site.
+#[cfg(not(pyre_loom))]
+#[inline(always)]
+pub(super) const fn order(_site: Site, ordering: Ordering) -> Ordering {
+    ordering
+}
+
+/// The ordering of an operation: `ordering`, unless a model weakens this site.
+#[cfg(pyre_loom)]
+pub(super) fn order(site: Site, ordering: Ordering) -> Ordering {
+    if weakening::is(site) { Ordering::Relaxed } else { ordering }
+}
+
+/// The ordering of a read-modify-write that both hands over and receives: acquire and release,
+/// unless a model weakens one of the sites.
+#[cfg(not(pyre_loom))]
+#[inline(always)]
+pub(super) const fn order_both(_release: Site, _acquire: Site) -> Ordering {
+    Ordering::AcqRel
+}
+
+/// The ordering of a read-modify-write that both hands over and receives: acquire and release,
+/// unless a model weakens one of the sites.
+#[cfg(pyre_loom)]
+pub(super) fn order_both(release: Site, acquire: Site) -> Ordering {
+    match (weakening::is(release), weakening::is(acquire)) {
+        (false, false) => Ordering::AcqRel,
+        (true, _) => Ordering::Acquire,
+        (false, true) => Ordering::Release,
+    }
+}
+
+/// A sequentially consistent fence: of two threads that each write, pass a fence and read what the
+/// other wrote, at least one reads the new value.
+#[cfg(not(pyre_loom))]
+#[inline(always)]
+pub(super) fn fence(_site: Site) {
+    std::sync::atomic::fence(Ordering::SeqCst);
+}
+
+/// A sequentially consistent fence, unless a model takes it away.
+#[cfg(pyre_loom)]
+pub(super) fn fence(site: Site) {
+    if !weakening::is(site) {
+        loom::sync::atomic::fence(Ordering::SeqCst);
+    }
+}
+
+/// A value on cache lines of its own, so that its writer disturbs no neighbour. Two lines of 64
+/// bytes, since x86-64 prefetches them in pairs, and because Apple's and some other ARM cores have
+/// lines of 128.
+#[derive(Default, Debug)]
+#[repr(align(128))]
+pub(super) struct Line<T>(pub(super) T);
+
+impl<T> Deref for Line<T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// A cell with loom's face, which lends its pointer for the length of a call.
+#[cfg(not(pyre_loom))]
+#[derive(Debug)]
+#[repr(transparent)]
+pub(super) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(pyre_loom))]
+impl<T> UnsafeCell<T> {
+    /// Lends the pointer for reading.
+    #[inline(always)]
+    pub(super) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        read(self.0.get())
+    }
+
+    /// Lends the pointer for writing.
+    #[inline(always)]
+    pub(super) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        write(self.0.get())
+    }
+}
+
+/// A place for one item, empty or full.
+pub(super) type Slot<T> = UnsafeCell<MaybeUninit<T>>;
+
+/// Empty slots. Their memory is reserved and not touched, so it costs nothing until it is used.
+#[cfg(not(pyre_loom))]
+#[expect(unsafe_code, reason = "uninitialised slots need no loop that would touch them")]
+pub(super) fn slots<T>(slot_count: usize) -> Box<[Slot<T>]> {
+    let slots = Box::<[Slot<T>]>::new_uninit_slice(slot_count);
+    // SAFETY: a `Slot` is, through two transparent layers, a `MaybeUninit`, which any bytes make,
+    // uninitialised ones too.
+    unsafe { slots.assume_init() }
+}
+
+/// Empty slots, each known to loom.
+#[cfg(pyre_loom)]
+pub(super) fn slots<T>(slot_count: usize) -> Box<[Slot<T>]> {
+    (0..slot_count).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect()
+}
+
+/// Which site the running model weakens. Loom runs all threads of a model on one thread of the
+/// system, so a thread-local reaches them all.
+#[cfg(pyre_loom)]
+pub(super) mod weakening {
+    use super::Site;
+    use std::cell::Cell;
+
+    thread_local! {
+        static WEAKENED: Cell<Option<Site>> = const { Cell::new(None) };
+    }
+
+    /// Whether `site` is weakened.
+    pub(super) fn is(site: Site) -> bool {
+        WEAKENED.get() == Some(site)
+    }
+
+    /// Weakens `site` for the models this thread runs from now on.
+    #[cfg(test)]
+    pub(in crate::ring) fn set(site: Option<Site>) {
+        WEAKENED.set(site);
+    }
+}
+
+/// A value set once, known to loom: a thread that is not ordered after the one that set it may see
+/// it empty.
+#[cfg(pyre_loom)]
+pub(super) struct OnceLock<T> {
+    is_set: AtomicBool,
+    value: std::sync::OnceLock<T>,
+}
+
+#[cfg(pyre_loom)]
+impl<T> OnceLock<T> {
+    pub(super) fn new() -> Self {
+        Self { is_set: AtomicBool::new(false), value: std::sync::OnceLock::new() }
+    }
+
+    pub(super) fn get(&self) -> Option<&T> {
+        if self.is_set.load(Ordering::Acquire) { self.value.get() } else { None }
+    }
+
+    pub(super) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        let value = self.value.get_or_init(make);
+        self.is_set.store(true, Ordering::Release);
+        value
+    }
+}
