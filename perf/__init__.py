@@ -1,0 +1,1 @@
+"""Measuring Pyre: load, memory, instructions and profiles. Start with ``README.md``."""

@@ -1,0 +1,16 @@
+"""What the measuring programs share, in the order in which they use it.
+
+``places``        where things are
+``environments``  throw-away virtual environments of the rivals
+``contenders``    what can be started: Pyre, the ceiling, the rivals
+``server``        one of them, running
+``processes``     what /proc knows about it
+``exchange``      HTTP over a plain socket
+``answers``       the routes, and what a right answer is
+``load``          wrk
+``spread``        medians and quartiles
+``table``         markdown
+``chart``         SVG bars
+``machine``       what this was measured on
+``progress``      lines for the person who waits
+"""

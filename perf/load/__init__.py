@@ -1,0 +1,1 @@
+"""Load generators: wrk's script, and a precise one for few requests."""
