@@ -1,0 +1,270 @@
+//! Step 3: the bytes of one connection become requests, one after the other.
+//!
+//! The reader owns no bytes. It reads the connection's buffer from its own position on, hands out
+//! spans into it, and remembers how far it got when something is missing, so that every byte is
+//! looked at a fixed number of times. However the bytes are cut, the same requests or the same
+//! error come out. After an error nothing behind it is ever read. Hot path.
+
+use crate::error::RequestError;
+use crate::h1::chunked::Chunked;
+use crate::h1::head;
+use crate::h1::scan::Scan;
+use crate::header::{HeaderRange, HeaderSpan};
+use crate::limits::{EMPTY_LINES_MAX, Limits};
+use crate::message::{BodyFraming, Request};
+use crate::span::{SPAN_BYTES_MAX, Span};
+
+/// What [`RequestReader::next`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// A whole request. There may be more behind it.
+    Request(Request),
+    /// The rest of the buffer is no whole request yet.
+    Partial,
+}
+
+/// Reads the requests of one connection.
+#[derive(Debug)]
+pub struct RequestReader {
+    position: usize,
+    stage: Stage,
+}
+
+/// What comes next on the wire. Offsets inside are relative to the reader's position.
+#[derive(Debug)]
+enum Stage {
+    /// A head; so many empty lines in front of it are skipped.
+    Head { scan: Scan, empty_lines: u8 },
+    /// A body of known length.
+    Length { request: Request, body_start: u32, missing: usize },
+    /// A body in chunks.
+    Chunked { request: Request, body_start: u32, chunked: Chunked },
+    /// Nothing, ever.
+    Failed(RequestError),
+}
+
+impl Stage {
+    const NEW: Self = Self::Head { scan: Scan::HEAD, empty_lines: 0 };
+}
+
+impl Default for RequestReader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RequestReader {
+    /// A reader for a new connection with an empty buffer.
+    pub const fn new() -> Self {
+        Self { position: 0, stage: Stage::NEW }
+    }
+
+    /// Reads the next request from `bytes[position()..]` and appends its fields to `headers`.
+    ///
+    /// Call it until it gives [`Next::Partial`]; then call it again when `bytes` has got more at
+    /// its end. A body in chunks is decoded inside `bytes`, and what is decoded replaces its chunks
+    /// in the buffer; nothing before `position()` is changed. `headers` gets nothing before the
+    /// request is whole.
+    ///
+    /// # Errors
+    ///
+    /// If the peer broke a rule or a limit. Every later call gives the same error.
+    #[inline]
+    pub fn next(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        headers: &mut Vec<HeaderSpan>,
+        limits: &Limits,
+    ) -> Result<Next, RequestError> {
+        if let Stage::Head { scan, .. } = &self.stage
+            && scan.is_fresh()
+            && bytes.len() <= SPAN_BYTES_MAX
+        {
+            if self.position == bytes.len() {
+                return Ok(Next::Partial);
+            }
+            let field_count = headers.len();
+            if let Ok((mut request, end)) = head::parse(bytes, self.position, headers, limits) {
+                let body_bytes = match request.framing {
+                    BodyFraming::None => Some(0),
+                    BodyFraming::Length(length) => Some(length as usize),
+                    BodyFraming::Chunked => None,
+                };
+                if let Some(body_bytes) = body_bytes
+                    && bytes.len() - end >= body_bytes
+                {
+                    request.body = Span::new(end, end + body_bytes);
+                    self.position = end + body_bytes;
+                    self.stage = Stage::NEW;
+                    return Ok(Next::Request(request));
+                }
+            }
+            headers.truncate(field_count);
+        }
+        self.resume(bytes, headers, limits)
+    }
+
+    /// The slow way: something is missing, wrong or unusual.
+    #[cold]
+    #[inline(never)]
+    fn resume(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        headers: &mut Vec<HeaderSpan>,
+        limits: &Limits,
+    ) -> Result<Next, RequestError> {
+        let field_count = headers.len();
+        let outcome = self.advance(bytes, headers, limits);
+        match outcome {
+            Ok(Next::Request(_)) => {}
+            Ok(Next::Partial) => headers.truncate(field_count),
+            Err(error) => {
+                headers.truncate(field_count);
+                self.stage = Stage::Failed(error);
+            }
+        }
+        outcome
+    }
+
+    fn advance(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        headers: &mut Vec<HeaderSpan>,
+        limits: &Limits,
+    ) -> Result<Next, RequestError> {
+        if bytes.len() > SPAN_BYTES_MAX {
+            return Err(RequestError::BodyTooLarge);
+        }
+        self.skip_empty_lines(bytes)?;
+        let start = self.position;
+        let field_count = headers.len();
+        if let Stage::Head { scan, .. } = &mut self.stage {
+            let Some(head_bytes) = scan.advance(&bytes[start..], limits)? else {
+                return Ok(Next::Partial);
+            };
+            let (mut request, end) = parse_scanned(bytes, start, headers, limits)?;
+            debug_assert_eq!(end, start + head_bytes, "two readers, two ends");
+            request.headers = HeaderRange::default();
+            let body_start = (end - start) as u32;
+            self.stage = match request.framing {
+                BodyFraming::None | BodyFraming::Length(_) => {
+                    Stage::Length { request, body_start, missing: 0 }
+                }
+                BodyFraming::Chunked => {
+                    Stage::Chunked { request, body_start, chunked: Chunked::NEW }
+                }
+            };
+        }
+        let (body, end) = match &mut self.stage {
+            Stage::Length { request, body_start, missing } => {
+                let length = match request.framing {
+                    BodyFraming::Length(length) => length as usize,
+                    BodyFraming::None | BodyFraming::Chunked => 0,
+                };
+                let body_start = start + *body_start as usize;
+                let end = body_start + length;
+                *missing = end.saturating_sub(bytes.len());
+                if *missing > 0 {
+                    return Ok(Next::Partial);
+                }
+                (Span::new(body_start, end), end)
+            }
+            Stage::Chunked { body_start, chunked, .. } => {
+                let body_start = start + *body_start as usize;
+                let Some(end) = chunked.decode(bytes, body_start, limits)? else {
+                    return Ok(Next::Partial);
+                };
+                (Span::new(body_start, body_start + chunked.decoded()), end)
+            }
+            Stage::Failed(error) => return Err(*error),
+            Stage::Head { .. } => unreachable!("a head is followed by its body"),
+        };
+        // The fields are read once more rather than kept: a body that comes late must not keep
+        // the table of the requests before it.
+        headers.truncate(field_count);
+        let (mut request, _) = parse_scanned(bytes, start, headers, limits)?;
+        request.body = body;
+        self.position = end;
+        self.stage = Stage::NEW;
+        Ok(Next::Request(request))
+    }
+
+    /// Skips empty lines in front of a request line, as RFC 9112 section 2.2 asks for.
+    fn skip_empty_lines(&mut self, bytes: &[u8]) -> Result<(), RequestError> {
+        while let Stage::Head { scan, empty_lines } = &mut self.stage
+            && scan.is_fresh()
+            && let [b'\r', rest @ ..] = &bytes[self.position..]
+        {
+            if *empty_lines == EMPTY_LINES_MAX {
+                return Err(RequestError::TooManyEmptyLines);
+            }
+            match rest {
+                [] => break,
+                [b'\n', ..] => {
+                    *empty_lines += 1;
+                    self.position += 2;
+                }
+                _ => return Err(RequestError::BareCr),
+            }
+        }
+        Ok(())
+    }
+
+    /// The first byte that belongs to no request handed out so far.
+    #[inline]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Tells that `bytes[position()..]` moved to the front of the buffer, be it another one.
+    #[inline]
+    pub fn rebase(&mut self) {
+        if let Stage::Length { request, .. } | Stage::Chunked { request, .. } = &mut self.stage {
+            request.move_down(self.position);
+        }
+        self.position = 0;
+    }
+
+    /// The request whose head is there and whose body is still coming.
+    ///
+    /// Its fields are in no table yet, and its body is empty.
+    #[inline]
+    pub fn pending(&self) -> Option<&Request> {
+        match &self.stage {
+            Stage::Length { request, .. } | Stage::Chunked { request, .. } => Some(request),
+            Stage::Head { .. } | Stage::Failed(_) => None,
+        }
+    }
+
+    /// How many bytes of the pending body were missing at the last call of [`Self::next`]; unknown
+    /// for chunks.
+    #[inline]
+    pub fn body_bytes_missing(&self) -> Option<usize> {
+        match &self.stage {
+            Stage::Length { missing, .. } => Some(*missing),
+            Stage::Head { .. } | Stage::Chunked { .. } | Stage::Failed(_) => None,
+        }
+    }
+
+    /// Whether it waits for a request of which it has seen nothing.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        matches!(&self.stage, Stage::Head { scan, .. } if scan.is_fresh())
+    }
+}
+
+/// Reads a head that `scan` has found to be whole and right.
+fn parse_scanned(
+    bytes: &[u8],
+    start: usize,
+    headers: &mut Vec<HeaderSpan>,
+    limits: &Limits,
+) -> Result<(Request, usize), RequestError> {
+    head::parse(bytes, start, headers, limits).map_err(|unfit| match unfit {
+        head::Unfit::Meaning(error) => error,
+        head::Unfit::Syntax => {
+            debug_assert!(false, "the scanner takes what the parser refuses");
+            RequestError::HeaderNameInvalid
+        }
+    })
+}

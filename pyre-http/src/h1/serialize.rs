@@ -1,0 +1,302 @@
+//! Step 9: answers become bytes. What all answers of one second share is prepared once: status line,
+//! `Server`, `Date` and, for the common kinds of body, `Content-Type`. Hot path.
+
+use crate::date::{DATE_BYTES, imf_fixdate};
+use crate::message::Request;
+use crate::status;
+use crate::version::Version;
+
+/// What tells the peer to go on with the body it announced (RFC 9110 section 10.1.1).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Kinds of body with a head prepared for them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum BodyKind {
+    /// Text in UTF-8.
+    Text,
+    /// JSON.
+    Json,
+    /// Bytes of unknown meaning.
+    Bytes,
+    /// A page in UTF-8.
+    Html,
+}
+
+impl BodyKind {
+    const ALL: [Self; 4] = [Self::Text, Self::Json, Self::Bytes, Self::Html];
+
+    /// The value of `Content-Type`.
+    #[inline]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Json => "application/json",
+            Self::Bytes => "application/octet-stream",
+            Self::Html => "text/html; charset=utf-8",
+        }
+    }
+}
+
+/// What an answer says about the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Connection {
+    /// It goes on, which HTTP/1.1 need not be told.
+    KeepAlive,
+    /// It goes on, and HTTP/1.0 must be told.
+    KeepAlive10,
+    /// It ends after this answer.
+    Close,
+}
+
+impl Connection {
+    /// What this request asks for (RFC 9112 section 9.3).
+    #[inline]
+    pub fn of(request: &Request) -> Self {
+        match (request.keep_alive, request.version) {
+            (false, _) => Self::Close,
+            (true, Version::Http10) => Self::KeepAlive10,
+            (true, Version::Http11) => Self::KeepAlive,
+        }
+    }
+
+    /// The end of a head: the header, if any, and the empty line.
+    #[inline]
+    const fn head_end(self) -> &'static [u8] {
+        match self {
+            Self::KeepAlive => b"\r\n\r\n",
+            Self::KeepAlive10 => b"\r\nConnection: keep-alive\r\n\r\n",
+            Self::Close => b"\r\nConnection: close\r\n\r\n",
+        }
+    }
+}
+
+/// Heads prepared for one second.
+#[derive(Clone, Debug)]
+pub struct ResponseHeads {
+    unix_seconds: u64,
+    /// From the status line to `Content-Length: `, for each [`BodyKind`].
+    ok: [Prepared; 4],
+    /// `Server` and `Date`, from the end of the status line on.
+    common: Prepared,
+}
+
+/// Bytes with a date in them.
+#[derive(Clone, Debug)]
+struct Prepared {
+    text: Vec<u8>,
+    date_at: usize,
+}
+
+impl Prepared {
+    fn new(before: &[&str], after: &[&str]) -> Self {
+        let mut text = before.concat().into_bytes();
+        let date_at = text.len();
+        text.extend_from_slice(&[b' '; DATE_BYTES]);
+        text.extend_from_slice(after.concat().as_bytes());
+        Self { text, date_at }
+    }
+
+    fn set_date(&mut self, date: &[u8; DATE_BYTES]) {
+        self.text[self.date_at..self.date_at + DATE_BYTES].copy_from_slice(date);
+    }
+}
+
+impl ResponseHeads {
+    /// Heads for the first second of 1970; with `Server: pyre` if asked for.
+    pub fn new(server_header: bool) -> Self {
+        let server = if server_header { "\r\nServer: pyre" } else { "" };
+        let mut heads = Self {
+            unix_seconds: 0,
+            ok: BodyKind::ALL.map(|kind| {
+                let content_type = kind.content_type();
+                Prepared::new(
+                    &["HTTP/1.1 200 OK", server, "\r\nDate: "],
+                    &["\r\nContent-Type: ", content_type, "\r\nContent-Length: "],
+                )
+            }),
+            common: Prepared::new(&[server, "\r\nDate: "], &[]),
+        };
+        heads.set_dates();
+        heads
+    }
+
+    /// Brings the date up to date; cheap if the second is still the same.
+    #[inline]
+    pub fn set_now(&mut self, unix_seconds: u64) {
+        if self.unix_seconds != unix_seconds {
+            self.unix_seconds = unix_seconds;
+            self.set_dates();
+        }
+    }
+
+    #[cold]
+    fn set_dates(&mut self) {
+        let date = imf_fixdate(self.unix_seconds);
+        for prepared in self.ok.iter_mut().chain([&mut self.common]) {
+            prepared.set_date(&date);
+        }
+    }
+
+    /// Writes the whole head of a 200 with this kind of body. The body comes next, unless the
+    /// request was HEAD.
+    #[inline]
+    pub fn write_ok(
+        &self,
+        out: &mut Vec<u8>,
+        kind: BodyKind,
+        body_bytes: usize,
+        connection: Connection,
+    ) {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(body_bytes).as_bytes();
+        let prepared = &self.ok[kind as usize].text;
+        let end = connection.head_end();
+        out.reserve(prepared.len() + digits.len() + end.len());
+        out.extend_from_slice(prepared);
+        out.extend_from_slice(digits);
+        out.extend_from_slice(end);
+    }
+
+    /// Writes the status line, `Server` and `Date` of any answer; headers come next.
+    pub fn begin<'out>(&self, out: &'out mut Vec<u8>, status: u16) -> ReplyHead<'out> {
+        debug_assert!((100..=999).contains(&status), "status {status}");
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+        // RFC 9112 section 4: the space stays even if there is no phrase.
+        out.push(b' ');
+        out.extend_from_slice(status::reason(status).as_bytes());
+        out.extend_from_slice(&self.common.text);
+        ReplyHead { out, status }
+    }
+}
+
+/// A head being written: begun by [`ResponseHeads::begin`], ended by [`ReplyHead::finish`].
+#[derive(Debug)]
+#[must_use = "a head without its end is no head"]
+pub struct ReplyHead<'out> {
+    out: &'out mut Vec<u8>,
+    status: u16,
+}
+
+impl ReplyHead<'_> {
+    /// Adds a header, whose name and value have passed [`crate::header::is_name`] and
+    /// [`crate::header::is_value`].
+    pub fn header(&mut self, name: &[u8], value: &[u8]) -> &mut Self {
+        debug_assert!(crate::header::is_name(name) && crate::header::is_value(value));
+        self.out.reserve(name.len() + value.len() + 4);
+        self.out.extend_from_slice(b"\r\n");
+        self.out.extend_from_slice(name);
+        self.out.extend_from_slice(b": ");
+        self.out.extend_from_slice(value);
+        self
+    }
+
+    /// Adds `Content-Type`.
+    pub fn content_type(&mut self, kind: BodyKind) -> &mut Self {
+        self.header(b"Content-Type", kind.content_type().as_bytes())
+    }
+
+    /// Ends the head of an answer with a body of this length, and tells whether the status allows
+    /// one. If it does, the body comes next, unless the request was HEAD.
+    pub fn finish(self, body_bytes: usize, connection: Connection) -> bool {
+        // RFC 9110 section 8.6: no Content-Length with 1xx and 204. With 304 it would have to be
+        // that of the answer to GET, which nobody knows here.
+        let has_body = status::has_body(self.status);
+        if has_body {
+            self.out.extend_from_slice(b"\r\nContent-Length: ");
+            self.out.extend_from_slice(itoa::Buffer::new().format(body_bytes).as_bytes());
+        }
+        self.out.extend_from_slice(connection.head_end());
+        has_body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heads(server_header: bool) -> ResponseHeads {
+        let mut heads = ResponseHeads::new(server_header);
+        heads.set_now(784_111_777);
+        heads
+    }
+
+    fn check(write: impl FnOnce(&ResponseHeads, &mut Vec<u8>), expected: &str) {
+        let mut out = b"earlier".to_vec();
+        write(&heads(true), &mut out);
+        let expected =
+            expected.replace("{}", "Server: pyre\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+        assert_eq!(str::from_utf8(&out).unwrap(), format!("earlier{expected}"));
+    }
+
+    #[test]
+    fn prepared_heads() {
+        for (kind, content_type) in [
+            (BodyKind::Text, "text/plain; charset=utf-8"),
+            (BodyKind::Json, "application/json"),
+            (BodyKind::Bytes, "application/octet-stream"),
+            (BodyKind::Html, "text/html; charset=utf-8"),
+        ] {
+            for (connection, header) in [
+                (Connection::KeepAlive, ""),
+                (Connection::KeepAlive10, "Connection: keep-alive\r\n"),
+                (Connection::Close, "Connection: close\r\n"),
+            ] {
+                for length in [0, 13, 9_999, usize::MAX] {
+                    check(
+                        |heads, out| heads.write_ok(out, kind, length, connection),
+                        &format!(
+                            "HTTP/1.1 200 OK\r\n{{}}Content-Type: {content_type}\r\n\
+                             Content-Length: {length}\r\n{header}\r\n"
+                        ),
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_date_follows_the_clock() {
+        let mut heads = heads(false);
+        heads.set_now(784_111_778);
+        let mut out = Vec::new();
+        heads.write_ok(&mut out, BodyKind::Json, 2, Connection::KeepAlive);
+        assert!(out.starts_with(b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT\r\n"));
+        out.clear();
+        assert!(heads.begin(&mut out, 200).finish(0, Connection::KeepAlive));
+        assert_eq!(
+            out,
+            b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT\r\nContent-Length: 0\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn any_status() {
+        check(
+            |heads, out| {
+                let mut head = heads.begin(out, 201);
+                head.content_type(BodyKind::Json).header(b"X-A", b"b").header(b"X-A", b"");
+                assert!(head.finish(2, Connection::Close));
+            },
+            "HTTP/1.1 201 Created\r\n{}Content-Type: application/json\r\nX-A: b\r\nX-A: \r\n\
+             Content-Length: 2\r\nConnection: close\r\n\r\n",
+        );
+        check(
+            |heads, out| assert!(heads.begin(out, 299).finish(0, Connection::KeepAlive)),
+            "HTTP/1.1 299 \r\n{}Content-Length: 0\r\n\r\n",
+        );
+    }
+
+    #[test]
+    fn statuses_without_body_have_no_length() {
+        for (status, phrase) in
+            [(101, "Switching Protocols"), (204, "No Content"), (304, "Not Modified")]
+        {
+            check(
+                |heads, out| assert!(!heads.begin(out, status).finish(5, Connection::KeepAlive)),
+                &format!("HTTP/1.1 {status} {phrase}\r\n{{}}\r\n"),
+            );
+        }
+    }
+}

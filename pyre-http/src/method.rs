@@ -1,0 +1,71 @@
+//! Request methods. They are case-sensitive (RFC 9110 section 9.1), so `get` is [`Method::Other`].
+
+/// A request method. What [`Method::Other`] is called stands in the request's `method_span`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Patch,
+    Options,
+    Connect,
+    Trace,
+    /// Any other token.
+    Other,
+}
+
+impl Method {
+    /// The method of this name.
+    #[inline]
+    pub fn of(name: &[u8]) -> Self {
+        match name {
+            b"GET" => Self::Get,
+            b"POST" => Self::Post,
+            b"PUT" => Self::Put,
+            b"HEAD" => Self::Head,
+            b"DELETE" => Self::Delete,
+            b"PATCH" => Self::Patch,
+            b"OPTIONS" => Self::Options,
+            b"CONNECT" => Self::Connect,
+            b"TRACE" => Self::Trace,
+            _ => Self::Other,
+        }
+    }
+
+    /// Its name; empty for [`Method::Other`].
+    #[inline]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Patch => "PATCH",
+            Self::Options => "OPTIONS",
+            Self::Connect => "CONNECT",
+            Self::Trace => "TRACE",
+            Self::Other => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Method;
+
+    #[test]
+    fn names_are_case_sensitive() {
+        for name in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE"]
+        {
+            assert_eq!(Method::of(name.as_bytes()).as_str(), name);
+            assert_eq!(Method::of(name.to_ascii_lowercase().as_bytes()), Method::Other);
+        }
+        assert_eq!(Method::of(b"GETS"), Method::Other);
+        assert_eq!(Method::of(b""), Method::Other);
+    }
+}
