@@ -1,0 +1,36 @@
+"""Pyre: HTTP for Python on every core, served by a Rust runtime.
+
+    from pyreframework import Pyre
+
+    app = Pyre()
+
+    @app.get("/")
+    def hello(req):
+        return "Hello, World!"
+
+    app.run()
+
+The public names, and nothing else. Every worker imports this package, so it must stay small: no
+module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like before it is needed.
+"""
+
+from pyreframework.app import Pyre
+from pyreframework.cookies import delete_cookie, get_cookie, get_cookies, set_cookie
+from pyreframework.engine import PyreApp, PyreRequest, PyreResponse, __version__
+from pyreframework.errors import HTTPError, StartError
+from pyreframework.redirects import redirect
+
+__all__ = [
+    "HTTPError",
+    "Pyre",
+    "PyreApp",
+    "PyreRequest",
+    "PyreResponse",
+    "StartError",
+    "__version__",
+    "delete_cookie",
+    "get_cookie",
+    "get_cookies",
+    "redirect",
+    "set_cookie",
+]

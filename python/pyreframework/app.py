@@ -1,0 +1,187 @@
+"""`Pyre`: an app, its routes, hooks and settings, and ``run()`` to serve it.
+
+Imported in every worker: what only the serving side needs is imported by ``run()``.
+"""
+
+from __future__ import annotations
+
+from pyreframework import logs, program
+from pyreframework.engine import PyreApp
+from pyreframework.hooks import Hooks
+from pyreframework.routing import Routes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Never
+
+    from pyreframework.signals import Stop
+
+MAX_BODY_SIZE = 10 * 1024 * 1024
+
+
+class Pyre(Routes, Hooks):
+    """A web application.
+
+    Each app has its own routes, hooks and settings; several can live in one process.
+
+    Args:
+        debug: Show tracebacks to clients. Never in production.
+        log_config: For ``logging.config.dictConfig``, applied in each interpreter as the app is
+            made.
+
+    Example:
+        >>> app = Pyre()
+        >>> @app.get("/hello/{name}")
+        ... def hello(req, name: str):
+        ...     return {"hello": name}
+    """
+
+    def __init__(self, debug: bool = False, log_config: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.native = PyreApp()
+        self.native.set_report(logs.report)
+        self.debug = debug
+        self._max_body_size: int | None = None
+        self._json_default: Callable[[Any], Any] | None = None
+        self._stop: Stop | int | None = None
+        if log_config is not None:
+            from logging.config import dictConfig
+
+            dictConfig(log_config)
+        self.number = program.enroll(self)
+
+    @property
+    def debug(self) -> bool:
+        """Whether clients see tracebacks."""
+        return self._debug
+
+    @debug.setter
+    def debug(self, debug: bool) -> None:
+        self._debug = bool(debug)
+        self.native.set_debug(self._debug)
+
+    @property
+    def max_body_size(self) -> int:
+        """Largest body of a request in bytes; more is answered 413. 10 MiB unless set."""
+        return MAX_BODY_SIZE if self._max_body_size is None else self._max_body_size
+
+    @max_body_size.setter
+    def max_body_size(self, size: int) -> None:
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise ValueError(f"max_body_size must be a number of bytes, not {size!r}")
+        self._max_body_size = size
+
+    @property
+    def json_default(self) -> Callable[[Any], Any] | None:
+        """A function that turns an object of an unknown type into one that JSON has, or raises."""
+        return self._json_default
+
+    @json_default.setter
+    def json_default(self, default: Callable[[Any], Any] | None) -> None:
+        if default is not None and not callable(default):
+            raise TypeError(f"json_default needs a function, not {type(default).__qualname__}")
+        self.native.set_json_default(default)
+        self._json_default = default
+
+    def run(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        workers: int | None = None,
+        mode: str | None = None,
+        reload: bool | None = None,
+        io_workers: int | None = None,
+        *,
+        bind: str | Sequence[str] | None = None,
+        reuse_port: bool | None = None,
+        backlog: int | None = None,
+        threads: int | None = None,
+        gil_threads: int | None = None,
+        pin: bool | None = None,
+        debug: bool | None = None,
+        head_timeout: float | None = None,
+        body_timeout: float | None = None,
+        keep_alive_timeout: float | None = None,
+        shutdown_timeout: float | None = None,
+        max_body_size: int | None = None,
+        max_head_bytes: int | None = None,
+        queue_depth: int | None = None,
+        server_header: bool | None = None,
+        **unknown: Never,
+    ) -> None:
+        """Serve until a stop signal or ``stop()``, then let running requests finish.
+
+        Each option that is not given comes from the variable ``PYRE_<NAME>`` or a default; the
+        reference page has the table. In a worker this hands the app over and does not return.
+        Signals are handled when called on the main thread; elsewhere only ``stop()`` ends it.
+
+        Args:
+            host: Address or name to listen on.
+            port: TCP port; 0 lets the system choose and the banner tell.
+            workers: Sub-interpreters that run handlers.
+            mode: ``auto`` or ``subinterp`` for workers; any other word runs every handler on the
+                main interpreter.
+            reload: Not available in this version; only False is accepted.
+            io_workers: Threads that read and write.
+            bind: Addresses to listen on, in place of ``host`` and ``port``.
+            reuse_port: Share the port with other processes.
+            backlog: Connections the kernel holds until they are accepted.
+            threads: Threads in each worker.
+            gil_threads: Threads on the main interpreter.
+            pin: Bind each thread to one CPU.
+            debug: Show tracebacks to clients.
+            head_timeout: Seconds for the head of a request to arrive.
+            body_timeout: Seconds without a further byte of a body.
+            keep_alive_timeout: Seconds an idle connection is kept.
+            shutdown_timeout: Seconds running requests have to finish after a stop signal.
+            max_body_size: Bytes of the largest body.
+            max_head_bytes: Bytes of the largest head.
+            queue_depth: Batches that may wait for a worker.
+            server_header: Send ``Server: pyre``.
+            **unknown: Refused by name.
+
+        Raises:
+            SystemExit: 1 if running requests had to be abandoned, 2 if an option or a variable
+                cannot be used, 3 if the start failed. After a graceful stop this returns.
+            RuntimeError: The app is being served already.
+        """
+        given: dict[str, object] = dict(locals())
+        if program.in_worker():
+            program.hand_over(self)
+            return
+        from pyreframework.server import serve
+
+        del given["self"], given["unknown"]
+        serve(self, given | unknown)
+
+    def stop(self) -> None:
+        """Ask ``run()`` to stop gracefully; from any thread of any interpreter, without waiting.
+
+        Does nothing if the app is not being served.
+        """
+        stop = self._stop
+        if isinstance(stop, int):
+            from os import write
+
+            write(stop, b"\0")
+        elif stop is not None:
+            stop.request()
+
+    def attach_stop(self, stop: Stop | int | None) -> None:
+        """Say where ``stop()`` goes: an object of ``run()``, or in a worker a file descriptor."""
+        self._stop = stop
+
+    @property
+    def serving(self) -> bool:
+        """Whether ``run()`` is at work on this app."""
+        return self._stop is not None
+
+    def properties(self) -> dict[str, object]:
+        """Return the settings made on the app itself, which go before variables."""
+        return {"max_body_size": self._max_body_size, "debug": self._debug or None}
+
+    def freeze(self) -> None:
+        """Let nothing more be registered: from here on the app is served."""
+        self._catch_http_errors()
+        self.native.freeze()

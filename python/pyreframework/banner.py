@@ -1,0 +1,81 @@
+"""The lines printed when serving begins: version, addresses, threads, routes, and what to try."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pyreframework.engine import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
+
+    from pyreframework.settings import Settings
+
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - not listened on here
+
+
+def lines(
+    settings: Settings, urls: Sequence[str], routes: Sequence[tuple[str, str]], on_main: bool
+) -> list[str]:
+    """Return the banner.
+
+    Args:
+        settings: What is being served with.
+        urls: The addresses listened on, with the ports that were chosen.
+        routes: Method and pattern of each route.
+        on_main: Whether all handlers run on the main interpreter.
+    """
+    threads = settings.count("threads")
+    if on_main:
+        running = f"main interpreter, {counted(settings.count('gil_threads'), 'thread')}"
+    else:
+        workers = counted(settings.count("workers"), "worker")
+        running = f"{workers} with {counted(threads, 'thread')} each"
+    io_threads = counted(settings.count("io_workers"), "io thread")
+    text = [
+        f"Pyre {__version__} on {', '.join(urls)}",
+        f"  {running}, {io_threads}, {counted(len(routes), 'route')}",
+    ]
+    path = example_path(routes)
+    if path is not None and urls:
+        text.append(f"  try: curl -i {reachable(urls[0])}{path}")
+    return text
+
+
+def show(text: Sequence[str], stream: TextIO | None = None) -> None:
+    """Print the banner to standard output, its first line bold on a terminal."""
+    stream = sys.stdout if stream is None else stream
+    if stream is None:
+        return
+    head, *rest = text
+    if stream.isatty() and not os.environ.get("NO_COLOR"):
+        head = f"\x1b[1m{head}\x1b[0m"
+    print(head, *rest, sep="\n", file=stream, flush=True)
+
+
+def example_path(routes: Sequence[tuple[str, str]]) -> str | None:
+    """Return the path of the first GET route without parameters."""
+    for method, path in routes:
+        if method == "GET" and "{" not in path:
+            return path
+    return None
+
+
+def reachable(url: str) -> str:
+    """Return an address a client on this machine can use in place of a wildcard.
+
+    Example:
+        >>> reachable("http://0.0.0.0:8000")
+        'http://127.0.0.1:8000'
+    """
+    for wildcard, local in WILDCARDS.items():
+        url = url.replace(f"//{wildcard}:", f"//{local}:")
+    return url
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 worker``, ``2 workers``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,197 @@
+"""Cookies: read them from a request, set and delete them on a response (RFC 6265).
+
+The readers need no more than ``.headers`` of a request. The writers return a new response and leave
+the one they were given alone. Imported in every worker, so it imports nothing but the engine.
+"""
+
+from __future__ import annotations
+
+from pyreframework.engine import PyreResponse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from typing import Protocol
+
+    class HasHeaders(Protocol):
+        """Anything with headers by lower-case name, such as a `PyreRequest`."""
+
+        @property
+        def headers(self) -> Mapping[str, str]:
+            """Values by lower-case name."""
+            ...
+
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+SAME_SITE = {"lax": "Lax", "strict": "Strict", "none": "None"}
+# RFC 9110 section 5.6.2: what a token may not hold, besides controls and what is not ASCII.
+SEPARATORS = frozenset('()<>@,;:\\"/[]?={} \t')
+
+
+def get_cookies(req: HasHeaders) -> dict[str, str]:
+    """Return the cookies of a request by name.
+
+    The first of several cookies of one name is kept, as clients send the most specific path first
+    (RFC 6265 section 5.4). Quotes around a value are taken off; nothing else is decoded.
+
+    Example:
+        >>> class Request:
+        ...     headers = {"cookie": 'theme=dark; id="a b"'}
+        >>> get_cookies(Request())
+        {'theme': 'dark', 'id': 'a b'}
+    """
+    found: dict[str, str] = {}
+    for pair in req.headers.get("cookie", "").split(";"):
+        name, equals, value = pair.partition("=")
+        name = name.strip(" \t")
+        if not equals or not name:
+            continue
+        value = value.strip(" \t")
+        if len(value) >= 2 and value[0] == value[-1] == '"':
+            value = value[1:-1]
+        found.setdefault(name, value)
+    return found
+
+
+def get_cookie(req: HasHeaders, name: str, default: str | None = None) -> str | None:
+    """Return one cookie of a request, or ``default`` if it was not sent."""
+    return get_cookies(req).get(name, default)
+
+
+def set_cookie(
+    resp: PyreResponse,
+    name: str,
+    value: str,
+    *,
+    max_age: int | None = None,
+    expires: datetime | float | str | None = None,
+    path: str | None = "/",
+    domain: str | None = None,
+    secure: bool = False,
+    httponly: bool = False,
+    samesite: str | None = "Lax",
+) -> PyreResponse:
+    """Return a new response that also sets a cookie; cookies set before are kept.
+
+    Args:
+        resp: The response to add to.
+        name: A token: no spaces, no separators.
+        value: Must not hold a control character, ``;`` or ``,``.
+        max_age: Seconds the cookie lives; 0 or less deletes it at once.
+        expires: When it ends: a ``datetime`` (UTC if it has no zone), seconds since 1970, or the
+            text to send.
+        path: Where it is sent; None leaves it to the client.
+        domain: For which hosts; None means this one only.
+        secure: Only over TLS.
+        httponly: Hidden from scripts.
+        samesite: ``Lax``, ``Strict``, ``None``, or Python's None to leave it out.
+
+    Raises:
+        ValueError: A part holds a character it must not hold.
+
+    Example:
+        >>> resp = set_cookie(PyreResponse("hello"), "theme", "dark", max_age=60)
+        >>> resp.headers["Set-Cookie"]
+        ['theme=dark; Max-Age=60; Path=/; SameSite=Lax']
+    """
+    parts = [f"{token(name)}={clean(value, 'value')}"]
+    if max_age is not None:
+        parts.append(f"Max-Age={int(max_age)}")
+    if expires is not None:
+        parts.append(f"Expires={moment(expires)}")
+    if domain:
+        parts.append(f"Domain={clean(domain, 'domain')}")
+    if path:
+        parts.append(f"Path={clean(path, 'path')}")
+    if secure:
+        parts.append("Secure")
+    if httponly:
+        parts.append("HttpOnly")
+    if samesite is not None:
+        if samesite.lower() not in SAME_SITE:
+            raise ValueError(f"samesite must be Lax, Strict or None, not {samesite!r}")
+        parts.append(f"SameSite={SAME_SITE[samesite.lower()]}")
+    return with_cookie(resp, "; ".join(parts))
+
+
+def delete_cookie(
+    resp: PyreResponse,
+    name: str,
+    *,
+    path: str | None = "/",
+    domain: str | None = None,
+    secure: bool = False,
+    httponly: bool = False,
+    samesite: str | None = "Lax",
+) -> PyreResponse:
+    """Return a new response that makes the client forget a cookie.
+
+    The client finds the cookie by name, path and domain, so these must be those it was set with.
+
+    Raises:
+        ValueError: A part holds a character it must not hold.
+    """
+    return set_cookie(
+        resp,
+        name,
+        "",
+        max_age=0,
+        expires=0,
+        path=path,
+        domain=domain,
+        secure=secure,
+        httponly=httponly,
+        samesite=samesite,
+    )
+
+
+def with_cookie(resp: PyreResponse, line: str) -> PyreResponse:
+    """Return a copy of a response with one more ``Set-Cookie`` header."""
+    headers: dict[str, str | list[str]] = {}
+    lines: list[str] = []
+    for name, value in resp.headers.items():
+        if name.lower() == "set-cookie":
+            lines += [value] if isinstance(value, str) else value
+        else:
+            headers[name] = value
+    headers["Set-Cookie"] = [*lines, line]
+    return PyreResponse(
+        resp.body, status_code=resp.status_code, content_type=resp.content_type, headers=headers
+    )
+
+
+def token(name: str) -> str:
+    """Return a cookie's name if it is one (RFC 6265 section 4.1.1)."""
+    if not name or not all("!" <= char <= "~" and char not in SEPARATORS for char in name):
+        raise ValueError(f"{name!r} cannot be the name of a cookie")
+    return name
+
+
+def clean(text: str, part: str) -> str:
+    """Return ``text`` if it cannot be mistaken for more than one part of a cookie."""
+    if any(char < " " or char in ";,\x7f" for char in text):
+        raise ValueError(f"the {part} of a cookie must not hold controls, ';' or ',': {text!r}")
+    return text
+
+
+def moment(when: datetime | float | str) -> str:
+    """Return a time as clients want it: ``Wed, 21 Oct 2015 07:28:00 GMT``."""
+    if isinstance(when, str):
+        if any(char < " " or char in ";\x7f" for char in when):
+            raise ValueError(f"expires must not hold controls or ';': {when!r}")
+        return when
+    if isinstance(when, (int, float)):
+        seconds = float(when)
+    else:
+        from datetime import UTC
+
+        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    from time import gmtime
+
+    at = gmtime(seconds)
+    return (
+        f"{DAYS[at.tm_wday]}, {at.tm_mday:02} {MONTHS[at.tm_mon - 1]} {at.tm_year} "
+        f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT"
+    )

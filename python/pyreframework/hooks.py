@@ -1,0 +1,241 @@
+"""Hooks of an app: around requests, around serving, and around the life of each worker.
+
+Hooks around requests go to the engine as they are registered; the others are kept here. All are
+usable as ``@app.x``, ``@app.x()`` and ``app.x(f)``. Imported in every worker.
+"""
+
+from __future__ import annotations
+
+from pyreframework import logs
+from pyreframework.errors import HTTPError, answer
+from pyreframework.injection import plan_for, require_sync
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, overload
+
+    from pyreframework.engine import PyreApp
+
+    type AnyCall = Callable[..., Any]
+    type Decorator[F: AnyCall] = Callable[[F], F]
+
+
+class Hooks:
+    """The part of `Pyre` that registers and runs hooks."""
+
+    native: PyreApp
+
+    def __init__(self) -> None:
+        self._life: dict[str, list[AnyCall]] = {
+            "on_startup": [],
+            "on_shutdown": [],
+            "on_worker_start": [],
+            "on_worker_stop": [],
+        }
+        self._caught: set[type[BaseException]] = set()
+
+    if TYPE_CHECKING:
+
+        @overload
+        def before_request[F: AnyCall](self, hook: F) -> F: ...
+
+        @overload
+        def before_request[F: AnyCall](self, hook: None = None) -> Decorator[F]: ...
+
+    def before_request(self, hook: AnyCall | None = None) -> AnyCall:
+        """Register ``hook(req)`` to run before every handler, in order of registration.
+
+        A hook that returns anything but None has given the answer: later hooks and the handler are
+        skipped. One that raises gives 500, or what an exception handler makes of it.
+
+        Raises:
+            TypeError: ``hook`` cannot be called, or is async.
+
+        Example:
+            >>> app = Pyre()
+            >>> @app.before_request
+            ... def check(req):
+            ...     if "authorization" not in req.headers:
+            ...         raise HTTPError(401)
+        """
+        return self._request_hook("before_request", hook)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def after_request[F: AnyCall](self, hook: F) -> F: ...
+
+        @overload
+        def after_request[F: AnyCall](self, hook: None = None) -> Decorator[F]: ...
+
+    def after_request(self, hook: AnyCall | None = None) -> AnyCall:
+        """Register ``hook(req, resp)`` to run after every handler, errors included.
+
+        What it returns replaces the answer, unless it is None.
+
+        Raises:
+            TypeError: ``hook`` cannot be called, or is async.
+        """
+        return self._request_hook("after_request", hook)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def fallback[F: AnyCall](self, handler: F) -> F: ...
+
+        @overload
+        def fallback[F: AnyCall](self, handler: None = None) -> Decorator[F]: ...
+
+    def fallback(self, handler: AnyCall | None = None) -> AnyCall:
+        """Register ``handler(req)`` for requests that no route matches, instead of 404.
+
+        Raises:
+            TypeError: ``handler`` cannot be called, or is async.
+        """
+        return self._request_hook("fallback", handler)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def on_startup[F: AnyCall](self, hook: F) -> F: ...
+
+        @overload
+        def on_startup[F: AnyCall](self, hook: None = None) -> Decorator[F]: ...
+
+    def on_startup(self, hook: AnyCall | None = None) -> AnyCall:
+        """Register ``hook()`` to run once, on the main interpreter, before serving.
+
+        If it raises, the program ends with exit code 3 and the traceback.
+        """
+        return self._life_hook("on_startup", hook)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def on_shutdown[F: AnyCall](self, hook: F) -> F: ...
+
+        @overload
+        def on_shutdown[F: AnyCall](self, hook: None = None) -> Decorator[F]: ...
+
+    def on_shutdown(self, hook: AnyCall | None = None) -> AnyCall:
+        """Register ``hook()`` to run once, on the main interpreter, after serving."""
+        return self._life_hook("on_shutdown", hook)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def on_worker_start[F: AnyCall](self, hook: F) -> F: ...
+
+        @overload
+        def on_worker_start[F: AnyCall](self, hook: None = None) -> Decorator[F]: ...
+
+    def on_worker_start(self, hook: AnyCall | None = None) -> AnyCall:
+        """Register ``hook()`` to run once in each interpreter that runs handlers, before any.
+
+        That is every worker, and the main interpreter if it has ``gil=True`` routes or runs them
+        all. If it raises, the program ends with exit code 3 and the traceback.
+        """
+        return self._life_hook("on_worker_start", hook)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def on_worker_stop[F: AnyCall](self, hook: F) -> F: ...
+
+        @overload
+        def on_worker_stop[F: AnyCall](self, hook: None = None) -> Decorator[F]: ...
+
+    def on_worker_stop(self, hook: AnyCall | None = None) -> AnyCall:
+        """Register ``hook()`` to run once in each interpreter that ran handlers, after the last."""
+        return self._life_hook("on_worker_stop", hook)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def exception_handler[F: AnyCall](self, kind: type[BaseException], handler: F) -> F: ...
+
+        @overload
+        def exception_handler[F: AnyCall](
+            self, kind: type[BaseException], handler: None = None
+        ) -> Decorator[F]: ...
+
+    def exception_handler(
+        self, kind: type[BaseException], handler: AnyCall | None = None
+    ) -> AnyCall:
+        """Register ``handler(req, exc)`` to answer for exceptions of a type and its subtypes.
+
+        The handler of the nearest type is taken; a later one for the same type replaces the former.
+
+        Raises:
+            TypeError: ``kind`` is no exception type, or ``handler`` cannot be called or is async.
+
+        Example:
+            >>> app = Pyre()
+            >>> @app.exception_handler(KeyError)
+            ... def missing(req, exc):
+            ...     return {"missing": exc.args[0]}, 404
+        """
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise TypeError(f"exception_handler needs a type of exception, not {kind!r}")
+
+        def register(handler: AnyCall) -> AnyCall:
+            require_sync(handler, "exception_handler")
+            self.native.add_exception_handler(kind, handler)
+            self._caught.add(kind)
+            return handler
+
+        return register if handler is None else register(handler)
+
+    def begin(self) -> None:
+        """Run the ``on_startup`` hooks; the first that raises ends the start."""
+        self._run("on_startup")
+
+    def end(self) -> None:
+        """Run the ``on_shutdown`` hooks; one that raises is reported."""
+        self._run_all("on_shutdown")
+
+    def begin_worker(self) -> None:
+        """Run the ``on_worker_start`` hooks of this interpreter; the first that raises ends it."""
+        self._run("on_worker_start")
+
+    def end_worker(self) -> None:
+        """Run the ``on_worker_stop`` hooks of this interpreter; one that raises is reported."""
+        self._run_all("on_worker_stop")
+
+    def _request_hook(self, kind: str, hook: AnyCall | None) -> AnyCall:
+        def register(hook: AnyCall) -> AnyCall:
+            require_sync(hook, kind)
+            if kind == "before_request":
+                self.native.add_before(hook)
+            elif kind == "after_request":
+                self.native.add_after(hook)
+            else:
+                self.native.set_fallback(*plan_for(hook, (), kind))
+            return hook
+
+        return register if hook is None else register(hook)
+
+    def _life_hook(self, kind: str, hook: AnyCall | None) -> AnyCall:
+        def register(hook: AnyCall) -> AnyCall:
+            require_sync(hook, kind)
+            self._life[kind].append(hook)
+            return hook
+
+        return register if hook is None else register(hook)
+
+    def _run(self, kind: str) -> None:
+        for hook in self._life[kind]:
+            hook()
+
+    def _run_all(self, kind: str) -> None:
+        for hook in self._life[kind]:
+            try:
+                hook()
+            except BaseException as error:  # noqa: BLE001 - the next hook must still run
+                logs.hook_failed(kind, error)
+
+    def _catch_http_errors(self) -> None:
+        if HTTPError not in self._caught:
+            self.native.add_exception_handler(HTTPError, answer)
+            self._caught.add(HTTPError)

@@ -1,0 +1,35 @@
+"""What goes to `logging`: one record for each exception that a handler or hook did not catch.
+
+`logging` itself is imported with the first record. Without a configuration by the user it prints
+warnings and errors to standard error. Imported in every worker, so it imports nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from logging import Logger
+
+
+def logger(name: str) -> Logger:
+    """Return the logger ``pyre.<name>``: ``server`` or ``app``."""
+    from logging import getLogger
+
+    return getLogger(f"pyre.{name}")
+
+
+def report(route: str, request_id: object, error: BaseException) -> None:
+    """Log an exception of the user's code, with its traceback; called by the engine.
+
+    Args:
+        route: Method and pattern, such as ``GET /users/{id}``.
+        request_id: What ``req.id`` says, or None.
+        error: The exception.
+    """
+    place = f"{route} (request {request_id})" if request_id is not None else route
+    logger("app").error("%s raised %s: %s", place, type(error).__qualname__, error, exc_info=error)
+
+
+def hook_failed(kind: str, error: BaseException) -> None:
+    """Log an exception of a hook whose failure stops nothing, such as ``on_shutdown``."""
+    logger("app").error("an %s hook raised %s", kind, error, exc_info=error)

@@ -1,0 +1,251 @@
+"""Loads the user's program in a worker, the way ``multiprocessing``'s spawn does.
+
+The main interpreter describes its program as a list of texts, the only thing that can travel to
+another interpreter; each worker runs it again as a module named ``__mp_main__``, so that code under
+``if __name__ == "__main__":`` stays out. The app to serve is the one made at the same place in the
+order of apps; ``run()`` on it hands it over and ends the program there.
+
+Everything at module level here is state of one interpreter. Imported in every worker, so it imports
+nothing but what every interpreter has.
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import get_ident
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from types import CodeType
+
+    from pyreframework.app import Pyre
+    from pyreframework.engine import PyreApp
+
+WORKER_NAME = "__mp_main__"
+
+apps_made = 0
+loading: Loading | None = None
+loaded: Pyre | None = None
+
+
+class HandedOver(BaseException):
+    """Ends a program in a worker once its app is known; no ``except Exception`` may stop it."""
+
+
+class Program:
+    """What a worker needs to know to run the program of the main interpreter again."""
+
+    __slots__ = ("argv", "kind", "number", "path", "stop_fd", "target")
+
+    def __init__(
+        self, kind: str, target: str, number: int, stop_fd: int, argv: list[str], path: list[str]
+    ) -> None:
+        self.kind = kind
+        self.target = target
+        self.number = number
+        self.stop_fd = stop_fd
+        self.argv = argv
+        self.path = path
+
+    def pack(self) -> list[str]:
+        """Return the texts that `unpack` reads."""
+        head = [self.kind, self.target, str(self.number), str(self.stop_fd), str(len(self.argv))]
+        return head + self.argv + self.path
+
+    @classmethod
+    def unpack(cls, texts: list[str]) -> Program:
+        """Return the program that `pack` wrote."""
+        kind, target, number, stop_fd, count, *rest = texts
+        split = int(count)
+        return cls(kind, target, int(number), int(stop_fd), rest[:split], rest[split:])
+
+
+class Loading:
+    """A program being loaded in this interpreter."""
+
+    __slots__ = ("apps", "program", "thread")
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.apps: list[Pyre] = []
+        self.thread = get_ident()
+
+    def app(self) -> Pyre | None:
+        """Return the app to serve, if it has been made."""
+        number = self.program.number
+        return self.apps[number] if number < len(self.apps) else None
+
+
+def enroll(app: Pyre) -> int:
+    """Count a new app; its number says which one it is in every interpreter."""
+    global apps_made
+    number = apps_made
+    apps_made += 1
+    if loading is not None:
+        loading.apps.append(app)
+    return number
+
+
+def describe(number: int, stop_fd: int) -> list[str] | None:
+    """Describe the running program for the workers, or return None if it is no file and no module.
+
+    Args:
+        number: Which of the program's apps to serve.
+        stop_fd: Where ``stop()`` writes to.
+    """
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    file = getattr(main, "__file__", None)
+    if spec is not None and spec.name != "__main__":
+        kind, target = "module", spec.name
+    elif spec is not None and sys.path:
+        kind, target = "folder", sys.path[0]  # `python folder` or `python archive.zip`
+    elif file is not None:
+        from os.path import abspath, exists
+
+        kind, target = "file", abspath(file)
+        if not exists(target):
+            return None
+    else:
+        return None
+    path = [entry for entry in sys.path if isinstance(entry, str)]
+    return Program(kind, target, number, stop_fd, list(sys.argv), path).pack()
+
+
+def in_worker() -> bool:
+    """Tell whether this interpreter is a worker."""
+    return loading is not None or loaded is not None
+
+
+def hand_over(app: Pyre) -> None:
+    """Take ``app`` if it is the one to serve, which ends the program here; called by ``run()``.
+
+    Of another app, or once the program has been loaded, ``run()`` does nothing.
+
+    Raises:
+        HandedOver: This is the app, and the caller is the program itself, not a thread of it.
+    """
+    if loading is not None and loading.app() is app and loading.thread == get_ident():
+        raise HandedOver
+
+
+def load(texts: list[str]) -> PyreApp:
+    """Run the user's program in this worker and return the app to serve, frozen.
+
+    Args:
+        texts: What `describe` returned on the main interpreter.
+
+    Raises:
+        RuntimeError: The program made no such app here.
+    """
+    global loading, loaded
+    program = Program.unpack(texts)
+    sys.argv[:] = program.argv
+    sys.path[:] = program.path
+    write_by_line()
+    loading = Loading(program)
+    try:
+        run(program)
+    except HandedOver:
+        pass
+    except SystemExit as ended:
+        if loading.app() is None:
+            raise RuntimeError(
+                f"{program.target} ended with SystemExit({ended.code!r}) before it made its app"
+            ) from ended
+    app = loading.app()
+    loading = None
+    if app is None:
+        raise RuntimeError(
+            f"{program.target} made no app when a worker loaded it: make it at the top level of a "
+            'module, not under `if __name__ == "__main__":`, or use run(mode="default")'
+        )
+    app.attach_stop(program.stop_fd)
+    app.freeze()
+    loaded = app
+    return app.native
+
+
+def run(program: Program) -> None:
+    """Run the program's code as the module ``__mp_main__``, which stands for ``__main__`` too."""
+    module = type(sys)(WORKER_NAME)
+    code, spec, file = code_of(program)
+    module.__file__ = file
+    if spec is not None:
+        module.__spec__ = spec
+        module.__package__ = spec.parent
+        module.__loader__ = spec.loader
+    sys.modules["__main__"] = sys.modules[WORKER_NAME] = module
+    exec(code, module.__dict__)  # noqa: S102 - the user's own program
+
+
+def code_of(program: Program) -> tuple[CodeType, ModuleSpec | None, str | None]:
+    """Return the code of a program, the spec of its module if it is one, and its file."""
+    from importlib.machinery import PathFinder, SourceFileLoader
+
+    if program.kind == "file":
+        source = SourceFileLoader(WORKER_NAME, program.target)
+        code = source.source_to_code(source.get_data(program.target), program.target)
+        return code, None, program.target
+    if program.kind == "folder":
+        name = "__main__"
+        spec = PathFinder.find_spec(name, [program.target])
+    else:
+        name = program.target
+        spec = find(name)
+    loader = spec.loader if spec is not None else None
+    found = getattr(loader, "get_code", lambda _: None)(name)
+    if spec is None or found is None:
+        raise ImportError(f"a worker cannot find the code of {program.target}")
+    return found, None if program.kind == "folder" else spec, spec.origin
+
+
+def find(name: str) -> ModuleSpec | None:
+    """Return the spec of a module without importing it, its packages excepted."""
+    parent = name.rpartition(".")[0]
+    path = __import__(parent, fromlist=["__path__"]).__path__ if parent else None
+    for finder in sys.meta_path:
+        spec = finder.find_spec(name, path)
+        if spec is not None:
+            return spec
+    return None
+
+
+def write_by_line() -> None:
+    """Let ``print`` in this worker reach standard output with the end of its line.
+
+    Each interpreter has a buffer of its own; written by the block, lines would come late and cut.
+    """
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(line_buffering=True)
+
+
+def start_worker(native: PyreApp) -> None:
+    """Run the ``on_worker_start`` hooks, then spare the collector everything made so far.
+
+    Raises:
+        BaseException: Whatever a hook raises; it stops the start.
+    """
+    app = loaded
+    assert app is not None, "load() comes before start_worker()"
+    assert app.native is native, "one app to an interpreter"
+    app.begin_worker()
+    import gc
+
+    gc.collect()
+    gc.freeze()
+
+
+def stop_worker(native: PyreApp) -> None:
+    """Run the ``on_worker_stop`` hooks and flush what the worker has printed.
+
+    A hook that raises is reported, and the next one runs.
+    """
+    app = loaded
+    if app is not None and app.native is native:
+        app.end_worker()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()

@@ -1,0 +1,44 @@
+"""``redirect()``: an answer that sends the client to another address.
+
+Imported in every worker, so it imports nothing but the engine.
+"""
+
+from __future__ import annotations
+
+from pyreframework.engine import PyreResponse
+
+STATUSES = (301, 302, 303, 307, 308)
+
+
+def redirect(url: str, status_code: int = 302) -> PyreResponse:
+    """Return an answer that sends the client to ``url``.
+
+    Args:
+        url: Absolute or relative address. Spaces and characters outside ASCII are percent-encoded;
+            everything else is sent as it is, so that what is encoded already stays right.
+        status_code: 301, 302, 303, 307 or 308.
+
+    Raises:
+        ValueError: The status is no redirect, or ``url`` holds a control character.
+
+    Example:
+        >>> redirect("/login").headers["Location"]
+        '/login'
+    """
+    if status_code not in STATUSES:
+        raise ValueError(f"a redirect has one of the statuses {STATUSES}, not {status_code!r}")
+    return PyreResponse(b"", status_code=status_code, headers={"Location": location(url)})
+
+
+def location(url: str) -> str:
+    """Return ``url`` in the characters a ``Location`` header may hold."""
+    if not url.isprintable() and any(char < " " or char == "\x7f" for char in url):
+        raise ValueError(f"the address {url!r} holds a control character")
+    if url.isascii() and " " not in url:
+        return url
+    return "".join(char if "!" <= char <= "~" else encoded(char) for char in url)
+
+
+def encoded(char: str) -> str:
+    """Return the percent-encoded UTF-8 of one character."""
+    return "".join(f"%{byte:02X}" for byte in char.encode())

@@ -1,0 +1,181 @@
+"""Routes of an app: ``get``, ``post`` and the others, as decorators or as calls.
+
+A route goes to the engine as it is registered, with the plan for calling its handler; the engine
+says no to a bad or conflicting path there and then. Imported in every worker.
+"""
+
+from __future__ import annotations
+
+from pyreframework.injection import path_names, plan_for, require_sync
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, overload
+
+    from pyreframework.engine import PyreApp
+
+    type AnyCall = Callable[..., Any]
+    type Decorator[F: AnyCall] = Callable[[F], F]
+
+
+class Routes:
+    """The part of `Pyre` that registers routes."""
+
+    native: PyreApp
+    has_gil_routes = False
+
+    if TYPE_CHECKING:
+
+        @overload
+        def route[F: AnyCall](
+            self, method: str | Sequence[str], path: str, handler: F, *, gil: bool = False
+        ) -> F: ...
+
+        @overload
+        def route[F: AnyCall](
+            self, method: str | Sequence[str], path: str, handler: None = None, *, gil: bool = False
+        ) -> Decorator[F]: ...
+
+    def route(
+        self,
+        method: str | Sequence[str],
+        path: str,
+        handler: AnyCall | None = None,
+        *,
+        gil: bool = False,
+    ) -> AnyCall:
+        """Answer ``method`` on ``path`` with ``handler``; as a decorator, return it unchanged.
+
+        Args:
+            method: A method in any case, or several.
+            path: Starts with ``/``. ``{name}`` takes one segment, ``{name:int}`` (also ``float``,
+                ``uuid``, ``path``, ``str``) one of that type, ``{*rest}`` all that is left.
+            handler: Takes the request, path parameters by name (converted as annotated), both, or
+                nothing.
+            gil: Run it on the main interpreter, for packages that do not load in workers.
+
+        Raises:
+            ValueError: The path is malformed or taken (both routes are named), or a parameter of
+                the handler can be filled from nowhere.
+            TypeError: The handler cannot be called, or is async.
+
+        Example:
+            >>> app = Pyre()
+            >>> @app.route(["get", "head"], "/users/{id}")
+            ... def show(req, id: int):
+            ...     return {"id": id}
+        """
+        methods = [method] if isinstance(method, str) else list(method)
+        if not methods:
+            raise ValueError(f"the route {path!r} needs at least one method")
+
+        def register(handler: AnyCall) -> AnyCall:
+            names = path_names(path)
+            for one in methods:
+                where = f"{one.upper()} {path}"
+                require_sync(handler, where)
+                call, plan = plan_for(handler, names, where)
+                self.native.add_route(one.upper(), path, call, plan, gil)
+            self.has_gil_routes = self.has_gil_routes or gil
+            return handler
+
+        return register if handler is None else register(handler)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def get[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+
+        @overload
+        def get[F: AnyCall](
+            self, path: str, handler: None = None, *, gil: bool = False
+        ) -> Decorator[F]: ...
+
+    def get(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+        """Answer GET on ``path``, and HEAD unless it has a route of its own; see `route`."""
+        return self.route("GET", path, handler, gil=gil)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def post[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+
+        @overload
+        def post[F: AnyCall](
+            self, path: str, handler: None = None, *, gil: bool = False
+        ) -> Decorator[F]: ...
+
+    def post(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+        """Answer POST requests on ``path``; see `route`."""
+        return self.route("POST", path, handler, gil=gil)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def put[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+
+        @overload
+        def put[F: AnyCall](
+            self, path: str, handler: None = None, *, gil: bool = False
+        ) -> Decorator[F]: ...
+
+    def put(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+        """Answer PUT requests on ``path``; see `route`."""
+        return self.route("PUT", path, handler, gil=gil)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def delete[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+
+        @overload
+        def delete[F: AnyCall](
+            self, path: str, handler: None = None, *, gil: bool = False
+        ) -> Decorator[F]: ...
+
+    def delete(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+        """Answer DELETE requests on ``path``; see `route`."""
+        return self.route("DELETE", path, handler, gil=gil)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def patch[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+
+        @overload
+        def patch[F: AnyCall](
+            self, path: str, handler: None = None, *, gil: bool = False
+        ) -> Decorator[F]: ...
+
+    def patch(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+        """Answer PATCH requests on ``path``; see `route`."""
+        return self.route("PATCH", path, handler, gil=gil)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def options[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+
+        @overload
+        def options[F: AnyCall](
+            self, path: str, handler: None = None, *, gil: bool = False
+        ) -> Decorator[F]: ...
+
+    def options(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+        """Answer OPTIONS requests on ``path`` instead of the engine; see `route`."""
+        return self.route("OPTIONS", path, handler, gil=gil)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def head[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+
+        @overload
+        def head[F: AnyCall](
+            self, path: str, handler: None = None, *, gil: bool = False
+        ) -> Decorator[F]: ...
+
+    def head(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+        """Answer HEAD requests on ``path`` apart from GET; see `route`."""
+        return self.route("HEAD", path, handler, gil=gil)

@@ -1,0 +1,154 @@
+"""``run()`` from the first setting to the last hook: start, serve, drain, stop.
+
+    settings -> listen -> on_startup -> workers -> accept -> wait for a stop
+             -> drain -> workers end -> on_shutdown
+
+The thread that called ``run()`` only waits; requests are served by threads of the engine. A failure
+before ``accept`` ends what was started and exits with code 3; a request that does not end in time,
+or a thread that cannot be ended, exits with code 1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from traceback import print_exc
+
+from pyreframework import banner, logs, program
+from pyreframework.engine import Server, StartError
+from pyreframework.settings import UsageError, resolve
+from pyreframework.signals import ABANDONED, Stop, exit_now
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyreframework.app import Pyre
+    from pyreframework.settings import Settings
+
+GRACEFUL, USAGE, START_FAILED = 0, 2, 3
+# What threads and interpreters have to end in once nothing runs any more.
+END_SECONDS = 5.0
+
+
+def serve(app: Pyre, given: Mapping[str, object]) -> None:
+    """Serve ``app`` until it is told to stop; see ``Pyre.run``.
+
+    Raises:
+        SystemExit: The code is not 0.
+        RuntimeError: The app is being served already.
+    """
+    if app.serving:
+        raise RuntimeError("this app is being served already")
+    try:
+        settings = resolve(given, os.environ, app.properties())
+    except UsageError as error:
+        complain(str(error))
+        raise SystemExit(USAGE) from None
+    with Stop() as stop:
+        app.attach_stop(stop)
+        try:
+            code = Serving(app, settings, stop).run()
+        finally:
+            app.attach_stop(None)
+    if code != GRACEFUL:
+        raise SystemExit(code)
+
+
+class CannotListen(Exception):
+    """An address cannot be listened on; its text is the engine's, for people."""
+
+
+class Serving:
+    """One app being served."""
+
+    def __init__(self, app: Pyre, settings: Settings, stop: Stop) -> None:
+        self.app = app
+        self.settings = settings
+        self.stop = stop
+        texts = None if settings.on_main else program.describe(app.number, stop.fd)
+        self.on_main = texts is None
+        app.freeze()
+        self.server = Server(app.native, settings.for_engine(), texts)
+
+    def run(self) -> int:
+        """Start, serve and stop; return the exit code."""
+        started = False
+        try:
+            urls = self.listen()
+            self.app.begin()
+            started = True
+            # Workers that import it first, at the same time, crash CPython (gh-136421).
+            import datetime  # noqa: F401, ICN001
+
+            self.server.start_workers()
+            if self.runs_handlers():
+                self.app.begin_worker()
+            self.server.accept()
+        except BaseException as error:  # noqa: BLE001 - reported, and the process ends
+            return self.fail(error, started)
+        self.announce(urls)
+        self.stop.wait()
+        return self.finish(self.drain())
+
+    def listen(self) -> list[str]:
+        """Open the listeners and return their addresses."""
+        try:
+            return self.server.bind()
+        except OSError as error:
+            raise CannotListen(str(error)) from error
+
+    def runs_handlers(self) -> bool:
+        """Tell whether any handler runs on the main interpreter."""
+        return self.on_main or self.app.has_gil_routes
+
+    def announce(self, urls: list[str]) -> None:
+        """Say where the app is served."""
+        if self.on_main and not self.settings.on_main:
+            logs.logger("server").warning(
+                "this program is neither a file nor a module, so workers cannot load it: every "
+                "handler runs on the main interpreter"
+            )
+        routes = self.app.native.route_table()
+        banner.show(banner.lines(self.settings, urls, routes, self.on_main))
+
+    def drain(self) -> bool:
+        """Stop accepting and wait for running requests; tell whether all of them have ended."""
+        self.server.begin_drain()
+        return self.server.wait_drained(self.settings.seconds("shutdown_timeout"))
+
+    def finish(self, drained: bool) -> int:
+        """End workers and run the last hooks; return the exit code, or end the process."""
+        if not drained:
+            seconds = self.settings.seconds("shutdown_timeout")
+            requests = banner.counted(self.server.abandoned(), "running request")
+            complain(f"gave up {requests} after {seconds:g} s (shutdown_timeout)")
+        ended = self.server.stop(END_SECONDS if drained else 0.0)
+        if self.runs_handlers():
+            self.app.end_worker()
+        self.app.end()
+        if not ended:
+            exit_now(ABANDONED, "a worker could not be ended; leaving without it")
+        return GRACEFUL if drained else ABANDONED
+
+    def fail(self, error: BaseException, started: bool) -> int:
+        """Report why the start failed and end what was started; return the exit code."""
+        if isinstance(error, StartError):
+            complain(f"a worker could not start\n{str(error).rstrip()}")
+        elif isinstance(error, CannotListen):
+            complain(str(error))
+        else:
+            print_exc()
+            complain("the start failed")
+        ended = self.server.stop(END_SECONDS)
+        if started:
+            self.app.end()
+        if not ended:
+            exit_now(START_FAILED, "a worker could not be ended; leaving without it")
+        return START_FAILED
+
+
+def complain(text: str) -> None:
+    """Print a line for the person who started the program."""
+    if sys.stderr is not None:
+        print(f"pyre: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,442 @@
+"""Options of ``run()``: one table gives name, type, default, unit, bounds and meaning of each.
+
+``run()``, the ``PYRE_<NAME>`` variables and the reference page all come from `OPTIONS`. An argument
+goes before a variable, a variable before the default. A value that does not fit stops the start and
+names itself; nothing is ever ignored. Read once, before the first socket is opened.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from pyreframework import cpus
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Literal
+
+    type Kind = Literal["text", "count", "seconds", "switch", "list"]
+    type Value = str | int | float | bool | list[str] | None
+
+MIB = 1024 * 1024
+MAIN_MODES_NOT = ("subinterp", "auto")
+
+
+class UsageError(ValueError):
+    """An option or a variable has a value that cannot be used; its text names the culprit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row of the table."""
+
+    name: str
+    kind: Kind
+    default: Value
+    help: str
+    unit: str = ""
+    least: float | None = None
+    most: float | None = None
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def variable(self) -> str:
+        """Name of the environment variable, such as ``PYRE_PORT``."""
+        return f"PYRE_{self.name.upper()}"
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option("host", "text", "127.0.0.1", "Address or name to listen on; `0.0.0.0` or `::` for all."),
+    Option(
+        "port",
+        "count",
+        8000,
+        "TCP port; 0 lets the system choose a free one.",
+        least=0,
+        most=65535,
+        aliases=("PORT",),
+    ),
+    Option(
+        "bind",
+        "list",
+        None,
+        "Addresses to listen on, each `host:port` or `[ipv6]:port`, instead of `host` and `port`; "
+        "separated by commas in the variable.",
+    ),
+    Option(
+        "reuse_port",
+        "switch",
+        False,
+        "Share the port with other processes that also allow it, instead of refusing to start.",
+    ),
+    Option(
+        "backlog",
+        "count",
+        4096,
+        "Connections the kernel holds until they are accepted; it may cap this (`somaxconn`).",
+        unit="connections",
+        least=1,
+        most=65535,
+    ),
+    Option(
+        "workers",
+        "count",
+        None,
+        "Sub-interpreters that run handlers; by default one for each CPU this process may use "
+        "(affinity mask and cgroup limit).",
+        unit="interpreters",
+        least=1,
+        most=512,
+        aliases=("WEB_CONCURRENCY",),
+    ),
+    Option(
+        "threads",
+        "count",
+        4,
+        "Threads in each worker. While one waits (database, sleep, network), another goes on; 1 "
+        "means that handlers of a worker never overlap.",
+        unit="threads",
+        least=1,
+        most=64,
+    ),
+    Option(
+        "gil_threads",
+        "count",
+        4,
+        "Threads on the main interpreter for `gil=True` routes, and for all routes of the main "
+        "mode.",
+        unit="threads",
+        least=1,
+        most=64,
+    ),
+    Option(
+        "io_workers",
+        "count",
+        None,
+        "Threads that read, parse, route and write, without Python; by default as many as workers, "
+        "but no more than CPUs.",
+        unit="threads",
+        least=1,
+        most=512,
+    ),
+    Option("pin", "switch", False, "Bind each thread to one CPU; of use on a machine of its own."),
+    Option(
+        "mode",
+        "text",
+        "auto",
+        "`auto` and `subinterp` run handlers on workers; `default` (or any other word) runs all of "
+        "them on the main interpreter.",
+    ),
+    Option("reload", "switch", False, "Restart on changes; not available in this version."),
+    Option(
+        "debug",
+        "switch",
+        False,
+        "Show tracebacks to clients. Never in production. Set for one app by `Pyre(debug=True)`.",
+    ),
+    Option(
+        "head_timeout",
+        "seconds",
+        30.0,
+        "Time for the head of a request to arrive whole; then 408.",
+        unit="seconds",
+        least=0.001,
+        most=86400,
+    ),
+    Option(
+        "body_timeout",
+        "seconds",
+        30.0,
+        "Time without a further byte of a request's body; then 408.",
+        unit="seconds",
+        least=0.001,
+        most=86400,
+    ),
+    Option(
+        "keep_alive_timeout",
+        "seconds",
+        75.0,
+        "Time an idle connection is kept open.",
+        unit="seconds",
+        least=0.001,
+        most=86400,
+    ),
+    Option(
+        "shutdown_timeout",
+        "seconds",
+        30.0,
+        "Time running requests have to finish after a stop signal; then they are abandoned.",
+        unit="seconds",
+        least=0,
+        most=86400,
+    ),
+    Option(
+        "max_body_size",
+        "count",
+        10 * MIB,
+        "Largest body of a request; more is answered 413. Set for one app by `app.max_body_size`.",
+        unit="bytes",
+        least=0,
+        most=2**31,
+    ),
+    Option(
+        "max_head_bytes",
+        "count",
+        64 * 1024,
+        "Largest head of a request; more is answered 431.",
+        unit="bytes",
+        least=1024,
+        most=MIB,
+    ),
+    Option(
+        "queue_depth",
+        "count",
+        8192,
+        "Batches of requests that may wait for a worker; beyond that the answer is 503 at once.",
+        unit="batches",
+        least=1,
+        most=2**20,
+    ),
+    Option("server_header", "switch", True, "Send `Server: pyre`."),
+)
+TABLE = {option.name: option for option in OPTIONS}
+
+# Options of the API that this version does not have: refused by name rather than ignored.
+NOT_YET = (
+    "uds",
+    "fd",
+    "request_timeout",
+    "max_in_flight",
+    "max_requests",
+    "log_level",
+    "log_format",
+    "access_log",
+    "metrics",
+    "tls_cert",
+    "tls_key",
+    "state_url",
+    "log",
+)
+
+ARGUMENT, PROPERTY, VARIABLE, ALIAS, DEFAULT = 4, 3, 2, 1, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All options, checked. Does not change while serving."""
+
+    values: dict[str, Value]
+    binds: list[str]
+
+    @property
+    def on_main(self) -> bool:
+        """Whether every handler runs on the main interpreter."""
+        return self.values["mode"] not in MAIN_MODES_NOT
+
+    def seconds(self, name: str) -> float:
+        """Return the option ``name``, a time in seconds."""
+        value = self.values[name]
+        assert isinstance(value, float)
+        return value
+
+    def count(self, name: str) -> int:
+        """Return the option ``name``, a whole number."""
+        value = self.values[name]
+        assert isinstance(value, int)
+        return value
+
+    def for_engine(self) -> dict[str, object]:
+        """Return what the native server needs to know."""
+        absent = ("host", "port", "bind", "mode", "reload")
+        needed: dict[str, object] = {
+            name: value for name, value in self.values.items() if name not in absent
+        }
+        needed["binds"] = list(self.binds)
+        return needed
+
+
+def resolve(
+    arguments: Mapping[str, object],
+    environment: Mapping[str, str],
+    properties: Mapping[str, object] | None = None,
+) -> Settings:
+    """Work out every option from the arguments of ``run()``, the environment and the defaults.
+
+    Args:
+        arguments: What ``run()`` was given; None means not given.
+        environment: Usually ``os.environ``.
+        properties: What the app object itself was told (``debug``, ``max_body_size``); goes after
+            an argument and before a variable.
+
+    Raises:
+        UsageError: A name is unknown, or a value does not fit; the text names it.
+
+    Example:
+        >>> resolve({"port": 0, "workers": 2}, {"PYRE_HOST": "::1"}).binds
+        ['[::1]:0']
+    """
+    refuse_unknown(arguments, environment)
+    values: dict[str, Value] = {}
+    ranks: dict[str, int] = {}
+    for option in OPTIONS:
+        value, ranks[option.name] = pick(option, arguments, properties or {}, environment)
+        values[option.name] = value
+    if values["reload"]:
+        source = "PYRE_RELOAD" if ranks["reload"] == VARIABLE else "run() option 'reload'"
+        raise UsageError(f"{source} is not available in this version: leave it out")
+    if values["workers"] is None:
+        values["workers"] = cpus.usable()
+    workers = values["workers"]
+    assert isinstance(workers, int)
+    if values["io_workers"] is None:
+        values["io_workers"] = min(workers, cpus.usable())
+    return Settings(values, addresses(values, ranks))
+
+
+def refuse_unknown(arguments: Mapping[str, object], environment: Mapping[str, str]) -> None:
+    """Raise for an argument that is no option, and for a variable of an option yet to come."""
+    for name in arguments:
+        if name in NOT_YET:
+            raise UsageError(f"run() option {name!r} is not available in this version")
+        if name not in TABLE:
+            raise UsageError(f"run() has no option {name!r}{suggestion(name)}")
+    for name in NOT_YET:
+        variable = f"PYRE_{name.upper()}"
+        if environment.get(variable, "0") not in ("", "0"):
+            raise UsageError(f"{variable} is not available in this version: unset it")
+
+
+def suggestion(name: str) -> str:
+    """Return a question that offers the option nearest to a misspelt name, or nothing."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, TABLE, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def pick(
+    option: Option,
+    arguments: Mapping[str, object],
+    properties: Mapping[str, object],
+    environment: Mapping[str, str],
+) -> tuple[Value, int]:
+    """Return the value of one option and the rank of the place it came from."""
+    given = arguments.get(option.name)
+    if given is not None:
+        return check(option, given, f"run() option {option.name!r}"), ARGUMENT
+    given = properties.get(option.name)
+    if given is not None:
+        return check(option, given, f"app.{option.name}"), PROPERTY
+    for variable in (option.variable, *option.aliases):
+        text = environment.get(variable)
+        if text is not None and text != "":
+            rank = VARIABLE if variable == option.variable else ALIAS
+            return check(option, read(option, text, variable), variable), rank
+    return option.default, DEFAULT
+
+
+def read(option: Option, text: str, variable: str) -> object:
+    """Return the value that a variable's text stands for."""
+    match option.kind:
+        case "text":
+            return text
+        case "list":
+            return [part.strip() for part in text.split(",")]
+        case "switch":
+            word = text.strip().lower()
+            if word in ("1", "true", "yes", "on"):
+                return True
+            if word in ("0", "false", "no", "off"):
+                return False
+            raise UsageError(
+                f"{variable} must be one of 1, 0, true, false, yes, no, on, off, not {text!r}"
+            )
+        case "count":
+            digits = text.strip()
+            if not (digits.isascii() and digits.removeprefix("-").isdigit()):
+                raise UsageError(f"{variable} must be a whole number, not {text!r}")
+            return int(digits)
+        case "seconds":
+            try:
+                return float(text)
+            except ValueError:
+                raise UsageError(f"{variable} must be a number of seconds, not {text!r}") from None
+
+
+def check(option: Option, value: object, source: str) -> Value:
+    """Return ``value`` in the type of its option, or raise with the name of its source."""
+    match option.kind:
+        case "text":
+            if not isinstance(value, str) or not value or "\0" in value:
+                raise UsageError(f"{source} must be a text that is not empty, not {value!r}")
+            return value
+        case "switch":
+            if not isinstance(value, bool):
+                raise UsageError(f"{source} must be True or False, not {value!r}")
+            return value
+        case "list":
+            entries = [value] if isinstance(value, str) else value
+            if not isinstance(entries, (list, tuple)) or not entries:
+                raise UsageError(f"{source} must be a text or a list of texts, not {value!r}")
+            return [bind_address(entry, source) for entry in entries]
+        case "count":
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise UsageError(f"{source} must be a whole number, not {value!r}")
+            return within(option, value, source)
+        case "seconds":
+            if not isinstance(value, (int, float)) or isinstance(value, bool):
+                raise UsageError(f"{source} must be a number of seconds, not {value!r}")
+            return within(option, float(value), source)
+
+
+def within[N: (int, float)](option: Option, value: N, source: str) -> N:
+    """Return ``value`` if it lies within the bounds of its option."""
+    least = -math.inf if option.least is None else option.least
+    most = math.inf if option.most is None else option.most
+    if not least <= value <= most:
+        unit = f" {option.unit}" if option.unit else ""
+        raise UsageError(
+            f"{source} must be from {option.least} to {option.most}{unit}, not {value!r}"
+        )
+    return value
+
+
+def bind_address(entry: object, source: str) -> str:
+    """Return an address to listen on in the form ``host:port`` or ``[ipv6]:port``."""
+    form = f"{source}: {entry!r} is not of the form host:port or [ipv6]:port"
+    if not isinstance(entry, str):
+        raise UsageError(form)
+    host, colon, port = entry.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise UsageError(f"{form}; put the IPv6 address in brackets")
+    if not colon or not host or "\0" in host or not (port.isascii() and port.isdigit()):
+        raise UsageError(form)
+    if int(port) > 65535:
+        raise UsageError(f"{source}: the port of {entry!r} must be from 0 to 65535")
+    return join(host, int(port))
+
+
+def addresses(values: Mapping[str, Value], ranks: Mapping[str, int]) -> list[str]:
+    """Return where to listen: ``bind``, or ``host`` and ``port`` if those were said with more
+    weight; said with the same weight they contradict each other.
+    """
+    host, port, bind = values["host"], values["port"], values["bind"]
+    assert isinstance(host, str)
+    assert isinstance(port, int)
+    simple = max(ranks["host"], ranks["port"])
+    if isinstance(bind, list) and ranks["bind"] >= simple:
+        if ranks["bind"] == simple:
+            raise UsageError("give either bind or host and port, not both")
+        return bind
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    return [join(host, port)]
+
+
+def join(host: str, port: int) -> str:
+    """Return ``host:port``, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
