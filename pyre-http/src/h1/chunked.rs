@@ -147,8 +147,8 @@ impl Chunked {
             (State::SizeLf | State::DataLf, _) if byte != b'\n' => return Err(Error::BareCr),
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, _) => State::Size(0),
-            (State::DataCr, _) => return Err(Error::ChunkEndInvalid),
             (_, b'\n') => return Err(Error::BareLf),
+            (State::DataCr, _) => return Err(Error::ChunkEndInvalid),
             (State::Size(_) | State::BeforeSemicolon, _) => return Err(Error::ChunkSizeInvalid),
             _ => return Err(Error::ChunkExtensionInvalid),
         };

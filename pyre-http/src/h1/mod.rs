@@ -18,3 +18,6 @@ mod chunked;
 pub mod serialize;
 /// Answers that the server gives by itself.
 pub mod refuse;
+
+#[cfg(test)]
+mod tests;

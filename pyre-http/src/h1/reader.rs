@@ -135,7 +135,9 @@ impl RequestReader {
         if bytes.len() > SPAN_BYTES_MAX {
             return Err(RequestError::BodyTooLarge);
         }
-        self.skip_empty_lines(bytes)?;
+        if !self.skip_empty_lines(bytes)? {
+            return Ok(Next::Partial);
+        }
         let start = self.position;
         let field_count = headers.len();
         if let Stage::Head { scan, .. } = &mut self.stage {
@@ -189,25 +191,29 @@ impl RequestReader {
         Ok(Next::Request(request))
     }
 
-    /// Skips empty lines in front of a request line, as RFC 9112 section 2.2 asks for.
-    fn skip_empty_lines(&mut self, bytes: &[u8]) -> Result<(), RequestError> {
-        while let Stage::Head { scan, empty_lines } = &mut self.stage
-            && scan.is_fresh()
-            && let [b'\r', rest @ ..] = &bytes[self.position..]
-        {
-            if *empty_lines == EMPTY_LINES_MAX {
-                return Err(RequestError::TooManyEmptyLines);
-            }
-            match rest {
-                [] => break,
-                [b'\n', ..] => {
+    /// Skips empty lines in front of a request line, as RFC 9112 section 2.2 asks for, and tells
+    /// whether what follows is there.
+    fn skip_empty_lines(&mut self, bytes: &[u8]) -> Result<bool, RequestError> {
+        let Stage::Head { scan, empty_lines } = &mut self.stage else {
+            return Ok(true);
+        };
+        if !scan.is_fresh() {
+            return Ok(true);
+        }
+        loop {
+            match &bytes[self.position..] {
+                [b'\r', ..] if *empty_lines == EMPTY_LINES_MAX => {
+                    return Err(RequestError::TooManyEmptyLines);
+                }
+                [] | [b'\r'] => return Ok(false),
+                [b'\r', b'\n', ..] => {
                     *empty_lines += 1;
                     self.position += 2;
                 }
-                _ => return Err(RequestError::BareCr),
+                [b'\r', ..] => return Err(RequestError::BareCr),
+                _ => return Ok(true),
             }
         }
-        Ok(())
     }
 
     /// The first byte that belongs to no request handed out so far.
