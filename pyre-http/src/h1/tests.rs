@@ -555,7 +555,7 @@ fn chunks() {
         ("5\r\nhello\r0\r\n\r\n", Err(BareCr)),
         ("5\r\nhello0\r\n\r\n", Err(ChunkEndInvalid)),
         ("5\r\nhello world\r\n0\r\n\r\n", Err(ChunkEndInvalid)),
-        ("5\r\nhell\r\n0\r\n\r\n", Err(ChunkEndInvalid)),
+        ("5\r\nhell\r\n0\r\n\r\n", Err(BareLf)),
         ("0\r\nA: b\n\r\n", Err(BareLf)),
         ("0\r\n\n", Err(BareLf)),
         ("0\r\n\rx", Err(BareCr)),
