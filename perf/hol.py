@@ -91,8 +91,8 @@ def main() -> int:
                     rows.append(row(f"pyre, {rate:.0f}/s, run {number + 1}", found, chosen.slow))
                     worst = max(worst, milliseconds(found, FAST, 99) or 0.0)
     except Unavailable as reason:
-        say(str(reason))
-        worst = float("inf")
+        print(reason, file=sys.stderr)
+        return 1
     for name, value in machine.facts().items():
         print(f"- {name}: {value}")
     print(

@@ -1,6 +1,6 @@
 """The five benchmark routes on FastAPI."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Body, FastAPI
 from fastapi.responses import PlainTextResponse
@@ -18,13 +18,13 @@ async def message():
     return {"message": "Hello, World!"}
 
 
-@app.get("/user/{id}")
-async def user(id: str):
-    return {"id": id}
+@app.get("/user/{name}")
+async def user(name: str):
+    return {"id": name}
 
 
 @app.post("/echo")
-async def echo(body: Any = Body()):
+async def echo(body: Annotated[Any, Body()]):
     return body
 
 

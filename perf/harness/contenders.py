@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Mapping
@@ -80,7 +81,10 @@ def pyre(app: str, environment: Mapping[str, str] | None = None) -> Contender:
 
 def ceiling() -> Contender:
     """Build the native server."""
-    command = ["cargo", "build", "--release", "--package", "ceiling", "--message-format", "json"]
+    cargo = shutil.which("cargo") or shutil.which("cargo", path=Path.home() / ".cargo" / "bin")
+    if cargo is None:
+        raise Unavailable("ceiling: cargo is missing")
+    command = [cargo, "build", "--release", "--package", CEILING, "--message-format", "json"]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if built.returncode != 0:
         raise Unavailable(f"ceiling: {built.stderr.strip().splitlines()[-1]}")

@@ -1,0 +1,6 @@
+"""Instructions per request, counted by callgrind: a figure that a busy machine does not change.
+
+``scenario``  what is asked, and the budget it must keep
+``client``    exactly so many requests, over and over in the same way
+``counted``   a server under callgrind
+"""

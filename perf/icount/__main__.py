@@ -1,0 +1,81 @@
+"""Count instructions per request in user space and compare them with the budget."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from perf.harness import machine
+from perf.harness.contenders import PYRE, Unavailable, contender
+from perf.harness.exchange import BadAnswer
+from perf.harness.progress import say
+from perf.harness.table import markdown
+from perf.icount.counted import CountedServer
+from perf.icount.scenario import BUDGET, scenarios
+
+_ANNOTATED_LINES = 45
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    names = [scenario.name for scenario in scenarios()]
+    parser = argparse.ArgumentParser(prog="scripts/icount", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail if a count is over its budget")
+    parser.add_argument("--contender", default=PYRE, help="pyre, ceiling or a rival (pyre)")
+    parser.add_argument("--only", help=f"comma-separated, of: {', '.join(names)}")
+    parser.add_argument("--annotate", action="store_true", help="also show the costliest functions")
+    parser.add_argument("--keep", type=Path, help="leave callgrind's dumps in this folder")
+    chosen = parser.parse_args()
+    for name in filter(None, (chosen.only or "").split(",")):
+        if name not in names:
+            parser.error(f"{name!r} is no scenario; there are {', '.join(names)}")
+    return chosen
+
+
+def annotated(dump: Path) -> str:
+    """Return the functions that cost most themselves."""
+    command = ["callgrind_annotate", "--auto=no", "--threshold=90", str(dump)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return "\n".join(line[:140] for line in done.stdout.splitlines()[:_ANNOTATED_LINES])
+
+
+def main() -> int:
+    """Count; 1 if the server cannot be counted or, with --check, a budget is not kept."""
+    chosen = arguments()
+    wanted = set(chosen.only.split(",")) if chosen.only else None
+    rows = []
+    over = []
+    try:
+        say(f"starting {chosen.contender} under callgrind")
+        counted = CountedServer(contender(chosen.contender), chosen.keep)
+        try:
+            for scenario in scenarios():
+                if wanted is not None and scenario.name not in wanted:
+                    continue
+                instructions = counted.count(scenario)
+                say(f"{scenario.name}: {instructions:.0f} instructions per request")
+                budget = scenario.instructions_max
+                if instructions > budget:
+                    over.append(f"{scenario.name}: {instructions:.0f} of {budget} instructions")
+                share = f"{instructions / budget:.0%}"
+                rows.append([scenario.name, f"{instructions:.0f}", str(budget), share])
+                if chosen.annotate:
+                    print(annotated(counted.last_dump()))
+        finally:
+            counted.close()
+    except (Unavailable, BadAnswer, TimeoutError) as reason:
+        print(f"icount: {reason}", file=sys.stderr)
+        return 1
+    print(f"\n{chosen.contender} at {machine.commit()}\n")
+    print(markdown(["scenario", "instructions", "budget", "of it"], rows))
+    if chosen.check and over:
+        for line in over:
+            print(f"over the budget of {BUDGET.name}: {line}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
