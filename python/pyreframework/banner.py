@@ -17,19 +17,16 @@ if TYPE_CHECKING:
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - not listened on here
 
 
-def lines(
-    settings: Settings, urls: Sequence[str], routes: Sequence[tuple[str, str]], on_main: bool
-) -> list[str]:
+def lines(settings: Settings, urls: Sequence[str], routes: Sequence[tuple[str, str]]) -> list[str]:
     """Return the banner.
 
     Args:
         settings: What is being served with.
         urls: The addresses listened on, with the ports that were chosen.
         routes: Method and pattern of each route.
-        on_main: Whether all handlers run on the main interpreter.
     """
     threads = settings.count("threads")
-    if on_main:
+    if settings.on_main:
         running = f"main interpreter, {counted(settings.count('gil_threads'), 'thread')}"
     else:
         workers = counted(settings.count("workers"), "worker")

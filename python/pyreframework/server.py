@@ -14,7 +14,7 @@ import os
 import sys
 from traceback import print_exc
 
-from pyreframework import banner, logs, program
+from pyreframework import banner, program
 from pyreframework.engine import Server, StartError
 from pyreframework.settings import UsageError, resolve
 from pyreframework.signals import ABANDONED, Stop, exit_now
@@ -40,15 +40,14 @@ def serve(app: Pyre, given: Mapping[str, object]) -> None:
     """
     if app.serving:
         raise RuntimeError("this app is being served already")
-    try:
-        settings = resolve(given, os.environ, app.properties())
-    except UsageError as error:
-        complain(str(error))
-        raise SystemExit(USAGE) from None
     with Stop() as stop:
         app.attach_stop(stop)
         try:
+            settings = resolve(given, os.environ, app.properties())
             code = Serving(app, settings, stop).run()
+        except UsageError as error:
+            complain(str(error))
+            code = USAGE
         finally:
             app.attach_stop(None)
     if code != GRACEFUL:
@@ -66,8 +65,13 @@ class Serving:
         self.app = app
         self.settings = settings
         self.stop = stop
-        texts = None if settings.on_main else program.describe(app.number, stop.fd)
-        self.on_main = texts is None
+        self.on_main = settings.on_main
+        texts = None if self.on_main else program.describe(app.number, stop.fd)
+        if texts is None and not self.on_main:
+            raise UsageError(
+                "this program is neither a file nor a module, so workers cannot load it; "
+                'run(mode="default") or PYRE_MODE=default runs it on the main interpreter'
+            )
         app.freeze()
         self.server = Server(app.native, settings.for_engine(), texts)
 
@@ -104,13 +108,8 @@ class Serving:
 
     def announce(self, urls: list[str]) -> None:
         """Say where the app is served."""
-        if self.on_main and not self.settings.on_main:
-            logs.logger("server").warning(
-                "this program is neither a file nor a module, so workers cannot load it: every "
-                "handler runs on the main interpreter"
-            )
         routes = self.app.native.route_table()
-        banner.show(banner.lines(self.settings, urls, routes, self.on_main))
+        banner.show(banner.lines(self.settings, urls, routes))
 
     def drain(self) -> bool:
         """Stop accepting and wait for running requests; tell whether all of them have ended."""

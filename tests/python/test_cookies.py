@@ -1,0 +1,153 @@
+"""Cookies, read and written; what they must not hold never reaches a header."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyreframework import PyreResponse, delete_cookie, get_cookie, get_cookies, set_cookie
+
+
+class Request:
+    def __init__(self, cookie: str | None = None) -> None:
+        self.headers = {} if cookie is None else {"cookie": cookie}
+
+
+def lines(resp: PyreResponse) -> list[str]:
+    found = resp.headers["Set-Cookie"]
+    assert isinstance(found, list)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        (None, {}),
+        ("", {}),
+        (";;; ;", {}),
+        ("a=1", {"a": "1"}),
+        ("a=1; b=2;c=3", {"a": "1", "b": "2", "c": "3"}),
+        ("a=1; a=2", {"a": "1"}),
+        ("a=b=c", {"a": "b=c"}),
+        ("a=", {"a": ""}),
+        ("a", {}),
+        ("=1", {}),
+        ('a="quoted value"; b="', {"a": "quoted value", "b": '"'}),
+        ("a=%20", {"a": "%20"}),
+        ("  a  =  1  ", {"a": "1"}),
+    ],
+)
+def test_reading(sent: str | None, found: dict[str, str]) -> None:
+    assert get_cookies(Request(sent)) == found
+
+
+def test_reading_one() -> None:
+    assert get_cookie(Request("a=1"), "a") == "1"
+    assert get_cookie(Request("a=1"), "b") is None
+    assert get_cookie(Request("a=1"), "b", "x") == "x"
+
+
+@given(st.text())
+def test_reading_never_fails(sent: str) -> None:
+    get_cookies(Request(sent))
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({}, "n=v; Path=/; SameSite=Lax"),
+        ({"path": None, "samesite": None}, "n=v"),
+        ({"max_age": 60, "samesite": None}, "n=v; Max-Age=60; Path=/"),
+        ({"max_age": 0, "samesite": None}, "n=v; Max-Age=0; Path=/"),
+        (
+            {"domain": "example.org", "path": "/a", "samesite": "strict"},
+            "n=v; Domain=example.org; Path=/a; SameSite=Strict",
+        ),
+        (
+            {"secure": True, "httponly": True, "samesite": "None"},
+            "n=v; Path=/; Secure; HttpOnly; SameSite=None",
+        ),
+    ],
+)
+def test_writing(options: dict[str, Any], line: str) -> None:
+    assert lines(set_cookie(PyreResponse("x"), "n", "v", **options)) == [line]
+
+
+@pytest.mark.parametrize(
+    "expires",
+    [
+        1445412480,
+        1445412480.5,
+        datetime(2015, 10, 21, 7, 28),
+        datetime(2015, 10, 21, 7, 28, tzinfo=UTC),
+        datetime(2015, 10, 21, 9, 28, tzinfo=timezone(timedelta(hours=2))),
+        "Wed, 21 Oct 2015 07:28:00 GMT",
+    ],
+)
+def test_expires(expires: Any) -> None:
+    (line,) = lines(set_cookie(PyreResponse("x"), "n", "v", expires=expires, samesite=None))
+    assert line == "n=v; Expires=Wed, 21 Oct 2015 07:28:00 GMT; Path=/"
+
+
+def test_a_new_response_with_all_that_was_there() -> None:
+    first = PyreResponse("body", status_code=201, content_type="text/x", headers={"X-A": "1"})
+    second = set_cookie(first, "a", "1", samesite=None)
+    third = set_cookie(second, "b", "2", samesite=None)
+    assert "Set-Cookie" not in first.headers
+    assert lines(second) == ["a=1; Path=/"]
+    assert lines(third) == ["a=1; Path=/", "b=2; Path=/"]
+    assert (third.status_code, third.content_type, third.body) == (201, "text/x", "body")
+    assert third.headers["X-A"] == "1"
+
+
+def test_cookies_set_by_hand_are_kept() -> None:
+    resp = PyreResponse("x", headers={"set-cookie": "a=1"})
+    assert lines(set_cookie(resp, "b", "2", samesite=None)) == ["a=1", "b=2; Path=/"]
+
+
+def test_deleting() -> None:
+    (line,) = lines(delete_cookie(PyreResponse("x"), "n", path="/a", domain="example.org"))
+    assert line == (
+        "n=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Domain=example.org; Path=/a; "
+        "SameSite=Lax"
+    )
+
+
+@pytest.mark.parametrize("char", ["\r", "\n", "\0", ";", ",", "\x1f", "\x7f"])
+def test_what_no_part_may_hold(char: str) -> None:
+    bad = f"a{char}b"
+    for arguments, options in (
+        (("n", bad), {}),
+        ((bad, "v"), {}),
+        (("n", "v"), {"path": bad}),
+        (("n", "v"), {"domain": bad}),
+    ):
+        with pytest.raises(ValueError, match="cookie"):
+            set_cookie(PyreResponse("x"), *arguments, **options)  # type: ignore[arg-type]
+    if char != ",":
+        with pytest.raises(ValueError, match="expires"):
+            set_cookie(PyreResponse("x"), "n", "v", expires=bad)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a=b", '"a"', "caf\u00e9", "a/b", "[a]"])
+def test_names_that_are_no_token(name: str) -> None:
+    with pytest.raises(ValueError, match="name of a cookie"):
+        set_cookie(PyreResponse("x"), name, "v")
+
+
+def test_samesite_is_checked() -> None:
+    with pytest.raises(ValueError, match="samesite"):
+        set_cookie(PyreResponse("x"), "n", "v", samesite="maybe")
+
+
+@given(
+    st.text("abcXYZ019!#$%&'*+-.^_`|~", min_size=1),
+    st.text(st.characters(exclude_characters=';,"\x7f \t', min_codepoint=33, max_codepoint=126)),
+)
+def test_what_is_written_is_read_back(name: str, value: str) -> None:
+    (line,) = lines(set_cookie(PyreResponse("x"), name, value, samesite=None))
+    assert get_cookies(Request(line.partition(";")[0])) == {name: value}

@@ -1,0 +1,92 @@
+"""Hooks: three ways to register each, and how those around serving run."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from pyreframework import HTTPError, Pyre
+
+REQUEST_HOOKS = ("before_request", "after_request", "fallback")
+LIFE_HOOKS = ("on_startup", "on_shutdown", "on_worker_start", "on_worker_stop")
+
+
+@pytest.mark.parametrize("name", REQUEST_HOOKS + LIFE_HOOKS)
+def test_three_ways(name: str) -> None:
+    register = getattr(Pyre(), name)
+
+    def hook(*args: Any) -> None: ...
+
+    assert register(hook) is hook
+    assert register()(hook) is hook
+
+    @register
+    def bare(*args: Any) -> None: ...
+
+    assert callable(bare)
+
+
+@pytest.mark.parametrize("name", REQUEST_HOOKS + LIFE_HOOKS)
+def test_refused(name: str) -> None:
+    register = getattr(Pyre(), name)
+
+    async def later(*args: Any) -> None: ...
+
+    with pytest.raises(TypeError, match=f"{name}: .*later is an async function"):
+        register(later)
+    with pytest.raises(TypeError, match=f"{name} needs a function"):
+        register()(5)
+
+
+def test_exception_handlers() -> None:
+    app = Pyre()
+
+    def missing(req: Any, exc: KeyError) -> Any: ...
+
+    assert app.exception_handler(KeyError, missing) is missing
+    assert app.exception_handler(HTTPError)(missing) is missing
+    for wrong in (5, int, KeyError()):
+        with pytest.raises(TypeError, match="type of exception"):
+            app.exception_handler(wrong, missing)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="exception_handler needs a function"):
+        app.exception_handler(KeyError)(5)  # type: ignore[type-var]
+
+
+def test_order_and_failures(caplog: pytest.LogCaptureFixture) -> None:
+    app = Pyre()
+    ran: list[str] = []
+
+    @app.on_startup
+    def first() -> None:
+        ran.append("first")
+
+    @app.on_startup
+    def fails() -> None:
+        raise LookupError("not today")
+
+    app.on_startup(lambda: ran.append("never"))
+    app.on_shutdown(lambda: ran.append("end"))
+    app.on_shutdown(fails)
+    app.on_shutdown(lambda: ran.append("end as well"))
+    with pytest.raises(LookupError):
+        app.begin()
+    assert ran == ["first"]
+    with caplog.at_level(logging.ERROR):
+        app.end()
+    assert ran == ["first", "end", "end as well"]
+    assert "an on_shutdown hook raised not today" in caplog.text
+    assert "LookupError" in caplog.text
+
+
+def test_worker_hooks_are_kept_apart() -> None:
+    app = Pyre()
+    ran: list[str] = []
+    for name in LIFE_HOOKS:
+        getattr(app, name)(lambda name=name: ran.append(name))
+    app.begin_worker()
+    app.begin()
+    app.end()
+    app.end_worker()
+    assert ran == ["on_worker_start", "on_startup", "on_shutdown", "on_worker_stop"]

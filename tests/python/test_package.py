@@ -1,0 +1,69 @@
+"""The package as a whole: its public names, and what a worker has to import for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pyreframework
+
+HELLO = Path(__file__).parents[2] / "examples" / "hello.py"
+HEAVY = {
+    "argparse", "asyncio", "collections.abc", "dataclasses", "datetime", "enum", "functools",
+    "inspect", "json", "logging", "pathlib", "re", "socket", "subprocess", "tempfile", "threading",
+    "traceback", "typing",
+}  # fmt: skip
+
+
+def modules_after(program: str) -> set[str]:
+    """Names of the modules that are there once a fresh interpreter has run ``program``."""
+    text = f"import sys\n{program}\nprint(chr(10) + ' '.join(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    return set(run.stdout.splitlines()[-1].split())
+
+
+def test_public_names() -> None:
+    for name in pyreframework.__all__:
+        assert getattr(pyreframework, name) is not None
+    public = {name for name in vars(pyreframework) if not name.startswith("_")}
+    modules = {name for name in public if hasattr(getattr(pyreframework, name), "__path__")}
+    assert set(pyreframework.__all__) <= public | {"__version__"}
+    assert not modules
+
+
+def test_version() -> None:
+    assert [int(part) for part in pyreframework.__version__.split(".")] >= [3, 0, 0]
+
+
+def test_importing_it_is_lean() -> None:
+    already = modules_after("")
+    found = modules_after("import pyreframework")
+    assert found & HEAVY <= already & HEAVY
+    ours = {name for name in found if name.startswith("pyreframework.")}
+    # What only the serving side needs stays out of workers.
+    assert not ours & {f"pyreframework.{name}" for name in ("server", "settings", "signals")}
+
+
+def test_loading_a_program_is_lean() -> None:
+    already = modules_after("")
+    texts = ["file", str(HELLO), "0", "-1", "1", str(HELLO)]
+    found = modules_after(
+        f"path = list(sys.path)\nfrom pyreframework import program\n"
+        f"app = program.load({texts!r} + path)\nprogram.start_worker(app)"
+    )
+    assert "__mp_main__" in found
+    assert found & HEAVY <= already & HEAVY
+
+
+@pytest.mark.parametrize("name", ["py.typed", "engine.pyi"])
+def test_types_are_shipped(name: str) -> None:
+    assert (Path(pyreframework.__file__).parent / name).is_file()
+
+
+def test_no_required_dependencies() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert json.loads(text.partition("\ndependencies = ")[2].splitlines()[0]) == []

@@ -1,0 +1,194 @@
+"""The table of options: defaults, bounds, precedence, and texts that name the culprit."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyreframework import Pyre, cpus, settings
+from pyreframework.settings import NOT_YET, OPTIONS, TABLE, Option, UsageError, resolve
+
+
+def bounded() -> list[Option]:
+    return [option for option in OPTIONS if option.least is not None]
+
+
+def test_run_takes_exactly_the_options_of_the_table() -> None:
+    parameters = inspect.signature(Pyre.run).parameters
+    assert [name for name in parameters if name not in ("self", "unknown")] != []
+    assert set(parameters) - {"self", "unknown"} == set(TABLE)
+    for name, parameter in parameters.items():
+        if name not in ("self", "unknown"):
+            assert parameter.default is None, name
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_each_row_is_whole(option: Option) -> None:
+    assert option.help.endswith(".")
+    assert option.variable == "PYRE_" + option.name.upper()
+    if option.kind in ("count", "seconds"):
+        assert option.least is not None and option.most is not None
+        if option.default is not None:
+            assert isinstance(option.default, int if option.kind == "count" else float)
+            assert option.least <= option.default <= option.most
+
+
+def test_defaults() -> None:
+    found = resolve({}, {})
+    assert found.binds == ["127.0.0.1:8000"]
+    assert found.count("workers") == cpus.usable()
+    assert found.count("max_body_size") == 10 * 1024 * 1024
+    assert found.seconds("keep_alive_timeout") == 75.0
+    assert found.seconds("head_timeout") == found.seconds("body_timeout") == 30.0
+    assert not found.on_main
+
+
+def test_the_engine_is_told_everything_it_needs() -> None:
+    assert set(resolve({}, {}).for_engine()) == {
+        "binds", "reuse_port", "backlog", "workers", "threads", "gil_threads", "io_workers", "pin",
+        "head_timeout", "body_timeout", "keep_alive_timeout", "shutdown_timeout", "max_body_size",
+        "max_head_bytes", "queue_depth", "server_header", "debug",
+    }  # fmt: skip
+
+
+def test_precedence() -> None:
+    environment = {"PYRE_MAX_BODY_SIZE": "3"}
+    assert resolve({}, environment).count("max_body_size") == 3
+    assert resolve({}, environment, {"max_body_size": 2}).count("max_body_size") == 2
+    found = resolve({"max_body_size": 1}, environment, {"max_body_size": 2})
+    assert found.count("max_body_size") == 1
+    assert resolve({"max_body_size": None}, {}).count("max_body_size") == 10 * 1024 * 1024
+
+
+def test_aliases() -> None:
+    assert resolve({}, {"PORT": "1", "WEB_CONCURRENCY": "3"}).binds == ["127.0.0.1:1"]
+    assert resolve({}, {"WEB_CONCURRENCY": "3"}).count("workers") == 3
+    assert resolve({}, {"PORT": "1", "PYRE_PORT": "2"}).binds == ["127.0.0.1:2"]
+    assert resolve({}, {"PYRE_PORT": ""}).binds == ["127.0.0.1:8000"]
+    with pytest.raises(UsageError, match="WEB_CONCURRENCY"):
+        resolve({}, {"WEB_CONCURRENCY": "many"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "binds"),
+    [
+        ({"host": "::1", "port": 0}, {}, ["[::1]:0"]),
+        ({"host": "[::]"}, {}, ["[::]:8000"]),
+        ({"host": "localhost"}, {"PYRE_PORT": "5"}, ["localhost:5"]),
+        ({"bind": "0.0.0.0:80"}, {}, ["0.0.0.0:80"]),
+        ({"bind": ["a:1", "[::1]:2"]}, {}, ["a:1", "[::1]:2"]),
+        ({"bind": ("a:1",)}, {"PYRE_PORT": "9"}, ["a:1"]),
+        ({}, {"PYRE_BIND": "a:1, b:2"}, ["a:1", "b:2"]),
+        ({}, {"PYRE_BIND": "a:1", "PORT": "9"}, ["a:1"]),
+        ({"port": 7}, {"PYRE_BIND": "a:1"}, ["127.0.0.1:7"]),
+    ],
+)
+def test_addresses(arguments: dict[str, Any], environment: dict[str, str], binds: Any) -> None:
+    assert resolve(arguments, environment).binds == binds
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "named"),
+    [
+        ({"port": -1}, {}, "'port'"),
+        ({"port": 65536}, {}, "'port'"),
+        ({"port": True}, {}, "'port'"),
+        ({"port": "80"}, {}, "'port'"),
+        ({"workers": 0}, {}, "'workers'"),
+        ({"workers": 1.0}, {}, "'workers'"),
+        ({"head_timeout": float("nan")}, {}, "'head_timeout'"),
+        ({"head_timeout": float("inf")}, {}, "'head_timeout'"),
+        ({"head_timeout": 0}, {}, "'head_timeout'"),
+        ({"head_timeout": "1"}, {}, "'head_timeout'"),
+        ({"debug": 1}, {}, "'debug'"),
+        ({"host": ""}, {}, "'host'"),
+        ({"host": "a\0b"}, {}, "'host'"),
+        ({"host": 5}, {}, "'host'"),
+        ({"bind": []}, {}, "'bind'"),
+        ({"bind": ["a"]}, {}, "'bind'"),
+        ({"bind": ["a:b"]}, {}, "'bind'"),
+        ({"bind": [":80"]}, {}, "'bind'"),
+        ({"bind": ["::1:80"]}, {}, "brackets"),
+        ({"bind": ["a:65536"]}, {}, "65535"),
+        ({"bind": [5]}, {}, "'bind'"),
+        ({"bind": 5}, {}, "'bind'"),
+        ({"bind": "a:1", "port": 2}, {}, "bind"),
+        ({"reload": True}, {}, "'reload'"),
+        ({"prot": 1}, {}, "'prot'.*'port'"),
+        ({"tls_cert": "x"}, {}, "tls_cert"),
+        ({}, {"PYRE_BIND": "a:1", "PYRE_HOST": "b"}, "bind"),
+        ({}, {"PYRE_RELOAD": "1"}, "PYRE_RELOAD"),
+        ({}, {"PYRE_METRICS": "1"}, "PYRE_METRICS"),
+        ({}, {"PYRE_PORT": "8O"}, "PYRE_PORT"),
+        ({}, {"PYRE_PORT": "\u0664"}, "PYRE_PORT"),
+        ({}, {"PYRE_PORT": "1_0"}, "PYRE_PORT"),
+        ({}, {"PYRE_PIN": "perhaps"}, "PYRE_PIN"),
+        ({}, {"PYRE_BODY_TIMEOUT": "soon"}, "PYRE_BODY_TIMEOUT"),
+        ({}, {"PYRE_BODY_TIMEOUT": "nan"}, "PYRE_BODY_TIMEOUT"),
+        ({}, {"PYRE_WORKERS": "0"}, "PYRE_WORKERS"),
+    ],
+)
+def test_what_does_not_fit_names_itself(
+    arguments: dict[str, Any], environment: dict[str, str], named: str
+) -> None:
+    with pytest.raises(UsageError, match=named):
+        resolve(arguments, environment)
+
+
+@pytest.mark.parametrize("name", NOT_YET)
+def test_options_to_come_are_refused_by_name(name: str) -> None:
+    assert name not in TABLE
+    with pytest.raises(UsageError, match=name):
+        resolve({name: 1}, {})
+    with pytest.raises(UsageError, match=name.upper()):
+        resolve({}, {f"PYRE_{name.upper()}": "1"})
+    assert resolve({}, {f"PYRE_{name.upper()}": "0"})
+
+
+@pytest.mark.parametrize("word", ["1", "true", "YES", "on"])
+def test_switches(word: str) -> None:
+    assert resolve({}, {"PYRE_PIN": word}).values["pin"] is True
+    assert resolve({"pin": False}, {"PYRE_PIN": word}).values["pin"] is False
+
+
+@pytest.mark.parametrize("mode", ["default", "gil", "anything"])
+def test_modes_of_the_main_interpreter(mode: str) -> None:
+    assert resolve({"mode": mode}, {}).on_main
+    assert not resolve({"mode": "subinterp"}, {"PYRE_MODE": mode}).on_main
+
+
+@given(st.sampled_from(bounded()), st.integers(-(2**40), 2**40))
+def test_bounds(option: Option, number: int) -> None:
+    assert option.least is not None and option.most is not None
+    inside = option.least <= number <= option.most
+    for arguments, environment in (
+        ({option.name: number}, {}),
+        ({}, {option.variable: str(number)}),
+    ):
+        try:
+            value = resolve(arguments, environment).values[option.name]
+        except UsageError as error:
+            assert not inside
+            assert option.name in str(error).lower()
+        else:
+            assert inside
+            assert value == number
+
+
+@given(st.text(max_size=20), st.sampled_from(OPTIONS))
+def test_no_text_in_a_variable_breaks_it(text: str, option: Option) -> None:
+    try:
+        resolve({}, {option.variable: text})
+    except UsageError as error:
+        assert option.variable in str(error)
+
+
+def test_io_threads_follow_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings.cpus, "usable", lambda: 4)
+    assert resolve({"workers": 2}, {}).count("io_workers") == 2
+    assert resolve({"workers": 16}, {}).count("io_workers") == 4
+    assert resolve({"io_workers": 9}, {}).count("io_workers") == 9

@@ -1,0 +1,143 @@
+"""Stop requests: from signals, threads and descriptors; and what was there is put back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pyreframework.signals import STOP_SIGNALS, Stop
+
+
+@pytest.fixture(autouse=True)
+def restore() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def open_descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_is_a_request(number: signal.Signals) -> None:
+    with Stop() as stop:
+        os.kill(os.getpid(), number)
+        stop.wait()
+
+
+def test_request_from_a_thread() -> None:
+    with Stop() as stop:
+        threading.Thread(target=stop.request).start()
+        stop.wait()
+
+
+def test_request_through_the_descriptor() -> None:
+    with Stop() as stop:
+        os.write(stop.fd, b"\0")
+        stop.wait()
+
+
+def test_many_requests_do_not_block() -> None:
+    with Stop() as stop:
+        for _ in range(100_000):
+            stop.request()
+        stop.wait()
+
+
+def test_what_was_there_is_put_back() -> None:
+    def own(number: int, frame: object) -> None: ...
+
+    signal.signal(signal.SIGTERM, own)
+    before = signal.getsignal(signal.SIGINT)
+    reader, writer = os.pipe2(os.O_NONBLOCK)
+    signal.set_wakeup_fd(writer)
+    try:
+        with Stop():
+            assert signal.getsignal(signal.SIGTERM) is not own
+        assert signal.getsignal(signal.SIGTERM) is own
+        assert signal.getsignal(signal.SIGINT) is before
+    finally:
+        assert signal.set_wakeup_fd(-1) == writer
+        os.close(reader)
+        os.close(writer)
+
+
+def test_nothing_is_left_behind() -> None:
+    descriptors, threads = open_descriptors(), threading.active_count()
+    for _ in range(3):
+        with Stop() as stop:
+            stop.request()
+            stop.wait()
+    stop.request()
+    assert open_descriptors() == descriptors
+    assert threading.active_count() == threads
+
+
+def test_ignored_signals_stay_ignored() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Stop() as stop:
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        stop.request()
+        stop.wait()
+
+
+def test_signals_of_others_are_no_request() -> None:
+    caught = threading.Event()
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: caught.set())
+    try:
+        with Stop() as stop:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert caught.wait(10)
+            assert not stop._asked.wait(0.05)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_without_signals_on_another_thread() -> None:
+    handlers = [signal.getsignal(number) for number in STOP_SIGNALS]
+    seen = []
+
+    def enter() -> None:
+        with Stop() as stop:
+            seen.append([signal.getsignal(number) for number in STOP_SIGNALS])
+            stop.request()
+            stop.wait()
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert seen == [handlers]
+
+
+@pytest.mark.parametrize("hold", ["time.sleep(60)", "threading.Event().wait()"])
+def test_second_signal_ends_the_process(hold: str) -> None:
+    text = f"""
+import threading, time
+from pyreframework.signals import Stop
+with Stop() as stop:
+    print("ready", flush=True)
+    stop.wait()
+    print("asked", flush=True)
+    {hold}
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stderr is not None
+    with process:
+        for line in ("ready\n", "asked\n"):
+            assert process.stdout.readline() == line
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 1
+        assert process.stderr.read() == "pyre: stopped at once by a second signal\n"
