@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from typing import Any, overload
 
     from pyreframework.engine import PyreApp
+    from pyreframework.routing import Decorator
 
     type AnyCall = Callable[..., Any]
-    type Decorator[F: AnyCall] = Callable[[F], F]
 
 
 class Hooks:
@@ -41,7 +41,7 @@ class Hooks:
         def before_request[F: AnyCall](self, hook: F) -> F: ...
 
         @overload
-        def before_request[F: AnyCall](self, hook: None = None) -> Decorator[F]: ...
+        def before_request(self, hook: None = None) -> Decorator: ...
 
     def before_request(self, hook: AnyCall | None = None) -> AnyCall:
         """Register ``hook(req)`` to run before every handler, in order of registration.
@@ -67,7 +67,7 @@ class Hooks:
         def after_request[F: AnyCall](self, hook: F) -> F: ...
 
         @overload
-        def after_request[F: AnyCall](self, hook: None = None) -> Decorator[F]: ...
+        def after_request(self, hook: None = None) -> Decorator: ...
 
     def after_request(self, hook: AnyCall | None = None) -> AnyCall:
         """Register ``hook(req, resp)`` to run after every handler, errors included.
@@ -85,7 +85,7 @@ class Hooks:
         def fallback[F: AnyCall](self, handler: F) -> F: ...
 
         @overload
-        def fallback[F: AnyCall](self, handler: None = None) -> Decorator[F]: ...
+        def fallback(self, handler: None = None) -> Decorator: ...
 
     def fallback(self, handler: AnyCall | None = None) -> AnyCall:
         """Register ``handler(req)`` for requests that no route matches, instead of 404.
@@ -101,7 +101,7 @@ class Hooks:
         def on_startup[F: AnyCall](self, hook: F) -> F: ...
 
         @overload
-        def on_startup[F: AnyCall](self, hook: None = None) -> Decorator[F]: ...
+        def on_startup(self, hook: None = None) -> Decorator: ...
 
     def on_startup(self, hook: AnyCall | None = None) -> AnyCall:
         """Register ``hook()`` to run once, on the main interpreter, before serving.
@@ -116,7 +116,7 @@ class Hooks:
         def on_shutdown[F: AnyCall](self, hook: F) -> F: ...
 
         @overload
-        def on_shutdown[F: AnyCall](self, hook: None = None) -> Decorator[F]: ...
+        def on_shutdown(self, hook: None = None) -> Decorator: ...
 
     def on_shutdown(self, hook: AnyCall | None = None) -> AnyCall:
         """Register ``hook()`` to run once, on the main interpreter, after serving."""
@@ -128,7 +128,7 @@ class Hooks:
         def on_worker_start[F: AnyCall](self, hook: F) -> F: ...
 
         @overload
-        def on_worker_start[F: AnyCall](self, hook: None = None) -> Decorator[F]: ...
+        def on_worker_start(self, hook: None = None) -> Decorator: ...
 
     def on_worker_start(self, hook: AnyCall | None = None) -> AnyCall:
         """Register ``hook()`` to run once in each interpreter that runs handlers, before any.
@@ -144,7 +144,7 @@ class Hooks:
         def on_worker_stop[F: AnyCall](self, hook: F) -> F: ...
 
         @overload
-        def on_worker_stop[F: AnyCall](self, hook: None = None) -> Decorator[F]: ...
+        def on_worker_stop(self, hook: None = None) -> Decorator: ...
 
     def on_worker_stop(self, hook: AnyCall | None = None) -> AnyCall:
         """Register ``hook()`` to run once in each interpreter that ran handlers, after the last."""
@@ -156,9 +156,9 @@ class Hooks:
         def exception_handler[F: AnyCall](self, kind: type[BaseException], handler: F) -> F: ...
 
         @overload
-        def exception_handler[F: AnyCall](
+        def exception_handler(
             self, kind: type[BaseException], handler: None = None
-        ) -> Decorator[F]: ...
+        ) -> Decorator: ...
 
     def exception_handler(
         self, kind: type[BaseException], handler: AnyCall | None = None

@@ -11,12 +11,18 @@ from pyreframework.injection import path_names, plan_for, require_sync
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any, overload
+    from typing import Any, Protocol, overload
 
     from pyreframework.engine import PyreApp
 
     type AnyCall = Callable[..., Any]
-    type Decorator[F: AnyCall] = Callable[[F], F]
+
+    class Decorator(Protocol):
+        """What gives back the function it is given."""
+
+        def __call__[F: AnyCall](self, function: F, /) -> F:
+            """Register the function."""
+            ...
 
 
 class Routes:
@@ -33,9 +39,9 @@ class Routes:
         ) -> F: ...
 
         @overload
-        def route[F: AnyCall](
+        def route(
             self, method: str | Sequence[str], path: str, handler: None = None, *, gil: bool = False
-        ) -> Decorator[F]: ...
+        ) -> Decorator: ...
 
     def route(
         self,
@@ -88,9 +94,7 @@ class Routes:
         def get[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
 
         @overload
-        def get[F: AnyCall](
-            self, path: str, handler: None = None, *, gil: bool = False
-        ) -> Decorator[F]: ...
+        def get(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
 
     def get(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
         """Answer GET on ``path``, and HEAD unless it has a route of its own; see `route`."""
@@ -102,9 +106,7 @@ class Routes:
         def post[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
 
         @overload
-        def post[F: AnyCall](
-            self, path: str, handler: None = None, *, gil: bool = False
-        ) -> Decorator[F]: ...
+        def post(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
 
     def post(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
         """Answer POST requests on ``path``; see `route`."""
@@ -116,9 +118,7 @@ class Routes:
         def put[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
 
         @overload
-        def put[F: AnyCall](
-            self, path: str, handler: None = None, *, gil: bool = False
-        ) -> Decorator[F]: ...
+        def put(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
 
     def put(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
         """Answer PUT requests on ``path``; see `route`."""
@@ -130,9 +130,7 @@ class Routes:
         def delete[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
 
         @overload
-        def delete[F: AnyCall](
-            self, path: str, handler: None = None, *, gil: bool = False
-        ) -> Decorator[F]: ...
+        def delete(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
 
     def delete(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
         """Answer DELETE requests on ``path``; see `route`."""
@@ -144,9 +142,7 @@ class Routes:
         def patch[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
 
         @overload
-        def patch[F: AnyCall](
-            self, path: str, handler: None = None, *, gil: bool = False
-        ) -> Decorator[F]: ...
+        def patch(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
 
     def patch(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
         """Answer PATCH requests on ``path``; see `route`."""
@@ -158,9 +154,7 @@ class Routes:
         def options[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
 
         @overload
-        def options[F: AnyCall](
-            self, path: str, handler: None = None, *, gil: bool = False
-        ) -> Decorator[F]: ...
+        def options(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
 
     def options(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
         """Answer OPTIONS requests on ``path`` instead of the engine; see `route`."""
@@ -172,9 +166,7 @@ class Routes:
         def head[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
 
         @overload
-        def head[F: AnyCall](
-            self, path: str, handler: None = None, *, gil: bool = False
-        ) -> Decorator[F]: ...
+        def head(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
 
     def head(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
         """Answer HEAD requests on ``path`` apart from GET; see `route`."""

@@ -42,7 +42,7 @@ def test_json_default() -> None:
     app.json_default = None
     assert app.json_default is None
     with pytest.raises(TypeError, match="json_default"):
-        app.json_default = 5  # type: ignore[assignment]
+        app.json_default = 5
 
 
 def test_log_config() -> None:

@@ -127,7 +127,7 @@ def test_what_no_part_may_hold(char: str) -> None:
         (("n", "v"), {"domain": bad}),
     ):
         with pytest.raises(ValueError, match="cookie"):
-            set_cookie(PyreResponse("x"), *arguments, **options)  # type: ignore[arg-type]
+            set_cookie(PyreResponse("x"), *arguments, **options)
     if char != ",":
         with pytest.raises(ValueError, match="expires"):
             set_cookie(PyreResponse("x"), "n", "v", expires=bad)

@@ -49,9 +49,9 @@ def test_exception_handlers() -> None:
     assert app.exception_handler(HTTPError)(missing) is missing
     for wrong in (5, int, KeyError()):
         with pytest.raises(TypeError, match="type of exception"):
-            app.exception_handler(wrong, missing)  # type: ignore[call-overload]
+            app.exception_handler(wrong, missing)
     with pytest.raises(TypeError, match="exception_handler needs a function"):
-        app.exception_handler(KeyError)(5)  # type: ignore[type-var]
+        app.exception_handler(KeyError)(5)
 
 
 def test_order_and_failures(caplog: pytest.LogCaptureFixture) -> None:

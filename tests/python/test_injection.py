@@ -14,7 +14,7 @@ from pyreframework import PyreRequest
 from pyreframework.injection import path_names, plan_for, require_sync
 
 if TYPE_CHECKING:
-    from somewhere import Unknown  # type: ignore[import-not-found]
+    from somewhere import Unknown
 
 UserId = NewType("UserId", int)
 type Alias = int
@@ -89,9 +89,9 @@ def test_annotations() -> None:
         m,
     ): ...
 
-    converters = "int str float bool uuid int float int int int".split() + ["", "", ""]
+    converters = ["int", "str", "float", "bool", "uuid", "int", "float", "int", "int", "int"]
     names = "abcdefghijklm"
-    expected = (None, *zip(names, converters, strict=True))
+    expected = (None, *zip(names, [*converters, "", "", ""], strict=True))
     assert plan(handler, *names) == expected
     evaluated = {name: eval(text, globals()) for name, text in handler.__annotations__.items()}
     handler.__annotations__ = evaluated

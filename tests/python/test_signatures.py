@@ -125,7 +125,7 @@ def test_wrapper_that_passes_on_by_name() -> None:
 def test_endless_wrapping_ends() -> None:
     def turn(*args): ...
 
-    turn.__wrapped__ = turn  # type: ignore[attr-defined]
+    turn.__wrapped__ = turn
     assert parameters(turn) is None
 
 

@@ -1,0 +1,91 @@
+"""Programs as type checkers see them; mypy --strict and pyright accept every line of this file."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, assert_type
+from uuid import UUID
+
+from pyreframework import (
+    HTTPError,
+    Pyre,
+    PyreRequest,
+    PyreResponse,
+    delete_cookie,
+    get_cookie,
+    get_cookies,
+    redirect,
+    set_cookie,
+)
+
+app = Pyre(debug=False)
+
+
+@app.get("/")
+def hello(req: PyreRequest) -> str:
+    return "Hello"
+
+
+@app.route(["get", "post"], "/users/{id:int}/{key}", gil=True)
+def user(req: PyreRequest, id: int, key: UUID) -> dict[str, Any]:
+    return {"id": id, "key": key}
+
+
+@app.before_request
+def check(req: PyreRequest) -> None:
+    if "authorization" not in req.headers:
+        raise HTTPError(401, {"why": "nobody"}, headers={"WWW-Authenticate": "Basic"})
+
+
+@app.after_request()
+def stamp(req: PyreRequest, resp: PyreResponse) -> PyreResponse | None:
+    resp.headers["X-Stamp"] = "1"
+    return None
+
+
+@app.exception_handler(KeyError)
+def missing(req: PyreRequest, exc: KeyError) -> tuple[dict[str, str], int]:
+    return {"missing": str(exc)}, 404
+
+
+@app.on_startup
+def start() -> None: ...
+
+
+@app.fallback
+def elsewhere(req: PyreRequest) -> PyreResponse:
+    return redirect("/", status_code=303)
+
+
+# Decorators and calls give back the function they were given, as it was.
+assert_type(hello(PyreRequest.__new__(PyreRequest)), str)
+handler: Callable[[PyreRequest], str] = app.get("/again", hello)
+start_again: Callable[[], None] = app.on_startup(start)
+caught = app.exception_handler(ValueError, missing)
+assert_type(caught(PyreRequest.__new__(PyreRequest), KeyError()), tuple[dict[str, str], int])
+
+
+def read(req: PyreRequest) -> PyreResponse:
+    assert_type(req.method, str)
+    assert_type(req.body, bytes)
+    assert_type(req.query_params, dict[str, str])
+    assert_type(req.query_params_all, dict[str, list[str]])
+    assert_type(req.header("x"), str | None)
+    assert_type(req.header("x", 5), str | int)
+    assert_type(req.cookies, dict[str, str])
+    headers: Mapping[str, str] = req.headers
+    assert_type(len(headers), int)
+    assert_type(get_cookies(req), dict[str, str])
+    assert_type(get_cookie(req, "a"), str | None)
+    with memoryview(req) as body:
+        assert_type(body.nbytes, int)
+    resp = PyreResponse({"a": 1}, status_code=201, headers={"X": "1", "Y": ["2", "3"]})
+    resp = set_cookie(resp, "a", "1", max_age=5, httponly=True)
+    return delete_cookie(resp, "b")
+
+
+app.max_body_size = 5
+app.json_default = str
+limit: int = app.max_body_size
+app.stop()
+
+if __name__ == "__main__":
+    app.run("0.0.0.0", 8000, workers=4, mode="subinterp", shutdown_timeout=5, bind=["a:1"])

@@ -1,0 +1,21 @@
+"""Mistakes that type checkers find: each line below is an error, or mypy complains of its comment.
+
+Only mypy reads this file: pyright has no comment that must be needed.
+"""
+
+from pyreframework import HTTPError, Pyre, PyreResponse, redirect, set_cookie
+
+app = Pyre()
+app.get(5, lambda req: 1)  # type: ignore[call-overload]
+app.get("/", "handler")  # type: ignore[call-overload]
+app.run(prot=8000)  # type: ignore[arg-type]
+app.run(port="8000")  # type: ignore[arg-type]
+app.run(reload="yes")  # type: ignore[arg-type]
+app.websocket("/")  # type: ignore[attr-defined]
+app.max_body_size = "10"  # type: ignore[assignment]
+app.exception_handler(404)  # type: ignore[call-overload]
+HTTPError("404")  # type: ignore[arg-type]
+redirect(5)  # type: ignore[arg-type]
+set_cookie("body", "a", "1")  # type: ignore[arg-type]
+PyreResponse("x", headers={"a": 5})  # type: ignore[dict-item]
+PyreResponse("x").nothing = 1  # type: ignore[attr-defined]
