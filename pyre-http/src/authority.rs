@@ -3,14 +3,14 @@
 
 use std::net::Ipv6Addr;
 
-/// Bytes a host name may have without further thought: unreserved and sub-delims of RFC 3986
-/// section 2.
-static PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
+/// Whether a host name cannot have a byte without further thought. It can have unreserved and
+/// sub-delims of RFC 3986 section 2.
+static SPECIAL: [bool; 256] = {
+    let mut special = [true; 256];
     let mut index = 0;
     while index < 256 {
         let byte = index as u8;
-        plain[index] = byte.is_ascii_alphanumeric()
+        special[index] = !(byte.is_ascii_alphanumeric()
             || matches!(
                 byte,
                 b'-' | b'.'
@@ -27,10 +27,10 @@ static PLAIN: [bool; 256] = {
                     | b','
                     | b';'
                     | b'='
-            );
+            ));
         index += 1;
     }
-    plain
+    special
 };
 
 /// Whether this is a host that is not empty, with or without a port.
@@ -38,14 +38,18 @@ static PLAIN: [bool; 256] = {
 /// User information is refused: RFC 9110 section 4.2.4 calls it an error in what others send.
 #[inline]
 pub fn is_valid(authority: &[u8]) -> bool {
-    let digits = authority.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let split = authority.len() - digits;
-    let host = match authority[..split].split_last() {
-        Some((b':', host)) if is_port(&authority[split..]) => host,
-        // A colon behind which no port stands may still be one inside of an IPv6 address.
+    let mut host = authority;
+    while let [rest @ .., b'0'..=b'9'] = host {
+        host = rest;
+    }
+    host = match host {
+        [host @ .., b':'] if is_port(&authority[host.len() + 1..]) => host,
+        // The last colon may also be one inside of an IPv6 address.
         _ => authority,
     };
-    !host.is_empty() && (host.iter().all(|&byte| PLAIN[usize::from(byte)]) || is_special(host))
+    // Without a branch for each byte.
+    let is_special = host.iter().fold(false, |any, &byte| any | SPECIAL[usize::from(byte)]);
+    !host.is_empty() && (!is_special || is_address_or_encoded(host))
 }
 
 /// Whether this is a host and a port, both not empty.
@@ -61,13 +65,16 @@ pub fn is_valid_with_port(authority: &[u8]) -> bool {
 /// The port may be empty, as in `localhost:` (RFC 3986 section 3.2.3).
 #[inline]
 fn is_port(digits: &[u8]) -> bool {
-    digits.len() <= 5
-        && digits.iter().fold(0_u32, |port, digit| port * 10 + u32::from(digit - b'0')) <= 0xffff
+    match digits.len() {
+        0..=4 => true,
+        5 => digits <= b"65535",
+        _ => false,
+    }
 }
 
 /// IPv6 addresses in brackets, and names with percent-encoded bytes.
 #[cold]
-fn is_special(host: &[u8]) -> bool {
+fn is_address_or_encoded(host: &[u8]) -> bool {
     if let [b'[', address @ .., b']'] = host {
         return str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok());
     }
@@ -78,7 +85,7 @@ fn is_special(host: &[u8]) -> bool {
             [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 rest
             }
-            [byte, rest @ ..] if PLAIN[usize::from(*byte)] => rest,
+            [byte, rest @ ..] if !SPECIAL[usize::from(*byte)] => rest,
             _ => return false,
         }
     }

@@ -26,6 +26,17 @@ pub(super) struct Framing {
     length: u64,
 }
 
+/// What a whole head says about the connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Conclusion {
+    /// Where the body ends.
+    pub(super) body: BodyFraming,
+    /// Whether the connection goes on after the answer.
+    pub(super) keep_alive: bool,
+    /// Whether the peer waits for `100 Continue`.
+    pub(super) expects_continue: bool,
+}
+
 impl Framing {
     pub(super) const NEW: Self = Self { said: 0, host: Span::EMPTY, length: 0 };
 
@@ -64,6 +75,7 @@ impl Framing {
         }
     }
 
+    #[inline(never)]
     fn note_length(&mut self, value: &[u8]) -> Result<(), RequestError> {
         // RFC 9112 section 6.3 would allow equal values to be merged. Nobody who means well sends
         // two, and what stands in front of us may have taken the other one.
@@ -97,6 +109,7 @@ impl Framing {
         Ok(())
     }
 
+    #[inline(never)]
     fn note_connection(&mut self, value: &[u8]) {
         for option in value.split(|&byte| byte == b',').map(trim) {
             if option.eq_ignore_ascii_case(b"close") {
@@ -113,20 +126,32 @@ impl Framing {
         self.said |= if is_continue { CONTINUE } else { OTHER_EXPECTATION };
     }
 
-    /// Where the body ends, after the last field.
+    /// What all fields together say.
     #[inline]
-    pub(super) fn body(
+    pub(super) fn conclude(
         &self,
         version: Version,
         limits: &Limits,
-    ) -> Result<BodyFraming, RequestError> {
-        if version == Version::Http11 && self.said & !(CLOSE | KEEP_ALIVE) == HOST {
-            return Ok(BodyFraming::None);
+    ) -> Result<Conclusion, RequestError> {
+        if version == Version::Http11 && self.said & !KEEP_ALIVE == HOST {
+            let body = BodyFraming::None;
+            return Ok(Conclusion { body, keep_alive: true, expects_continue: false });
         }
-        self.unusual_body(version, limits)
+        let body = self.body(version, limits)?;
+        Ok(Conclusion {
+            body,
+            // RFC 9112 section 9.3.
+            keep_alive: self.said & CLOSE == 0
+                && (version == Version::Http11 || self.said & KEEP_ALIVE != 0),
+            // RFC 9110 section 10.1.1: not from 1.0, and not without a body.
+            expects_continue: self.said & CONTINUE != 0
+                && version == Version::Http11
+                && !matches!(body, BodyFraming::None | BodyFraming::Length(0)),
+        })
     }
 
-    fn unusual_body(&self, version: Version, limits: &Limits) -> Result<BodyFraming, RequestError> {
+    #[inline(never)]
+    fn body(&self, version: Version, limits: &Limits) -> Result<BodyFraming, RequestError> {
         // RFC 9112 section 3.2.
         if version == Version::Http11 && self.said & HOST == 0 {
             return Err(RequestError::HostMissing);
@@ -156,20 +181,6 @@ impl Framing {
             0 => BodyFraming::None,
             _ => BodyFraming::Length(self.length),
         })
-    }
-
-    /// Whether the connection goes on after the answer (RFC 9112 section 9.3).
-    #[inline]
-    pub(super) fn keep_alive(&self, version: Version) -> bool {
-        self.said & CLOSE == 0 && (version == Version::Http11 || self.said & KEEP_ALIVE != 0)
-    }
-
-    /// Whether the peer waits for `100 Continue`. RFC 9110 section 10.1.1: not from 1.0.
-    #[inline]
-    pub(super) fn expects_continue(&self, version: Version, body: BodyFraming) -> bool {
-        self.said & CONTINUE != 0
-            && version == Version::Http11
-            && !matches!(body, BodyFraming::None | BodyFraming::Length(0))
     }
 }
 

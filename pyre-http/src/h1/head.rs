@@ -22,7 +22,8 @@ use crate::version::Version;
 pub(super) enum Unfit {
     /// It is not whole, or its grammar is wrong; `scan` knows which.
     Syntax,
-    /// The grammar is right but the meaning is not.
+    /// The meaning is wrong. The grammar may be as well, behind the place in question; then that is
+    /// the error to report, as it shows before the head is whole.
     Meaning(RequestError),
 }
 
@@ -68,7 +69,6 @@ pub(super) fn parse(
     let first = table.len();
     table.reserve(raw.headers.len());
     let mut framing = Framing::NEW;
-    let mut meaning = Ok(());
     for field in raw.headers.iter() {
         let name = span(field.name.as_bytes());
         // Each name follows the end of a line, and only there a LF can be: one byte shows whether
@@ -78,21 +78,18 @@ pub(super) fn parse(
         }
         let value = span(field.value);
         table.push(HeaderSpan { name, value });
-        if meaning.is_ok() {
-            meaning = framing.note(field.name.as_bytes(), field.value, value);
-        }
+        framing.note(field.name.as_bytes(), field.value, value).map_err(Unfit::Meaning)?;
     }
-    meaning.map_err(Unfit::Meaning)?;
 
     let method = Method::of(method_text.as_bytes());
     let version = if minor == 1 { Version::Http11 } else { Version::Http10 };
     let parts = split(bytes, target, method).map_err(Unfit::Meaning)?;
-    let body = framing.body(version, limits).map_err(Unfit::Meaning)?;
+    let conclusion = framing.conclude(version, limits).map_err(Unfit::Meaning)?;
     let request = Request {
         method,
         version,
-        keep_alive: framing.keep_alive(version),
-        expects_continue: framing.expects_continue(version, body),
+        keep_alive: conclusion.keep_alive,
+        expects_continue: conclusion.expects_continue,
         method_span,
         target,
         path: parts.path,
@@ -101,7 +98,7 @@ pub(super) fn parse(
         host: if parts.authority.is_empty() { framing.host } else { parts.authority },
         headers: HeaderRange { first: first as u32, end: table.len() as u32 },
         body: Span::EMPTY,
-        framing: body,
+        framing: conclusion.body,
     };
     Ok((request, end))
 }

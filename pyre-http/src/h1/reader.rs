@@ -76,7 +76,7 @@ impl RequestReader {
         headers: &mut Vec<HeaderSpan>,
         limits: &Limits,
     ) -> Result<Next, RequestError> {
-        if let Stage::Head { scan, .. } = &self.stage
+        if let Stage::Head { scan, empty_lines } = &mut self.stage
             && scan.is_fresh()
             && bytes.len() <= SPAN_BYTES_MAX
         {
@@ -95,7 +95,7 @@ impl RequestReader {
                 {
                     request.body = Span::new(end, end + body_bytes);
                     self.position = end + body_bytes;
-                    self.stage = Stage::NEW;
+                    *empty_lines = 0;
                     return Ok(Next::Request(request));
                 }
             }

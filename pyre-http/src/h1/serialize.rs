@@ -148,9 +148,9 @@ impl ResponseHeads {
         body_bytes: usize,
         connection: Connection,
     ) {
+        let prepared = &self.ok[kind as usize].text;
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(body_bytes).as_bytes();
-        let prepared = &self.ok[kind as usize].text;
         let end = connection.head_end();
         out.reserve(prepared.len() + digits.len() + end.len());
         out.extend_from_slice(prepared);
