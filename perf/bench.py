@@ -20,7 +20,7 @@ from perf.harness.load import Load
 from perf.harness.places import RESULTS
 from perf.harness.progress import clear, say, show
 from perf.harness.report import Comparison, Measure, Scenario
-from perf.harness.server import Server, end
+from perf.harness.server import Server, end, running
 from perf.harness.spread import figure
 
 LOADS = {"d1c64": Load(1, 64), "d1c1": Load(1, 1), "d16c64": Load(16, 64)}
@@ -169,8 +169,15 @@ def compare(servers: list[Server], found: Comparison, chosen: argparse.Namespace
         if stolen > 0.05 * chosen.seconds * (chosen.rounds + 1) * max(1, len(fit)):
             found.notes.append(f"{scenario.name}: the host took {stolen:.1f} s away meanwhile")
             say(found.notes[-1])
-    for server in servers:
-        found.memory_kib[server.name] = processes.memory(server.processes()).pss_kib
+
+
+def weigh(found: Comparison, chosen: argparse.Namespace) -> None:
+    """Take each contender's memory after a second of load, alone: PSS shares out pages."""
+    for name in found.versions:
+        say(f"weighing {name}")
+        with running(contender(name), cores={chosen.server_core}) as server:
+            load.run(server.port, ROUTES["/"], LOADS["d1c64"], seconds=1, core=chosen.load_core)
+            found.memory[name] = processes.memory(server.processes())
 
 
 def main() -> int:
@@ -195,6 +202,10 @@ def main() -> int:
     finally:
         for server in servers:
             end(server)
+    try:
+        weigh(found, chosen)
+    except (Unavailable, load.NoLoad) as reason:
+        found.notes.append(f"memory is missing: {reason}")
     commit = found.facts["commit"].replace("+", "-dirty")
     folder = chosen.output or RESULTS / f"{time.strftime('%Y-%m-%d-%H%M')}-{commit}"
     found.write(folder)

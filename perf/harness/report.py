@@ -10,6 +10,7 @@ from perf.harness.answers import Route
 from perf.harness.chart import Bar, Panel, svg
 from perf.harness.contenders import CEILING, PYRE
 from perf.harness.load import Load, Outcome
+from perf.harness.processes import Memory
 from perf.harness.spread import Spread, count, figure, spread
 from perf.harness.table import markdown
 
@@ -42,7 +43,7 @@ class Comparison:
     scenarios: list[Scenario]
     versions: dict[str, str]
     measures: dict[str, dict[str, list[Measure]]] = field(default_factory=dict)
-    memory_kib: dict[str, int] = field(default_factory=dict)
+    memory: dict[str, Memory] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def add(self, scenario: Scenario, contender: str, measure: Measure) -> None:
@@ -80,9 +81,12 @@ class Comparison:
         )
         parts += [f"- **{note}**" for note in self.notes]
         parts += ["", *[self._scenario(scenario) for scenario in self.scenarios]]
-        parts.append("## Memory after the load\n")
-        rows = [[name, f"{kib / 1024:.1f}"] for name, kib in self.memory_kib.items()]
-        parts.append(markdown(["", "PSS, MiB"], rows))
+        parts.append("## Memory, one worker, after a second of load\n")
+        rows = [
+            [name, f"{memory.pss_kib / 1024:.1f}", f"{memory.rss_kib / 1024:.1f}"]
+            for name, memory in self.memory.items()
+        ]
+        parts.append(markdown(["", "PSS MiB", "RSS MiB"], rows))
         return "\n".join(parts)
 
     def _scenario(self, scenario: Scenario) -> str:
@@ -117,7 +121,7 @@ class Comparison:
             "facts": self.facts,
             "versions": self.versions,
             "notes": self.notes,
-            "pss_kib": self.memory_kib,
+            "memory": {name: asdict(memory) for name, memory in self.memory.items()},
             "rounds": {
                 scenario: {
                     name: [asdict(measure) for measure in rounds] for name, rounds in by.items()

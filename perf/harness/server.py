@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -46,6 +47,7 @@ class Server:
         Raises:
             Unavailable: It ended or did not answer in time.
         """
+        _leave_in_order()
         self.contender = contender
         self.port = free_port()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - kill() closes it
@@ -75,7 +77,7 @@ class Server:
         try:
             self._wait_for_answer(start_timeout_s)
         except BaseException:
-            self.stop()
+            end(self)
             raise
         self.start_s = time.monotonic() - started
 
@@ -180,6 +182,17 @@ def end(server: Server) -> None:
             server.stop()
     finally:
         server.kill()
+
+
+def _leave_in_order() -> None:
+    """Let SIGTERM and SIGHUP end us as an exception does, so that no server outlives us."""
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, leave)
 
 
 def free_port() -> int:

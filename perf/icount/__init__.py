@@ -2,5 +2,6 @@
 
 ``scenario``  what is asked, and the budget it must keep
 ``client``    exactly so many requests, over and over in the same way
+``dump``      what callgrind wrote
 ``counted``   a server under callgrind
 """

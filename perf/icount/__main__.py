@@ -12,8 +12,8 @@ from perf.harness.contenders import PYRE, Unavailable, contender
 from perf.harness.exchange import BadAnswer
 from perf.harness.progress import say
 from perf.harness.table import markdown
-from perf.icount.counted import CountedServer
-from perf.icount.scenario import BUDGET, scenarios
+from perf.icount.counted import CountedServer, PerRequest
+from perf.icount.scenario import BUDGET, Scenario, scenarios
 
 _ANNOTATED_LINES = 45
 
@@ -41,6 +41,33 @@ def annotated(dump: Path) -> str:
     return "\n".join(line[:140] for line in done.stdout.splitlines()[:_ANNOTATED_LINES])
 
 
+def exceeded(scenario: Scenario, found: PerRequest) -> list[str]:
+    """Return a line for each budget that is not kept."""
+    limits: list[tuple[str, float, float]] = [
+        ("instructions", found.instructions, scenario.instructions_max)
+    ]
+    if scenario.allocations_max is not None:
+        limits.append(("allocations", found.allocations, scenario.allocations_max))
+    return [
+        f"{scenario.name}: {counted:.2f} {what}, {allowed} allowed"
+        for what, counted, allowed in limits
+        if counted > allowed
+    ]
+
+
+def row(scenario: Scenario, found: PerRequest) -> list[str]:
+    """Return one line of the table."""
+    allowed = scenario.allocations_max
+    return [
+        scenario.name,
+        f"{found.instructions:.0f}",
+        str(scenario.instructions_max),
+        f"{found.instructions / scenario.instructions_max:.0%}",
+        f"{found.allocations:.3f}",
+        "-" if allowed is None else f"{allowed:g}",
+    ]
+
+
 def main() -> int:
     """Count; 1 if the server cannot be counted or, with --check, a budget is not kept."""
     chosen = arguments()
@@ -54,13 +81,10 @@ def main() -> int:
             for scenario in scenarios():
                 if wanted is not None and scenario.name not in wanted:
                     continue
-                instructions = counted.count(scenario)
-                say(f"{scenario.name}: {instructions:.0f} instructions per request")
-                budget = scenario.instructions_max
-                if instructions > budget:
-                    over.append(f"{scenario.name}: {instructions:.0f} of {budget} instructions")
-                share = f"{instructions / budget:.0%}"
-                rows.append([scenario.name, f"{instructions:.0f}", str(budget), share])
+                found = counted.count(scenario)
+                say(f"{scenario.name}: {found.instructions:.0f} instructions per request")
+                over += exceeded(scenario, found)
+                rows.append(row(scenario, found))
                 if chosen.annotate:
                     print(annotated(counted.last_dump()))
         finally:
@@ -69,7 +93,8 @@ def main() -> int:
         print(f"icount: {reason}", file=sys.stderr)
         return 1
     print(f"\n{chosen.contender} at {machine.commit()}\n")
-    print(markdown(["scenario", "instructions", "budget", "of it"], rows))
+    header = ["scenario", "instructions", "budget", "of it", "allocations", "allowed"]
+    print(markdown(header, rows))
     if chosen.check and over:
         for line in over:
             print(f"over the budget of {BUDGET.name}: {line}", file=sys.stderr)

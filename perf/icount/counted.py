@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from perf.harness.contenders import Contender, Unavailable
 from perf.harness.server import Server, end
 from perf.icount.client import Client
+from perf.icount.dump import Counts, read
 from perf.icount.scenario import Scenario
 
 _START_TIMEOUT_S = 120.0
@@ -20,6 +21,14 @@ _WARM_REQUESTS = 2048
 # The difference between a short and a long count has no fixed costs in it: dumping, idling.
 _SHORT_REQUESTS = 512
 _LONG_REQUESTS = 3584
+
+
+@dataclass(frozen=True)
+class PerRequest:
+    """The cost of one request."""
+
+    instructions: float
+    allocations: float
 
 
 class CountedServer:
@@ -61,22 +70,24 @@ class CountedServer:
         end(self.server)
         self._temporary.cleanup()
 
-    def count(self, scenario: Scenario) -> float:
-        """Return the instructions that one more request takes in user space."""
+    def count(self, scenario: Scenario) -> PerRequest:
+        """Return what one more request takes in user space."""
         client = Client(self.server.port, scenario)
         try:
             client.rounds(_rounds(_WARM_REQUESTS, client))
             self.dump(f"{scenario.name}, warm-up")
             short = client.rounds(_rounds(_SHORT_REQUESTS, client))
-            short_instructions = self.dump(f"{scenario.name}, {short} requests")
+            short_counts = self.dump(f"{scenario.name}, {short} requests")
             long = client.rounds(_rounds(_LONG_REQUESTS, client))
-            long_instructions = self.dump(f"{scenario.name}, {long} requests")
+            long_counts = self.dump(f"{scenario.name}, {long} requests")
         finally:
             client.close()
-        return (long_instructions - short_instructions) / (long - short)
+        more = long_counts - short_counts
+        requests = long - short
+        return PerRequest(more.instructions / requests, more.allocations / requests)
 
-    def dump(self, hint: str) -> int:
-        """Write what was counted since the last dump to a file and return the instructions."""
+    def dump(self, hint: str) -> Counts:
+        """Write what was counted since the last dump to a file and read it."""
         command = ["vgdb", f"--pid={self.server.id}", "dump", hint.replace(" ", "_")]
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=_DUMP_TIMEOUT_S
@@ -85,10 +96,7 @@ class CountedServer:
         file = self.last_dump()
         if done.returncode != 0 or not file.exists():
             raise Unavailable(f"callgrind wrote no dump: {(done.stderr or done.stdout).strip()}")
-        found = re.search(r"^totals: (\d+)", file.read_text(), re.MULTILINE)
-        if found is None:
-            raise Unavailable(f"{file} has no totals")
-        return int(found[1])
+        return read(file)
 
     def last_dump(self) -> Path:
         """Return the file of the last dump."""

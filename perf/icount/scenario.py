@@ -13,13 +13,17 @@ BUDGET = PERF / "budget.toml"
 
 @dataclass(frozen=True)
 class Scenario:
-    """A route under a fixed load, and the most instructions one request may take."""
+    """A route under a fixed load, and the most that one request may take.
+
+    ``allocations_max`` counts calls of the system's allocator; None leaves them open.
+    """
 
     name: str
     route: Route
     depth: int
     connections: int
     instructions_max: int
+    allocations_max: float | None
 
 
 def scenarios() -> list[Scenario]:
@@ -33,6 +37,7 @@ def scenarios() -> list[Scenario]:
             depth=entry["depth"],
             connections=entry["connections"],
             instructions_max=entry["instructions_max"],
+            allocations_max=entry.get("allocations_max"),
         )
         for entry in listed
     ]

@@ -1,0 +1,239 @@
+"""The measuring programs measure what they say; no engine is needed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from perf.harness import answers, processes
+from perf.harness.chart import Bar, Panel, svg
+from perf.harness.exchange import Answer, BadAnswer, Client
+from perf.harness.flame import svg as flame
+from perf.harness.load import Load, Outcome
+from perf.harness.report import Comparison, Measure, Scenario
+from perf.harness.spread import count, figure, percentile, spread
+from perf.harness.stacks import fold, self_time
+from perf.icount.dump import Counts, read
+from perf.icount.scenario import scenarios
+from perf.load import arrivals
+
+
+class Peer:
+    """A server that gives the same bytes to every request, over and over."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+        self.asked = b""
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection: socket.socket) -> None:
+        with connection:
+            while data := connection.recv(65536):
+                self.asked += data
+                connection.sendall(self.answer * data.count(b"\r\n\r\n"))
+
+
+def answer(body: bytes, kind: str = "text/plain", status: str = "200 OK") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    found = Peer(answer(b"Hello, World!"))
+    yield found
+    found.listener.close()
+
+
+def test_spread_has_the_middle_half() -> None:
+    found = spread([5.0, 1.0, 3.0, 2.0, 4.0])
+    assert found is not None
+    assert (found.low, found.median, found.high) == (2.0, 3.0, 4.0)
+    assert spread([]) is None
+
+
+def test_percentile_is_a_value_that_was_seen() -> None:
+    values = [float(value) for value in range(1, 101)]
+    assert percentile(values, 99) == 99.0
+    assert percentile(values, 50) == 50.0
+    assert percentile([7.0], 99) == 7.0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.5555, "0.555"), (1.0, "1.00"), (12.34, "12.3"), (123.4, "123"), (0, "0")]
+)
+def test_figures_have_three_digits(value: float, text: str) -> None:
+    assert figure(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(950, "950"), (81_234, "81k"), (1_301_000, "1.30M")])
+def test_counts_are_short(value: float, text: str) -> None:
+    assert count(value) == text
+
+
+def test_the_echoed_body_has_two_hundred_bytes() -> None:
+    assert len(answers.ECHO_BODY) == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        ("/", Answer(200, {"content-type": "text/plain"}, b"Hello, World")),
+        ("/", Answer(200, {"content-type": "application/json"}, b"Hello, World!")),
+        ("/", Answer(503, {"content-type": "text/plain"}, b"Hello, World!")),
+        ("/json", Answer(200, {"content-type": "text/plain"}, b"{")),
+        ("/user/42", Answer(200, {"content-type": "text/plain"}, b'{"id": 42}')),
+    ],
+)
+def test_a_wrong_answer_is_refused(path: str, given: Answer) -> None:
+    with pytest.raises(answers.WrongAnswer):
+        answers.compare(path, "text/plain", given)
+
+
+def test_a_right_answer_may_be_written_in_any_way() -> None:
+    body = b'{ "message" : "Hello, World!" }'
+    given = Answer(200, {"content-type": "Application/JSON; charset=utf-8"}, body)
+    answers.compare("/json", "application/json", given)
+
+
+def test_a_server_that_copies_bytes_does_not_parse_json(peer: Peer) -> None:
+    peer.answer = answer(answers.ECHO_BODY, "application/json")
+    echo = [answers.ROUTES["/echo"]]
+    answers.check(peer.port, echo, parses_json=False)
+    with pytest.raises(answers.WrongAnswer, match="broken JSON"):
+        answers.check(peer.port, echo, parses_json=True)
+
+
+def test_a_pipeline_needs_all_its_answers(peer: Peer) -> None:
+    answers.check_pipeline(peer.port, answers.ROUTES["/"])
+    peer.answer = answer(b"Hello, World!", status="503 Busy")
+    with pytest.raises(answers.WrongAnswer, match="503"):
+        answers.check_pipeline(peer.port, answers.ROUTES["/"])
+
+
+def test_the_client_reads_chunks(peer: Peer) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    peer.answer = head + b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"
+    with Client(peer.port) as client:
+        assert client.ask("GET", "/").body == b"abcde"
+        assert client.ask("GET", "/").body == b"abcde"
+
+
+def test_the_client_refuses_what_is_not_http(peer: Peer) -> None:
+    peer.answer = b"SSH-2.0\r\n\r\n"
+    with Client(peer.port) as client, pytest.raises(BadAnswer):
+        client.ask("GET", "/")
+
+
+def test_ratios_are_taken_inside_a_round() -> None:
+    scenario = Scenario(answers.ROUTES["/"], Load(1, 64))
+    found = Comparison({}, [scenario], {"pyre": "3", "ceiling": "native", "a": "1", "b": "1"})
+    outcome = Outcome(1000, 1.0, 10.0, 20.0, {})
+    # The machine is twice as slow in the second round; the ratio does not see it.
+    for slowness in (1.0, 2.0, 1.0):
+        for name, cpu_us in (("pyre", 6.0), ("ceiling", 5.0), ("a", 9.0), ("b", 8.0)):
+            found.add(scenario, name, Measure(cpu_us * slowness, outcome))
+    ratio = found.ratio(scenario, "pyre", "ceiling")
+    assert ratio is not None
+    assert (ratio.low, ratio.high) == (1.2, 1.2)
+    assert found.best_rival(scenario) == "b"
+    assert "| pyre 3" in found.as_markdown()
+
+
+def test_errors_stand_in_the_table() -> None:
+    scenario = Scenario(answers.ROUTES["/"], Load(1, 64))
+    found = Comparison({}, [scenario], {"pyre": "3"})
+    found.add(scenario, "pyre", Measure(1.0, Outcome(10, 1.0, None, None, {"status": 7})))
+    assert "(!) errors: 7 status" in found.as_markdown()
+
+
+def test_stacks_are_folded_from_root_to_leaf() -> None:
+    script = """\
+pyre-worker 1 1234
+\t  ffffffff81 tcp_sendmsg ([kernel.kallsyms])
+\t        1234 <T as core::fmt::Debug>::fmt::h0123456789abcdef (/x/engine.so)
+\t        1235 py_trampoline_evaluator (/x/libpython.so)
+\t          85 py::index:/srv/app.py (/tmp/jitted-1-2.so)
+\tffffffffffff [unknown] ([unknown])
+
+"""
+    stacks = fold([*script.splitlines(), *script.splitlines()])
+    expected = (
+        "pyre-worker 1",
+        "index (app.py)",
+        "<T as core::fmt::Debug>::fmt",
+        "tcp_sendmsg_[k]",
+    )
+    assert stacks == Counter({expected: 2})
+    assert self_time(stacks) == Counter({"tcp_sendmsg_[k]": 2})
+
+
+def test_drawings_are_well_formed() -> None:
+    bars = [Bar("pyre & co", 1.0, 0.9, 1.1), Bar("<rival>", 10.0, 9.0, 11.0)]
+    ET.fromstring(svg("a < b", ["machine: x & y"], [Panel("GET /user/{id}", bars)] * 3))
+    drawn = ET.fromstring(flame(Counter({("main", "<f>"): 3, ("main", "g"): 1}), "t", "s & t"))
+    names = {box.get("data-name") for box in drawn.iter("{http://www.w3.org/2000/svg}g")}
+    assert names == {"all", "main", "<f>", "g"}
+
+
+def test_a_dump_gives_instructions_and_allocations(tmp_path: Path) -> None:
+    file = tmp_path / "callgrind.out.1"
+    file.write_text(
+        "events: Ir\n\nfn=(1) main\n10 5\ncfn=(2) malloc\ncalls=3 0\n11 300\n"
+        "cfn=(3) free\ncalls=9 0\n12 90\nfn=(2)\n1 300\nfn=(4) f\ncfn=(2)\ncalls=4 0\n13 400\n"
+        "totals: 1234\n"
+    )
+    assert read(file) == Counts(1234, 7)
+    file.write_text("events: Ir\n")
+    with pytest.raises(ValueError, match="no totals"):
+        read(file)
+
+
+def test_the_budget_names_known_routes() -> None:
+    assert {scenario.depth for scenario in scenarios()} == {1, 16}
+
+
+def test_arrivals_are_the_same_for_the_same_seed() -> None:
+    shares = [("/", 0.95), ("/slow", 0.05)]
+    plan = arrivals.poisson(1000, 5.0, shares, seed=1)
+    assert plan == arrivals.poisson(1000, 5.0, shares, seed=1)
+    assert plan != arrivals.poisson(1000, 5.0, shares, seed=2)
+    assert 4700 < len(plan) < 5300
+    slow = sum(arrival.path == "/slow" for arrival in plan)
+    assert 0.035 < slow / len(plan) < 0.065
+    assert all(0 < arrival.due_s < 5.0 for arrival in plan)
+
+
+def test_every_arrival_gets_a_sample(peer: Peer) -> None:
+    plan = arrivals.poisson(500, 0.4, [("/", 1.0)], seed=3)
+    samples = arrivals.run(peer.port, plan, connections=4)
+    assert len(samples) == len(plan)
+    assert {sample.status for sample in samples} == {200}
+    assert peer.asked.count(b"GET / HTTP/1.1\r\nHost: 127.0.0.1:") == len(plan)
+
+
+def test_processor_time_and_memory_of_this_process_are_seen() -> None:
+    own = [os.getpid()]
+    before = processes.cpu(own)
+    while (processes.cpu(own) - before).total_s < 0.05:
+        sum(range(1000))
+    found = processes.memory(own)
+    assert found.rss_kib >= found.pss_kib > 1000
+    assert processes.open_files(own) >= 3
