@@ -24,6 +24,9 @@ from perf.harness.server import Server, end, running
 from perf.harness.spread import figure
 
 LOADS = {"d1c64": Load(1, 64), "d1c1": Load(1, 1), "d16c64": Load(16, 64)}
+# Asked for by name: does a server shed load that it could serve?
+CROWDS = {"d1c1024": Load(1, 1024), "d16c256": Load(16, 256)}
+ALL_LOADS = {**LOADS, **CROWDS}
 
 
 def arguments() -> argparse.Namespace:
@@ -35,7 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", help=f"comma-separated contenders, of {' '.join(names)}")
     parser.add_argument("--all", action="store_true", help="also the rivals marked extra")
     parser.add_argument("--routes", help=f"comma-separated, of {' '.join(ROUTES)}")
-    parser.add_argument("--loads", help=f"comma-separated, of {' '.join(LOADS)}")
+    parser.add_argument("--loads", help=f"comma-separated, of {' '.join(ALL_LOADS)}")
     parser.add_argument("--quick", action="store_true", help="3 rounds, text and JSON only")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
@@ -50,7 +53,7 @@ def arguments() -> argparse.Namespace:
     for value, known, what in (
         (chosen.only, names, "contender"),
         (chosen.routes, ROUTES, "route"),
-        (chosen.loads, LOADS, "load"),
+        (chosen.loads, ALL_LOADS, "load"),
     ):
         for name in filter(None, (value or "").split(",")):
             if name not in known:
@@ -68,7 +71,7 @@ def scenarios(chosen: argparse.Namespace) -> list[Scenario]:
     loads = chosen.loads.split(",") if chosen.loads else list(LOADS)
     plainest = routes[0]
     return [
-        Scenario(ROUTES[route], LOADS[name])
+        Scenario(ROUTES[route], ALL_LOADS[name])
         for name in loads
         for route in routes
         if name != "d1c1" or route == plainest or chosen.loads

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from perf.bench import LOADS
+from perf.bench import ALL_LOADS
 from perf.harness import answers, load, machine
 from perf.harness.answers import ROUTES
 from perf.harness.contenders import PYRE, Unavailable, contender
@@ -36,7 +36,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/profile", description=__doc__.splitlines()[0])
     parser.add_argument("--contender", default=PYRE)
     parser.add_argument("--route", default="/", choices=list(ROUTES))
-    parser.add_argument("--load", default="d16c64", choices=list(LOADS))
+    parser.add_argument("--load", default="d16c64", choices=list(ALL_LOADS))
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--frequency", type=int, default=997, help="samples a second (997)")
     parser.add_argument("--workers", type=int, default=1)
@@ -58,7 +58,7 @@ def event() -> str:
 
 def record(server: Server, chosen: argparse.Namespace, counter: str, raw: Path) -> None:
     """Load the server and record it into a file."""
-    kind: Load = LOADS[chosen.load]
+    kind: Load = ALL_LOADS[chosen.load]
     route = ROUTES[chosen.route]
     command = ["perf", "record", "--quiet", "--no-buildid-cache", "-k", "1", "-e", counter]
     command += [
@@ -136,7 +136,7 @@ def main() -> int:
         print("perf took no samples", file=sys.stderr)
         return 1
     commit = machine.commit()
-    title = f"{what.name} {what.version}, {chosen.route} {LOADS[chosen.load].name}"
+    title = f"{what.name} {what.version}, {chosen.route} {ALL_LOADS[chosen.load].name}"
     subtitle = f"{samples} samples of {counter}, commit {commit}, {time.strftime('%Y-%m-%d')}"
     plain = "".join(letter if letter.isalnum() else "-" for letter in f"{what.name}-{chosen.route}")
     name = f"profile-{time.strftime('%Y-%m-%d-%H%M%S')}-{plain.strip('-')}-{chosen.load}.svg"

@@ -31,18 +31,24 @@ pub(crate) struct Connection {
     /// `output[written..]` waits for the socket.
     output: Vec<u8>,
     written: usize,
-    /// No more requests: the peer has said its last, or was wrong.
+    /// No more requests: the peer asked to close, or was wrong.
     last: bool,
+    /// The peer has closed its side.
+    ended: bool,
 }
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream) -> Self {
         let input = vec![0; INPUT_BYTES];
-        Self { stream, input, filled: 0, output: Vec::new(), written: 0, last: false }
+        let output = Vec::new();
+        Self { stream, input, filled: 0, output, written: 0, last: false, ended: false }
     }
 
     /// Goes on for as long as the socket gives or takes anything.
-    pub(crate) fn turn(&mut self, heads: &Heads) -> Turn {
+    ///
+    /// `ended` says that the peer will send no more; what it sent before is still answered.
+    pub(crate) fn turn(&mut self, ended: bool, heads: &Heads) -> Turn {
+        self.ended |= ended;
         match self.exchange(heads) {
             Ok(turn) => turn,
             Err(_) => Turn::Closed,
@@ -77,8 +83,9 @@ impl Connection {
             if !self.flush()? {
                 return Ok(Turn::Open);
             }
-            // A short read emptied the socket (epoll(7)): the next bytes bring an event.
-            if received < room && !self.last {
+            // A short read emptied the socket (epoll(7)): the next bytes bring an event. But an end
+            // that came with them has had its event, so it must be read to be seen.
+            if received < room && !self.last && !self.ended {
                 return Ok(Turn::Open);
             }
         }

@@ -95,7 +95,7 @@ impl Reactor {
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else {
             return;
         };
-        match connection.turn(&self.heads) {
+        match connection.turn(event.is_read_closed(), &self.heads) {
             Turn::Open => {}
             Turn::Closed => {
                 // Dropping the stream takes it out of the poll.
