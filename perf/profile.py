@@ -1,7 +1,8 @@
 """Record where a loaded server spends its time and draw it as a flame graph.
 
 Stacks are unwound from copies of the stack (DWARF), so neither Rust nor CPython needs frame
-pointers; Python functions appear by name through CPython's own perf support.
+pointers. Python functions appear by name through CPython's own perf support, which covers the main
+interpreter only (3.13): with ``--mode default`` the handlers run there.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--frequency", type=int, default=997, help="samples a second (997)")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--mode", help="PYRE_MODE: default runs and names handlers on main")
     parser.add_argument("--output", type=Path, help="the SVG to write")
     return parser.parse_args()
 
@@ -120,6 +122,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="pyre-profile-") as folder:
             raw = Path(folder) / "perf.data"
             named = {"PYTHON_PERF_JIT_SUPPORT": "1"}
+            if chosen.mode:
+                named["PYRE_MODE"] = chosen.mode
             with running(what, workers=chosen.workers, cores={0}, environment=named) as server:
                 members = server.processes()
                 answers.check(server.port, [ROUTES[chosen.route]], parses_json=what.parses_json)
