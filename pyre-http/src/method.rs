@@ -22,8 +22,11 @@ impl Method {
     /// The method of this name.
     #[inline]
     pub fn of(name: &[u8]) -> Self {
+        if name == b"GET" { Self::Get } else { Self::of_other(name) }
+    }
+
+    fn of_other(name: &[u8]) -> Self {
         match name {
-            b"GET" => Self::Get,
             b"POST" => Self::Post,
             b"PUT" => Self::Put,
             b"HEAD" => Self::Head,

@@ -23,34 +23,53 @@ pub struct TargetParts {
 /// RFC 3986 would forbid ten more, such as `|` and `"`; browsers send them in queries, and no two
 /// parsers disagree about where they end.
 #[inline]
-pub fn is_target_byte(byte: u8) -> bool {
+pub const fn is_target_byte(byte: u8) -> bool {
     matches!(byte, 0x21..=0x7e) && byte != b'#'
 }
 
-/// Finds the parts of `bytes[target]`, all of whose bytes pass [`is_target_byte`].
+/// Bytes that a path goes on with, and nothing else.
+static PATH: [bool; 256] = {
+    let mut path = [false; 256];
+    let mut index = 0;
+    while index < 256 {
+        path[index] = is_target_byte(index as u8) && index as u8 != b'?';
+        index += 1;
+    }
+    path
+};
+
+/// Finds the parts of `bytes[target]`.
 ///
 /// # Errors
 ///
-/// If the form does not go with the method, or the authority is none.
+/// If it has a byte that no target has, its form does not go with the method, or its authority is
+/// none.
 #[inline]
 pub fn split(bytes: &[u8], target: Span, method: Method) -> Result<TargetParts, RequestError> {
     if target.of(bytes).first() == Some(&b'/') && method != Method::Connect {
-        return Ok(split_path(bytes, target));
+        return split_path(bytes, target);
     }
     split_unusual(bytes, target, method)
 }
 
 /// `path[?query]`.
 #[inline]
-fn split_path(bytes: &[u8], target: Span) -> TargetParts {
-    let (path, query) = match target.of(bytes).iter().position(|&byte| byte == b'?') {
-        Some(at) => {
-            let mark = target.start + at as u32;
-            (Span { start: target.start, end: mark }, Span { start: mark + 1, end: target.end })
-        }
-        None => (target, Span::EMPTY),
+fn split_path(bytes: &[u8], target: Span) -> Result<TargetParts, RequestError> {
+    let text = target.of(bytes);
+    let whole = TargetParts { path: target, query: Span::EMPTY, authority: Span::EMPTY };
+    let Some(at) = text.iter().position(|&byte| !PATH[usize::from(byte)]) else {
+        return Ok(whole);
     };
-    TargetParts { path, query, authority: Span::EMPTY }
+    let query = &text[at + 1..];
+    if text[at] != b'?' || !query.iter().copied().all(is_target_byte) {
+        return Err(RequestError::TargetInvalid);
+    }
+    let mark = target.start + at as u32;
+    Ok(TargetParts {
+        path: Span { start: target.start, end: mark },
+        query: Span { start: mark + 1, end: target.end },
+        ..whole
+    })
 }
 
 #[cold]
@@ -79,7 +98,7 @@ fn split_unusual(bytes: &[u8], target: Span, method: Method) -> Result<TargetPar
         return Err(RequestError::HostInvalid);
     }
     let rest = Span { start: authority.end, end: target.end };
-    let mut parts = split_path(bytes, rest);
+    let mut parts = split_path(bytes, rest)?;
     if parts.path.is_empty() {
         // RFC 9110 section 4.2.3: an empty path means "/". The scheme's own slash lends its span.
         parts.path = Span { start: authority.start - 1, end: authority.start };
@@ -130,6 +149,9 @@ mod tests {
         check(Get, "http://u@h/a", host);
         check(Get, "http://h:x/a", host);
         check(Get, "http:/h/a", form);
+        check(Get, "/a#b", Err(RequestError::TargetInvalid));
+        check(Get, "/a?b#c", Err(RequestError::TargetInvalid));
+        check(Get, "http://h/a#b", Err(RequestError::TargetInvalid));
         check(Get, "ftp://h/a", form);
         check(Get, "a", form);
         check(Get, "?a", form);

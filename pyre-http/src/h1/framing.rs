@@ -17,6 +17,9 @@ const KEEP_ALIVE: u8 = 1 << 4;
 const CONTINUE: u8 = 1 << 5;
 const OTHER_EXPECTATION: u8 = 1 << 6;
 
+/// The initial, in lower case, of the name of each length that matters; other lengths have none.
+static INITIALS: [u8; 18] = *b"\0\0\0\0h\0e\0\0\0c\0\0\0c\0\0t";
+
 /// What the fields seen so far say.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Framing {
@@ -43,6 +46,10 @@ impl Framing {
     /// Takes one field into account, `value` being `at` in the buffer.
     #[inline]
     pub(super) fn note(&mut self, name: &[u8], value: &[u8], at: Span) -> Result<(), RequestError> {
+        let initial = INITIALS.get(name.len());
+        if initial.is_none() || initial != name.first().map(|byte| byte | 0x20).as_ref() {
+            return Ok(());
+        }
         match name.len() {
             4 if is(name, b"host") => self.note_host(value, at),
             6 if is(name, b"expect") => {

@@ -14,7 +14,7 @@ use crate::limits::{HEADERS_CAP, Limits, METHOD_BYTES_MAX};
 use crate::message::Request;
 use crate::method::Method;
 use crate::span::Span;
-use crate::target::{is_target_byte, split};
+use crate::target::split;
 use crate::version::Version;
 
 /// Why a head could not be read.
@@ -31,7 +31,7 @@ pub(super) enum Unfit {
 /// without its body, and the offset where the head ends.
 ///
 /// `table` may have got some fields if this fails.
-#[inline]
+#[inline(never)]
 pub(super) fn parse(
     bytes: &[u8],
     start: usize,
@@ -40,49 +40,47 @@ pub(super) fn parse(
 ) -> Result<(Request, usize), Unfit> {
     let mut fields = [const { MaybeUninit::uninit() }; HEADERS_CAP];
     let mut raw = httparse::Request::new(&mut []);
-    let Ok(httparse::Status::Complete(head_bytes)) =
-        raw.parse_with_uninit_headers(&bytes[start..], &mut fields)
+    let (
+        Ok(httparse::Status::Complete(head_bytes)),
+        httparse::Request { method: Some(name), path: Some(target), version: Some(minor), headers },
+    ) = (raw.parse_with_uninit_headers(&bytes[start..], &mut fields), raw)
     else {
         return Err(Unfit::Syntax);
     };
-    let (Some(method_text), Some(target_text), Some(minor)) = (raw.method, raw.path, raw.version)
-    else {
-        return Err(Unfit::Syntax);
-    };
+    let base = bytes.as_ptr().addr();
     let end = start + head_bytes;
-    let offset = |text: &[u8]| text.as_ptr().addr() - bytes.as_ptr().addr();
-    let span = |text: &[u8]| Span::new(offset(text), offset(text) + text.len());
-
-    let method_span = span(method_text.as_bytes());
-    let target = span(target_text.as_bytes());
-    if method_span.start as usize != start
-        || method_span.len() > METHOD_BYTES_MAX
+    if name.as_ptr().addr() - base != start
+        || name.len() > METHOD_BYTES_MAX
         || target.len() > limits.target_bytes_max
         || head_bytes > limits.head_bytes_max
-        || raw.headers.len() > limits.headers_max
-        || !bytes[start..end].ends_with(b"\r\n\r\n")
-        || !target_text.bytes().all(is_target_byte)
+        || headers.len() > limits.headers_max
+        || !bytes[..end].ends_with(b"\r\n\r\n")
     {
         return Err(Unfit::Syntax);
     }
 
     let first = table.len();
-    table.reserve(raw.headers.len());
+    table.reserve(headers.len());
     let mut framing = Framing::NEW;
-    for field in raw.headers.iter() {
-        let name = span(field.name.as_bytes());
+    for field in &*headers {
+        let name_start = field.name.as_ptr().addr() - base;
         // Each name follows the end of a line, and only there a LF can be: one byte shows whether
         // the CR is missing.
-        if bytes[name.start as usize - 2] != b'\r' {
+        if bytes[name_start - 2] != b'\r' {
             return Err(Unfit::Syntax);
         }
-        let value = span(field.value);
+        let value_start = field.value.as_ptr().addr() - base;
+        let name = Span::new(name_start, name_start + field.name.len());
+        let value = Span::new(value_start, value_start + field.value.len());
         table.push(HeaderSpan { name, value });
         framing.note(field.name.as_bytes(), field.value, value).map_err(Unfit::Meaning)?;
     }
 
-    let method = Method::of(method_text.as_bytes());
+    let method = Method::of(name.as_bytes());
     let version = if minor == 1 { Version::Http11 } else { Version::Http10 };
+    let method_span = Span::new(start, start + name.len());
+    let target_start = target.as_ptr().addr() - base;
+    let target = Span::new(target_start, target_start + target.len());
     let parts = split(bytes, target, method).map_err(Unfit::Meaning)?;
     let conclusion = framing.conclude(version, limits).map_err(Unfit::Meaning)?;
     let request = Request {
