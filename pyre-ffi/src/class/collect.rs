@@ -1,0 +1,115 @@
+//! Traverse and clear for the garbage collector, and the end of an object.
+
+use std::{
+    ffi::{c_int, c_void},
+    marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
+    ptr,
+};
+
+use pyo3_ffi as ffi;
+
+use super::{Class, instance::Layout, trampoline};
+use crate::{Attached, Held, Slot};
+
+/// Takes note of the objects that a value keeps alive.
+pub struct Visitor<'a> {
+    visit: ffi::visitproc,
+    argument: *mut c_void,
+    result: c_int,
+    scope: PhantomData<&'a ()>,
+}
+
+impl Visitor<'_> {
+    /// # Safety
+    ///
+    /// `visit` and `argument` must be what the collector passed to a `tp_traverse` that runs now.
+    pub(crate) unsafe fn new(visit: ffi::visitproc, argument: *mut c_void) -> Visitor<'static> {
+        Visitor { visit, argument, result: 0, scope: PhantomData }
+    }
+
+    /// Shows an object that is kept.
+    pub fn held<T>(&mut self, held: &Held<T>) {
+        self.object(held.as_ptr());
+    }
+
+    /// Shows what is kept in a slot, if anything.
+    pub fn slot<T>(&mut self, slot: &Slot<T>) {
+        if let Some(object) = slot.as_ptr() {
+            self.object(object.as_ptr());
+        }
+    }
+
+    fn object(&mut self, object: *mut ffi::PyObject) {
+        if self.result == 0 {
+            // SAFETY: a live object, kept by the value that is traversed, and the collector's own
+            // function and argument.
+            self.result = unsafe { (self.visit)(object, self.argument) };
+        }
+    }
+
+    pub(crate) fn result(&self) -> c_int {
+        self.result
+    }
+}
+
+/// `tp_traverse`. A panic means that less was shown, which keeps objects alive and harms nothing.
+pub(super) unsafe extern "C" fn traverse<T: Class>(
+    this: *mut ffi::PyObject,
+    visit: ffi::visitproc,
+    argument: *mut c_void,
+) -> c_int {
+    // SAFETY: the collector's own arguments, used within this call.
+    let mut visitor = unsafe { Visitor::new(visit, argument) };
+    // SAFETY: the collector visits live objects; instances of heap types keep their type.
+    visitor.object(unsafe { ffi::Py_TYPE(this) }.cast());
+    // SAFETY: Python calls this for instances of `T` only, and only after `value` was written.
+    let value = unsafe { &(*this.cast::<Layout<T>>()).value };
+    let _ = catch_unwind(AssertUnwindSafe(|| value.traverse(&mut visitor)));
+    visitor.result()
+}
+
+/// `tp_clear`.
+pub(super) unsafe extern "C" fn clear<T: Class>(this: *mut ffi::PyObject) -> c_int {
+    // SAFETY: Python calls this for live instances of `T` only.
+    unsafe {
+        trampoline::method::<T, _>(this, -1, |value, py| {
+            value.clear(py);
+            Ok(0)
+        })
+    }
+}
+
+/// `tp_dealloc`. Slots are emptied first, while `py` is at hand, which spares each of them to ask
+/// for the interpreter when the value is dropped.
+pub(super) unsafe extern "C" fn deallocate<T: Class>(this: *mut ffi::PyObject) {
+    // SAFETY: the object's memory is intact until it is freed below.
+    let class = unsafe { ffi::Py_TYPE(this) };
+    // SAFETY: the object keeps its type.
+    if unsafe { ffi::PyType_HasFeature(class, ffi::Py_TPFLAGS_HAVE_GC) } != 0 {
+        // SAFETY: a collected object; from here on the collector must not look at it.
+        unsafe { ffi::PyObject_GC_UnTrack(this.cast()) };
+    }
+    let layout = this.cast::<Layout<T>>();
+    // SAFETY: Python calls this for instances of `T` only.
+    let home = unsafe { (*layout).home };
+    // SAFETY: objects are freed by threads attached to their interpreter.
+    let py = unsafe { Attached::assume(home) };
+    // SAFETY: nobody has a reference to the object any more, so this is the only use of `value`.
+    let value = unsafe { &raw mut (*layout).value };
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: as above; the value is whole.
+        unsafe { &*value }.clear(py);
+        // SAFETY: as above; nothing reads the value afterwards.
+        unsafe { ptr::drop_in_place(value) };
+    }));
+    if let Err(panic) = ended {
+        trampoline::report_panic(panic.as_ref(), T::NAME, py);
+    }
+    // SAFETY: a ready type has `tp_free`; CPython inherits it from `object`.
+    let free = unsafe { (*class).tp_free }.expect("a ready type can free its instances");
+    // SAFETY: the object was allocated by this type's allocator and is not used any more.
+    unsafe { free(this.cast()) };
+    // SAFETY: instances of heap types own a reference to their type; this one is gone.
+    unsafe { ffi::Py_DECREF(class.cast()) };
+}

@@ -1,0 +1,159 @@
+//! `dict`: make, fill, look up, walk.
+//!
+//! Hot path. Items are counted when they are handed out, as a dict may change at any time.
+
+use std::ptr::{self, NonNull};
+
+use pyo3_ffi as ffi;
+
+use crate::{Any, Attached, Borrowed, ExceptionKind, Object, Owned, Raised, object::builtin};
+
+/// Marks a `dict`.
+pub enum Dict {}
+
+builtin!(Dict, PyDict_Type, Py_TPFLAGS_DICT_SUBCLASS);
+
+#[cfg(not(Py_3_14))]
+unsafe extern "C" {
+    fn _PyDict_NewPresized(used_min: ffi::Py_ssize_t) -> *mut ffi::PyObject;
+}
+
+impl Dict {
+    /// An empty dict.
+    #[inline]
+    pub fn new(py: Attached<'_>) -> Result<Owned<'_, Dict>, Raised> {
+        // SAFETY: on an attached thread.
+        let object = unsafe { ffi::PyDict_New() };
+        // SAFETY: a new reference to a dict, or NULL with an exception set.
+        unsafe { Owned::or_raised(object, py) }
+    }
+
+    /// An empty dict with room for that many items, where Python offers that.
+    #[inline]
+    pub fn with_capacity(py: Attached<'_>, items: usize) -> Result<Owned<'_, Dict>, Raised> {
+        #[cfg(not(Py_3_14))]
+        if items > 5 {
+            // SAFETY: on an attached thread.
+            let object = unsafe { _PyDict_NewPresized(items as ffi::Py_ssize_t) };
+            // SAFETY: a new reference to a dict, or NULL with an exception set.
+            return unsafe { Owned::or_raised(object, py) };
+        }
+        // Python's smallest dict holds five items; only beyond it there is anything to gain.
+        let _ = items;
+        Dict::new(py)
+    }
+}
+
+impl Object<Dict> {
+    /// The number of items now.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        // SAFETY: the mark says that this is a live dict.
+        unsafe { (*self.as_ptr().cast::<ffi::PyDictObject>()).ma_used as usize }
+    }
+
+    /// Whether there are no items now.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `dict[key] = value`. Quick for string keys; other keys may run Python code.
+    #[inline]
+    pub fn set<K, V>(
+        &self,
+        key: &Object<K>,
+        value: &Object<V>,
+        py: Attached<'_>,
+    ) -> Result<(), Raised> {
+        let (dict, key, value) = (self.as_ptr(), key.as_ptr(), value.as_ptr());
+        // SAFETY: live objects, the first of them a dict, on an attached thread.
+        Raised::check(unsafe { ffi::PyDict_SetItem(dict, key, value) }, py)
+    }
+
+    /// `dict.get(key)`; never calls `__missing__`.
+    #[inline]
+    pub fn get<'py, K>(
+        &self,
+        key: &Object<K>,
+        py: Attached<'py>,
+    ) -> Result<Option<Owned<'py>>, Raised> {
+        let mut value = ptr::null_mut();
+        let (dict, key) = (self.as_ptr(), key.as_ptr());
+        // SAFETY: live objects, the first of them a dict, on an attached thread; `value` can be
+        // written.
+        match unsafe { ffi::PyDict_GetItemRef(dict, key, &raw mut value) } {
+            0 => Ok(None),
+            // SAFETY: a new reference if the answer is 1, NULL with an exception set if it is -1.
+            _ => unsafe { Owned::or_raised(value, py) }.map(Some),
+        }
+    }
+
+    /// `key in dict`.
+    pub fn contains<K>(&self, key: &Object<K>, py: Attached<'_>) -> Result<bool, Raised> {
+        // SAFETY: a live dict and a live object, on an attached thread.
+        Raised::check_bool(unsafe { ffi::PyDict_Contains(self.as_ptr(), key.as_ptr()) }, py)
+    }
+
+    /// `del dict[key]`; `KeyError` if there is none.
+    pub fn delete<K>(&self, key: &Object<K>, py: Attached<'_>) -> Result<(), Raised> {
+        // SAFETY: a live dict and a live object, on an attached thread.
+        Raised::check(unsafe { ffi::PyDict_DelItem(self.as_ptr(), key.as_ptr()) }, py)
+    }
+
+    /// A shallow copy.
+    pub fn copy<'py>(&self, py: Attached<'py>) -> Result<Owned<'py, Dict>, Raised> {
+        // SAFETY: a live dict, on an attached thread.
+        let object = unsafe { ffi::PyDict_Copy(self.as_ptr()) };
+        // SAFETY: a new reference to a dict, or NULL with an exception set.
+        unsafe { Owned::or_raised(object, py) }
+    }
+
+    /// Walks the items in their order.
+    #[inline]
+    pub fn items<'a, 'py>(&'a self, py: Attached<'py>) -> DictItems<'a, 'py> {
+        DictItems { dict: self, position: 0, length: self.len(), py }
+    }
+}
+
+/// The items of a dict, in their order.
+///
+/// Python code may run between two items. If the dict's length changes meanwhile, the walk ends
+/// with `RuntimeError`, as in Python; replaced values are simply seen or not.
+pub struct DictItems<'a, 'py> {
+    dict: &'a Object<Dict>,
+    position: ffi::Py_ssize_t,
+    length: usize,
+    py: Attached<'py>,
+}
+
+impl<'py> Iterator for DictItems<'_, 'py> {
+    type Item = Result<(Owned<'py>, Owned<'py>), Raised>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.dict.len() != self.length {
+            if self.length == usize::MAX {
+                return None;
+            }
+            self.length = usize::MAX;
+            let text = "dictionary changed size during iteration";
+            return Some(Err(Raised::new(self.py, ExceptionKind::RuntimeError, text)));
+        }
+        let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
+        let position = &raw mut self.position;
+        // SAFETY: a live dict, on an attached thread. `PyDict_Next` checks the position against
+        // the dict as it is now, so a dict that was changed and kept its length does no harm.
+        let found =
+            unsafe { ffi::PyDict_Next(self.dict.as_ptr(), position, &raw mut key, &raw mut value) };
+        if found == 0 {
+            return None;
+        }
+        let (key, value) = (NonNull::new(key)?, NonNull::new(value)?);
+        // SAFETY: the dict keeps both alive until they are counted, which is at once.
+        let key = unsafe { Borrowed::<Any>::from_pointer(key) }.to_owned(self.py);
+        // SAFETY: as above; counting the key runs no code.
+        let value = unsafe { Borrowed::<Any>::from_pointer(value) }.to_owned(self.py);
+        Some(Ok((key, value)))
+    }
+}

@@ -1,0 +1,204 @@
+//! An interpreter with a lock of its own: made, run and ended on one thread.
+//!
+//! CPython's rules, each of which was learnt from a crash: a thread state is made, used and ended
+//! on its own thread; interpreters start and end one at a time; an interpreter ends when its last
+//! other thread has left.
+
+#![expect(clippy::disallowed_types, reason = "std is this crate's only dependency but pyo3-ffi")]
+
+use std::{
+    ffi::CStr,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    ptr,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use pyo3_ffi as ffi;
+
+use super::{InterpreterHandle, IsolatedConfig};
+use crate::{Attached, attached::Reattach, import};
+
+/// Held while an interpreter is made or ended, and not while one runs.
+static START_OR_END: Mutex<()> = Mutex::new(());
+
+/// The interpreter could not be made.
+#[derive(Debug)]
+pub struct StartError(String);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an interpreter could not be started: {}", self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// How an interpreter ended.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// It is gone.
+    Clean,
+    /// Threads were still inside when the wait was over. It was left behind, and the process must
+    /// not finalise Python any more, only exit.
+    StillBusy,
+}
+
+/// Makes an isolated interpreter on this thread, runs `f` in it, and ends it.
+///
+/// Python must be initialised. A thread that is attached elsewhere is detached meanwhile.
+///
+/// # Errors
+///
+/// [`StartError`] in CPython's words.
+///
+/// # Panics
+///
+/// With what `f` panicked with, after the interpreter has ended.
+///
+/// # Threads
+///
+/// Takes the main interpreter's lock for a moment to start and to end: never call it while holding
+/// something that a thread attached to the main interpreter waits for.
+pub fn run_isolated<R: Send>(
+    config: IsolatedConfig,
+    f: impl for<'py> FnOnce(Attached<'py>, &InterpreterHandle) -> R + Send,
+) -> Result<(R, Ended), StartError> {
+    let _elsewhere = Reattach::detach_if_attached();
+    // SAFETY: may be asked at any time.
+    if unsafe { ffi::Py_IsInitialized() } == 0 {
+        return Err(StartError("Python is not initialised".to_owned()));
+    }
+    let started = start_or_end();
+    // SAFETY: Python is initialised.
+    let main = unsafe { ffi::PyInterpreterState_Main() };
+    // SAFETY: the main interpreter lives as long as Python does; the state is for this thread.
+    let first = unsafe { ffi::PyThreadState_New(main) };
+    assert!(!first.is_null(), "out of memory for a thread state");
+    let first = MainState(first);
+    first.attach();
+    let mut own = ptr::null_mut();
+    let settings = config.to_ffi();
+    // SAFETY: attached to the main interpreter; `own` can be written.
+    let status = unsafe { ffi::Py_NewInterpreterFromConfig(&raw mut own, &raw const settings) };
+    // SAFETY: only looks at the status.
+    if unsafe { ffi::PyStatus_Exception(status) } != 0 {
+        first.delete();
+        return Err(StartError(words_of(&status)));
+    }
+    drop(started);
+
+    // SAFETY: CPython attached this thread to the new interpreter, and it stays so until `end`.
+    let py = unsafe { Attached::discover() };
+    let handle = InterpreterHandle::of(py);
+    let result = catch_unwind(AssertUnwindSafe(|| f(py, &handle)));
+    let ended = end(py, &handle, own, config.end_wait);
+    if ended == Ended::Clean {
+        first.attach();
+        first.delete();
+    }
+    match result {
+        Ok(result) => Ok((result, ended)),
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// Ends the interpreter of `py`, whose first thread state is `own`.
+fn end(
+    py: Attached<'_>,
+    handle: &InterpreterHandle,
+    own: *mut ffi::PyThreadState,
+    wait: Duration,
+) -> Ended {
+    let deadline = Instant::now() + wait;
+    let everybody_left = handle.close(wait, py) && {
+        join_python_threads(py);
+        wait_alone(py, own, deadline)
+    };
+    if !everybody_left {
+        // SAFETY: attached; nobody uses `py` after this function has returned.
+        unsafe { ffi::PyEval_SaveThread() };
+        return Ended::StillBusy;
+    }
+    let _ending = start_or_end();
+    // SAFETY: `own` is attached and the last of its interpreter; nobody uses `py` afterwards.
+    unsafe { ffi::Py_EndInterpreter(own) };
+    Ended::Clean
+}
+
+/// Does what CPython does at the end: joins the threads that Python code started, and the workers
+/// of its executors, which wait for this call to be told to stop.
+fn join_python_threads(py: Attached<'_>) {
+    let joined = (|| {
+        let modules = import(py, "sys")?.attr(&*crate::Str::new(py, "modules")?, py)?;
+        let name = crate::Str::new(py, "threading")?;
+        if let Some(modules) = modules.cast::<crate::Dict>()
+            && let Some(threading) = modules.get(&name, py)?
+        {
+            threading.call_method0(&*crate::Str::new(py, "_shutdown")?, py)?;
+        }
+        Ok(())
+    })();
+    if let Err(raised) = joined {
+        let raised: crate::Raised = raised;
+        raised.write_unraisable("threading._shutdown", py);
+    }
+}
+
+/// Waits until `own` is the only thread state of its interpreter.
+fn wait_alone(py: Attached<'_>, own: *mut ffi::PyThreadState, deadline: Instant) -> bool {
+    // Nobody can tell us that a thread is gone, so we look now and then.
+    let never = (Mutex::new(()), Condvar::new());
+    loop {
+        // SAFETY: attached, so the interpreter lives.
+        let interpreter = unsafe { ffi::PyThreadState_GetInterpreter(own) };
+        // SAFETY: as above. Threads started by Python code come and go under the interpreter's
+        // lock, which we have, and ours have left.
+        let head = unsafe { ffi::PyInterpreterState_ThreadHead(interpreter) };
+        // SAFETY: as above.
+        if head == own && unsafe { ffi::PyThreadState_Next(own) }.is_null() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        py.detach(|| {
+            let lock = never.0.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(never.1.wait_timeout(lock, Duration::from_millis(2)));
+        });
+    }
+}
+
+/// The thread state of the main interpreter under which an interpreter is made and ended.
+struct MainState(*mut ffi::PyThreadState);
+
+impl MainState {
+    fn attach(&self) {
+        // SAFETY: ours, made on this thread, which is attached to nothing at the two places where
+        // this is called.
+        unsafe { ffi::PyEval_RestoreThread(self.0) };
+    }
+
+    /// Clears and deletes the state, which must be attached.
+    fn delete(self) {
+        // SAFETY: attached at the two places where this is called.
+        unsafe { ffi::PyThreadState_Clear(self.0) };
+        // SAFETY: as above, and cleared.
+        unsafe { ffi::PyThreadState_DeleteCurrent() };
+    }
+}
+
+fn start_or_end() -> MutexGuard<'static, ()> {
+    START_OR_END.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cold]
+fn words_of(status: &ffi::PyStatus) -> String {
+    if status.err_msg.is_null() {
+        return format!("exit code {}", status.exitcode);
+    }
+    // SAFETY: CPython's messages are NUL-terminated and static.
+    unsafe { CStr::from_ptr(status.err_msg) }.to_string_lossy().into_owned()
+}

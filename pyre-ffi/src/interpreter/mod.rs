@@ -1,0 +1,13 @@
+// What an isolated interpreter may do.
+mod config;
+// Threads that enter and leave; the count of those inside.
+mod handle;
+// Making an interpreter on the calling thread, and ending it there.
+mod isolated;
+// A process that embeds Python: tests and benches.
+mod embed;
+
+pub use config::IsolatedConfig;
+pub use embed::embed;
+pub use handle::{Closed, InterpreterHandle};
+pub use isolated::{Ended, StartError, run_isolated};
