@@ -164,4 +164,6 @@ def _flag(outcomes: list[Outcome]) -> str:
             errors[kind] = errors.get(kind, 0) + number
     if not errors:
         return ""
-    return " (!) errors: " + ", ".join(f"{number} {kind}" for kind, number in errors.items())
+    share = sum(errors.values()) / max(1, sum(outcome.requests for outcome in outcomes))
+    listed = ", ".join(f"{number} {kind}" for kind, number in errors.items())
+    return f" (!) {share:.2%} errors: {listed}"

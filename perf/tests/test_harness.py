@@ -161,7 +161,7 @@ def test_errors_stand_in_the_table() -> None:
     scenario = Scenario(answers.ROUTES["/"], Load(1, 64))
     found = Comparison({}, [scenario], {"pyre": "3"})
     found.add(scenario, "pyre", Measure(1.0, Outcome(10, 1.0, None, None, {"status": 7})))
-    assert "(!) errors: 7 status" in found.as_markdown()
+    assert "(!) 70.00% errors: 7 status" in found.as_markdown()
 
 
 def test_stacks_are_folded_from_root_to_leaf() -> None:
