@@ -1,0 +1,67 @@
+"""Gates: handlers stay where they are until the test lets them go."""
+
+from __future__ import annotations
+
+import socket
+from typing import Self
+
+from dialogue import PEER_S
+
+
+class Gate:
+    """Holds handlers until the test lets them go.
+
+    A handler enters by connecting to `port`, sends its name in a line and waits for a line, which
+    is its answer. So a test knows which handlers run, and decides when each returns.
+    """
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._held: dict[str, socket.socket] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+        for held in self._held.values():
+            held.close()
+
+    def __del__(self) -> None:
+        self.__exit__()
+
+    @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
+
+    def entered(self, timeout_s: float = PEER_S) -> str:
+        """The name of the next handler that comes in."""
+        self._listener.settimeout(timeout_s)
+        try:
+            held, _ = self._listener.accept()
+        except TimeoutError:
+            raise AssertionError("no handler came to the gate") from None
+        held.settimeout(PEER_S)
+        name = b""
+        while not name.endswith(b"\n"):
+            name += held.recv(100)
+        self._held[name.decode().strip()] = held
+        return name.decode().strip()
+
+    def is_empty(self, seconds: float) -> bool:
+        """Whether nobody (else) comes in for a while."""
+        self._listener.settimeout(seconds)
+        try:
+            held, _ = self._listener.accept()
+        except TimeoutError:
+            return True
+        held.close()
+        return False
+
+    def release(self, name: str, answer: str = "released") -> None:
+        with self._held.pop(name) as held:
+            held.sendall(answer.encode() + b"\n")
+
+    def release_all(self) -> None:
+        for name in list(self._held):
+            self.release(name)

@@ -1,0 +1,74 @@
+"""After a warm-up, memory stays where it is, whatever the requests did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from dialogue import Peer, request
+from serving import Server, serve
+
+BATCH = 100
+MEBIBYTE = 1 << 20
+
+
+@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with serve(
+        "leaks", mode=request.param, workers=1, threads=2, gil_threads=2, io_workers=1
+    ) as server:
+        yield server
+
+
+def ask(peer: Peer, wire: bytes, batches: int) -> None:
+    """Send the same request again and again, and read every reply."""
+    for _ in range(batches):
+        peer.send(wire * BATCH)
+        for _ in range(BATCH):
+            peer.reply()
+
+
+@pytest.mark.parametrize(
+    ("wire", "batches"),
+    [
+        (request("GET", "/plain"), 200),
+        (
+            request(
+                "GET", "/everything/x%20y/5?a=1&b=2&a=3", [("X-A", "1"), ("Cookie", "a=b; c=d")]
+            ),
+            60,
+        ),
+        (
+            request(
+                "POST", "/json", body=b'{"a": [1, 2.5, "text", null, {"b": true}], "c": "\\u00e9"}'
+            ),
+            60,
+        ),
+        (request("POST", "/json", body=b'{"a": [1, 2.5, '), 60),
+        (request("GET", "/error/http"), 60),
+        (request("GET", "/error/value"), 60),
+        (request("GET", "/error/cookie"), 60),
+        (request("GET", "/nowhere"), 60),
+    ],
+    ids=["plain", "everything", "json", "malformed", "HTTPError", "handled", "cookie", "404"],
+)
+def test_memory_stays(server: Server, wire: bytes, batches: int) -> None:
+    with server.connect() as peer:
+        ask(peer, wire, batches)
+        peer.get("/collect")
+        before = server.resident_bytes()
+        ask(peer, wire, batches * 2)
+        peer.get("/collect")
+        grown = server.resident_bytes() - before
+        assert grown < MEBIBYTE, f"{grown / batches / 2 / BATCH:.0f} bytes a request"
+
+
+def test_memory_of_connections(server: Server) -> None:
+    def come_and_go(count: int) -> None:
+        for _ in range(count):
+            assert server.get("/plain").text == "plain"
+
+    come_and_go(500)
+    before = server.resident_bytes()
+    come_and_go(2000)
+    assert server.resident_bytes() - before < MEBIBYTE

@@ -1,0 +1,143 @@
+"""Signals: what runs is finished, what does not finish is left, a second signal does not wait."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+from dialogue import request
+from gate import Gate
+from serving import serve, wait_until
+
+MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
+
+
+@MODES
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+def test_idle_server_stops(number: signal.Signals, mode: str | None) -> None:
+    with serve("plain", mode=mode) as server, server.connect() as idle:
+        assert idle.get("/").text == "hello"
+        server.signal(number)
+        assert server.wait() == 0
+        idle.expect_end()
+        assert "Traceback" not in server.output.text()
+        assert "KeyboardInterrupt" not in server.output.text()
+
+
+@MODES
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+def test_running_requests_are_finished(number: signal.Signals, mode: str | None) -> None:
+    with serve("plain", mode=mode) as server, Gate() as gate:
+        peers = []
+        for name in ("a", "b"):
+            peer = server.connect()
+            peer.send(request("GET", f"/wait/{gate.port}/{name}"))
+            assert gate.entered() == name
+            peers.append(peer)
+        server.signal(number)
+        wait_until(lambda: not server.listens(), "new connections are refused")
+        for name, peer in zip("ab", peers, strict=True):
+            peer.expect_silence(0.05)
+            gate.release(name, f"late {name}")
+            reply = peer.reply()
+            assert (reply.status, reply.text) == (200, f"late {name}")
+            assert reply.closes
+            peer.expect_end()
+            peer.socket.close()
+        assert server.wait() == 0
+
+
+def test_pipelined_requests_behind_the_running_one() -> None:
+    """They were sent before the signal: each is answered, or the connection ends after a reply."""
+    with serve("plain") as server, Gate() as gate, server.connect() as peer:
+        peer.send(
+            request("GET", f"/wait/{gate.port}/a")
+            + b"".join(request("GET", f"/number/{n}") for n in range(10))
+        )
+        assert gate.entered() == "a"
+        server.signal(signal.SIGTERM)
+        wait_until(lambda: not server.listens(), "new connections are refused")
+        gate.release("a")
+        assert peer.reply().text == "released"
+        rest = peer.rest()
+        assert rest == b"" or rest.count(b"HTTP/1.1 200") + rest.count(b"HTTP/1.1 503") == 10
+        assert server.wait() == 0
+
+
+def test_big_answer_under_way_is_finished() -> None:
+    with serve("plain") as server, server.connect(receive_bytes=4096) as peer:
+        peer.send(request("GET", "/big/8000000"))
+        first = peer.socket.recv(1000)
+        server.signal(signal.SIGTERM)
+        wait_until(lambda: not server.listens(), "new connections are refused")
+        peer.received += first
+        assert len(peer.reply().body) == 8_000_000
+        assert server.wait() == 0
+
+
+@MODES
+def test_second_signal_stops_at_once(mode: str | None) -> None:
+    with serve("plain", mode=mode, shutdown_timeout=600) as server, Gate() as gate:
+        with server.connect() as peer:
+            peer.send(request("GET", f"/wait/{gate.port}/a"))
+            assert gate.entered() == "a"
+            server.signal(signal.SIGTERM)
+            wait_until(lambda: not server.listens(), "new connections are refused")
+            server.signal(signal.SIGTERM)
+            server.wait()
+
+
+@MODES
+def test_what_does_not_finish_is_left(mode: str | None) -> None:
+    with serve("plain", mode=mode, shutdown_timeout=0.5) as server, Gate() as gate:
+        with server.connect() as peer:
+            peer.send(request("GET", f"/wait/{gate.port}/a"))
+            assert gate.entered() == "a"
+            begun = time.monotonic()
+            server.signal(signal.SIGTERM)
+            server.wait()
+            assert time.monotonic() - begun >= 0.45
+        assert "Fatal" not in server.output.text()
+
+
+def test_signal_under_load() -> None:
+    """Every reply that begins is whole."""
+    with serve("plain") as server:
+        peers = [server.connect() for _ in range(50)]
+        for peer in peers:
+            peer.send(request("GET", "/number/7") * 20)
+        server.signal(signal.SIGTERM)
+        for peer in peers:
+            rest = peer.rest()
+            whole = rest.count(b"HTTP/1.1 200 OK\r\n")
+            assert rest.count(b"\r\n\r\n7") == whole
+            assert rest == b"" or rest.endswith(b"\r\n\r\n7")
+            peer.socket.close()
+        assert server.wait() == 0
+
+
+def test_signal_while_starting() -> None:
+    """A stop during the start is a stop, not a crash."""
+    from serving import APPS, Output, child_environment, launch
+
+    process = launch([str(APPS / "lifecycle.py")], child_environment({}, {"port": 0, "workers": 8}))
+    output = Output(process)
+    output.wait_for("loaded as __mp_main__")
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(30)
+    output.join()
+    assert code in (0, -signal.SIGTERM), output.text()
+    assert "Fatal" not in output.text() and "panicked" not in output.text()
+
+
+def test_slow_peers_do_not_delay_the_stop() -> None:
+    """Half a head is no running request."""
+    with serve("plain", shutdown_timeout=600, head_timeout=600) as server:
+        with server.connect() as half, server.connect() as silent:
+            half.send(b"GET / HTTP/1.1\r\nHo")
+            assert server.get("/").text == "hello"
+            server.signal(signal.SIGTERM)
+            assert server.wait() == 0
+            half.rest()
+            silent.expect_end()
