@@ -9,6 +9,8 @@
 //! - A ring has one producer and one consumer, by type.
 //! - Whoever goes to sleep announces it, puts a fence, and looks once more; whoever leaves something
 //!   to find puts a fence and looks who sleeps. So one of the two always sees the other.
+//! - Each ordering this relies on is a `Site`, and each has a model in `model/` that breaks when the
+//!   ordering is weakened.
 
 /// Atomics, cells and parking: the standard library's, or loom's under `--cfg pyre_loom`.
 mod sync;
@@ -21,6 +23,16 @@ mod roster;
 
 /// Waking a reactor, but only one that sleeps.
 mod wake;
+
+/// All of it on real threads.
+#[cfg(test)]
+#[cfg(not(pyre_loom))]
+mod stress;
+
+/// What loom checks.
+#[cfg(test)]
+#[cfg(pyre_loom)]
+mod model;
 
 pub use roster::{LANES_MAX, LaneSeat, Rest, Roster};
 pub use spsc::{Consumer, Full, Producer, ring};

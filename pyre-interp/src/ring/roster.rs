@@ -30,9 +30,7 @@
 //! lanes do the work and stay warm, and those that are never needed stay untouched, without an order
 //! to maintain.
 
-use super::sync::{
-    AtomicBool, AtomicU32, AtomicU64, Line, OnceLock, Site, fence, order, order_both, thread,
-};
+use super::sync::{AtomicBool, AtomicU32, AtomicU64, Line, OnceLock, Site, fence, order, thread};
 use std::{
     fmt,
     sync::{
@@ -155,6 +153,12 @@ impl Roster {
         self.lanes.iter().for_each(|lane| lane.unpark());
     }
 
+    /// How many lanes are called.
+    #[cfg(all(test, pyre_loom))]
+    pub(super) fn called(&self) -> u32 {
+        States(self.states.load(Relaxed)).called().count_ones()
+    }
+
     /// Calls a parked lane, unless one is awake by now.
     #[cold]
     fn call_one(&self, mut states: States) -> bool {
@@ -173,12 +177,11 @@ impl Roster {
 
     /// Replaces the states a reactor has seen, or tells the newer ones.
     fn replace(&self, seen: States, next: States) -> Result<(), States> {
-        // Release: a lane that finds itself called sees what was pushed before. Pairs with the
-        // Acquire in `LaneSeat::block`. Acquire: we know the thread of the lane we call, and the
-        // counts of those that moved. Pairs with the Release in `LaneSeat::move_to`.
-        let replaced = order_both(Site::RosterCalled, Site::RosterSeen);
-        let newer = order(Site::RosterSeen, Acquire);
-        let exchanged = self.states.compare_exchange_weak(seen.0, next.0, replaced, newer);
+        // Acquire: we know the thread of the lane we call, and the counts of those that moved. Pairs
+        // with the Release in `LaneSeat::move_to`. No Release: what a called lane must find was
+        // released by the fence in `notify`.
+        let seeing = order(Site::RosterSeen, Acquire);
+        let exchanged = self.states.compare_exchange_weak(seen.0, next.0, seeing, seeing);
         exchanged.map(drop).map_err(States)
     }
 }
@@ -258,7 +261,7 @@ impl LaneSeat {
     /// happened since [`Self::announce`]. The interpreter must have been let go.
     pub fn block(&mut self) -> Rest {
         loop {
-            // Pairs with the Release in `Roster::replace`: we see what we were called for.
+            // Pairs with the fence in `Roster::notify`: we see what we were called for.
             let states = States(self.roster.states.load(order(Site::RosterAnswered, Acquire)));
             if !states.is_parked(self.lane) {
                 return Rest::Called;
@@ -376,5 +379,149 @@ impl fmt::Debug for States {
             .field("awake", &format_args!("{:b}", self.awake()))
             .field("rested", &format_args!("{:b}", self.rested()))
             .finish()
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(pyre_loom))]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    fn seats<const COUNT: usize>(roster: &Arc<Roster>) -> [LaneSeat; COUNT] {
+        [(); COUNT].map(|()| roster.seat())
+    }
+
+    /// The state of each lane, by its first letter.
+    fn check(roster: &Roster, expected: &str) {
+        let states = States(roster.states.load(Relaxed));
+        let state = |lane| match (states.is_looking(lane), states.is_parked(lane)) {
+            (true, _) => 'l',
+            (_, true) => 'p',
+            _ if states.called() & 1 << lane != 0 => 'c',
+            _ => 'b',
+        };
+        let lanes = roster.lanes.len() as u32;
+        assert_eq!((0..lanes).map(state).collect::<String>(), expected);
+        let free = expected.chars().filter(|state| *state != 'b').count();
+        assert_eq!(roster.free(), free);
+    }
+
+    #[test]
+    fn a_push_wakes_one_lane_and_only_if_none_looks() {
+        let roster = Roster::new(3);
+        check(&roster, "bbb");
+        assert!(!roster.notify());
+        let [mut a, mut b, mut c] = seats(&roster);
+        check(&roster, "lll");
+        assert!(!roster.notify());
+        a.announce();
+        b.announce();
+        assert!(!roster.notify());
+        check(&roster, "ppl");
+        c.announce();
+        assert!(roster.notify());
+        check(&roster, "cpp");
+        assert!(!roster.notify());
+        assert_eq!(a.block(), Rest::Called);
+        a.took();
+        check(&roster, "lpp");
+        assert!(!roster.notify());
+    }
+
+    #[test]
+    fn a_suspicion_blocks_those_that_look_and_wakes_one() {
+        let roster = Roster::new(3);
+        let [mut a, mut b, mut c] = seats(&roster);
+        b.announce();
+        c.announce();
+        a.took();
+        let seen = roster.progress();
+        assert!(roster.suspect(seen));
+        check(&roster, "bcp");
+        // Nobody else is woken while the called lane is on its way.
+        assert!(roster.suspect(seen) && roster.suspect(seen));
+        check(&roster, "bcp");
+        b.took();
+        // Somebody took something since.
+        assert!(roster.suspect(seen));
+        check(&roster, "blp");
+        assert!(roster.suspect(roster.progress()));
+        check(&roster, "bbc");
+        c.took();
+        assert!(!roster.suspect(roster.progress()));
+        check(&roster, "bbb");
+        assert!(!roster.suspect(roster.progress()) && !roster.notify());
+        // Those that come back look again, or park and can be called.
+        a.took();
+        b.announce();
+        check(&roster, "lpb");
+        assert_eq!(roster.progress(), 4);
+    }
+
+    #[test]
+    fn a_lane_that_finds_something_after_all_looks_on() {
+        let roster = Roster::new(1);
+        let mut seat = roster.seat();
+        seat.announce();
+        seat.cancel();
+        check(&roster, "l");
+        seat.announce();
+        assert!(roster.notify());
+        seat.cancel();
+        check(&roster, "l");
+        // The wake-up that it did not need does no harm later.
+        seat.announce();
+        check(&roster, "p");
+        roster.close();
+        assert_eq!(seat.block(), Rest::Closed);
+    }
+
+    #[test]
+    fn a_lane_that_goes_leaves_its_call_to_another() {
+        let roster = Roster::new(2);
+        let [mut a, mut b] = seats(&roster);
+        a.announce();
+        b.announce();
+        assert!(roster.notify());
+        check(&roster, "cp");
+        drop(a);
+        check(&roster, "bc");
+    }
+
+    #[test]
+    fn a_closed_roster_lets_nobody_sleep() {
+        let roster = Roster::new(LANES_MAX);
+        let sleepers: Vec<_> = (0..LANES_MAX)
+            .map(|_| {
+                let mut seat = roster.seat();
+                thread::spawn(move || {
+                    loop {
+                        seat.announce();
+                        if seat.block() == Rest::Closed {
+                            return;
+                        }
+                    }
+                })
+            })
+            .collect();
+        roster.close();
+        sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
+        assert_eq!(roster.free(), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "every lane has its seat")]
+    fn there_is_one_seat_for_each_lane() {
+        let _seats: [LaneSeat; 3] = seats(&Roster::new(2));
+    }
+
+    #[test]
+    fn a_seat_stays_with_its_thread() {
+        let mut seat = Roster::new(1).seat();
+        seat.announce();
+        seat.cancel();
+        let moved = thread::spawn(move || seat.announce()).join();
+        assert!(moved.is_err());
     }
 }

@@ -91,7 +91,7 @@ impl<T> Shared<T> {
     /// The slot is full, the caller alone may touch it, and treats it as empty from now on.
     #[inline(always)]
     unsafe fn take(&self, index: usize) -> T {
-        self.slot(index).with(|slot| {
+        self.slot(index).with_mut(|slot| {
             // SAFETY: the caller may touch this slot, and no one else does.
             let slot = unsafe { &*slot };
             // SAFETY: the slot is full, and the caller will not read it again.
@@ -290,5 +290,149 @@ impl<T> fmt::Debug for Producer<T> {
 impl<T> fmt::Debug for Consumer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consumer").field("is_empty", &self.is_empty()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(pyre_loom))]
+mod tests {
+    use super::*;
+    use std::{fs, rc::Rc, thread};
+
+    #[test]
+    fn keeps_order_around_every_capacity() {
+        for capacity in [1, 2, 4, 64] {
+            let (mut producer, mut consumer) = ring(capacity);
+            let (mut pushed, mut popped) = (0..1000, 0..1000);
+            // Fill and empty by steps that do not divide the capacity, so that it wraps everywhere.
+            while !popped.is_empty() {
+                for _ in 0..capacity.min(3) {
+                    let Some(item) = pushed.next() else { break };
+                    producer.push(item).unwrap();
+                }
+                assert_eq!(producer.is_empty(), consumer.is_empty());
+                while let Some(item) = consumer.pop() {
+                    assert_eq!(Some(item), popped.next());
+                }
+                assert!(producer.is_empty() && consumer.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_ring_gives_the_item_back() {
+        let (mut producer, mut consumer) = ring(2);
+        assert_eq!([1, 2, 3].map(|item| producer.push(item)), [Ok(()), Ok(()), Err(Full(3))]);
+        assert_eq!((producer.len(), producer.capacity()), (2, 2));
+        assert_eq!(consumer.pop(), Some(1));
+        assert_eq!([3, 4].map(|item| producer.push(item)), [Ok(()), Err(Full(4))]);
+        assert_eq!([consumer.pop(), consumer.pop(), consumer.pop()], [Some(2), Some(3), None]);
+    }
+
+    #[test]
+    #[should_panic(expected = "power of two")]
+    fn other_capacities_are_refused() {
+        ring::<u8>(3);
+    }
+
+    #[test]
+    fn indices_wrap_with_usize() {
+        let (mut producer, mut consumer) = ring(2);
+        let near_the_end = usize::MAX - 2;
+        (producer.tail, producer.head_seen) = (near_the_end, near_the_end);
+        (consumer.head, consumer.tail_seen) = (near_the_end, near_the_end);
+        producer.shared.tail.index.store(near_the_end, Relaxed);
+        producer.shared.head.index.store(near_the_end, Relaxed);
+        for item in 0..8 {
+            producer.push(item).unwrap();
+            producer.push(item + 100).unwrap();
+            assert_eq!(producer.push(0), Err(Full(0)));
+            assert_eq!((producer.len(), consumer.pop()), (2, Some(item)));
+            assert_eq!((producer.len(), consumer.pop()), (1, Some(item + 100)));
+            assert_eq!((consumer.pop(), consumer.is_empty()), (None, true));
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_dropped_once_whoever_goes_first() {
+        for producer_first in [true, false] {
+            let item = Rc::new(());
+            let (mut producer, mut consumer) = ring(4);
+            // Wrapped, so that what is left lies across the end.
+            for _ in 0..3 {
+                producer.push(item.clone()).unwrap();
+                drop(consumer.pop());
+            }
+            for _ in 0..3 {
+                producer.push(item.clone()).unwrap();
+            }
+            drop(consumer.pop());
+            if producer_first {
+                drop(producer);
+                assert!(consumer.is_abandoned());
+                assert_eq!(Rc::strong_count(&item), 3);
+                drop(consumer);
+            } else {
+                drop(consumer);
+                assert!(producer.is_abandoned());
+                assert_eq!(Rc::strong_count(&item), 3);
+                drop(producer);
+            }
+            assert_eq!(Rc::strong_count(&item), 1);
+        }
+    }
+
+    #[test]
+    fn a_producer_takes_back_only_what_a_consumer_left() {
+        let (mut producer, mut consumer) = ring(4);
+        (1..=3).for_each(|item| producer.push(item).unwrap());
+        assert_eq!((consumer.pop(), producer.reclaim()), (Some(1), None));
+        drop(consumer);
+        producer.push(4).unwrap();
+        let left: Vec<_> = std::iter::from_fn(|| producer.reclaim()).collect();
+        assert_eq!((left, producer.len()), (vec![2, 3, 4], 0));
+    }
+
+    #[test]
+    fn items_cross_threads_whole_and_in_order() {
+        let item_count = if cfg!(miri) { 200 } else { 200_000 };
+        let (mut producer, mut consumer) = ring(4);
+        let pushing = thread::spawn(move || {
+            for number in 0..item_count {
+                let mut item = Box::new([number; 4]);
+                while let Err(Full(refused)) = producer.push(item) {
+                    item = refused;
+                    thread::yield_now();
+                }
+            }
+        });
+        let mut expected = 0;
+        while expected < item_count {
+            match consumer.pop() {
+                Some(item) => {
+                    assert_eq!(*item, [expected; 4]);
+                    expected += 1;
+                }
+                None => thread::yield_now(),
+            }
+        }
+        pushing.join().unwrap();
+        assert!(consumer.is_abandoned() && consumer.pop().is_none());
+    }
+
+    /// Resident memory in bytes.
+    fn resident() -> usize {
+        let statm = fs::read_to_string("/proc/self/statm").unwrap();
+        statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    }
+
+    #[test]
+    #[cfg_attr(any(miri, not(target_os = "linux")), ignore = "asks Linux for resident memory")]
+    fn an_unused_ring_costs_address_space_only() {
+        let before = resident();
+        let rings: Vec<_> = (0..2 * 16 * 16).map(|_| ring::<Box<u8>>(4096)).collect();
+        let grown = resident().saturating_sub(before);
+        // The slots of all rings are 16 MiB.
+        assert!(grown < 4 << 20, "{} rings made {grown} bytes resident", rings.len());
     }
 }

@@ -49,16 +49,14 @@ pub(super) enum Site {
     /// Roster, fence: a lane said that it sleeps and looks once more. Partners:
     /// [`Site::RosterPushed`], [`Site::RosterClosed`].
     RosterAnnounced,
-    /// Roster, fence: a reactor pushed and looks whether a lane looks. Partner:
-    /// [`Site::RosterAnnounced`].
+    /// Roster, fence: a reactor pushed and looks whether a lane looks. Partners:
+    /// [`Site::RosterAnnounced`], and [`Site::RosterAnswered`] if it then calls a lane.
     RosterPushed,
     /// Roster, fence: it was closed, and now all lanes that may sleep are woken. Partner:
     /// [`Site::RosterAnnounced`].
     RosterClosed,
-    /// Roster, Release: a reactor calls a lane. Partner: [`Site::RosterAnswered`].
-    RosterCalled,
     /// Roster, Acquire: a lane sees that it was called, and so what it was called for. Partner:
-    /// [`Site::RosterCalled`].
+    /// [`Site::RosterPushed`].
     RosterAnswered,
     /// Roster, Release: a lane changes its state. Partner: [`Site::RosterSeen`].
     RosterMoved,
@@ -78,25 +76,6 @@ pub(super) const fn order(_site: Site, ordering: Ordering) -> Ordering {
 #[cfg(pyre_loom)]
 pub(super) fn order(site: Site, ordering: Ordering) -> Ordering {
     if weakening::is(site) { Ordering::Relaxed } else { ordering }
-}
-
-/// The ordering of a read-modify-write that both hands over and receives: acquire and release,
-/// unless a model weakens one of the sites.
-#[cfg(not(pyre_loom))]
-#[inline(always)]
-pub(super) const fn order_both(_release: Site, _acquire: Site) -> Ordering {
-    Ordering::AcqRel
-}
-
-/// The ordering of a read-modify-write that both hands over and receives: acquire and release,
-/// unless a model weakens one of the sites.
-#[cfg(pyre_loom)]
-pub(super) fn order_both(release: Site, acquire: Site) -> Ordering {
-    match (weakening::is(release), weakening::is(acquire)) {
-        (false, false) => Ordering::AcqRel,
-        (true, _) => Ordering::Acquire,
-        (false, true) => Ordering::Release,
-    }
 }
 
 /// A sequentially consistent fence: of two threads that each write, pass a fence and read what the
@@ -139,12 +118,6 @@ pub(super) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
 #[cfg(not(pyre_loom))]
 impl<T> UnsafeCell<T> {
-    /// Lends the pointer for reading.
-    #[inline(always)]
-    pub(super) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
-        read(self.0.get())
-    }
-
     /// Lends the pointer for writing.
     #[inline(always)]
     pub(super) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
@@ -171,26 +144,20 @@ pub(super) fn slots<T>(slot_count: usize) -> Box<[Slot<T>]> {
     (0..slot_count).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect()
 }
 
-/// Which site the running model weakens. Loom runs all threads of a model on one thread of the
-/// system, so a thread-local reaches them all.
+/// Which site a model weakens.
 #[cfg(pyre_loom)]
 pub(super) mod weakening {
     use super::Site;
-    use std::cell::Cell;
+    use std::{env, sync::LazyLock};
 
-    thread_local! {
-        static WEAKENED: Cell<Option<Site>> = const { Cell::new(None) };
-    }
+    /// Names the site to weaken in this process.
+    pub(in crate::ring) const VARIABLE: &str = "PYRE_WEAKEN";
+
+    static WEAKENED: LazyLock<Option<String>> = LazyLock::new(|| env::var(VARIABLE).ok());
 
     /// Whether `site` is weakened.
     pub(super) fn is(site: Site) -> bool {
-        WEAKENED.get() == Some(site)
-    }
-
-    /// Weakens `site` for the models this thread runs from now on.
-    #[cfg(test)]
-    pub(in crate::ring) fn set(site: Option<Site>) {
-        WEAKENED.set(site);
+        WEAKENED.as_ref().is_some_and(|name| *name == format!("{site:?}"))
     }
 }
 

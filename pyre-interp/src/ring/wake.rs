@@ -54,8 +54,9 @@ impl Doorbell {
 
     #[cold]
     fn wake(&self) {
-        // Only the one that takes the announcement away rings for it.
-        if self.asleep.swap(false, Relaxed) {
+        // Only the one that takes the announcement away rings for it. One that comes too late writes
+        // nothing, so that it cannot take away the next.
+        if self.asleep.compare_exchange(true, false, Relaxed, Relaxed).is_ok() {
             (self.ring)();
         }
     }
@@ -65,5 +66,37 @@ impl fmt::Debug for Doorbell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let asleep = self.asleep.load(Relaxed);
         f.debug_struct("Doorbell").field("asleep", &asleep).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(pyre_loom))]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, atomic::AtomicUsize};
+
+    #[test]
+    fn rings_once_and_only_for_a_sleeper() {
+        let rung = Arc::new(AtomicUsize::new(0));
+        let bell = Doorbell::new({
+            let rung = rung.clone();
+            move || {
+                rung.fetch_add(1, Relaxed);
+            }
+        });
+        type Step = fn(&Doorbell);
+        let steps: [(Step, usize); 7] = [
+            (Doorbell::notify, 0),
+            (Doorbell::announce, 0),
+            (Doorbell::notify, 1),
+            (Doorbell::notify, 1),
+            (Doorbell::announce, 1),
+            (Doorbell::awake, 1),
+            (Doorbell::notify, 1),
+        ];
+        for (number, (step, expected)) in steps.into_iter().enumerate() {
+            step(&bell);
+            assert_eq!(rung.load(Relaxed), expected, "after step {number}");
+        }
     }
 }

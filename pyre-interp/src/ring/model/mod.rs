@@ -1,0 +1,111 @@
+//! What loom checks: every interleaving, and every value a relaxed read may see, of small programs
+//! that use the ring as reactors and lanes do.
+//!
+//! A model is a function that panics, races on a cell, or gets stuck, if a sentence of the contract
+//! is broken; a wake-up that is lost shows as a deadlock. Each model runs as it stands, where it must
+//! hold, and with one [`Site`] weakened, where it must break. `scripts/loom` runs them all.
+//!
+//! Loom 0.7 looks for races between a thread's access and the last access before it, and a thread's
+//! own read hides what others read before. So the thread whose writes matter is the first one, which
+//! loom runs first.
+
+/// Rings: order, reuse of slots, dropping either side.
+mod rings;
+
+/// Doorbells: sleeping against ringing.
+mod bells;
+
+/// Rosters: parking, calling, suspecting, leaving.
+mod lanes;
+
+use super::sync::{Site, weakening};
+use std::{env, process::Command};
+
+/// Runs `model` in every interleaving with at most two preemptions, or `LOOM_MAX_PREEMPTIONS`.
+fn check(model: fn()) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(2);
+    builder.check(model);
+}
+
+/// The test called `name` fails as soon as `site` is weakened.
+///
+/// It runs in a process of its own: a model that breaks may well abort, when what it broke is dropped.
+fn breaks(site: Site, name: &str) {
+    let run = Command::new(env::current_exe().unwrap())
+        .args(["--exact", &format!("ring::model::{name}"), "--nocapture"])
+        .env(weakening::VARIABLE, format!("{site:?}"))
+        .env("RUST_BACKTRACE", "0")
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert!(out.contains("running 1 test"), "no test is called {name}");
+    assert!(!run.status.success(), "{site:?} is weakened, and {name} holds");
+    // The first panic is the finding; its text stands below the line that says where.
+    let finding = err.lines().skip_while(|line| !line.contains("panicked at")).nth(1);
+    println!("{site:?} weakened: {name} fails: {}", finding.unwrap_or("no reason given"));
+}
+
+/// A test for each model as it stands.
+macro_rules! hold {
+    ($($name:ident: $model:path;)+) => {
+        $(
+            #[test]
+            fn $name() {
+                check($model);
+            }
+        )+
+    };
+}
+
+/// A test for each site, with a model that breaks when the site is weakened. A site without one does
+/// not compile.
+macro_rules! break_when_weakened {
+    ($($site:ident: $test:ident, $model:ident;)+) => {
+        $(
+            #[test]
+            fn $test() {
+                let _exists: fn() = $model;
+                breaks(Site::$site, stringify!($model));
+            }
+        )+
+
+        const _: fn(Site) = |site| match site {
+            $(Site::$site => (),)+
+        };
+    };
+}
+
+hold! {
+    ring_keeps_order_and_reuses_slots: rings::keeps_order_and_reuses_slots;
+    ring_drops_every_item_once: rings::drops_every_item_once;
+    ring_gives_back_what_a_consumer_left: rings::gives_back_what_a_consumer_left;
+    ring_ends_after_the_last_item: rings::ends_after_the_last_item;
+    bell_wakes_a_reactor_that_sleeps: bells::wakes_a_reactor_that_sleeps;
+    bell_rings_once_for_each_sleep: bells::rings_once_for_each_sleep;
+    roster_wakes_a_lane_that_parks: lanes::wakes_a_lane_that_parks;
+    roster_called_lane_finds_its_message: lanes::called_lane_finds_its_message;
+    roster_calls_one_lane_for_two_reactors: lanes::calls_one_lane_for_two_reactors;
+    roster_calls_one_lane_for_one_suspicion: lanes::calls_one_lane_for_one_suspicion;
+    roster_sees_that_a_called_lane_arrived: lanes::sees_that_a_called_lane_arrived;
+    roster_suspicion_races_with_return: lanes::suspicion_races_with_return;
+    roster_lane_that_leaves_calls_another: lanes::lane_that_leaves_calls_another;
+    roster_close_wakes_a_lane_that_parks: lanes::close_wakes_a_lane_that_parks;
+}
+
+break_when_weakened! {
+    RingPublished: weak_ring_published, ring_keeps_order_and_reuses_slots;
+    RingTaken: weak_ring_taken, ring_keeps_order_and_reuses_slots;
+    RingVacated: weak_ring_vacated, ring_keeps_order_and_reuses_slots;
+    RingReused: weak_ring_reused, ring_keeps_order_and_reuses_slots;
+    RingLeft: weak_ring_left, ring_gives_back_what_a_consumer_left;
+    RingAbandoned: weak_ring_abandoned, ring_ends_after_the_last_item;
+    BellAnnounced: weak_bell_announced, bell_wakes_a_reactor_that_sleeps;
+    BellPushed: weak_bell_pushed, bell_wakes_a_reactor_that_sleeps;
+    RosterAnnounced: weak_roster_announced, roster_wakes_a_lane_that_parks;
+    RosterPushed: weak_roster_pushed, roster_wakes_a_lane_that_parks;
+    RosterClosed: weak_roster_closed, roster_close_wakes_a_lane_that_parks;
+    RosterAnswered: weak_roster_answered, roster_called_lane_finds_its_message;
+    RosterMoved: weak_roster_moved, roster_sees_that_a_called_lane_arrived;
+    RosterSeen: weak_roster_seen, roster_sees_that_a_called_lane_arrived;
+}
