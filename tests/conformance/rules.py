@@ -129,7 +129,7 @@ SMUGGLING = [
     Refused("TE folded", "9112 5.2", post(TE + b"\r\n chunked", body=END)),
     Refused("TE space before colon", "9112 5.1", post(b"Transfer-Encoding : chunked", body=END)),
     Refused("TE with leading space", "9112 5.2", post(b"X: y", b" Transfer-Encoding: chunked")),
-    Refused("CL with TE list", "9112 6.1", post(CL5, b"Transfer-Encoding: chunked,identity")),
+    Refused("CL with TE list", "9112 6.1", post(CL5, TE + b"chunked,identity"), (400, 501)),
     Refused(
         "TE in 1.0",
         "9112 6.1",
@@ -225,7 +225,7 @@ REQUEST_LINE = [
         "method in lower case", "9110 9.1", b"get / HTTP/1.1\r\n" + HOST + b"\r\n", (405, 501)
     ),
     Accepted("TRACE", "9110 9.3.8", b"TRACE / HTTP/1.1\r\n" + HOST + b"\r\n", (405, 501)),
-    Accepted("long method", "9112 3", b"A" * 60 + b" / HTTP/1.1\r\n" + HOST + b"\r\n", (405, 501)),
+    Refused("long method", "9112 3", b"A" * 60 + b" / HTTP/1.1\r\n" + HOST + b"\r\n", (501, 400)),
 ]
 
 TARGETS = [
