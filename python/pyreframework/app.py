@@ -40,8 +40,10 @@ class Pyre(Routes, Hooks):
     def __init__(self, debug: bool = False, log_config: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.native = PyreApp()
-        self.native.set_report(logs.report)
+        self.native.set_owner(self)
+        self.native.set_report(self._report)
         self.debug = debug
+        self._shows_tracebacks = False
         self._max_body_size: int | None = None
         self._json_default: Callable[[Any], Any] | None = None
         self._stop: Stop | int | None = None
@@ -59,7 +61,6 @@ class Pyre(Routes, Hooks):
     @debug.setter
     def debug(self, debug: bool) -> None:
         self._debug = bool(debug)
-        self.native.set_debug(self._debug)
 
     @property
     def max_body_size(self) -> int:
@@ -181,7 +182,21 @@ class Pyre(Routes, Hooks):
         """Return the settings made on the app itself, which go before variables."""
         return {"max_body_size": self._max_body_size, "debug": self._debug or None}
 
-    def freeze(self) -> None:
-        """Let nothing more be registered: from here on the app is served."""
+    def freeze(self, debug: bool) -> None:
+        """Let nothing more be registered: from here on the app is served.
+
+        Args:
+            debug: Whether clients see tracebacks; what the settings came to.
+        """
+        self._shows_tracebacks = debug
         self._catch_http_errors()
         self.native.freeze()
+
+    def _report(self, route: str, request_id: object, error: BaseException) -> str | None:
+        """Log what a handler or hook raised; in debug mode return a page for the client."""
+        logs.raised(route, request_id, error)
+        if not self._shows_tracebacks:
+            return None
+        from pyreframework.debug_page import page
+
+        return page(route, error)

@@ -18,18 +18,18 @@ def logger(name: str) -> Logger:
     return getLogger(f"pyre.{name}")
 
 
-def report(route: str, request_id: object, error: BaseException) -> None:
-    """Log an exception of the user's code, with its traceback; called by the engine.
+def raised(route: str, request_id: object, error: BaseException) -> None:
+    """Log an exception of the user's code, with its traceback.
 
     Args:
         route: Method and pattern, such as ``GET /users/{id}``.
         request_id: What ``req.id`` says, or None.
-        error: The exception.
+        error: The exception. Its text stands in the traceback; to ask for it here might raise.
     """
     place = f"{route} (request {request_id})" if request_id is not None else route
-    logger("app").error("%s raised %s: %s", place, type(error).__qualname__, error, exc_info=error)
+    logger("app").error("%s raised %s", place, type(error).__qualname__, exc_info=error)
 
 
 def hook_failed(kind: str, error: BaseException) -> None:
     """Log an exception of a hook whose failure stops nothing, such as ``on_shutdown``."""
-    logger("app").error("an %s hook raised %s", kind, error, exc_info=error)
+    logger("app").error("an %s hook raised %s", kind, type(error).__qualname__, exc_info=error)

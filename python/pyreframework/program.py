@@ -36,29 +36,38 @@ class HandedOver(BaseException):
 class Program:
     """What a worker needs to know to run the program of the main interpreter again."""
 
-    __slots__ = ("argv", "kind", "number", "path", "stop_fd", "target")
+    __slots__ = ("argv", "debug", "kind", "number", "path", "stop_fd", "target")
 
     def __init__(
-        self, kind: str, target: str, number: int, stop_fd: int, argv: list[str], path: list[str]
+        self,
+        kind: str,
+        target: str,
+        number: int,
+        stop_fd: int,
+        debug: bool,
+        argv: list[str],
+        path: list[str],
     ) -> None:
         self.kind = kind
         self.target = target
         self.number = number
         self.stop_fd = stop_fd
+        self.debug = debug
         self.argv = argv
         self.path = path
 
     def pack(self) -> list[str]:
         """Return the texts that `unpack` reads."""
-        head = [self.kind, self.target, str(self.number), str(self.stop_fd), str(len(self.argv))]
-        return head + self.argv + self.path
+        numbers = (self.number, self.stop_fd, int(self.debug), len(self.argv))
+        return [self.kind, self.target, *map(str, numbers), *self.argv, *self.path]
 
     @classmethod
     def unpack(cls, texts: list[str]) -> Program:
         """Return the program that `pack` wrote."""
-        kind, target, number, stop_fd, count, *rest = texts
-        split = int(count)
-        return cls(kind, target, int(number), int(stop_fd), rest[:split], rest[split:])
+        kind, target, *rest = texts
+        number, stop_fd, debug, count = map(int, rest[:4])
+        argv, path = rest[4 : 4 + count], rest[4 + count :]
+        return cls(kind, target, number, stop_fd, bool(debug), argv, path)
 
 
 class Loading:
@@ -87,12 +96,13 @@ def enroll(app: Pyre) -> int:
     return number
 
 
-def describe(number: int, stop_fd: int) -> list[str] | None:
+def describe(number: int, stop_fd: int, debug: bool) -> list[str] | None:
     """Describe the running program for the workers, or return None if it is no file and no module.
 
     Args:
         number: Which of the program's apps to serve.
         stop_fd: Where ``stop()`` writes to.
+        debug: Whether clients see tracebacks.
     """
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
@@ -110,7 +120,7 @@ def describe(number: int, stop_fd: int) -> list[str] | None:
     else:
         return None
     path = [entry for entry in sys.path if isinstance(entry, str)]
-    return Program(kind, target, number, stop_fd, list(sys.argv), path).pack()
+    return Program(kind, target, number, stop_fd, debug, list(sys.argv), path).pack()
 
 
 def in_worker() -> bool:
@@ -162,7 +172,7 @@ def load(texts: list[str]) -> PyreApp:
             'module, not under `if __name__ == "__main__":`, or use run(mode="default")'
         )
     app.attach_stop(program.stop_fd)
-    app.freeze()
+    app.freeze(program.debug)
     loaded = app
     return app.native
 

@@ -66,13 +66,14 @@ class Serving:
         self.settings = settings
         self.stop = stop
         self.on_main = settings.on_main
-        texts = None if self.on_main else program.describe(app.number, stop.fd)
+        debug = bool(settings.values["debug"])
+        texts = None if self.on_main else program.describe(app.number, stop.fd, debug)
         if texts is None and not self.on_main:
             raise UsageError(
                 "this program is neither a file nor a module, so workers cannot load it; "
                 'run(mode="default") or PYRE_MODE=default runs it on the main interpreter'
             )
-        app.freeze()
+        app.freeze(debug)
         self.server = Server(app.native, settings.for_engine(), texts)
 
     def run(self) -> int:

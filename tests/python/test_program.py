@@ -37,7 +37,7 @@ def load(
     kind: str, target: str, *, number: int = 0, path: list[str] | None = None, after: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Load a program in a fresh interpreter and print the routes of the app that came out."""
-    texts = Program(kind, target, number, -1, ["argv zero", "--flag"], []).pack()
+    texts = Program(kind, target, number, -1, False, ["argv zero", "--flag"], []).pack()
     text = (
         "import sys\nfrom pyreframework import program\n"
         f"native = program.load({texts!r} + {path or []!r} + sys.path)\n"
@@ -55,7 +55,7 @@ SERVED = "[('GET', '/served')]"
 
 
 def test_pack_and_unpack() -> None:
-    program = Program("file", "/x y.py", 3, 9, ["a", "", "--c"], ["/p", "", "/q"])
+    program = Program("file", "/x y.py", 3, 9, True, ["a", "", "--c"], ["/p", "", "/q"])
     again = Program.unpack(program.pack())
     assert all(getattr(again, name) == getattr(program, name) for name in Program.__slots__)
 
