@@ -1,1 +1,13 @@
-//! Contents page.
+//! The server: reactors, routes, start and stop; the extension module `pyreframework.engine`.
+//!
+//! Modules stand in the order in which a request travels (`ARCHITECTURE.md`).
+
+mod entry; // the extension module
+mod app; // what the user registers, before it is served
+pub mod router; // which route a method and a path belong to
+mod settings; // every option, checked once
+mod inbound; // steps 1 to 5: bytes coming in
+mod outbound; // steps 11 and 12: replies going out
+mod reactor; // what owns the sockets of one core
+mod server; // what its threads share, and how they start and end
+mod sys; // system calls

@@ -1,4 +1,10 @@
-//! Contents page.
+//! From job to reply: the rings, the lanes that run jobs, and the Python objects handlers see.
+//!
+//! Modules stand in the order in which a request travels (steps 5 to 10 of `ARCHITECTURE.md`).
 
-/// The only road between threads: jobs go to a worker, replies come back.
-pub mod ring;
+pub mod job; // what travels between a reactor and a lane
+pub mod ring; // 5 and 10: the only road between threads
+pub mod worker; // 6: the lanes of one interpreter take jobs and run them
+pub mod objects; // 7: what handlers see of a request
+pub mod invoke; // 8: hooks and handler run
+pub mod serialize; // 9: the result becomes bytes for the wire

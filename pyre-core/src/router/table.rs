@@ -10,6 +10,7 @@ use std::fmt;
 
 use pyre_http::method::Method;
 use pyre_http::span::Span;
+use pyre_interp::job::RouteId;
 
 use super::allow::{AllowSet, GET, HEAD, Methods, NAMED, OPTIONS, is_token};
 use super::exact::ExactPaths;
@@ -19,10 +20,6 @@ use super::tree::{Lookup, Tree};
 
 /// Routes of one table.
 const ROUTES_MAX: usize = 1 << 20;
-
-/// The place of a route in registration order, counted from 0.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct RouteId(pub u32);
 
 /// A route as it was added.
 #[derive(Debug)]
@@ -131,6 +128,11 @@ impl RouteTableBuilder {
             self.endpoints.push(Endpoint::default());
         }
         endpoint as usize
+    }
+
+    /// All routes so far, in registration order.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
     }
 
     /// Ends registration.

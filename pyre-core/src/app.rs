@@ -1,0 +1,427 @@
+//! `PyreApp`: collects what the user registers, in order, and freezes it before serving.
+
+use std::cell::{OnceCell, RefCell};
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use pyre_ffi::{
+    Arguments, Attached, Borrowed, Class, ClassSpec, Held, Int, List, Object, Owned, Raised,
+    Signature, Str, Tuple, Type, Visitor, none,
+};
+use pyre_interp::invoke::application::{
+    Application, Argument, Conversion, Handler, Parameter, Plan,
+};
+use pyre_interp::job::Pool;
+
+use crate::router::{Converter, Pattern, RouteTable, RouteTableBuilder};
+
+/// An app before it is served.
+#[derive(Default)]
+struct Building {
+    routes: RouteTableBuilder,
+    application: Application,
+}
+
+/// An app that changes no more.
+pub(crate) struct FrozenApp {
+    pub(crate) application: Arc<Application>,
+    pub(crate) table: Arc<RouteTable>,
+}
+
+/// The native part of an app.
+#[derive(Default)]
+pub(crate) struct App {
+    building: RefCell<Option<Building>>,
+    frozen: OnceCell<FrozenApp>,
+}
+
+const ADD_ROUTE: Signature<5> = Signature {
+    function: "add_route",
+    names: ["method", "path", "handler", "plan", "on_main"],
+    required: 5,
+    positional_max: 5,
+};
+
+const SET_FALLBACK: Signature<2> = Signature {
+    function: "set_fallback",
+    names: ["handler", "plan"],
+    required: 2,
+    positional_max: 2,
+};
+
+const ADD_EXCEPTION_HANDLER: Signature<2> = Signature {
+    function: "add_exception_handler",
+    names: ["type", "handler"],
+    required: 2,
+    positional_max: 2,
+};
+
+const fn one(function: &'static str, name: &'static str) -> Signature<1> {
+    Signature { function, names: [name], required: 1, positional_max: 1 }
+}
+
+const ADD_BEFORE: Signature<1> = one("add_before", "hook");
+const ADD_AFTER: Signature<1> = one("add_after", "hook");
+const SET_JSON_DEFAULT: Signature<1> = one("set_json_default", "function");
+const SET_DEBUG: Signature<1> = one("set_debug", "debug");
+const SET_REPORT: Signature<1> = one("set_report", "function");
+const SET_OWNER: Signature<1> = one("set_owner", "owner");
+
+impl App {
+    fn construct(
+        py: Attached<'_>,
+        given: Arguments<'_>,
+        _class: &Object<Type>,
+    ) -> Result<Self, Raised> {
+        let [] = given.parse(&Signature { function: "PyreApp", names: [], required: 0, positional_max: 0 }, py)?;
+        Ok(Self { building: RefCell::new(Some(Building::default())), frozen: OnceCell::new() })
+    }
+
+    /// Changes the app, unless it is frozen. Nothing of Python may run in `change`.
+    fn change<R>(
+        &self,
+        py: Attached<'_>,
+        change: impl FnOnce(&mut Building) -> R,
+    ) -> Result<R, Raised> {
+        match &mut *self.building.borrow_mut() {
+            Some(building) => Ok(change(building)),
+            None => Err(Raised::runtime_error(
+                py,
+                "the app is being served: register routes and hooks before run()",
+            )),
+        }
+    }
+
+    /// The app as it is served, if it is frozen.
+    pub(crate) fn frozen(&self) -> Option<&FrozenApp> {
+        self.frozen.get()
+    }
+
+    fn add_route<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [method, path, handler, plan, on_main] = required(given.parse(&ADD_ROUTE, py)?);
+        let method = text(py, "method", method)?.to_ascii_uppercase();
+        let path = text(py, "path", path)?;
+        let pool = if on_main.is_true(py)? { Pool::Main } else { Pool::Workers };
+        let pattern = Pattern::parse(path)
+            .map_err(|error| Raised::value_error(py, &error.to_string()))?;
+        let mut parameters = Vec::new();
+        for parameter in pattern.parameters() {
+            let name = Held::new(py, Str::intern(py, &parameter.name)?);
+            parameters.push(Parameter { name, conversion: conversion(parameter.converter) });
+        }
+        let handler = Handler {
+            callable: callable(py, "handler", handler)?,
+            plan: read_plan(py, &plan, &parameters)?,
+            parameters,
+            label: format!("{method} {path}"),
+            pattern: Some(Held::new(py, Str::new(py, path)?)),
+            pool,
+        };
+        let added = self.change(py, |building| {
+            let added = building.routes.add(&method, path);
+            if added.is_ok() {
+                building.application.add_route(handler);
+            }
+            added
+        })?;
+        let id = added.map_err(|error| Raised::value_error(py, &error.to_string()))?;
+        Int::new(py, id.0.into()).map(Owned::into_any)
+    }
+
+    fn set_fallback<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [handler, plan] = required(given.parse(&SET_FALLBACK, py)?);
+        let handler = Handler {
+            callable: callable(py, "handler", handler)?,
+            plan: read_plan(py, &plan, &[])?,
+            parameters: Vec::new(),
+            label: "fallback".to_owned(),
+            pattern: None,
+            pool: Pool::Workers,
+        };
+        self.change(py, |building| building.application.set_fallback(handler))?;
+        Ok(none(py))
+    }
+
+    fn add_before<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [hook] = required(given.parse(&ADD_BEFORE, py)?);
+        let hook = callable(py, "hook", hook)?;
+        self.change(py, |building| building.application.before.push(hook))?;
+        Ok(none(py))
+    }
+
+    fn add_after<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [hook] = required(given.parse(&ADD_AFTER, py)?);
+        let hook = callable(py, "hook", hook)?;
+        self.change(py, |building| building.application.after.push(hook))?;
+        Ok(none(py))
+    }
+
+    fn add_exception_handler<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [class, handler] = required(given.parse(&ADD_EXCEPTION_HANDLER, py)?);
+        let Some(class) = class.cast::<Type>() else {
+            let text = format!("an exception handler needs a class, not {}", class.type_name());
+            return Err(Raised::type_error(py, &text));
+        };
+        let class = Held::new(py, class.to_owned(py));
+        let handler = callable(py, "handler", handler)?;
+        let replaced = self.change(py, |building| {
+            building.application.set_exception_handler(py, class, handler)
+        })?;
+        drop(replaced);
+        Ok(none(py))
+    }
+
+    fn set_json_default<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [function] = required(given.parse(&SET_JSON_DEFAULT, py)?);
+        let function = optional(py, function);
+        let before = self.change(py, |building| {
+            std::mem::replace(&mut building.application.json_default, function)
+        })?;
+        drop(before);
+        Ok(none(py))
+    }
+
+    fn set_report<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [function] = required(given.parse(&SET_REPORT, py)?);
+        let function = optional(py, function);
+        let before = self.change(py, |building| {
+            std::mem::replace(&mut building.application.report, function)
+        })?;
+        drop(before);
+        Ok(none(py))
+    }
+
+    fn set_owner<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [owner] = required(given.parse(&SET_OWNER, py)?);
+        let owner = optional(py, owner);
+        let before = self.change(py, |building| {
+            std::mem::replace(&mut building.application.owner, owner)
+        })?;
+        drop(before);
+        Ok(none(py))
+    }
+
+    fn set_debug<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [debug] = required(given.parse(&SET_DEBUG, py)?);
+        let debug = debug.is_true(py)?;
+        self.change(py, |building| building.application.debug = debug)?;
+        Ok(none(py))
+    }
+
+    fn route_table<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let routes: Vec<(String, String)> = {
+            let building = self.building.borrow();
+            let routes = match (&*building, self.frozen.get()) {
+                (Some(building), _) => building.routes.routes(),
+                (None, Some(frozen)) => frozen.table.routes(),
+                (None, None) => &[],
+            };
+            routes
+                .iter()
+                .map(|route| (route.method.to_string(), route.pattern.text().to_owned()))
+                .collect()
+        };
+        let mut rows = Vec::with_capacity(routes.len());
+        for (method, pattern) in routes {
+            let row = [Str::new(py, &method)?.into_any(), Str::new(py, &pattern)?.into_any()];
+            rows.push(Tuple::new(py, row)?.into_any());
+        }
+        List::from_vec(py, rows).map(Owned::into_any)
+    }
+
+    fn freeze<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        if let Some(Building { routes, application }) = self.building.take() {
+            let application = Arc::new(application);
+            let frozen = FrozenApp { application, table: Arc::new(routes.freeze()) };
+            let _ = self.frozen.set(frozen);
+        }
+        Ok(none(py))
+    }
+}
+
+fn required<const N: usize>(arguments: [Option<Borrowed<'_>>; N]) -> [Borrowed<'_>; N] {
+    arguments.map(|argument| argument.expect("the signature requires every argument"))
+}
+
+fn text<'a>(py: Attached<'_>, name: &str, value: Borrowed<'a>) -> Result<&'a str, Raised> {
+    match value.into_cast::<Str>() {
+        Some(text) => text.into_utf8(py),
+        None => {
+            let text = format!("{name} must be a str, not {}", value.type_name());
+            Err(Raised::type_error(py, &text))
+        }
+    }
+}
+
+fn callable(py: Attached<'_>, name: &str, value: Borrowed<'_>) -> Result<Held, Raised> {
+    if value.is_callable() {
+        return Ok(Held::new(py, value.to_owned(py)));
+    }
+    let text = format!("{name} must be callable, and {} is not", value.type_name());
+    Err(Raised::type_error(py, &text))
+}
+
+fn optional(py: Attached<'_>, value: Borrowed<'_>) -> Option<Held> {
+    (!value.is_none()).then(|| Held::new(py, value.to_owned(py)))
+}
+
+fn conversion(converter: Converter) -> Conversion {
+    match converter {
+        Converter::Str | Converter::Path | Converter::Rest => Conversion::Str,
+        Converter::Int => Conversion::Int,
+        Converter::Float => Conversion::Float,
+        Converter::Uuid => Conversion::Uuid,
+    }
+}
+
+/// Reads how a handler is to be called; see `add_route` in `engine.pyi`.
+fn read_plan(py: Attached<'_>, plan: &Object, parameters: &[Parameter]) -> Result<Plan, Raised> {
+    if plan.is_none() {
+        return Ok(Plan::Request);
+    }
+    let Some(plan) = plan.cast::<Tuple>() else {
+        return Err(Raised::type_error(py, "plan must be a tuple or None"));
+    };
+    let mut arguments = Vec::with_capacity(plan.len());
+    for entry in plan.items() {
+        arguments.push(if entry.is_none() {
+            Argument::Request
+        } else {
+            read_argument(py, entry, parameters)?
+        });
+    }
+    Ok(match &arguments[..] {
+        [] => Plan::Nothing,
+        [Argument::Request] => Plan::Request,
+        _ => Plan::Mixed(arguments),
+    })
+}
+
+fn read_argument(
+    py: Attached<'_>,
+    entry: &Object,
+    parameters: &[Parameter],
+) -> Result<Argument, Raised> {
+    let wrong = || Raised::type_error(py, "an entry of plan must be None or (name, converter)");
+    let pair = entry.cast::<Tuple>().ok_or_else(wrong)?;
+    let [name, converter] = pair.items() else { return Err(wrong()) };
+    let (name, converter) = (text(py, "name", *name)?, text(py, "converter", *converter)?);
+    let found =
+        parameters.iter().position(|parameter| parameter.name.bind(py).equals_str(name));
+    let Some(index) = found else {
+        let text = format!("the pattern has no parameter {name:?}");
+        return Err(Raised::value_error(py, &text));
+    };
+    let conversion = match converter {
+        "" => parameters[index].conversion,
+        "str" => Conversion::Str,
+        "int" => Conversion::Int,
+        "float" => Conversion::Float,
+        "bool" => Conversion::Bool,
+        "uuid" => Conversion::Uuid,
+        _ => {
+            let text = format!("{converter:?} is not a converter");
+            return Err(Raised::value_error(py, &text));
+        }
+    };
+    Ok(Argument::Parameter { index, conversion })
+}
+
+impl Class for App {
+    const NAME: &'static CStr = c"pyreframework.engine.PyreApp";
+    const DOC: &'static CStr =
+        c"PyreApp()\n--\n\nThe native part of an app: routes and hooks in order, frozen while serving.";
+
+    fn describe(spec: &mut ClassSpec<Self>) {
+        spec.gc()
+            .constructor(Self::construct)
+            .method(
+                c"add_route",
+                c"add_route($self, method, path, handler, plan, on_main)\n--\n\nAdd a route; returns its number.",
+                Self::add_route,
+            )
+            .method(
+                c"set_fallback",
+                c"set_fallback($self, handler, plan)\n--\n\nAnswer what no route matches.",
+                Self::set_fallback,
+            )
+            .method(c"add_before", c"add_before($self, hook)\n--\n\nCall hook(req) before handlers.", Self::add_before)
+            .method(c"add_after", c"add_after($self, hook)\n--\n\nCall hook(req, resp) after handlers.", Self::add_after)
+            .method(
+                c"add_exception_handler",
+                c"add_exception_handler($self, type, handler)\n--\n\nAnswer exceptions of a class.",
+                Self::add_exception_handler,
+            )
+            .method(
+                c"set_json_default",
+                c"set_json_default($self, function)\n--\n\nAsk function for what JSON does not know.",
+                Self::set_json_default,
+            )
+            .method(c"set_debug", c"set_debug($self, debug)\n--\n\nShow tracebacks to clients.", Self::set_debug)
+            .method(
+                c"set_report",
+                c"set_report($self, function)\n--\n\nCall function(route, request_id, exception) for what nothing \
+                  else handles; a str it returns is the page for the client.",
+                Self::set_report,
+            )
+            .method(c"set_owner", c"set_owner($self, owner)\n--\n\nWhat req.app shows.", Self::set_owner)
+            .method0(
+                c"route_table",
+                c"route_table($self)\n--\n\nMethod and pattern of each route, in order.",
+                Self::route_table,
+            )
+            .method0(c"freeze", c"freeze($self)\n--\n\nLet nothing more be registered.", Self::freeze);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor<'_>) {
+        if let Some(building) = &*self.building.borrow() {
+            building.application.traverse(visitor);
+        }
+        if let Some(frozen) = self.frozen.get() {
+            frozen.application.traverse(visitor);
+        }
+    }
+
+    fn clear(&self, _py: Attached<'_>) {
+        // A frozen app lives as long as its interpreter. One that is still collected may be part
+        // of a cycle through its own handlers: letting go of them breaks it.
+        let building = self.building.take();
+        drop(building);
+    }
+}

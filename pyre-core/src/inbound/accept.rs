@@ -1,0 +1,129 @@
+//! Step 1: a socket is accepted and gets a slot.
+
+use std::io;
+
+use mio::{Registry, Token};
+
+use crate::reactor::connection::{Awaiting, Connection};
+use crate::reactor::listener::Listener;
+use crate::reactor::run::{DOORBELL, Reactor};
+use crate::settings::{ACCEPTS_PER_TURN_MAX, ACCEPT_PAUSE_MS};
+
+/// The listeners of one reactor, and whether connections may be waiting in them.
+pub(crate) struct Acceptor {
+    listeners: Vec<Listener>,
+    /// A listener may hold connections: its edge was seen, or the last turn left some.
+    pending: bool,
+    /// When to try again after the process ran out of descriptors.
+    paused_until_ms: Option<u64>,
+}
+
+impl Acceptor {
+    pub(crate) fn new(mut listeners: Vec<Listener>, registry: &Registry) -> io::Result<Self> {
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            listener.register(registry, Token(DOORBELL.0 - 1 - index))?;
+        }
+        Ok(Self { listeners, pending: true, paused_until_ms: None })
+    }
+
+    /// Takes note of an event if it is one of the listeners'.
+    pub(crate) fn note(&mut self, token: Token) -> bool {
+        let is_ours = token.0 >= DOORBELL.0 - self.listeners.len();
+        self.pending |= is_ours;
+        is_ours
+    }
+
+    /// Whether the next turn should not wait before accepting.
+    pub(crate) fn has_more(&self) -> bool {
+        self.pending && self.paused_until_ms.is_none()
+    }
+
+    /// When a pause ends.
+    pub(crate) fn resumes_ms(&self) -> Option<u64> {
+        self.paused_until_ms
+    }
+
+    /// Closes the listening sockets.
+    pub(crate) fn close(&mut self) {
+        self.listeners.clear();
+        self.pending = false;
+        self.paused_until_ms = None;
+    }
+}
+
+impl Reactor {
+    /// Accepts a bounded number of waiting connections.
+    pub(crate) fn accept_pending(&mut self) {
+        if !self.acceptor.pending {
+            return;
+        }
+        if let Some(until_ms) = self.acceptor.paused_until_ms {
+            if self.clock.now_ms() < until_ms {
+                return;
+            }
+            self.acceptor.paused_until_ms = None;
+        }
+        self.acceptor.pending = self.accept_up_to(ACCEPTS_PER_TURN_MAX);
+    }
+
+    /// Accepts everything that waits, as far as descriptors last.
+    pub(crate) fn accept_backlog(&mut self) {
+        self.acceptor.paused_until_ms = None;
+        while self.accept_up_to(ACCEPTS_PER_TURN_MAX) && self.acceptor.paused_until_ms.is_none() {}
+    }
+
+    /// Accepts at most so many connections from each listener. Returns whether more may wait.
+    fn accept_up_to(&mut self, count_max: usize) -> bool {
+        let mut more = false;
+        for index in 0..self.acceptor.listeners.len() {
+            let mut accepted = 0;
+            loop {
+                if accepted == count_max {
+                    more = true;
+                    break;
+                }
+                match self.acceptor.listeners[index].accept() {
+                    Ok((transport, client)) => {
+                        self.open(Connection::new(transport, client));
+                        accepted += 1;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // The peer was gone before we came, or a signal interrupted: try the next.
+                    Err(error) if is_about_one_connection(&error) => accepted += 1,
+                    // Out of descriptors or memory. The connection stays in the backlog, and the
+                    // edge will not come again: try later, when others may have closed.
+                    Err(_) => {
+                        let until_ms = self.clock.now_ms() + ACCEPT_PAUSE_MS;
+                        self.acceptor.paused_until_ms = Some(until_ms);
+                        return true;
+                    }
+                }
+            }
+        }
+        more
+    }
+
+    /// Gives a new connection its slot and begins to wait for its first request.
+    fn open(&mut self, connection: Connection) {
+        let (slot, _) = self.connections.insert(connection);
+        let registry = self.poll.registry();
+        let Some(connection) = self.connections.get(slot) else { return };
+        if connection.transport.register(registry, Token(slot as usize)).is_err() {
+            // The kernel is out of memory for watches: this connection cannot be served.
+            self.connections.remove(slot);
+            return;
+        }
+        // The edge of bytes that came before the registration is not lost: epoll reports what is
+        // ready when a socket is added.
+        self.await_next(slot, Awaiting::First);
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,160 @@
+//! Step 4: method and path find a route; what needs no Python is answered here. Hot path.
+
+use std::sync::Arc;
+
+use pyre_http::error::RequestError;
+use pyre_http::h1::refuse::write_error;
+use pyre_http::h1::serialize::{CONTINUE, Connection as Persistence, ResponseHeads};
+use pyre_http::message::Request;
+use pyre_http::method::Method;
+use pyre_http::span::Span;
+use pyre_interp::job::{Call, Entry, Job, Pool, Target};
+
+use crate::reactor::connection::Connection;
+use crate::router::{AllowSet, Found, RouteTable};
+
+/// What the reactors know about the routes. Frozen while serving.
+pub(crate) struct Routes {
+    pub(crate) table: Arc<RouteTable>,
+    /// Where the handler of each route runs, by route.
+    pub(crate) pools: Vec<Pool>,
+    /// Where the fallback handler runs, if there is one.
+    pub(crate) fallback: Option<Pool>,
+}
+
+/// What is done with a request.
+enum Decision {
+    Run(Target, Pool),
+    Answer(u16, Option<AllowSet>),
+}
+
+impl Routes {
+    fn decide(&self, job: &mut Job, request: &Request) -> Decision {
+        let method = request.method_span.of(&job.bytes);
+        let path = request.path.of(&job.bytes);
+        let found =
+            self.table.find(request.method, method, path, &mut job.params, request.path.start);
+        match found {
+            Found::Route(id) => Decision::Run(Target::Route(id), self.pools[id.0 as usize]),
+            Found::MethodNotAllowed(allow) => Decision::Answer(405, Some(allow)),
+            Found::Options(allow) => Decision::Answer(204, Some(allow)),
+            Found::NotFound => match self.fallback {
+                Some(pool) => Decision::Run(Target::Fallback, pool),
+                None => Decision::Answer(404, None),
+            },
+        }
+    }
+
+    /// Adds a whole request to the job, or answers it.
+    pub(crate) fn admit(&self, heads: &ResponseHeads, job: &mut Job, request: Request) {
+        let first = job.params.len();
+        match self.decide(job, &request) {
+            Decision::Run(target, pool) => {
+                let params = (index(first), index(job.params.len()));
+                job.entries.push(Entry::Call(Call { request, params, target, pool }));
+            }
+            Decision::Answer(status, allow) => {
+                job.params.truncate(first);
+                self.answer(heads, job, &request, status, allow);
+            }
+        }
+    }
+
+    /// Answers a request that cannot be read.
+    pub(crate) fn refuse(&self, heads: &ResponseHeads, job: &mut Job, error: RequestError) {
+        write_answer(heads, job, error.status(), Persistence::Close, &[], false);
+    }
+
+    /// Tells a client that waits before it sends a body to go on, or that it need not.
+    ///
+    /// RFC 9110 section 10.1.1: `100 Continue` is sent when the body is wanted; a final answer in
+    /// its place closes the connection, as the body may or may not follow.
+    pub(crate) fn answer_early(
+        &self,
+        heads: &ResponseHeads,
+        job: &mut Job,
+        connection: &mut Connection,
+    ) {
+        // Answers of earlier requests go first: the question is asked again when they are out.
+        if connection.continued || !job.entries.is_empty() {
+            return;
+        }
+        let Some(&request) = connection.reader.pending() else { return };
+        if !request.expects_continue || !request.body.is_empty() {
+            return;
+        }
+        connection.continued = true;
+        let first = job.params.len();
+        let decision = self.decide(job, &request);
+        job.params.truncate(first);
+        match decision {
+            Decision::Run(..) => job.reply.extend_from_slice(CONTINUE),
+            Decision::Answer(status, allow) => {
+                connection.last = true;
+                let request = Request { keep_alive: false, ..request };
+                self.answer(heads, job, &request, status, allow);
+            }
+        }
+    }
+
+    /// Answers a request without Python.
+    #[cold]
+    fn answer(
+        &self,
+        heads: &ResponseHeads,
+        job: &mut Job,
+        request: &Request,
+        status: u16,
+        allow: Option<AllowSet>,
+    ) {
+        let mut methods = Vec::new();
+        let allow = allow.map(|set| {
+            self.table.write_allow(set, &mut methods);
+            (&b"Allow"[..], &methods[..])
+        });
+        let head_only = request.method == Method::Head;
+        let connection = Persistence::of(request);
+        write_answer(heads, job, status, connection, allow.as_slice(), head_only);
+    }
+}
+
+/// Appends an answer that needs no Python: to the reply if it is next in order, else to the
+/// answers that wait for those before.
+#[cold]
+fn write_answer(
+    heads: &ResponseHeads,
+    job: &mut Job,
+    status: u16,
+    connection: Persistence,
+    extra: &[(&[u8], &[u8])],
+    head_only: bool,
+) {
+    if job.entries.is_empty() {
+        write_error(heads, &mut job.reply, status, connection, extra, head_only);
+        return;
+    }
+    let start = index(job.answers.len());
+    write_error(heads, &mut job.answers, status, connection, extra, head_only);
+    let end = index(job.answers.len());
+    job.entries.push(Entry::Answer(Span { start, end }));
+}
+
+/// Answers all that is left of a job with one status.
+#[cold]
+pub(crate) fn answer_rest(
+    heads: &ResponseHeads,
+    job: &mut Job,
+    status: u16,
+    extra: &[(&[u8], &[u8])],
+) {
+    while let Some(&Call { request, .. }) = job.current() {
+        let head_only = request.method == Method::Head;
+        let connection = Persistence::of(&request);
+        write_error(heads, &mut job.reply, status, connection, extra, head_only);
+        job.next += 1;
+    }
+}
+
+fn index(length: usize) -> u32 {
+    u32::try_from(length).expect("limits keep a message below 4 GiB")
+}

@@ -1,0 +1,46 @@
+//! Step 11: replies are taken out of the rings and go to their connections. Hot path.
+//!
+//! A connection has at most one job out, so replies need no sorting: each is next in the order of
+//! its connection.
+
+use pyre_interp::job::Job;
+
+use crate::reactor::connection::Phase;
+use crate::reactor::run::Reactor;
+
+impl Reactor {
+    /// Takes all replies that lanes have given back.
+    pub(crate) fn collect_replies(&mut self) {
+        while let Some(job) = self.dispatch.take_reply() {
+            let to = job.reply_to;
+            match self.connections.get_exactly(to.slot, to.generation) {
+                Some(connection) => {
+                    connection.phase = Phase::Reading;
+                    self.flush(to.slot, job, 0);
+                    self.list(to.slot);
+                }
+                // The peer went while its handler ran.
+                None => self.jobs.give_back(job),
+            }
+        }
+        self.resubmit_waiting();
+    }
+
+    /// What follows when the answers so far are written: the rest of the job, the next request,
+    /// or the end.
+    pub(crate) fn written(&mut self, slot: u32, mut job: Box<Job>) {
+        let Some(connection) = self.connections.get(slot) else {
+            return self.jobs.give_back(job);
+        };
+        connection.phase = Phase::Reading;
+        if !job.is_finished() {
+            job.reply.clear();
+            return self.submit(slot, job);
+        }
+        let is_last = connection.last;
+        self.jobs.give_back(job);
+        if is_last {
+            self.linger(slot);
+        }
+    }
+}

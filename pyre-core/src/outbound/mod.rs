@@ -1,0 +1,4 @@
+//! Replies going out, on the reactor: steps 11 and 12 of the life of a request.
+
+pub(crate) mod collect; // 11: replies are taken out of the rings
+pub(crate) mod flush; // 12: bytes are written, one call per connection and turn

@@ -1,0 +1,48 @@
+//! The time, read once a turn. Deadlines use the monotonic clock, the `Date` header the wall clock.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// A reading of both clocks.
+pub(crate) struct Clock {
+    started: Instant,
+    now_ms: u64,
+    wall_s: u64,
+    wall_read_ms: u64,
+}
+
+/// The wall clock is read again after this long; its seconds change no more often.
+const WALL_MS: u64 = 100;
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        let mut clock =
+            Self { started: Instant::now(), now_ms: 0, wall_s: 0, wall_read_ms: 0 };
+        clock.read_wall();
+        clock
+    }
+
+    /// Reads the clocks. Call once a turn.
+    pub(crate) fn tick(&mut self) {
+        self.now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX / 2);
+        if self.now_ms - self.wall_read_ms >= WALL_MS {
+            self.read_wall();
+        }
+    }
+
+    fn read_wall(&mut self) {
+        self.wall_read_ms = self.now_ms;
+        // A wall clock before 1970 is a machine without a clock (RFC 9110 section 6.6.1 lets it
+        // send none); the epoch is sent instead.
+        self.wall_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    }
+
+    /// Milliseconds since this reactor started.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// Unix time in seconds.
+    pub(crate) fn wall_s(&self) -> u64 {
+        self.wall_s
+    }
+}

@@ -1,0 +1,123 @@
+//! One connection: where it stands, its buffers, its deadline.
+
+use pyre_http::h1::reader::RequestReader;
+use pyre_interp::job::{Client, Job};
+
+use crate::reactor::transport::Transport;
+
+/// What a connection is doing.
+///
+/// ```text
+///            whole requests               all answers written
+///  Reading ------------------> Answering ----------------------> Reading
+///     |                          |    ^                             
+///     | answered directly        |    | socket took all, job goes on
+///     v                          v    |
+///  (Writing, when the socket does not take all) --> Reading
+///     after the last answer: Lingering --> closed
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// Waits for requests, or for the rest of one.
+    Reading,
+    /// A job is out. Nothing is read meanwhile: that is the back-pressure on pipelining clients.
+    Answering,
+    /// Answers are waiting for the socket. Nothing is read: a client that does not read its
+    /// answers is not read from.
+    Writing,
+    /// The last answer is out and our side is closed; what still arrives is thrown away, so that
+    /// the peer can read the answer before it sees a reset (RFC 9112 section 9.6).
+    Lingering,
+}
+
+/// Why a connection ends when its deadline passes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Awaiting {
+    /// The first byte on a new connection.
+    First,
+    /// The first byte of a next request.
+    Request,
+    /// The rest of a head: counted from its first byte.
+    Head,
+    /// More of a body: counted from the last progress.
+    Body,
+    /// The socket to take more of an answer: counted from the last progress.
+    Writable,
+    /// The peer to close, after our last answer.
+    End,
+    /// A lane. Handlers have no deadline here.
+    Reply,
+}
+
+/// Answers that the socket has not taken yet.
+pub(crate) struct Outbound {
+    pub(crate) job: Box<Job>,
+    pub(crate) written: usize,
+}
+
+/// One connection of a reactor.
+pub(crate) struct Connection {
+    pub(crate) transport: Transport,
+    pub(crate) client: Client,
+    pub(crate) reader: RequestReader,
+    pub(crate) phase: Phase,
+    /// Bytes of requests that are not whole yet. `None` costs an idle connection nothing.
+    pub(crate) inbound: Option<Box<Job>>,
+    pub(crate) outbound: Option<Outbound>,
+    /// The socket may hold bytes that we have not read (its edge has been seen).
+    pub(crate) readable: bool,
+    /// An event told of the end of the stream, which lies behind the bytes still to read.
+    pub(crate) end_seen: bool,
+    /// The end of the stream was read; requests before it are still answered.
+    pub(crate) read_closed: bool,
+    /// No request is served after the answers that are on their way.
+    pub(crate) last: bool,
+    /// `100 Continue` has been sent for the request whose body is coming.
+    pub(crate) continued: bool,
+    /// Stands in the list of connections to read from.
+    pub(crate) listed: bool,
+    pub(crate) awaiting: Awaiting,
+    /// When it ends if nothing happens.
+    pub(crate) deadline_ms: u64,
+    /// When the timer wheel looks at it next; never after the deadline.
+    pub(crate) alarm_ms: u64,
+    /// When lingering ends, whatever the peer does.
+    pub(crate) linger_until_ms: u64,
+}
+
+impl Connection {
+    pub(crate) fn new(transport: Transport, client: Client) -> Self {
+        Self {
+            transport,
+            client,
+            reader: RequestReader::new(),
+            phase: Phase::Reading,
+            inbound: None,
+            outbound: None,
+            readable: false,
+            end_seen: false,
+            read_closed: false,
+            last: false,
+            continued: false,
+            listed: false,
+            awaiting: Awaiting::First,
+            deadline_ms: u64::MAX,
+            alarm_ms: u64::MAX,
+            linger_until_ms: u64::MAX,
+        }
+    }
+
+    /// Whether reading it could bring something about.
+    pub(crate) fn wants_reading(&self) -> bool {
+        match self.phase {
+            Phase::Reading => self.readable || self.inbound.is_some(),
+            Phase::Lingering => self.readable,
+            Phase::Answering | Phase::Writing => false,
+        }
+    }
+
+    /// Whether no request is under way, not even in part.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.phase == Phase::Reading && self.inbound.is_none()
+    }
+}

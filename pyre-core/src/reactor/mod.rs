@@ -1,0 +1,15 @@
+//! The reactor: one per core, all sockets it accepted, and the turns in which it serves them.
+//!
+//! A reactor is one value that one thread owns; nothing in it is shared but the ends of its rings
+//! and its doorbell. No borrow of it lives across a call into Python: handlers run on lanes, which
+//! see only the job they were sent.
+
+pub(crate) mod listener; // sockets that wait for connections
+pub(crate) mod transport; // one connected socket, TCP or Unix
+pub(crate) mod connection; // one connection: where it stands, its buffers, its deadline
+pub(crate) mod connections; // all of them: slots with generations
+pub(crate) mod jobs; // empty jobs, kept for reuse
+pub(crate) mod clock; // the time, read once a turn
+pub(crate) mod timers; // wheel of alarms
+pub(crate) mod deadlines; // what happens when a connection has waited too long
+pub(crate) mod run; // the turn: poll, inbound, outbound, deadlines

@@ -1,0 +1,222 @@
+//! The turn: poll, inbound, outbound, deadlines. Hot path.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::{Events, Poll, Token};
+use pyre_http::h1::serialize::ResponseHeads;
+use pyre_interp::ring::Doorbell;
+
+use crate::inbound::accept::Acceptor;
+use crate::inbound::submit::Dispatch;
+use crate::reactor::clock::Clock;
+use crate::reactor::connections::Connections;
+use crate::reactor::jobs::Jobs;
+use crate::reactor::listener::Listener;
+use crate::reactor::timers::Timers;
+use crate::server::control::{Control, Stage};
+use crate::server::frozen::Frozen;
+use crate::settings::EVENTS_PER_TURN_MAX;
+
+/// Token of the doorbell; connections have their slot, listeners count down from here.
+pub(crate) const DOORBELL: Token = Token(usize::MAX);
+
+/// Resolution of deadlines.
+const TIMER_MS: u64 = 100;
+
+/// All sockets of one core, and what serving them takes.
+pub(crate) struct Reactor {
+    pub(crate) index: u32,
+    pub(crate) poll: Poll,
+    pub(crate) acceptor: Acceptor,
+    pub(crate) connections: Connections,
+    /// Connections to read from in this turn; each stands here at most once.
+    pub(crate) ready: Vec<u32>,
+    pub(crate) jobs: Jobs,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) timers: Timers,
+    pub(crate) clock: Clock,
+    pub(crate) heads: ResponseHeads,
+    pub(crate) frozen: Arc<Frozen>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) doorbell: Arc<Doorbell>,
+    /// The stage this reactor has acted upon.
+    stage: Stage,
+    /// Swapped with `ready`, so that a pass over the list can add to it.
+    reading: Vec<u32>,
+    /// Alarms that went off in this turn.
+    pub(crate) due: Vec<(u32, u32)>,
+}
+
+impl Reactor {
+    pub(crate) fn new(
+        index: u32,
+        poll: Poll,
+        listeners: Vec<Listener>,
+        dispatch: Dispatch,
+        frozen: Arc<Frozen>,
+        control: Arc<Control>,
+    ) -> io::Result<Self> {
+        let doorbell = control.doorbell(index);
+        let acceptor = Acceptor::new(listeners, poll.registry())?;
+        let heads = ResponseHeads::new(frozen.settings.server_header);
+        Ok(Self {
+            index,
+            poll,
+            acceptor,
+            connections: Connections::default(),
+            ready: Vec::new(),
+            jobs: Jobs::default(),
+            dispatch,
+            timers: Timers::new(TIMER_MS),
+            clock: Clock::new(),
+            heads,
+            frozen,
+            control,
+            doorbell,
+            stage: Stage::Serving,
+            reading: Vec::new(),
+            due: Vec::new(),
+        })
+    }
+
+    /// Serves until told to stop.
+    ///
+    /// # Errors
+    /// Only if the poll itself fails, which no peer can cause.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_PER_TURN_MAX);
+        loop {
+            self.wait(&mut events)?;
+            self.clock.tick();
+            self.heads.set_now(self.clock.wall_s());
+            for event in &events {
+                self.note(event);
+            }
+            self.follow_stage();
+            if self.stage == Stage::Stopping {
+                return Ok(());
+            }
+            self.accept_pending();
+            self.collect_replies();
+            self.read_ready();
+            self.dispatch.notify(self.clock.now_ms());
+            self.expire();
+        }
+    }
+
+    /// Sleeps until something happens. Workers ring the doorbell only of a reactor that sleeps.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let mut timeout = self.timeout();
+        if timeout != Some(Duration::ZERO) {
+            self.doorbell.announce();
+            if self.dispatch.has_replies() || self.control.stage() != self.stage {
+                timeout = Some(Duration::ZERO);
+            }
+        }
+        let polled = self.poll.poll(events, timeout);
+        self.doorbell.awake();
+        match polled {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn timeout(&mut self) -> Option<Duration> {
+        if !self.ready.is_empty() || self.acceptor.has_more() {
+            return Some(Duration::ZERO);
+        }
+        let now_ms = self.clock.now_ms();
+        let deadline_ms = [
+            self.dispatch.next_look_ms(now_ms),
+            self.timers.next_deadline_ms(),
+            self.acceptor.resumes_ms(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()?;
+        Some(Duration::from_millis(deadline_ms.saturating_sub(now_ms)))
+    }
+
+    fn note(&mut self, event: &mio::event::Event) {
+        let token = event.token();
+        if token == DOORBELL {
+            return;
+        }
+        if self.acceptor.note(token) {
+            return;
+        }
+        let slot = u32::try_from(token.0).expect("tokens of connections are slots");
+        let Some(connection) = self.connections.get(slot) else { return };
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            connection.readable = true;
+            connection.end_seen |= event.is_read_closed() || event.is_error();
+        }
+        if event.is_writable() && connection.outbound.is_some() {
+            self.resume_writing(slot);
+        } else {
+            self.list(slot);
+        }
+    }
+
+    /// Puts a connection on the list of those to read from, if it may be read from.
+    pub(crate) fn list(&mut self, slot: u32) {
+        if let Some(connection) = self.connections.get(slot)
+            && !connection.listed
+            && connection.wants_reading()
+        {
+            connection.listed = true;
+            self.ready.push(slot);
+        }
+    }
+
+    /// Reads from every connection on the list. Those that come on it meanwhile wait for the
+    /// next turn, unless replies of this turn made room for them.
+    fn read_ready(&mut self) {
+        let mut reading = std::mem::take(&mut self.reading);
+        std::mem::swap(&mut reading, &mut self.ready);
+        for slot in reading.drain(..) {
+            if let Some(connection) = self.connections.get(slot) {
+                connection.listed = false;
+                self.read(slot);
+            }
+        }
+        self.reading = reading;
+    }
+
+    /// Acts when the server begins to drain or to stop.
+    fn follow_stage(&mut self) {
+        let stage = self.control.stage();
+        if stage != self.stage {
+            self.stage = stage;
+            if stage == Stage::Draining {
+                self.begin_drain();
+            }
+        }
+        if self.stage == Stage::Draining {
+            self.control.set_running(self.index, self.dispatch.running());
+            if self.connections.open() == 0 {
+                self.control.reactor_drained(self.index);
+            }
+        }
+    }
+
+    /// Whether new requests are the last of their connections.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.stage != Stage::Serving
+    }
+
+    /// Stops accepting: what waits in the backlog is still taken in, then the sockets close.
+    /// Connections without a request end; the others end with their next answer.
+    fn begin_drain(&mut self) {
+        self.accept_backlog();
+        self.acceptor.close();
+        for slot in self.connections.slots() {
+            self.read(slot);
+            if self.connections.get(slot).is_some_and(|connection| connection.is_idle()) {
+                self.close(slot);
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! One connected socket, TCP or Unix. TLS will be a third kind with the same methods.
+
+use std::io::{self, Write};
+use std::net::Shutdown;
+
+use mio::event::Source;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token};
+
+use crate::sys;
+
+/// A non-blocking stream of bytes to and from a peer.
+pub(crate) enum Transport {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Transport {
+    /// Watches both directions, edge-triggered: one registration for the life of the socket.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            Self::Tcp(stream) => stream.register(registry, token, interest),
+            Self::Unix(stream) => stream.register(registry, token, interest),
+        }
+    }
+
+    /// Appends what has arrived to `buffer`, as far as it has room; 0 is the end of the stream.
+    pub(crate) fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => sys::receive(stream, buffer, usize::MAX),
+            Self::Unix(stream) => sys::receive(stream, buffer, usize::MAX),
+        }
+    }
+
+    /// Sends as much of `bytes` as the socket takes now.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    /// Tells the peer that nothing follows; what it sends can still be read.
+    pub(crate) fn finish_sending(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+}

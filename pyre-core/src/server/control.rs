@@ -1,0 +1,105 @@
+//! The stage that all reactors follow, and the way to tell them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use pyre_interp::ring::Doorbell;
+
+/// What reactors are to do. A stage never goes back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    /// Accept and serve.
+    Serving,
+    /// Accept no more, finish what runs.
+    Draining,
+    /// Return.
+    Stopping,
+}
+
+/// Shared between the server object and its reactors.
+pub(crate) struct Control {
+    stage: AtomicU8,
+    doorbells: Vec<Arc<Doorbell>>,
+    /// Which reactors have no connection left.
+    drained: Mutex<Vec<bool>>,
+    changed: Condvar,
+    /// Jobs that lanes have not answered, by reactor, for the word at the end.
+    running: Vec<AtomicUsize>,
+}
+
+impl Control {
+    pub(crate) fn new(doorbells: Vec<Arc<Doorbell>>) -> Self {
+        Self {
+            stage: AtomicU8::new(Stage::Serving as u8),
+            drained: Mutex::new(vec![false; doorbells.len()]),
+            changed: Condvar::new(),
+            running: doorbells.iter().map(|_| AtomicUsize::new(0)).collect(),
+            doorbells,
+        }
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        // Acquire; pairs with the Release in `advance`. A reactor reads it after announcing sleep,
+        // and the doorbell is rung after the store, so no change is slept through.
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Serving,
+            1 => Stage::Draining,
+            _ => Stage::Stopping,
+        }
+    }
+
+    /// The doorbell of a reactor.
+    pub(crate) fn doorbell(&self, reactor: u32) -> Arc<Doorbell> {
+        self.doorbells[reactor as usize].clone()
+    }
+
+    /// Goes on to a later stage and tells every reactor.
+    pub(crate) fn advance(&self, stage: Stage) {
+        self.stage.fetch_max(stage as u8, Ordering::AcqRel);
+        for doorbell in &self.doorbells {
+            doorbell.notify();
+        }
+    }
+
+    /// A reactor has no connection left.
+    pub(crate) fn reactor_drained(&self, reactor: u32) {
+        let mut drained = self.drained.lock();
+        if let Some(entry) = drained.get_mut(reactor as usize)
+            && !*entry
+        {
+            *entry = true;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until no reactor has a connection left, at most so long. Returns whether that is so.
+    ///
+    /// # Threads
+    /// Blocks the caller.
+    pub(crate) fn wait_drained(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut drained = self.drained.lock();
+        while drained.contains(&false) {
+            if self.changed.wait_until(&mut drained, deadline).timed_out() {
+                return !drained.contains(&false);
+            }
+        }
+        true
+    }
+
+    /// Notes how many jobs of a reactor are with lanes.
+    pub(crate) fn set_running(&self, reactor: u32, jobs: usize) {
+        if let Some(running) = self.running.get(reactor as usize) {
+            // Relaxed: a figure for a log line.
+            running.store(jobs, Ordering::Relaxed);
+        }
+    }
+
+    /// How many jobs are with lanes.
+    pub(crate) fn running(&self) -> usize {
+        self.running.iter().map(|running| running.load(Ordering::Relaxed)).sum()
+    }
+}

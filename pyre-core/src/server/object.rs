@@ -1,0 +1,368 @@
+//! `Server`: the Python class that starts, drains and ends everything. Its methods are called by
+//! `pyreframework.server`, in order, from the thread that called `run()`.
+
+use std::cell::RefCell;
+use std::ffi::CStr;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use pyre_ffi::interpreter::InterpreterHandle;
+use pyre_ffi::{
+    Arguments, Attached, Bool, Class, ClassSpec, Dict, ExceptionKind, Float, Guarded, Int, List,
+    Object, Owned, Raised, Signature, Str, Type, none,
+};
+use pyre_interp::job::Pool;
+use pyre_interp::ring::Roster;
+use pyre_interp::worker::lane::{self, Shared};
+
+use crate::entry::Engine;
+use crate::inbound::route::Routes;
+use crate::reactor::listener::{self, Bound};
+use crate::reactor::run::Reactor;
+use crate::router::RouteTable;
+use crate::server::control::{Control, Stage};
+use crate::server::frozen::Frozen;
+use crate::server::plumbing::{self, ReactorParts};
+use crate::server::threads::{Threads, deadline_in};
+use crate::server::worker::{self, LoadedApp, WorkerPlan};
+use crate::server::options;
+use crate::settings::Settings;
+use crate::sys;
+
+/// One server.
+pub(crate) struct Server {
+    settings: Settings,
+    app: LoadedApp,
+    table: Arc<RouteTable>,
+    /// What workers load; none: every handler runs on the main interpreter.
+    program: Option<Arc<Vec<String>>>,
+    state: RefCell<State>,
+    /// The lanes of workers and of the main interpreter.
+    lanes: Arc<Threads>,
+    reactors: Arc<Threads>,
+}
+
+/// What the methods leave for each other.
+#[derive(Default)]
+struct State {
+    bound: Option<Bound>,
+    paths: Vec<String>,
+    waiting: Vec<ReactorParts>,
+    rosters: Vec<Arc<Roster>>,
+    control: Option<Arc<Control>>,
+}
+
+const NEW: Signature<3> = Signature {
+    function: "Server",
+    names: ["app", "settings", "program"],
+    required: 3,
+    positional_max: 3,
+};
+
+const fn seconds(function: &'static str) -> Signature<1> {
+    Signature { function, names: ["seconds"], required: 1, positional_max: 1 }
+}
+
+const WAIT_DRAINED: Signature<1> = seconds("wait_drained");
+const STOP: Signature<1> = seconds("stop");
+
+impl Server {
+    fn construct(
+        py: Attached<'_>,
+        given: Arguments<'_>,
+        class: &Object<Type>,
+    ) -> Result<Self, Raised> {
+        let [app, settings, program] = given.parse(&NEW, py)?;
+        let (Some(app), Some(settings), Some(program)) = (app, settings, program) else {
+            return Err(Raised::type_error(py, "Server() takes app, settings and program"));
+        };
+        let engine = class.state::<Engine>(py)?;
+        let wrong = |what: &str| Raised::type_error(py, what);
+        let app = engine.app.cast(&app, py).ok_or_else(|| wrong("app must be a PyreApp"))?;
+        let frozen = app.get().frozen().ok_or_else(|| wrong("app must be frozen"))?;
+        let settings = settings.cast::<Dict>().ok_or_else(|| wrong("settings must be a dict"))?;
+        let mut settings = options::read(py, settings)?;
+        let program = read_program(py, &program)?;
+        if program.is_none() {
+            settings.workers = 0;
+        }
+        Ok(Self {
+            settings,
+            app: LoadedApp {
+                application: frozen.application.clone(),
+                toolkit: engine.toolkit.clone(),
+            },
+            table: frozen.table.clone(),
+            program: program.map(Arc::new),
+            state: RefCell::new(State::default()),
+            lanes: Arc::default(),
+            reactors: Arc::default(),
+        })
+    }
+
+    /// Where a handler runs that was registered for this pool.
+    fn pool(&self, registered: Pool) -> Pool {
+        if self.program.is_none() { Pool::Main } else { registered }
+    }
+
+    fn bind<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let settings = &self.settings;
+        let bound = py
+            .detach(|| listener::bind(settings))
+            .map_err(|text| Raised::new(py, ExceptionKind::OSError, &text))?;
+        let mut urls = Vec::new();
+        for url in &bound.urls {
+            urls.push(Str::new(py, url)?.into_any());
+        }
+        let mut state = self.state.borrow_mut();
+        state.paths.clone_from(&bound.paths);
+        state.bound = Some(bound);
+        List::from_vec(py, urls).map(Owned::into_any)
+    }
+
+    fn start_workers<'py>(
+        self_: &Object<pyre_ffi::Instance<Self>>,
+        py: Attached<'py>,
+        _given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let this = self_.get();
+        let engine = self_.state::<Engine>(py)?;
+        let fail = |text: &str| {
+            match Str::new(py, text) {
+                Ok(text) => Raised::with(py, &engine.start_error.bind(py), &*text),
+                Err(raised) => raised,
+            }
+        };
+        sys::return_large_blocks_to_the_system();
+        let handlers = this.app.application.routes();
+        let runs_on_main = this.program.is_none()
+            || handlers.iter().any(|handler| this.pool(handler.pool) == Pool::Main);
+        let plumbing = plumbing::lay(&this.settings, runs_on_main)
+            .map_err(|error| fail(&format!("no descriptors for the reactors: {error}")))?;
+        {
+            let mut state = this.state.borrow_mut();
+            state.control = Some(Arc::new(Control::new(plumbing.doorbells.clone())));
+            state.rosters = plumbing.rosters;
+            state.waiting = plumbing.reactors;
+        }
+        let cpus = if this.settings.pin { sys::allowed_cpus() } else { Vec::new() };
+        // One at a time: interpreters that import extension modules for the first time at the
+        // same moment crash CPython 3.13.0 (gh-136421).
+        for (index, parts) in plumbing.workers.into_iter().enumerate() {
+            let Some(program) = this.program.clone() else { break };
+            let plan = WorkerPlan {
+                index,
+                parts,
+                doorbells: plumbing.doorbells.clone(),
+                program,
+                routes: this.table.clone(),
+                server_header: this.settings.server_header,
+                cpu: cpu_of(&cpus, index),
+                threads: this.lanes.clone(),
+            };
+            let threads = this.lanes.clone();
+            py.detach(|| start_worker(&threads, plan)).map_err(|text| fail(&text))?;
+        }
+        if let Some(parts) = plumbing.main {
+            let shared = Shared {
+                inlet: Guarded::new(py, parts.inlet),
+                roster: parts.roster.clone(),
+                doorbells: plumbing.doorbells,
+                pool: Pool::Main,
+                server_header: this.settings.server_header,
+            };
+            this.start_main_lanes(py, shared, parts.lanes)
+                .map_err(|error| fail(&format!("no thread for a lane: {error}")))?;
+        }
+        Ok(none(py))
+    }
+
+    fn start_main_lanes(
+        &self,
+        py: Attached<'_>,
+        shared: Shared,
+        lanes: usize,
+    ) -> std::io::Result<()> {
+        let shared = Arc::new(shared);
+        let handle = InterpreterHandle::main(py);
+        for lane in 0..lanes {
+            let (shared, handle) = (shared.clone(), handle.clone());
+            let (application, toolkit) = (self.app.application.clone(), self.app.toolkit.clone());
+            let seat = shared.roster.seat();
+            self.lanes.start(format!("pyre-main.{lane}"), None, move || {
+                let entered = handle.enter(|py| {
+                    if let Err(raised) = lane::run(py, &shared, seat, &application, &toolkit) {
+                        raised.write_unraisable("a lane of the main interpreter", py);
+                    }
+                    drop((application, toolkit));
+                });
+                // Closed: the interpreter ended before this lane began.
+                let _ = entered;
+            })?;
+        }
+        Ok(())
+    }
+
+    fn accept<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let (bound, parts, control) = {
+            let mut state = self.state.borrow_mut();
+            (state.bound.take(), std::mem::take(&mut state.waiting), state.control.clone())
+        };
+        let (Some(bound), Some(control)) = (bound, control) else {
+            return Err(Raised::runtime_error(py, "bind() and start_workers() come first"));
+        };
+        let pools =
+            self.app.application.routes().iter().map(|handler| self.pool(handler.pool)).collect();
+        let fallback = self.app.application.fallback().map(|handler| self.pool(handler.pool));
+        let frozen = Arc::new(Frozen {
+            routes: Routes { table: self.table.clone(), pools, fallback },
+            settings: self.settings.clone(),
+        });
+        let cpus = if self.settings.pin { sys::allowed_cpus() } else { Vec::new() };
+        for (index, (parts, listeners)) in parts.into_iter().zip(bound.listeners).enumerate() {
+            let ReactorParts { poll, dispatch } = parts;
+            let number = u32::try_from(index).expect("reactors are few");
+            let (frozen, control) = (frozen.clone(), control.clone());
+            let started = Reactor::new(number, poll, listeners, dispatch, frozen, control)
+                .and_then(|reactor| {
+                    let name = format!("pyre-reactor-{index}");
+                    self.reactors.start(name, cpu_of(&cpus, index), move || {
+                        sys::end_process_if_it_fails("a reactor", || reactor.run());
+                    })
+                });
+            started.map_err(|error| {
+                Raised::new(py, ExceptionKind::OSError, &format!("cannot start a reactor: {error}"))
+            })?;
+        }
+        Ok(none(py))
+    }
+
+    fn begin_drain<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        if let Some(control) = &self.state.borrow().control {
+            control.advance(Stage::Draining);
+        }
+        Ok(none(py))
+    }
+
+    fn wait_drained<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let deadline = deadline_in(read_seconds(py, &given, &WAIT_DRAINED)?);
+        let control = self.state.borrow().control.clone();
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let drained = control.is_none_or(|control| py.detach(|| control.wait_drained(patience)));
+        Ok(Bool::new(py, drained).into_any())
+    }
+
+    fn abandoned<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let running = self.state.borrow().control.as_ref().map_or(0, |control| control.running());
+        Int::new(py, i64::try_from(running).unwrap_or(i64::MAX)).map(Owned::into_any)
+    }
+
+    fn stop<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let deadline = deadline_in(read_seconds(py, &given, &STOP)?);
+        let state = self.state.take();
+        if let Some(control) = &state.control {
+            control.advance(Stage::Stopping);
+        }
+        let (reactors, lanes) = (&*self.reactors, &*self.lanes);
+        let ended = py.detach(move || {
+            // Reactors first: they let go of their rings, so that no lane waits for them.
+            let quiet = reactors.wait(deadline.max(Instant::now() + Duration::from_secs(1)));
+            state.rosters.iter().for_each(|roster| roster.close());
+            let ended = lanes.wait(deadline);
+            for path in &state.paths {
+                // Somebody may have removed it before us.
+                let _ = std::fs::remove_file(path);
+            }
+            drop(state);
+            quiet && ended
+        });
+        Ok(Bool::new(py, ended).into_any())
+    }
+}
+
+/// Starts a worker and waits until it serves.
+fn start_worker(threads: &Arc<Threads>, plan: WorkerPlan) -> Result<(), String> {
+    let (ready, answer) = mpsc::channel();
+    let name = format!("pyre-worker-{}.0", plan.index);
+    threads
+        .start(name, plan.cpu, move || worker::run(plan, &ready))
+        .map_err(|error| format!("no thread for a worker: {error}"))?;
+    answer.recv().unwrap_or_else(|_| Err("a worker ended before it could serve".to_owned()))
+}
+
+fn cpu_of(cpus: &[usize], index: usize) -> Option<usize> {
+    (!cpus.is_empty()).then(|| cpus[index % cpus.len()])
+}
+
+fn read_program(py: Attached<'_>, program: &Object) -> Result<Option<Vec<String>>, Raised> {
+    if program.is_none() {
+        return Ok(None);
+    }
+    let wrong = || Raised::type_error(py, "program must be a list of str, or None");
+    let list = program.cast::<List>().ok_or_else(wrong)?;
+    let mut texts = Vec::with_capacity(list.len());
+    while let Some(item) = list.get(texts.len(), py) {
+        texts.push(item.cast::<Str>().ok_or_else(wrong)?.as_utf8(py)?.to_owned());
+    }
+    Ok(Some(texts))
+}
+
+fn read_seconds(
+    py: Attached<'_>,
+    given: &Arguments<'_>,
+    signature: &Signature<1>,
+) -> Result<f64, Raised> {
+    let [seconds] = given.parse(signature, py)?;
+    let seconds = seconds.expect("the signature requires it");
+    if let Some(number) = seconds.cast::<Float>() {
+        return Ok(number.as_f64());
+    }
+    let whole = seconds.cast::<Int>().and_then(|number| number.as_i64());
+    whole.map(|number| number as f64).ok_or_else(|| Raised::type_error(py, "seconds must be a number"))
+}
+
+impl Class for Server {
+    const NAME: &'static CStr = c"pyreframework.engine.Server";
+    const DOC: &'static CStr = c"Server(app, settings, program)\n--\n\n\
+        Everything that serves one app: reactors, workers, lanes.";
+
+    fn describe(spec: &mut ClassSpec<Self>) {
+        spec.constructor(Self::construct)
+            .method0(c"bind", c"bind($self)\n--\n\nOpen the listeners; returns their URLs. Raises OSError in words.", Self::bind)
+            .bound_method(
+                c"start_workers",
+                c"start_workers($self)\n--\n\nLoad the program in every interpreter and start their lanes. Raises StartError.",
+                Self::start_workers,
+            )
+            .method0(c"accept", c"accept($self)\n--\n\nBegin to serve.", Self::accept)
+            .method0(
+                c"begin_drain",
+                c"begin_drain($self)\n--\n\nAccept no more; requests that are running finish.",
+                Self::begin_drain,
+            )
+            .method(
+                c"wait_drained",
+                c"wait_drained($self, seconds)\n--\n\nWait until no connection is left; returns whether that is so.",
+                Self::wait_drained,
+            )
+            .method0(
+                c"abandoned",
+                c"abandoned($self)\n--\n\nHow many requests are still running after begin_drain().",
+                Self::abandoned,
+            )
+            .method(
+                c"stop",
+                c"stop($self, seconds)\n--\n\nEnd reactors, lanes and interpreters; returns False if one is stuck.",
+                Self::stop,
+            );
+    }
+}

@@ -1,0 +1,78 @@
+//! Settings from the dict that Python passes, which has resolved and checked them.
+
+use pyre_ffi::{Attached, Dict, Float, Int, List, Object, Owned, Raised, Str};
+use pyre_http::limits::Limits;
+
+use crate::settings::{Settings, milliseconds, parse_bind};
+
+/// Reads all settings.
+///
+/// # Errors
+/// `ValueError` that names a key which is missing or of a wrong type: a fault of the package, as
+/// users' mistakes are found before.
+pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Raised> {
+    let options = Options { py, dict };
+    let mut binds = Vec::new();
+    let list = options.value("binds")?;
+    let list = list.cast::<List>().ok_or_else(|| options.wrong("binds"))?;
+    let mut index = 0;
+    while let Some(item) = list.get(index, py) {
+        let text = item.cast::<Str>().ok_or_else(|| options.wrong("binds"))?;
+        binds.push(parse_bind(text.as_utf8(py)?).ok_or_else(|| options.wrong("binds"))?);
+        index += 1;
+    }
+    let limits = Limits {
+        head_bytes_max: options.count("max_head_bytes")?,
+        body_bytes_max: options.count("max_body_size")?,
+        ..Limits::default()
+    };
+    Ok(Settings {
+        binds,
+        reuse_port: options.flag("reuse_port")?,
+        backlog: i32::try_from(options.count("backlog")?).unwrap_or(i32::MAX),
+        workers: options.count("workers")?,
+        lanes: options.count("threads")?,
+        main_lanes: options.count("gil_threads")?,
+        reactors: options.count("io_workers")?,
+        pin: options.flag("pin")?,
+        head_timeout_ms: milliseconds(options.seconds("head_timeout")?),
+        body_timeout_ms: milliseconds(options.seconds("body_timeout")?),
+        keep_alive_timeout_ms: milliseconds(options.seconds("keep_alive_timeout")?),
+        queue_depth: options.count("queue_depth")?,
+        server_header: options.flag("server_header")?,
+        limits,
+    })
+}
+
+struct Options<'a, 'py> {
+    py: Attached<'py>,
+    dict: &'a Object<Dict>,
+}
+
+impl<'py> Options<'_, 'py> {
+    fn value(&self, key: &str) -> Result<Owned<'py>, Raised> {
+        self.dict.get(&*Str::intern(self.py, key)?, self.py)?.ok_or_else(|| self.wrong(key))
+    }
+
+    fn count(&self, key: &str) -> Result<usize, Raised> {
+        let value = self.value(key)?;
+        let number = value.cast::<Int>().and_then(|number| number.as_i64());
+        number.and_then(|number| usize::try_from(number).ok()).ok_or_else(|| self.wrong(key))
+    }
+
+    fn seconds(&self, key: &str) -> Result<f64, Raised> {
+        let value = self.value(key)?;
+        if let Some(number) = value.cast::<Float>() {
+            return Ok(number.as_f64());
+        }
+        self.count(key).map(|number| number as f64)
+    }
+
+    fn flag(&self, key: &str) -> Result<bool, Raised> {
+        self.value(key)?.is_true(self.py)
+    }
+
+    fn wrong(&self, key: &str) -> Raised {
+        Raised::value_error(self.py, &format!("setting {key:?} is missing or of a wrong type"))
+    }
+}

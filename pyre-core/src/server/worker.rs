@@ -1,0 +1,188 @@
+//! A worker: a sub-interpreter with its own GIL, the user's program in it, and its lanes.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use pyre_ffi::interpreter::{Ended, InterpreterHandle, IsolatedConfig, run_isolated};
+use pyre_ffi::{Attached, Guarded, List, Object, Owned, Raised, Str, import};
+use pyre_interp::invoke::application::Application;
+use pyre_interp::job::Pool;
+use pyre_interp::objects::toolkit::Toolkit;
+use pyre_interp::ring::Doorbell;
+use pyre_interp::worker::lane::{self, Shared};
+
+use crate::entry::Engine;
+use crate::router::RouteTable;
+use crate::server::plumbing::LaneParts;
+use crate::server::threads::Threads;
+
+/// How long the end of a worker waits for its lanes and the user's threads. The server stops
+/// waiting earlier if it is told to.
+const END_WAIT: Duration = Duration::from_secs(600);
+
+/// What a worker is started with.
+pub(crate) struct WorkerPlan {
+    pub(crate) index: usize,
+    pub(crate) parts: LaneParts,
+    pub(crate) doorbells: Vec<Arc<Doorbell>>,
+    /// What `pyreframework.program.load` takes.
+    pub(crate) program: Arc<Vec<String>>,
+    /// The main interpreter's routes, which this one must have too.
+    pub(crate) routes: Arc<RouteTable>,
+    pub(crate) server_header: bool,
+    pub(crate) cpu: Option<usize>,
+    pub(crate) threads: Arc<Threads>,
+}
+
+/// An app as lanes use it.
+pub(crate) struct LoadedApp {
+    pub(crate) application: Arc<Application>,
+    pub(crate) toolkit: Arc<Toolkit>,
+}
+
+/// Runs a worker from its start to its end, on the calling thread, which becomes its first lane.
+/// Tells `ready` when it serves, or why it cannot.
+pub(crate) fn run(plan: WorkerPlan, ready: &Sender<Result<(), String>>) {
+    let config = IsolatedConfig { end_wait: END_WAIT };
+    let started = run_isolated(config, |py, handle| {
+        if let Err(reason) = serve(plan, py, handle, ready) {
+            let _ = ready.send(Err(reason));
+        }
+    });
+    match started {
+        Ok(((), Ended::Clean | Ended::StillBusy)) => {}
+        Err(error) => {
+            let _ = ready.send(Err(error.to_string()));
+        }
+    }
+}
+
+fn serve(
+    plan: WorkerPlan,
+    py: Attached<'_>,
+    handle: &InterpreterHandle,
+    ready: &Sender<Result<(), String>>,
+) -> Result<(), String> {
+    let words = |raised: Raised| traceback(py, raised);
+    let program = import(py, "pyreframework.program").map_err(words)?;
+    let native = load(py, &program, &plan.program).map_err(words)?;
+    let loaded = check(py, &native, &plan.routes)?;
+    let lanes = plan.parts.lanes;
+    let shared = Arc::new(Shared {
+        inlet: Guarded::new(py, plan.parts.inlet),
+        roster: plan.parts.roster,
+        doorbells: plan.doorbells,
+        pool: Pool::Workers,
+        server_header: plan.server_header,
+    });
+    call(py, &program, "start_worker", &native).map_err(words)?;
+    for lane in 1..lanes {
+        let name = format!("pyre-worker-{}.{lane}", plan.index);
+        let (shared, handle) = (shared.clone(), handle.clone());
+        let (application, toolkit) = (loaded.application.clone(), loaded.toolkit.clone());
+        let seat = shared.roster.seat();
+        plan.threads
+            .start(name, plan.cpu, move || {
+                let entered = handle.enter(|py| {
+                    if let Err(raised) = lane::run(py, &shared, seat, &application, &toolkit) {
+                        raised.write_unraisable("a lane of a worker", py);
+                    }
+                    // Released here, where the interpreter may be touched.
+                    drop((application, toolkit));
+                });
+                // Closed: the worker ended before this lane began.
+                let _ = entered;
+            })
+            .map_err(|error| format!("no thread for a lane: {error}"))?;
+    }
+    let seat = shared.roster.seat();
+    let _ = ready.send(Ok(()));
+    let ran = lane::run(py, &shared, seat, &loaded.application, &loaded.toolkit);
+    if let Err(raised) = ran {
+        raised.write_unraisable("a lane of a worker", py);
+    }
+    // Hooks run when no handler does any more; with a lane that is stuck they never would.
+    if handle.close(END_WAIT, py) {
+        call(py, &program, "stop_worker", &native).map_err(words)?;
+    }
+    Ok(())
+}
+
+/// Runs the user's program and returns its native app.
+fn load<'py>(
+    py: Attached<'py>,
+    program: &Object,
+    texts: &[String],
+) -> Result<Owned<'py>, Raised> {
+    let list = List::new(py)?;
+    for text in texts {
+        list.append(&*Str::new(py, text)?, py)?;
+    }
+    program.call_method1(&*Str::intern(py, "load")?, &*list, py)
+}
+
+fn call(
+    py: Attached<'_>,
+    program: &Object,
+    function: &str,
+    native: &Object,
+) -> Result<(), Raised> {
+    program.call_method1(&*Str::intern(py, function)?, native, py).map(drop)
+}
+
+/// Checks that this interpreter has the same routes as the main one: they are called by number.
+fn check(
+    py: Attached<'_>,
+    native: &Object,
+    expected: &RouteTable,
+) -> Result<LoadedApp, String> {
+    let words = |raised: Raised| traceback(py, raised);
+    let module = import(py, "pyreframework.engine").map_err(words)?;
+    let engine = Engine::of(&module, py).map_err(words)?;
+    let Some(app) = engine.app.cast(native, py) else {
+        return Err("the program's app is no PyreApp of this interpreter".to_owned());
+    };
+    let Some(frozen) = app.get().frozen() else {
+        return Err("the program's app is not frozen".to_owned());
+    };
+    let (here, there) = (frozen.table.routes(), expected.routes());
+    for (number, pair) in here.iter().zip(there).enumerate() {
+        let (here, there) = pair;
+        if here.method != there.method || here.pattern.text() != there.pattern.text() {
+            return Err(format!(
+                "route {number} is {} {} in this worker and {} {} in the main interpreter; a \
+                 program must register the same routes in the same order wherever it is imported",
+                here.method,
+                here.pattern.text(),
+                there.method,
+                there.pattern.text(),
+            ));
+        }
+    }
+    if here.len() != there.len() {
+        return Err(format!(
+            "the program has {} routes in this worker and {} in the main interpreter; a program \
+             must register the same routes in the same order wherever it is imported",
+            here.len(),
+            there.len(),
+        ));
+    }
+    Ok(LoadedApp { application: frozen.application.clone(), toolkit: engine.toolkit.clone() })
+}
+
+/// The exception as Python prints it.
+pub(crate) fn traceback(py: Attached<'_>, raised: Raised) -> String {
+    let exception = raised.take(py);
+    let formatted = (|| {
+        let lines = import(py, "traceback")?
+            .call_method1(&*Str::intern(py, "format_exception")?, &*exception, py)?;
+        let text = Str::new(py, "")?.as_any().call_method1(&*Str::intern(py, "join")?, &lines, py)?;
+        let text = text.str(py)?;
+        text.as_utf8(py).map(str::to_owned)
+    })();
+    formatted.unwrap_or_else(|raised: Raised| {
+        raised.clear(py);
+        format!("{} (it could not be formatted)", exception.type_name())
+    })
+}

@@ -1,0 +1,101 @@
+//! Settings of one server: checked once by the Python side, immutable while serving.
+
+use std::time::Duration;
+
+use pyre_http::limits::Limits;
+
+/// Connections accepted in one turn; the others wait for the next one.
+pub(crate) const ACCEPTS_PER_TURN_MAX: usize = 64;
+
+/// Reads from one connection in one turn; a fast sender does not starve the others.
+pub(crate) const READS_PER_TURN_MAX: usize = 16;
+
+/// Bytes asked for in one read of a large body.
+pub(crate) const BODY_READ_BYTES: usize = 256 * 1024;
+
+/// Events taken from the poll in one turn.
+pub(crate) const EVENTS_PER_TURN_MAX: usize = 1024;
+
+/// Idle jobs that a reactor keeps for reuse.
+pub(crate) const POOLED_JOBS_MAX: usize = 256;
+
+/// Time to let a peer that still sends read our last answer, in milliseconds, without progress.
+pub(crate) const LINGER_IDLE_MS: u64 = 5_000;
+
+/// The same, in all.
+pub(crate) const LINGER_MS_MAX: u64 = 60_000;
+
+/// Pause after the process ran out of file descriptors, in milliseconds.
+pub(crate) const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Stack of a lane's thread; CPython 3.13 counts on 8 MiB for its limit on C recursion.
+pub(crate) const LANE_STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// Where a listener is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Bind {
+    /// Host (name or address, without brackets) and port.
+    Tcp(String, u16),
+    /// Path of a Unix-domain socket.
+    Unix(String),
+}
+
+/// Everything that `run()` can set.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) binds: Vec<Bind>,
+    pub(crate) reuse_port: bool,
+    pub(crate) backlog: i32,
+    pub(crate) workers: usize,
+    pub(crate) lanes: usize,
+    pub(crate) main_lanes: usize,
+    pub(crate) reactors: usize,
+    pub(crate) pin: bool,
+    pub(crate) head_timeout_ms: u64,
+    pub(crate) body_timeout_ms: u64,
+    pub(crate) keep_alive_timeout_ms: u64,
+    pub(crate) queue_depth: usize,
+    pub(crate) server_header: bool,
+    pub(crate) limits: Limits,
+}
+
+/// Whole milliseconds, at least one.
+pub(crate) fn milliseconds(seconds: f64) -> u64 {
+    let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2).clamp(1, u64::MAX / 2)
+}
+
+/// Reads "host:port", "[address]:port" or "unix:/path".
+pub(crate) fn parse_bind(text: &str) -> Option<Bind> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return (!path.is_empty()).then(|| Bind::Unix(path.to_owned()));
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    (!host.is_empty()).then(|| Bind::Tcp(host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binds_are_hosts_with_ports_or_paths() {
+        let tcp = |host: &str, port| Some(Bind::Tcp(host.to_owned(), port));
+        assert_eq!(parse_bind("127.0.0.1:8000"), tcp("127.0.0.1", 8000));
+        assert_eq!(parse_bind("[::1]:0"), tcp("::1", 0));
+        assert_eq!(parse_bind("localhost:80"), tcp("localhost", 80));
+        assert_eq!(parse_bind("unix:/run/app.sock"), Some(Bind::Unix("/run/app.sock".to_owned())));
+        for wrong in ["", "8000", ":80", "host:", "host:65536", "unix:"] {
+            assert_eq!(parse_bind(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_is_never_zero_and_never_overflows() {
+        assert_eq!(milliseconds(0.0), 1);
+        assert_eq!(milliseconds(1.5), 1500);
+        assert_eq!(milliseconds(f64::INFINITY), u64::MAX / 2);
+    }
+}

@@ -1,0 +1,108 @@
+//! System calls that no safe crate of ours offers. `unsafe` is allowed here, each block explained.
+#![allow(unsafe_code)]
+
+use std::io::{self, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+
+use socket2::SockRef;
+
+/// Receives into the spare capacity of `buffer`, at most `bytes_max`, and returns how many bytes
+/// came; 0 means that the peer has closed its side.
+///
+/// # Errors
+/// Whatever `recv` reports, `WouldBlock` among it.
+pub(crate) fn receive(
+    socket: &impl AsFd,
+    buffer: &mut Vec<u8>,
+    bytes_max: usize,
+) -> io::Result<usize> {
+    let filled = buffer.len();
+    let spare = buffer.spare_capacity_mut();
+    let room = spare.len().min(bytes_max);
+    let spare: &mut [MaybeUninit<u8>] = &mut spare[..room];
+    let received = SockRef::from(socket).recv(spare)?;
+    // SAFETY: `recv` wrote `received` bytes at the start of the spare capacity, and returned no
+    // more than the `room` it was given.
+    unsafe { buffer.set_len(filled + received) };
+    Ok(received)
+}
+
+/// Lets the calling thread run on one CPU only.
+///
+/// # Errors
+/// What `sched_setaffinity` reports.
+#[cfg(target_os = "linux")]
+pub(crate) fn pin_to_cpu(cpu: usize) -> io::Result<()> {
+    // SAFETY: all zeroes is the empty set for this plain C structure.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    if cpu >= libc::CPU_SETSIZE as usize {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    // SAFETY: `cpu` lies inside the set, as checked above.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: thread 0 is the caller, and `set` is a live structure of the size given.
+    let result = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The CPUs that this process may run on, in ascending order.
+#[cfg(target_os = "linux")]
+pub(crate) fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: all zeroes is the empty set for this plain C structure.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: process 0 is the caller, and `set` is a live structure of the size given.
+    let result = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) };
+    if result != 0 {
+        return Vec::new();
+    }
+    // SAFETY: every index is below CPU_SETSIZE.
+    (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
+}
+
+/// Pinning is not available here; threads stay where the system puts them.
+///
+/// # Errors
+/// Always `Unsupported`.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn pin_to_cpu(_cpu: usize) -> io::Result<()> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
+/// No affinity mask can be read here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn allowed_cpus() -> Vec<usize> {
+    Vec::new()
+}
+
+/// Makes the C allocator give large blocks straight back to the system.
+///
+/// glibc raises its threshold for `mmap` each time such a block is freed; one large answer would
+/// then leave megabytes in the heap for ever. A fixed threshold keeps what the manual promises.
+pub(crate) fn return_large_blocks_to_the_system() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const BLOCK_BYTES: libc::c_int = 128 * 1024;
+        // SAFETY: `mallopt` takes two plain numbers and is called before the threads start.
+        unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, BLOCK_BYTES) };
+        // SAFETY: as above.
+        unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, BLOCK_BYTES) };
+    }
+}
+
+/// Runs the body of a thread without which the server cannot go on. If it fails or panics, the
+/// process ends with code 1 and a line that says so: half a server would answer half the clients.
+pub(crate) fn end_process_if_it_fails(name: &str, run: impl FnOnce() -> io::Result<()>) {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    let reason = match outcome {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        // The panic hook has written message and place.
+        Err(_) => "panic".to_owned(),
+    };
+    // Nothing is left to do if standard error is closed.
+    let _ = writeln!(io::stderr(), "pyre: {name} failed and the server cannot go on: {reason}");
+    // SAFETY: ends the process at once; no destructor or exit hook runs, which might wait for
+    // threads that are inside Python.
+    unsafe { libc::_exit(1) }
+}

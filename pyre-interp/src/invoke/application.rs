@@ -1,0 +1,180 @@
+//! What the user has registered with an app: handlers, hooks, exception handlers.
+//!
+//! Collected while the program is imported, in every interpreter for itself, and frozen before
+//! the first request. Handlers are found by their route's place in the order of registration.
+
+use pyre_ffi::{Attached, Held, Object, Raised, Str, Tuple, Type, Visitor};
+
+use crate::job::{Pool, RouteId, Target};
+
+/// What a path parameter, or the annotation of an argument, asks its text to become.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Conversion {
+    /// `str`, percent-decoded.
+    Str,
+    /// `int`.
+    Int,
+    /// `float`.
+    Float,
+    /// `bool`: true, false, 1, 0, yes, no, on, off.
+    Bool,
+    /// `uuid.UUID`.
+    Uuid,
+}
+
+/// A parameter in the pattern of a route.
+pub struct Parameter {
+    /// Its name.
+    pub name: Held<Str>,
+    /// What the pattern says it is.
+    pub conversion: Conversion,
+}
+
+/// One positional argument of a handler.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Argument {
+    /// The request.
+    Request,
+    /// The value of a path parameter.
+    Parameter {
+        /// Which one, in the order of the pattern.
+        index: usize,
+        /// What it becomes.
+        conversion: Conversion,
+    },
+}
+
+/// How a handler is called.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Plan {
+    /// `handler(req)`.
+    Request,
+    /// `handler()`.
+    Nothing,
+    /// Anything else.
+    Mixed(Vec<Argument>),
+}
+
+/// A handler and what it is called with.
+pub struct Handler {
+    /// The function.
+    pub callable: Held,
+    /// How it is called.
+    pub plan: Plan,
+    /// The parameters of its pattern.
+    pub parameters: Vec<Parameter>,
+    /// Method and pattern, for logs.
+    pub label: String,
+    /// The pattern, which `req.route` tells; the fallback has none.
+    pub pattern: Option<Held<Str>>,
+    /// The interpreters that run it.
+    pub pool: Pool,
+}
+
+/// A handler for exceptions of a class.
+struct ExceptionHandler {
+    class: Held<Type>,
+    callable: Held,
+}
+
+/// Everything registered with one app.
+#[derive(Default)]
+pub struct Application {
+    routes: Vec<Handler>,
+    fallback: Option<Handler>,
+    /// Called with the request, in order; the first answer ends the row.
+    pub before: Vec<Held>,
+    /// Called with request and response, in order.
+    pub after: Vec<Held>,
+    exceptions: Vec<ExceptionHandler>,
+    /// Asked for what the JSON encoder does not know.
+    pub json_default: Option<Held>,
+    /// Told of exceptions that nothing else handles.
+    pub report: Option<Held>,
+    /// The Python object that owns the app; `req.app`.
+    pub owner: Option<Held>,
+    /// Clients see tracebacks.
+    pub debug: bool,
+}
+
+impl Application {
+    /// Adds the handler of the next route.
+    pub fn add_route(&mut self, handler: Handler) {
+        self.routes.push(handler);
+    }
+
+    /// Sets the handler for what no route matches.
+    pub fn set_fallback(&mut self, handler: Handler) {
+        self.fallback = Some(handler);
+    }
+
+    /// Sets the handler for exceptions of a class, and returns the one it replaces.
+    pub fn set_exception_handler(
+        &mut self,
+        py: Attached<'_>,
+        class: Held<Type>,
+        callable: Held,
+    ) -> Option<Held> {
+        match self.exceptions.iter_mut().find(|known| known.class.bind(py).is(&class.bind(py))) {
+            Some(known) => Some(std::mem::replace(&mut known.callable, callable)),
+            None => {
+                self.exceptions.push(ExceptionHandler { class, callable });
+                None
+            }
+        }
+    }
+
+    /// The handlers of all routes, in order.
+    #[must_use]
+    pub fn routes(&self) -> &[Handler] {
+        &self.routes
+    }
+
+    /// The fallback handler.
+    #[must_use]
+    pub fn fallback(&self) -> Option<&Handler> {
+        self.fallback.as_ref()
+    }
+
+    /// The handler of a call.
+    #[inline]
+    pub(crate) fn handler(&self, target: Target) -> &Handler {
+        match target {
+            Target::Route(RouteId(index)) => &self.routes[index as usize],
+            Target::Fallback => {
+                self.fallback.as_ref().expect("a reactor uses the fallback only if there is one")
+            }
+        }
+    }
+
+    /// The exception handler for the nearest class in the method resolution order.
+    pub(crate) fn exception_handler<'a>(
+        &'a self,
+        class: &Object<Type>,
+        py: Attached<'a>,
+    ) -> Result<Option<&'a Held>, Raised> {
+        if self.exceptions.is_empty() {
+            return Ok(None);
+        }
+        let order = class.attr(&*Str::new(py, "__mro__")?, py)?;
+        let Some(order) = order.cast::<Tuple>() else { return Ok(None) };
+        for ancestor in order.items() {
+            if let Some(known) =
+                self.exceptions.iter().find(|known| known.class.bind(py).is(&*ancestor))
+            {
+                return Ok(Some(&known.callable));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Shows every object held here to the garbage collector.
+    pub fn traverse(&self, visitor: &mut Visitor<'_>) {
+        for handler in self.routes.iter().chain(&self.fallback) {
+            visitor.held(&handler.callable);
+        }
+        self.before.iter().chain(&self.after).for_each(|hook| visitor.held(hook));
+        self.exceptions.iter().for_each(|known| visitor.held(&known.callable));
+        self.json_default.iter().chain(&self.report).chain(&self.owner).for_each(|function| visitor.held(function));
+    }
+}

@@ -1,0 +1,112 @@
+//! An exception becomes an answer, and a report if nobody meant it to be one. Once per request.
+
+use pyre_ffi::{Dict, Exception, List, Object, Owned, Raised, Str};
+
+use crate::invoke::application::{Conversion, Handler, Parameter};
+use crate::invoke::arguments::describe;
+use crate::objects::response::Response;
+use crate::serialize::answer::{Answer, Body};
+use crate::worker::lane::Lane;
+
+impl<'py> Lane<'py, '_> {
+    /// The answer for what a handler or hook raised. Never fails.
+    #[cold]
+    pub(crate) fn answer_raised(&mut self, handler: &Handler, raised: Raised) -> Answer<'py> {
+        self.desk.clear();
+        let recovered = self.recover(handler, raised);
+        let answered = recovered.and_then(|result| self.answer(result));
+        answered.unwrap_or_else(|raised| {
+            // Not even the answer to the failure could be made: tell whoever reads standard error.
+            raised.write_unraisable(&handler.label, self.py);
+            self.desk.clear();
+            Answer { status: 500, kind: None, body: Body::Empty }
+        })
+    }
+
+    /// The result that stands for an exception: that of the user's exception handler, or an error
+    /// response, after a report.
+    ///
+    /// # Errors
+    /// Only if no response object can be made.
+    #[cold]
+    pub(crate) fn recover(
+        &mut self,
+        handler: &Handler,
+        raised: Raised,
+    ) -> Result<Owned<'py>, Raised> {
+        let py = self.py;
+        let mut exception = raised.take(py);
+        let class = exception.class(py);
+        match self.app.exception_handler(&class, py) {
+            Ok(Some(function)) => {
+                match function.bind(py).call2(&*self.request, &*exception, py) {
+                    Ok(result) => return Ok(result),
+                    Err(raised) => exception = raised.take(py),
+                }
+            }
+            Ok(None) => {}
+            Err(raised) => exception = raised.take(py),
+        }
+        // A body that is not what the handler asked for is the client's fault, if the handler did
+        // not say otherwise.
+        if self.request.get().is_complaint(&exception, py) {
+            return self.error_response(400);
+        }
+        let page = self.report(handler, &exception);
+        if let Some(page) = page {
+            return Ok(Response::page(py, self.tools, 500, page)?.into_any());
+        }
+        self.error_response(500)
+    }
+
+    /// Tells the user's log; in debug mode it answers a page for the client.
+    fn report(&mut self, handler: &Handler, exception: &Object<Exception>) -> Option<Owned<'py, Str>> {
+        let py = self.py;
+        let Some(report) = &self.app.report else {
+            Raised::restore(py, exception.to_owned(py)).write_unraisable(&handler.label, py);
+            return None;
+        };
+        let told = Str::new(py, &handler.label).and_then(|label| {
+            let id = self.request.get().id(py)?;
+            let exception = exception.to_owned(py).into_any();
+            let arguments = [label.into_any(), id.into_any(), exception];
+            report.bind(py).call(Owned::borrow_all(&arguments), py)
+        });
+        match told {
+            Ok(page) => page.cast::<Str>().map(|page| page.to_owned(py)),
+            Err(raised) => {
+                raised.write_unraisable(&handler.label, py);
+                None
+            }
+        }
+    }
+
+    fn error_response(&mut self, status: u16) -> Result<Owned<'py>, Raised> {
+        let text = Str::new(self.py, pyre_http::status::error_text(status))?;
+        let body = Dict::new(self.py)?;
+        body.set(&*Str::intern(self.py, "error")?, &*text, self.py)?;
+        Ok(Response::of_body(self.py, self.tools, status, body.into_any())?.into_any())
+    }
+
+    /// 422 for a path parameter that does not convert (RFC 9110 section 15.5.21).
+    #[cold]
+    pub(crate) fn refuse_parameter(
+        &mut self,
+        parameter: &Parameter,
+        conversion: Conversion,
+    ) -> Result<Owned<'py>, Raised> {
+        let py = self.py;
+        let (message, kind) = describe(conversion);
+        let name = parameter.name.bind(py).to_owned(py).into_any();
+        let place = List::from_vec(py, vec![Str::new(py, "path")?.into_any(), name])?;
+        let problem = Dict::new(py)?;
+        problem.set(&*Str::intern(py, "loc")?, &*place, py)?;
+        problem.set(&*Str::intern(py, "msg")?, &*Str::new(py, message)?, py)?;
+        problem.set(&*Str::intern(py, "type")?, &*Str::new(py, kind)?, py)?;
+        let body = Dict::new(py)?;
+        body.set(&*Str::intern(py, "error")?, &*Str::new(py, "validation failed")?, py)?;
+        let problems = List::from_vec(py, vec![problem.into_any()])?;
+        body.set(&*Str::intern(py, "detail")?, &*problems, py)?;
+        Ok(Response::of_body(py, self.tools, 422, body.into_any())?.into_any())
+    }
+}

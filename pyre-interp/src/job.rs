@@ -1,0 +1,197 @@
+//! The job: what travels from a reactor to a lane and back, in one box (steps 5 and 10).
+//!
+//! A job carries all requests that one connection had ready in one turn. It owns its bytes, so
+//! nothing borrowed crosses a ring, and the same box is the reply: answers are appended to
+//! [`Job::reply`] in the order of the requests, whoever makes them.
+//!
+//! An answer may travel in parts: whoever runs a job may give it back with [`Job::next`] short of
+//! the last entry. The reactor then writes what is there and sends the job on, to the pool that
+//! the next entry asks for. That bounds the memory of large pipelined answers, lets one pipeline
+//! mix handlers of workers and of the main interpreter, and never lets a client that reads slowly
+//! hold a lane.
+//!
+//! What always holds: a connection has at most one job out; `next` only grows while the job is
+//! out; only the reactor that made a job takes it back.
+
+use std::net::SocketAddr;
+
+use pyre_http::header::HeaderSpan;
+use pyre_http::message::Request;
+use pyre_http::span::Span;
+
+/// Bytes of a new read buffer: a pipelined batch of small requests, or a head and a small body.
+pub const READ_BYTES: usize = 16 * 1024;
+
+/// A buffer that grew beyond this is freed and not kept for the next job.
+pub const KEPT_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// A lane gives a job back, unfinished, once its answers are longer than this.
+pub const REPLY_PART_BYTES: usize = 256 * 1024;
+
+/// Index of a route, in the order of registration. The same in every interpreter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct RouteId(pub u32);
+
+/// Where a reply belongs: a slot of a reactor, as long as the generation is still the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectionId {
+    /// Index of the reactor that owns the connection.
+    pub reactor: u32,
+    /// Slot in that reactor's table.
+    pub slot: u32,
+    /// How often the slot had been given away before.
+    pub generation: u32,
+}
+
+/// The peer of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Client {
+    /// A TCP peer.
+    Tcp(SocketAddr),
+    /// A peer without an address (a Unix-domain socket).
+    Local,
+}
+
+/// The interpreters that may run an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pool {
+    /// Any of the workers' sub-interpreters.
+    Workers,
+    /// The main interpreter, for handlers with `gil=True` and for apps that are no file.
+    Main,
+}
+
+/// The handler that answers a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// The handler of a route.
+    Route(RouteId),
+    /// The handler for what no route matched.
+    Fallback,
+}
+
+/// A request for a handler.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The parsed request; its spans point into [`Job::bytes`].
+    pub request: Request,
+    /// First and end index of its path parameters in [`Job::params`].
+    pub params: (u32, u32),
+    /// The handler.
+    pub target: Target,
+    /// The interpreters that may run it.
+    pub pool: Pool,
+}
+
+/// One request of a job.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A handler answers it.
+    Call(Call),
+    /// The answer was made without Python: bytes in [`Job::answers`], ready for the wire.
+    /// Whoever comes to it copies them.
+    Answer(Span),
+}
+
+/// Requests of one connection on their way to a lane, and their answers on the way back.
+#[derive(Debug)]
+pub struct Job {
+    /// The connection that waits for the answers.
+    pub reply_to: ConnectionId,
+    /// The peer of that connection.
+    pub client: Client,
+    /// Unix seconds when the job was submitted, for the `Date` of its answers.
+    pub now_s: u64,
+    /// The bytes received; every span of the entries points here.
+    pub bytes: Vec<u8>,
+    /// Header table of all entries.
+    pub headers: Vec<HeaderSpan>,
+    /// Raw values of path parameters of all entries, in the order of their patterns.
+    pub params: Vec<Span>,
+    /// The requests, in the order in which they came and must be answered.
+    pub entries: Vec<Entry>,
+    /// Answers made without Python, for entries between others.
+    pub answers: Vec<u8>,
+    /// Index of the first entry that is not answered yet.
+    pub next: usize,
+    /// Bytes for the wire: the answers of the entries before `next` that are not written yet.
+    pub reply: Vec<u8>,
+}
+
+impl Job {
+    /// An empty job with room for a first read.
+    #[must_use]
+    pub fn new() -> Box<Self> {
+        Box::new(Self {
+            reply_to: ConnectionId { reactor: 0, slot: 0, generation: 0 },
+            client: Client::Local,
+            now_s: 0,
+            bytes: Vec::with_capacity(READ_BYTES),
+            headers: Vec::new(),
+            params: Vec::new(),
+            entries: Vec::new(),
+            answers: Vec::new(),
+            next: 0,
+            reply: Vec::new(),
+        })
+    }
+
+    /// Whether every entry is answered.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.next >= self.entries.len()
+    }
+
+    /// The call that is next in order, once ready answers before it are copied to the reply.
+    pub fn current(&mut self) -> Option<&Call> {
+        while let Some(Entry::Answer(span)) = self.entries.get(self.next) {
+            self.reply.extend_from_slice(span.of(&self.answers));
+            self.next += 1;
+        }
+        match self.entries.get(self.next) {
+            Some(Entry::Call(call)) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// Empties the job for its next use; large buffers are freed.
+    pub fn clear(&mut self) {
+        self.next = 0;
+        self.headers.clear();
+        self.params.clear();
+        self.entries.clear();
+        self.answers.clear();
+        recycle(&mut self.bytes);
+        recycle(&mut self.reply);
+        if self.answers.capacity() > KEPT_BUFFER_BYTES_MAX {
+            self.answers = Vec::new();
+        }
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve_exact(READ_BYTES);
+        }
+    }
+}
+
+/// Empties a buffer, and frees it if one large message made it grow.
+fn recycle(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    if buffer.capacity() > KEPT_BUFFER_BYTES_MAX {
+        *buffer = Vec::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cleared_job_frees_large_buffers_and_keeps_small_ones() {
+        let mut job = Job::new();
+        job.bytes.resize(READ_BYTES, 0);
+        job.reply.resize(KEPT_BUFFER_BYTES_MAX * 2, 0);
+        let kept = job.bytes.capacity();
+        job.clear();
+        assert_eq!((job.bytes.len(), job.bytes.capacity()), (0, kept));
+        assert_eq!((job.reply.len(), job.reply.capacity()), (0, 0));
+    }
+}

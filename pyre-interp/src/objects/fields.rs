@@ -1,0 +1,191 @@
+//! The mappings of a request, made when first asked for and the same object from then on.
+
+use pyre_ffi::{Attached, Dict, List, Object, Owned, Raised, Slot, Str, Visitor, import};
+use pyre_http::cookie;
+use pyre_http::form::{self, form_decoded};
+use pyre_http::header::HeaderSpan;
+
+use crate::job::Job;
+use crate::objects::source::call_of;
+
+/// Objects made for one request. Empty for a handler that asks for none of them.
+#[derive(Default)]
+pub(crate) struct Fields {
+    pub(crate) params: Slot<Dict>,
+    pub(crate) query_params: Slot<Dict>,
+    pub(crate) query_params_all: Slot<Dict>,
+    pub(crate) headers: Slot<Dict>,
+    pub(crate) cookies: Slot<Dict>,
+    pub(crate) form: Slot<Dict>,
+    pub(crate) body: Slot,
+    pub(crate) state: Slot,
+    pub(crate) id: Slot<Str>,
+    /// The exception that told the handler of a malformed body.
+    pub(crate) complaint: Slot,
+}
+
+impl Fields {
+    pub(crate) fn clear(&self, py: Attached<'_>) {
+        self.params.clear(py);
+        self.query_params.clear(py);
+        self.query_params_all.clear(py);
+        self.headers.clear(py);
+        self.cookies.clear(py);
+        self.form.clear(py);
+        self.body.clear(py);
+        self.state.clear(py);
+        self.id.clear(py);
+        self.complaint.clear(py);
+    }
+
+    pub(crate) fn traverse(&self, visitor: &mut Visitor<'_>) {
+        visitor.slot(&self.params);
+        visitor.slot(&self.query_params);
+        visitor.slot(&self.query_params_all);
+        visitor.slot(&self.headers);
+        visitor.slot(&self.cookies);
+        visitor.slot(&self.form);
+        visitor.slot(&self.body);
+        visitor.slot(&self.state);
+        visitor.slot(&self.id);
+        visitor.slot(&self.complaint);
+    }
+}
+
+/// The header table of the job's current call.
+pub(crate) fn header_table(job: &Job) -> &[HeaderSpan] {
+    call_of(job).request.headers_in(&job.headers)
+}
+
+/// All headers by lower-case name.
+///
+/// RFC 9110 section 5.2: repeated ones are joined with a comma; `Cookie` with a semicolon
+/// (RFC 6265 section 5.4, RFC 9113 section 8.2.3).
+pub(crate) fn headers<'py>(py: Attached<'py>, job: &Job) -> Result<Owned<'py, Dict>, Raised> {
+    let table = header_table(job);
+    let dict = Dict::with_capacity(py, table.len())?;
+    let mut name = Vec::new();
+    for (index, header) in table.iter().enumerate() {
+        lower_case(header.name.of(&job.bytes), &mut name);
+        let same = |other: &&HeaderSpan| other.name.of(&job.bytes).eq_ignore_ascii_case(&name);
+        if table[..index].iter().any(|other| same(&other)) {
+            continue;
+        }
+        let value = joined(job, table[index..].iter().filter(same), &name);
+        dict.set(&*Str::latin1(py, &name)?, &*Str::latin1(py, &value)?, py)?;
+    }
+    Ok(dict)
+}
+
+/// One header, whatever the case of its name.
+pub(crate) fn header<'py>(
+    py: Attached<'py>,
+    job: &Job,
+    name: &[u8],
+) -> Result<Option<Owned<'py, Str>>, Raised> {
+    let same = |other: &&HeaderSpan| other.name.of(&job.bytes).eq_ignore_ascii_case(name);
+    let mut found = header_table(job).iter().filter(same).peekable();
+    if found.peek().is_none() {
+        return Ok(None);
+    }
+    Str::latin1(py, &joined(job, found, name)).map(Some)
+}
+
+fn joined<'a>(job: &Job, found: impl Iterator<Item = &'a HeaderSpan>, name: &[u8]) -> Vec<u8> {
+    let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b", " };
+    let mut value = Vec::new();
+    for (index, header) in found.enumerate() {
+        if index > 0 {
+            value.extend_from_slice(separator);
+        }
+        value.extend_from_slice(header.value.of(&job.bytes));
+    }
+    value
+}
+
+fn lower_case(name: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    out.extend(name.iter().map(u8::to_ascii_lowercase));
+}
+
+/// Text from the wire as people mean it: UTF-8, with U+FFFD for what is not.
+fn text<'py>(py: Attached<'py>, bytes: &[u8]) -> Result<Owned<'py, Str>, Raised> {
+    Str::utf8_lossy(py, bytes)
+}
+
+/// Pairs of a query or a form; of a repeated key the last value wins.
+pub(crate) fn last_values<'py>(
+    py: Attached<'py>,
+    encoded: &[u8],
+) -> Result<Owned<'py, Dict>, Raised> {
+    let dict = Dict::new(py)?;
+    let (mut key_scratch, mut value_scratch) = (Vec::new(), Vec::new());
+    for (key, value) in form::pairs(encoded) {
+        let key = text(py, form_decoded(key, &mut key_scratch))?;
+        let value = text(py, form_decoded(value, &mut value_scratch))?;
+        dict.set(&*key, &*value, py)?;
+    }
+    Ok(dict)
+}
+
+/// Pairs of a query; each key has the list of its values.
+pub(crate) fn all_values<'py>(
+    py: Attached<'py>,
+    encoded: &[u8],
+) -> Result<Owned<'py, Dict>, Raised> {
+    let dict = Dict::new(py)?;
+    let (mut key_scratch, mut value_scratch) = (Vec::new(), Vec::new());
+    for (key, value) in form::pairs(encoded) {
+        let key = text(py, form_decoded(key, &mut key_scratch))?;
+        let value = text(py, form_decoded(value, &mut value_scratch))?;
+        match dict.get(&*key, py)? {
+            Some(values) => {
+                let values = values.cast::<List>().expect("only lists were put in");
+                values.append(&*value, py)?;
+            }
+            None => dict.set(&*key, &*List::from_vec(py, vec![value.into_any()])?, py)?,
+        }
+    }
+    Ok(dict)
+}
+
+/// The last value of one key of a query.
+pub(crate) fn query_value<'py>(
+    py: Attached<'py>,
+    encoded: &[u8],
+    name: &str,
+) -> Result<Option<Owned<'py, Str>>, Raised> {
+    let mut scratch = Vec::new();
+    let mut found = None;
+    for (key, value) in form::pairs(encoded) {
+        if form_decoded(key, &mut scratch) == name.as_bytes() {
+            found = Some(value);
+        }
+    }
+    found.map(|value| text(py, form_decoded(value, &mut scratch))).transpose()
+}
+
+/// Cookies by name; of a repeated one the first wins, which is the more particular one
+/// (RFC 6265 section 5.4).
+pub(crate) fn cookies<'py>(py: Attached<'py>, job: &Job) -> Result<Owned<'py, Dict>, Raised> {
+    let dict = Dict::new(py)?;
+    for header in header_table(job) {
+        if !header.name.of(&job.bytes).eq_ignore_ascii_case(b"cookie") {
+            continue;
+        }
+        for (name, value) in cookie::pairs(header.value.of(&job.bytes)) {
+            let name = text(py, name)?;
+            if !dict.contains(&*name, py)? {
+                dict.set(&*name, &*text(py, value)?, py)?;
+            }
+        }
+    }
+    Ok(dict)
+}
+
+/// An empty namespace for `req.state`.
+pub(crate) fn namespace(py: Attached<'_>) -> Result<Owned<'_>, Raised> {
+    let class: Owned<'_> = import(py, "types")?.attr(&*Str::intern(py, "SimpleNamespace")?, py)?;
+    let class: &Object = &class;
+    class.call0(py)
+}

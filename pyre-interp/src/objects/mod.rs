@@ -1,0 +1,8 @@
+//! Step 7: what handlers see of a request, and what they answer with.
+
+pub mod request; // the request object: fields appear when read
+mod source; // where its bytes are: in a job, or in a copy of its own
+mod request_id; // ids that no two requests share
+mod fields; // its mappings, made when first asked for
+pub mod response; // status, headers and body, as a handler sets them
+pub mod toolkit; // the classes and caches of one interpreter

@@ -1,0 +1,396 @@
+//! `PyreRequest`: read-only, and nothing of it is made before it is read. Hot path.
+
+use std::cell::Ref;
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use pyre_ffi::{
+    Arguments, Attached, Borrowed, Bytes, Class, ClassSpec, Exception, ExceptionKind, Instance, Int, Object,
+    Owned, Raised, Signature, Str, Tuple, Visitor, none,
+};
+use pyre_http::span::Span;
+
+use crate::invoke::application::Application;
+use crate::invoke::arguments;
+use crate::job::{Call, Client, Job};
+use crate::objects::fields::{self, Fields};
+use crate::objects::source::{Source, call_of};
+use crate::objects::request_id;
+use crate::objects::toolkit::Toolkit;
+use crate::serialize::json::{self, DecodeFailure};
+
+/// A request, as handlers and hooks see it.
+pub struct Request {
+    app: Arc<Application>,
+    tools: Arc<Toolkit>,
+    source: Source,
+    fields: Fields,
+}
+
+impl Request {
+    /// A request object with nothing loaded.
+    pub(crate) fn new<'py>(
+        py: Attached<'py>,
+        tools: &Arc<Toolkit>,
+        app: &Arc<Application>,
+    ) -> Result<Owned<'py, Instance<Request>>, Raised> {
+        let value =
+            Self { app: app.clone(), tools: tools.clone(), source: Source::empty(), fields: Fields::default() };
+        Instance::new(py, &tools.request, value)
+    }
+
+    /// Puts a job in; its current entry is the request.
+    pub(crate) fn load(&self, job: Box<Job>) {
+        self.source.load(job);
+    }
+
+    /// Takes the job out and forgets what was made of it.
+    pub(crate) fn unload(&self, py: Attached<'_>) -> Box<Job> {
+        self.fields.clear(py);
+        self.source.unload()
+    }
+
+    /// Takes the job out; the object, which somebody has kept, goes on with its own part.
+    pub(crate) fn part(&self) -> Box<Job> {
+        self.source.part()
+    }
+
+    /// Reads job and call.
+    pub(crate) fn with_call<R>(&self, read: impl FnOnce(&Job, &Call) -> R) -> R {
+        let job = self.source.read().expect("a request has a job while its handler runs");
+        read(&job, call_of(&job))
+    }
+
+    /// Whether this is the exception that told the handler of a malformed body.
+    pub(crate) fn is_complaint(&self, exception: &Object<Exception>, py: Attached<'_>) -> bool {
+        self.fields.complaint.get(py).is_some_and(|complaint| complaint.is(exception))
+    }
+
+    /// The request's id: made when first asked for, the same from then on.
+    pub(crate) fn id<'py>(&self, py: Attached<'py>) -> Result<Owned<'py, Str>, Raised> {
+        self.fields.id.get_or_make(py, || Str::new(py, &request_id::next()))
+    }
+
+    /// The job, or the error that tells of a request object that was never served.
+    fn job(&self, py: Attached<'_>) -> Result<Ref<'_, Job>, Raised> {
+        self.source.read().ok_or_else(|| {
+            Raised::runtime_error(py, "this request object belongs to no request")
+        })
+    }
+
+    /// A piece of the request as text; everything but the body is below U+0100.
+    fn piece<'py>(
+        &self,
+        py: Attached<'py>,
+        span: impl FnOnce(&Call) -> Span,
+    ) -> Result<Owned<'py>, Raised> {
+        let job = self.job(py)?;
+        let span = span(call_of(&job));
+        Str::latin1(py, span.of(&job.bytes)).map(Owned::into_any)
+    }
+
+    fn method<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.piece(py, |call| call.request.method_span)
+    }
+
+    fn path<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.piece(py, |call| call.request.path)
+    }
+
+    fn query<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.piece(py, |call| call.request.query)
+    }
+
+    fn http_version<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let version = call_of(&*self.job(py)?).request.version;
+        Str::intern(py, version.as_str()).map(Owned::into_any)
+    }
+
+    fn scheme<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        Str::intern(py, "http").map(Owned::into_any)
+    }
+
+    fn params<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let made = self.fields.params.get_or_make(py, || {
+            let job = self.job(py)?;
+            let call = call_of(&job);
+            let parameters = &self.app.handler(call.target).parameters;
+            arguments::dict(py, &job, call.params, parameters)
+        });
+        made.map(Owned::into_any)
+    }
+
+    fn query_params<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let made = self.fields.query_params.get_or_make(py, || {
+            let job = self.job(py)?;
+            fields::last_values(py, call_of(&job).request.query.of(&job.bytes))
+        });
+        made.map(Owned::into_any)
+    }
+
+    fn query_params_all<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let made = self.fields.query_params_all.get_or_make(py, || {
+            let job = self.job(py)?;
+            fields::all_values(py, call_of(&job).request.query.of(&job.bytes))
+        });
+        made.map(Owned::into_any)
+    }
+
+    fn headers<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let job = || self.job(py);
+        self.fields.headers.get_or_make(py, || fields::headers(py, &*job()?)).map(Owned::into_any)
+    }
+
+    fn cookies<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let job = || self.job(py);
+        self.fields.cookies.get_or_make(py, || fields::cookies(py, &*job()?)).map(Owned::into_any)
+    }
+
+    fn client_ip<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        match self.source.client() {
+            Client::Tcp(address) => {
+                Str::new(py, &address.ip().to_canonical().to_string()).map(Owned::into_any)
+            }
+            Client::Local => Ok(none(py)),
+        }
+    }
+
+    fn client<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        match self.source.client() {
+            Client::Tcp(address) => {
+                let ip = Str::new(py, &address.ip().to_canonical().to_string())?;
+                let port = Int::new(py, address.port().into())?;
+                Tuple::new(py, [ip.into_any(), port.into_any()]).map(Owned::into_any)
+            }
+            Client::Local => Ok(none(py)),
+        }
+    }
+
+    fn body<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.fields.body.get_or_make(py, || {
+            let job = self.job(py)?;
+            Bytes::new(py, call_of(&job).request.body.of(&job.bytes)).map(Owned::into_any)
+        })
+    }
+
+    fn state<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.fields.state.get_or_make(py, || fields::namespace(py))
+    }
+
+    fn id_attribute<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.id(py).map(Owned::into_any)
+    }
+
+    fn route<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let target = call_of(&*self.job(py)?).target;
+        Ok(match &self.app.handler(target).pattern {
+            Some(pattern) => pattern.to_owned(py).into_any(),
+            None => none(py),
+        })
+    }
+
+    fn app<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        Ok(self.app.owner.as_ref().map_or_else(|| none(py), |owner| owner.to_owned(py)))
+    }
+
+    fn text<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let text = {
+            let job = self.job(py)?;
+            Str::utf8(py, call_of(&job).request.body.of(&job.bytes))
+        };
+        text.map(Owned::into_any).map_err(|raised| self.complain(py, raised))
+    }
+
+    fn json<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let value = {
+            let job = self.job(py)?;
+            let body = call_of(&job).request.body.of(&job.bytes);
+            self.tools.keys.with(py, |keys| json::decode(py, body, keys)).map_err(|failure| {
+                match failure {
+                    DecodeFailure::Malformed(error) => {
+                        Raised::value_error(py, &error.message(body))
+                    }
+                    DecodeFailure::Raised(raised) => raised,
+                }
+            })
+        };
+        value.map_err(|raised| self.complain(py, raised))
+    }
+
+    fn form<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let made = self.fields.form.get_or_make(py, || {
+            let job = self.job(py)?;
+            check_form_type(py, &job)?;
+            fields::last_values(py, call_of(&job).request.body.of(&job.bytes))
+        });
+        made.map(Owned::into_any).map_err(|raised| self.complain(py, raised))
+    }
+
+    /// Remembers the exception that says that the client sent something malformed: if the
+    /// handler lets it through, the answer is 400.
+    fn complain(&self, py: Attached<'_>, raised: Raised) -> Raised {
+        let exception = raised.take(py);
+        if exception.is_kind(ExceptionKind::ValueError) {
+            self.fields.complaint.set(py, exception.clone().into_any());
+        }
+        Raised::restore(py, exception)
+    }
+
+    fn header<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
+        let [name, default] = given.parse(&HEADER, py)?;
+        let name = text_argument(py, "header", name)?;
+        let found = fields::header(py, &*self.job(py)?, name.as_utf8(py)?.as_bytes())?;
+        Ok(found.map_or_else(|| or_none(py, default), Owned::into_any))
+    }
+
+    fn param<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
+        let [name, default] = given.parse(&PARAM, py)?;
+        let name = text_argument(py, "param", name)?;
+        let params = self.params(py)?;
+        let params = params.cast::<pyre_ffi::Dict>().expect("params are a dict");
+        Ok(params.get(&name, py)?.unwrap_or_else(|| or_none(py, default)))
+    }
+
+    fn query_param<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [name, default] = given.parse(&QUERY_PARAM, py)?;
+        let name = text_argument(py, "query_param", name)?;
+        let name = name.as_utf8(py)?;
+        let job = self.job(py)?;
+        let query = call_of(&job).request.query.of(&job.bytes);
+        let found = fields::query_value(py, query, name)?;
+        Ok(found.map_or_else(|| or_none(py, default), Owned::into_any))
+    }
+
+    fn repr<'py>(&self, py: Attached<'py>) -> Result<Owned<'py, Str>, Raised> {
+        let Some(job) = self.source.read() else { return Str::new(py, "<PyreRequest>") };
+        let request = &call_of(&job).request;
+        let method = String::from_utf8_lossy(request.method_span.of(&job.bytes));
+        let target = String::from_utf8_lossy(request.target.of(&job.bytes));
+        Str::new(py, &format!("<PyreRequest {method} {target}>"))
+    }
+}
+
+const HEADER: Signature<2> = lookup("header");
+const PARAM: Signature<2> = lookup("param");
+const QUERY_PARAM: Signature<2> = lookup("query_param");
+
+/// `function(name, default=None)`.
+const fn lookup(function: &'static str) -> Signature<2> {
+    Signature { function, names: ["name", "default"], required: 1, positional_max: 2 }
+}
+
+fn text_argument<'a>(
+    py: Attached<'_>,
+    function: &str,
+    name: Option<Borrowed<'a>>,
+) -> Result<Borrowed<'a, Str>, Raised> {
+    let name = name.expect("the signature requires it");
+    name.into_cast::<Str>().ok_or_else(|| {
+        let text = format!("{function}() takes the name as a str, not {}", name.type_name());
+        Raised::type_error(py, &text)
+    })
+}
+
+fn or_none<'py>(py: Attached<'py>, default: Option<Borrowed<'_>>) -> Owned<'py> {
+    default.map_or_else(|| none(py), |default| default.to_owned(py))
+}
+
+/// RFC 9110 section 15.5.16 would have the handler say 415; whoever asks for a form of something
+/// else is told so.
+fn check_form_type(py: Attached<'_>, job: &Job) -> Result<(), Raised> {
+    let table = fields::header_table(job);
+    let found = pyre_http::header::find(table, &job.bytes, b"content-type");
+    let media_type = found.map_or(&b""[..], |span| span.of(&job.bytes));
+    let essence = media_type.split(|&byte| byte == b';').next().unwrap_or_default();
+    if essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+        return Ok(());
+    }
+    Err(Raised::value_error(
+        py,
+        "the body is not a form: its Content-Type is not application/x-www-form-urlencoded",
+    ))
+}
+
+impl Class for Request {
+    const NAME: &'static CStr = c"pyreframework.engine.PyreRequest";
+    const DOC: &'static CStr = c"One HTTP request, read-only. Nothing of it is made before it is read.";
+
+    fn describe(spec: &mut ClassSpec<Self>) {
+        spec.gc()
+            .getter(c"method", c"The method as sent, such as 'GET'.", Self::method)
+            .getter(c"path", c"The path as sent, percent-encoded, without the query.", Self::path)
+            .getter(c"params", c"Path parameters by name, decoded and typed as in the pattern.", Self::params)
+            .getter(c"query", c"The query as sent, without the question mark.", Self::query)
+            .getter(
+                c"query_params",
+                c"Decoded query parameters; of a repeated one the last value.",
+                Self::query_params,
+            )
+            .getter(
+                c"query_params_all",
+                c"Decoded query parameters, each with the list of its values.",
+                Self::query_params_all,
+            )
+            .getter(
+                c"headers",
+                c"Headers by lower-case name; repeated ones are joined with ', '.",
+                Self::headers,
+            )
+            .getter(c"cookies", c"Cookies by name.", Self::cookies)
+            .getter(c"client_ip", c"Address of the peer, or None behind a Unix socket.", Self::client_ip)
+            .getter(c"client", c"(address, port) of the peer, or None behind a Unix socket.", Self::client)
+            .getter(c"scheme", c"'http' or 'https'.", Self::scheme)
+            .getter(c"http_version", c"'1.0' or '1.1'.", Self::http_version)
+            .getter(c"body", c"The body as bytes.", Self::body)
+            .getter(c"state", c"A namespace for this request, shared by hooks and handler.", Self::state)
+            .getter(c"route", c"The pattern of the route, or None in a fallback.", Self::route)
+            .getter(c"app", c"The app that serves the request.", Self::app)
+            .getter(c"id", c"An id that no other request has.", Self::id_attribute)
+            .method0(
+                c"text",
+                c"text($self, /)\n--\n\nThe body as text in strict UTF-8. Raises UnicodeDecodeError; \
+                  uncaught, the client is answered 400.",
+                Self::text,
+            )
+            .method0(
+                c"json",
+                c"json($self, /)\n--\n\nThe body parsed as JSON (RFC 8259). Raises ValueError; \
+                  uncaught, the client is answered 400.",
+                Self::json,
+            )
+            .method0(
+                c"form",
+                c"form($self, /)\n--\n\nThe fields of a URL-encoded form; of a repeated one the last \
+                  value. Raises ValueError; uncaught, the client is answered 400.",
+                Self::form,
+            )
+            .method(
+                c"header",
+                c"header($self, name, default=None, /)\n--\n\nOne header, whatever the case of its name.",
+                Self::header,
+            )
+            .method(
+                c"param",
+                c"param($self, name, default=None, /)\n--\n\nOne path parameter.",
+                Self::param,
+            )
+            .method(
+                c"query_param",
+                c"query_param($self, name, default=None, /)\n--\n\nThe last value of one query parameter.",
+                Self::query_param,
+            )
+            .repr(Self::repr);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor<'_>) {
+        self.fields.traverse(visitor);
+    }
+
+    fn clear(&self, py: Attached<'_>) {
+        self.fields.clear(py);
+    }
+}

@@ -1,0 +1,223 @@
+//! `PyreResponse`: status, headers and body, as a handler sets them.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+
+use pyre_ffi::{
+    Arguments, Attached, Class, ClassSpec, Dict, Instance, Int, Object, Owned, Raised, Signature,
+    Slot, Str, Type, Visitor, none,
+};
+
+use crate::objects::toolkit::Toolkit;
+use crate::serialize::answer::{Parts, check_status};
+use crate::serialize::fields;
+
+/// A response before it is bytes.
+pub struct Response {
+    body: Slot,
+    status: Cell<u16>,
+    /// Empty: by the type of the body.
+    content_type: Slot<Str>,
+    headers: Slot<Dict>,
+}
+
+const NEW: Signature<4> = Signature {
+    function: "PyreResponse",
+    names: ["body", "status_code", "content_type", "headers"],
+    required: 0,
+    positional_max: 4,
+};
+
+impl Response {
+    /// A response with this status and body.
+    pub(crate) fn of_body<'py>(
+        py: Attached<'py>,
+        tools: &Toolkit,
+        status: u16,
+        body: Owned<'py>,
+    ) -> Result<Owned<'py, Instance<Response>>, Raised> {
+        Self::of_parts(py, tools, Parts { status, body, content_type: None, headers: None })
+    }
+
+    /// The response that a result stands for.
+    pub(crate) fn of_result<'py>(
+        py: Attached<'py>,
+        tools: &Toolkit,
+        result: Owned<'py>,
+    ) -> Result<Owned<'py, Instance<Response>>, Raised> {
+        if let Some(response) = tools.response.cast(&result, py) {
+            return Ok(response.to_owned(py));
+        }
+        Self::of_parts(py, tools, Parts::of_result(py, result)?)
+    }
+
+    /// A page of HTML.
+    pub(crate) fn page<'py>(
+        py: Attached<'py>,
+        tools: &Toolkit,
+        status: u16,
+        page: Owned<'py, Str>,
+    ) -> Result<Owned<'py, Instance<Response>>, Raised> {
+        let content_type = Some(Str::intern(py, "text/html; charset=utf-8")?);
+        let body = page.into_any();
+        Self::of_parts(py, tools, Parts { status, body, content_type, headers: None })
+    }
+
+    /// A response made of its parts.
+    pub(crate) fn of_parts<'py>(
+        py: Attached<'py>,
+        tools: &Toolkit,
+        parts: Parts<'py>,
+    ) -> Result<Owned<'py, Instance<Response>>, Raised> {
+        let Parts { status, body, content_type, headers } = parts;
+        let value = Self {
+            body: Slot::new(py, body),
+            status: Cell::new(status),
+            content_type: content_type.map_or_else(Slot::empty, |text| Slot::new(py, text)),
+            headers: headers.map_or_else(Slot::empty, |headers| Slot::new(py, headers)),
+        };
+        Instance::new(py, &tools.response, value)
+    }
+
+    /// Takes the response apart.
+    pub(crate) fn parts<'py>(&self, py: Attached<'py>) -> Result<Parts<'py>, Raised> {
+        Ok(Parts {
+            status: self.status.get(),
+            body: self.body.get(py).unwrap_or_else(|| none(py)),
+            content_type: self.content_type.get(py),
+            headers: self.headers.get(py),
+        })
+    }
+
+    fn construct(
+        py: Attached<'_>,
+        given: Arguments<'_>,
+        _class: &Object<Type>,
+    ) -> Result<Self, Raised> {
+        let [body, status, content_type, headers] = given.parse(&NEW, py)?;
+        let response = Self {
+            body: Slot::new(py, body.map_or_else(|| none(py), |body| body.to_owned(py))),
+            status: Cell::new(200),
+            content_type: Slot::empty(),
+            headers: Slot::empty(),
+        };
+        if let Some(status) = status {
+            response.set_status(py, &status)?;
+        }
+        if let Some(content_type) = content_type {
+            response.set_content_type(py, &content_type)?;
+        }
+        if let Some(headers) = headers.filter(|headers| !headers.is_none()) {
+            response.set_headers(py, &headers)?;
+        }
+        Ok(response)
+    }
+
+    fn body<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        Ok(self.body.get(py).unwrap_or_else(|| none(py)))
+    }
+
+    fn set_body(&self, py: Attached<'_>, body: &Object) -> Result<(), Raised> {
+        self.body.set(py, body.to_owned(py));
+        Ok(())
+    }
+
+    fn status<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        Int::new(py, self.status.get().into()).map(Owned::into_any)
+    }
+
+    fn set_status(&self, py: Attached<'_>, status: &Object) -> Result<(), Raised> {
+        let Some(number) = status.cast::<Int>() else {
+            let text = format!("status_code must be an int, not {}", status.type_name());
+            return Err(Raised::type_error(py, &text));
+        };
+        self.status.set(check_status(py, number.as_i64().unwrap_or(-1))?);
+        Ok(())
+    }
+
+    fn content_type<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        Ok(self.content_type.get(py).map_or_else(|| none(py), Owned::into_any))
+    }
+
+    fn set_content_type(&self, py: Attached<'_>, content_type: &Object) -> Result<(), Raised> {
+        if content_type.is_none() {
+            self.content_type.clear(py);
+            return Ok(());
+        }
+        let Some(text) = content_type.cast::<Str>() else {
+            let text = format!("content_type must be a str, not {}", content_type.type_name());
+            return Err(Raised::type_error(py, &text));
+        };
+        fields::check_one(&*Str::intern(py, "Content-Type")?, text, py)?;
+        self.content_type.set(py, text.to_owned(py));
+        Ok(())
+    }
+
+    /// The headers: one dict that belongs to this response, made when first asked for.
+    fn headers<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.headers.get_or_make(py, || Dict::new(py)).map(Owned::into_any)
+    }
+
+    fn set_headers(&self, py: Attached<'_>, headers: &Object) -> Result<(), Raised> {
+        let headers = match headers.cast::<Dict>() {
+            Some(headers) => headers.copy(py)?,
+            None => from_mapping(py, headers)?,
+        };
+        fields::check(&headers, py)?;
+        self.headers.set(py, headers);
+        Ok(())
+    }
+
+    fn repr<'py>(&self, py: Attached<'py>) -> Result<Owned<'py, Str>, Raised> {
+        Str::new(py, &format!("<PyreResponse {}>", self.status.get()))
+    }
+}
+
+/// A dict with the items of any mapping.
+fn from_mapping<'py>(py: Attached<'py>, mapping: &Object) -> Result<Owned<'py, Dict>, Raised> {
+    let dict = Dict::new(py)?;
+    dict.as_any().call_method1(&*Str::intern(py, "update")?, mapping, py)?;
+    Ok(dict)
+}
+
+impl Class for Response {
+    const NAME: &'static CStr = c"pyreframework.engine.PyreResponse";
+    const DOC: &'static CStr = c"PyreResponse(body=None, status_code=200, content_type=None, headers=None)\n--\n\n\
+        An answer with status and headers.\n\n\
+        The body is encoded by its type, as the result of a handler is; content_type overrides what \
+        follows from it. A value of headers may be a list of str. CR, LF and NUL are refused with \
+        ValueError, and so are the headers that the server sets: Content-Length, Connection, \
+        Transfer-Encoding, Date, Server and their like.";
+
+    fn describe(spec: &mut ClassSpec<Self>) {
+        spec.gc()
+            .constructor(Self::construct)
+            .property(c"body", c"What is encoded as the body.", Self::body, Self::set_body)
+            .property(c"status_code", c"The status, from 200 to 599.", Self::status, Self::set_status)
+            .property(
+                c"content_type",
+                c"The media type, or None: by the type of the body.",
+                Self::content_type,
+                Self::set_content_type,
+            )
+            .property(
+                c"headers",
+                c"Headers by name; a value is a str or a list of str.",
+                Self::headers,
+                Self::set_headers,
+            )
+            .repr(Self::repr);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor<'_>) {
+        visitor.slot(&self.body);
+        visitor.slot(&self.content_type);
+        visitor.slot(&self.headers);
+    }
+
+    fn clear(&self, py: Attached<'_>) {
+        self.body.clear(py);
+        self.content_type.clear(py);
+        self.headers.clear(py);
+    }
+}

@@ -1,0 +1,89 @@
+//! Where the bytes of a request object are: in the job, while its handler runs, or in a copy of
+//! its own part, if somebody keeps the object longer.
+
+use std::cell::{Ref, RefCell};
+
+use crate::job::{Call, Client, Entry, Job};
+
+/// What a request object reads.
+enum State {
+    /// Nothing: the lane has no request loaded.
+    Empty,
+    /// The job whose current entry this is; it goes back to the reactor afterwards.
+    Loaded(Box<Job>),
+    /// A job of its own, with one entry.
+    Kept(Box<Job>),
+}
+
+/// The place of a request object's bytes.
+///
+/// Getters borrow it only while they make plain objects (str, bytes, dict, int), which runs no
+/// Python code; so nobody finds it borrowed when the lane takes the job back.
+pub(crate) struct Source {
+    state: RefCell<State>,
+}
+
+impl Source {
+    pub(crate) fn empty() -> Self {
+        Self { state: RefCell::new(State::Empty) }
+    }
+
+    /// Puts a job in; its entry at `next` is the request.
+    pub(crate) fn load(&self, job: Box<Job>) {
+        *self.state.borrow_mut() = State::Loaded(job);
+    }
+
+    /// Takes the job out again.
+    pub(crate) fn unload(&self) -> Box<Job> {
+        match self.state.replace(State::Empty) {
+            State::Loaded(job) => job,
+            State::Empty | State::Kept(_) => unreachable!("a lane unloads what it has loaded"),
+        }
+    }
+
+    /// Takes the job out and leaves a copy of the request's part.
+    pub(crate) fn part(&self) -> Box<Job> {
+        let mut job = self.unload();
+        *self.state.borrow_mut() = State::Kept(own_part(&mut job));
+        job
+    }
+
+    /// The job and the call in it, as long as the result is kept.
+    pub(crate) fn read(&self) -> Option<Ref<'_, Job>> {
+        Ref::filter_map(self.state.borrow(), |state| match state {
+            State::Loaded(job) | State::Kept(job) => Some(&**job),
+            State::Empty => None,
+        })
+        .ok()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.read().map_or(Client::Local, |job| job.client)
+    }
+}
+
+/// The call that a loaded or kept job stands at.
+pub(crate) fn call_of(job: &Job) -> &Call {
+    match &job.entries[job.next] {
+        Entry::Call(call) => call,
+        Entry::Answer(_) => unreachable!("a job is loaded at a call"),
+    }
+}
+
+/// A job with the current entry alone. It takes the buffer itself, as views of the body may point
+/// into it; what the job still needs of it is copied.
+fn own_part(job: &mut Job) -> Box<Job> {
+    let is_last = job.next + 1 == job.entries.len();
+    let mut part = Job::new();
+    std::mem::swap(&mut part.bytes, &mut job.bytes);
+    std::mem::swap(&mut part.headers, &mut job.headers);
+    std::mem::swap(&mut part.params, &mut job.params);
+    if !is_last {
+        job.bytes.extend_from_slice(&part.bytes);
+        job.headers.extend_from_slice(&part.headers);
+        job.params.extend_from_slice(&part.params);
+    }
+    part.client = job.client;
+    part.entries.push(job.entries[job.next].clone());
+    part
+}

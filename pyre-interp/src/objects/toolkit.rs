@@ -1,0 +1,40 @@
+//! What all lanes of one interpreter work with: its classes, and the caches of its codecs.
+
+use pyre_ffi::{Attached, ClassHandle, Guarded, ModuleBuilder, Raised, Visitor};
+
+use crate::objects::request::Request;
+use crate::objects::response::Response;
+use crate::serialize::json::{EncodeCache, KeyCache};
+
+/// Classes and caches of one interpreter; kept in the module's state.
+pub struct Toolkit {
+    /// `PyreRequest`.
+    pub request: ClassHandle<Request>,
+    /// `PyreResponse`.
+    pub response: ClassHandle<Response>,
+    /// What the JSON encoder knows of types it has met.
+    pub(crate) encode_cache: EncodeCache,
+    /// Names the JSON decoder has met.
+    pub(crate) keys: Guarded<KeyCache>,
+}
+
+impl Toolkit {
+    /// Makes the classes and adds them to the module.
+    ///
+    /// # Errors
+    /// Whatever Python raises on the way.
+    pub fn new(module: &ModuleBuilder<'_>, py: Attached<'_>) -> Result<Self, Raised> {
+        Ok(Self {
+            request: module.class::<Request>()?,
+            response: module.class::<Response>()?,
+            encode_cache: EncodeCache::new(py)?,
+            keys: Guarded::new(py, KeyCache::new()),
+        })
+    }
+
+    /// Shows the classes to the garbage collector.
+    pub fn traverse(&self, visitor: &mut Visitor<'_>) {
+        self.request.visit(visitor);
+        self.response.visit(visitor);
+    }
+}

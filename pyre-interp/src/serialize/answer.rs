@@ -1,0 +1,229 @@
+//! Which result is which answer: the table "Results" of the reference. Hot path for `str`, `dict`
+//! and `list`.
+
+use pyre_ffi::{Attached, Borrowed, Buffer, Bytes, Dict, Held, Int, Kind, Object, Owned, Raised, Str, Tuple};
+use pyre_http::h1::serialize::BodyKind;
+
+use crate::objects::toolkit::Toolkit;
+use crate::serialize::fields::Fields;
+use crate::serialize::json;
+
+/// The answer to a request, before it is bytes.
+pub(crate) struct Answer<'py> {
+    pub(crate) status: u16,
+    /// What to say of the body, unless the fields say it.
+    pub(crate) kind: Option<BodyKind>,
+    pub(crate) body: Body<'py>,
+}
+
+/// Where the bytes of a body are.
+pub(crate) enum Body<'py> {
+    /// In a string.
+    Text(Owned<'py, Str>),
+    /// In a bytes object.
+    Bytes(Owned<'py, Bytes>),
+    /// In [`Desk::body`].
+    Desk,
+    /// Nowhere.
+    Empty,
+}
+
+/// What a lane writes on while it makes an answer; used again for the next one.
+#[derive(Default)]
+pub(crate) struct Desk {
+    pub(crate) body: Vec<u8>,
+    pub(crate) fields: Fields,
+}
+
+/// What turning results into answers needs to know.
+#[derive(Clone, Copy)]
+pub(crate) struct Conventions<'a> {
+    pub(crate) tools: &'a Toolkit,
+    pub(crate) json_default: Option<&'a Held>,
+}
+
+impl Desk {
+    /// Clears the desk for the next answer.
+    pub(crate) fn clear(&mut self) {
+        self.body.clear();
+        if self.body.capacity() > crate::job::KEPT_BUFFER_BYTES_MAX {
+            self.body = Vec::new();
+        }
+        if !self.fields.is_empty() {
+            self.fields.clear();
+        }
+    }
+
+    /// Turns the result of a handler or hook into an answer.
+    ///
+    /// # Errors
+    /// Whatever makes the result no answer: an exception that says where and why.
+    #[inline]
+    pub(crate) fn answer<'py>(
+        &mut self,
+        py: Attached<'py>,
+        result: Owned<'py>,
+        conventions: Conventions<'_>,
+    ) -> Result<Answer<'py>, Raised> {
+        match result.kind() {
+            Kind::Str => {
+                let text = result.downcast::<Str>().expect("its kind is str");
+                Ok(Answer { status: 200, kind: Some(BodyKind::Text), body: Body::Text(text) })
+            }
+            Kind::Dict | Kind::List => self.json(py, &result, conventions),
+            _ => self.other(py, result, conventions),
+        }
+    }
+
+    #[inline]
+    fn json<'py>(
+        &mut self,
+        py: Attached<'py>,
+        value: &Object,
+        conventions: Conventions<'_>,
+    ) -> Result<Answer<'py>, Raised> {
+        let default = conventions.json_default.map(|default| default.bind(py));
+        let default = default.as_ref().map(|default| default.as_any());
+        json::encode(py, value, &mut self.body, &conventions.tools.encode_cache, default)?;
+        Ok(Answer { status: 200, kind: Some(BodyKind::Json), body: Body::Desk })
+    }
+
+    fn other<'py>(
+        &mut self,
+        py: Attached<'py>,
+        result: Owned<'py>,
+        conventions: Conventions<'_>,
+    ) -> Result<Answer<'py>, Raised> {
+        match result.kind() {
+            Kind::None => Ok(Answer { status: 204, kind: None, body: Body::Empty }),
+            Kind::Bytes => {
+                let bytes = result.downcast::<Bytes>().expect("its kind is bytes");
+                Ok(Answer { status: 200, kind: Some(BodyKind::Bytes), body: Body::Bytes(bytes) })
+            }
+            Kind::Tuple => {
+                match Parts::of_tuple(py, &result)? {
+                    Some(parts) => self.response(py, parts, conventions),
+                    None => self.json(py, &result, conventions),
+                }
+            }
+            _ => {
+                if let Some(response) = conventions.tools.response.cast(&result, py) {
+                    let parts = response.get().parts(py)?;
+                    return self.response(py, parts, conventions);
+                }
+                match result.downcast::<Str>() {
+                    Ok(text) => Ok(Answer {
+                        status: 200,
+                        kind: Some(BodyKind::Text),
+                        body: Body::Text(text),
+                    }),
+                    Err(result) => {
+                        if is_bytes_like(&result) {
+                            Buffer::of(&result, py)?.append_to(&mut self.body);
+                            let kind = Some(BodyKind::Bytes);
+                            return Ok(Answer { status: 200, kind, body: Body::Desk });
+                        }
+                        self.json(py, &result, conventions)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The answer of a response object.
+    pub(crate) fn response<'py>(
+        &mut self,
+        py: Attached<'py>,
+        parts: Parts<'py>,
+        conventions: Conventions<'_>,
+    ) -> Result<Answer<'py>, Raised> {
+        let Parts { status, body, content_type, headers } = parts;
+        let is_empty = body.is_none();
+        let answer = self.answer_of_body(py, body, conventions)?;
+        if let Some(content_type) = content_type {
+            let name = Str::intern(py, "Content-Type")?;
+            self.fields.push(&name, &content_type, py)?;
+        }
+        if let Some(headers) = headers {
+            self.fields.extend(&headers, py)?;
+        }
+        let kind = if is_empty || self.fields.has_content_type() { None } else { answer.kind };
+        Ok(Answer { status, kind, body: answer.body })
+    }
+
+    /// The body inside a response: as a result, but a tuple is an array and nothing nests.
+    fn answer_of_body<'py>(
+        &mut self,
+        py: Attached<'py>,
+        body: Owned<'py>,
+        conventions: Conventions<'_>,
+    ) -> Result<Answer<'py>, Raised> {
+        match body.kind() {
+            Kind::Tuple => self.json(py, &body, conventions),
+            _ if conventions.tools.response.cast(&body, py).is_some() => {
+                Err(Raised::type_error(py, "the body of a response cannot be a response"))
+            }
+            _ => self.answer(py, body, conventions),
+        }
+    }
+}
+
+/// Whether this is one of the other two types of bytes. More types than these have a buffer, and
+/// sending their memory as it is would surprise.
+fn is_bytes_like(value: &Object) -> bool {
+    value.has_buffer() && matches!(value.type_name().as_str(), "bytearray" | "memoryview")
+}
+
+/// A response taken apart.
+pub(crate) struct Parts<'py> {
+    pub(crate) status: u16,
+    pub(crate) body: Owned<'py>,
+    pub(crate) content_type: Option<Owned<'py, Str>>,
+    pub(crate) headers: Option<Owned<'py, Dict>>,
+}
+
+impl<'py> Parts<'py> {
+    /// What a result that is no response object says.
+    pub(crate) fn of_result(py: Attached<'py>, result: Owned<'py>) -> Result<Self, Raised> {
+        if let Some(parts) = Self::of_tuple(py, &result)? {
+            return Ok(parts);
+        }
+        let status = if result.is_none() { 204 } else { 200 };
+        Ok(Self { status, body: result, content_type: None, headers: None })
+    }
+
+    /// `(body, status)` and `(body, status, headers)` as in Flask; any other tuple is an array.
+    fn of_tuple(py: Attached<'py>, result: &Object) -> Result<Option<Self>, Raised> {
+        let Some(tuple) = result.cast_exact::<Tuple>() else { return Ok(None) };
+        let (body, status, headers) = match tuple.items() {
+            [body, status] => (body, status, None),
+            [body, status, headers] if headers.is_none() => (body, status, None),
+            [body, status, headers] if headers.is_a::<Dict>() => {
+                (body, status, headers.cast::<Dict>())
+            }
+            _ => return Ok(None),
+        };
+        let status = status.cast_exact::<Int>().and_then(|status| status.as_i64());
+        let Some(status @ 100..600) = status else { return Ok(None) };
+        Ok(Some(Self {
+            status: check_status(py, status)?,
+            body: Borrowed::to_owned(*body, py),
+            content_type: None,
+            headers: headers.map(|headers| headers.to_owned(py)),
+        }))
+    }
+}
+
+/// Checks a status that a handler sets.
+///
+/// # Errors
+/// `ValueError` outside of 200 to 599: a 1xx is no answer (RFC 9110 section 15.2).
+pub(crate) fn check_status(py: Attached<'_>, status: i64) -> Result<u16, Raised> {
+    match u16::try_from(status) {
+        Ok(status @ 200..=599) => Ok(status),
+        _ => Err(Raised::value_error(
+            py,
+            &format!("the status of a response must be from 200 to 599, not {status}"),
+        )),
+    }
+}

@@ -1,0 +1,87 @@
+//! Head and body, appended to the reply. Hot path.
+
+use pyre_ffi::{Attached, Object, Str, Text};
+use pyre_http::h1::serialize::{BodyKind, Connection, ResponseHeads};
+
+use crate::serialize::answer::{Answer, Body, Desk};
+
+/// How an answer is written, whatever it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) connection: Connection,
+    /// The request was HEAD: everything but the body (RFC 9110 section 9.3.2).
+    pub(crate) head_only: bool,
+}
+
+/// Appends an answer to the reply.
+#[inline]
+pub(crate) fn write(
+    heads: &ResponseHeads,
+    reply: &mut Vec<u8>,
+    answer: &Answer<'_>,
+    desk: &Desk,
+    manner: Manner,
+    py: Attached<'_>,
+) {
+    let without_surrogates;
+    let body: &[u8] = match &answer.body {
+        Body::Text(text) => match text.as_ascii() {
+            Some(text) => text.as_bytes(),
+            None => match text.as_utf8(py) {
+                Ok(text) => text.as_bytes(),
+                Err(raised) => {
+                    raised.clear(py);
+                    without_surrogates = replaced(text);
+                    &without_surrogates
+                }
+            },
+        },
+        Body::Bytes(bytes) => bytes.as_slice(),
+        Body::Desk => &desk.body,
+        Body::Empty => &[],
+    };
+    match answer.kind {
+        Some(kind) if answer.status == 200 && desk.fields.is_empty() => {
+            heads.write_ok(reply, kind, body.len(), manner.connection);
+            if !manner.head_only {
+                reply.extend_from_slice(body);
+            }
+        }
+        kind => write_any(heads, reply, answer.status, kind, body, desk, manner),
+    }
+}
+
+fn write_any(
+    heads: &ResponseHeads,
+    reply: &mut Vec<u8>,
+    status: u16,
+    kind: Option<BodyKind>,
+    body: &[u8],
+    desk: &Desk,
+    manner: Manner,
+) {
+    let mut head = heads.begin(reply, status);
+    if let Some(kind) = kind {
+        head.content_type(kind);
+    }
+    for (name, value) in desk.fields.iter() {
+        head.header(name, value);
+    }
+    let allows_body = head.finish(body.len(), manner.connection);
+    if allows_body && !manner.head_only {
+        reply.extend_from_slice(body);
+    }
+}
+
+/// The text as UTF-8, with U+FFFD for lone surrogates, which UTF-8 cannot carry.
+#[cold]
+fn replaced(text: &Object<Str>) -> Vec<u8> {
+    let replace = |character: u32| char::from_u32(character).unwrap_or(char::REPLACEMENT_CHARACTER);
+    let text: String = match text.view() {
+        Text::Ascii(text) => text.to_owned(),
+        Text::Latin1(bytes) => bytes.iter().map(|&byte| char::from(byte)).collect(),
+        Text::Ucs2(units) => units.iter().map(|&unit| replace(unit.into())).collect(),
+        Text::Ucs4(units) => units.iter().map(|&unit| replace(unit)).collect(),
+    };
+    text.into_bytes()
+}

@@ -1,0 +1,167 @@
+//! A lane: one thread of an interpreter that takes jobs and runs them, one after the other.
+//! Hot path.
+
+use std::sync::Arc;
+
+use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised};
+use pyre_http::h1::serialize::{Connection, ResponseHeads};
+use pyre_http::method::Method;
+
+use crate::invoke::application::Application;
+use crate::job::{Job, Pool, REPLY_PART_BYTES, Target};
+use crate::objects::toolkit::Toolkit;
+use crate::objects::request::Request;
+use crate::ring::{Doorbell, LaneSeat, Rest, Roster};
+use crate::serialize::answer::{Conventions, Desk};
+use crate::serialize::wire::{self, Manner};
+use crate::worker::inlet::Inlet;
+
+/// What the lanes of one interpreter share with each other and with the reactors.
+pub struct Shared {
+    /// The interpreter's ends of its rings.
+    pub inlet: Guarded<Inlet>,
+    /// Who of the lanes sleeps.
+    pub roster: Arc<Roster>,
+    /// The doorbells of the reactors, by index.
+    pub doorbells: Vec<Arc<Doorbell>>,
+    /// Which handlers run here.
+    pub pool: Pool,
+    /// Whether answers name the server.
+    pub server_header: bool,
+}
+
+/// What a lane works with.
+pub(crate) struct Lane<'py, 'a> {
+    pub(crate) py: Attached<'py>,
+    pub(crate) app: &'a Arc<Application>,
+    pub(crate) tools: &'a Arc<Toolkit>,
+    /// The request object, used again for the next request unless the handler kept it.
+    pub(crate) request: Owned<'py, Instance<Request>>,
+    pub(crate) desk: Desk,
+    heads: ResponseHeads,
+    pool: Pool,
+}
+
+/// Takes jobs and runs them until the roster is closed.
+///
+/// # Errors
+/// Only if the objects a lane works with cannot be made.
+///
+/// # Threads
+/// Blocks the calling thread, which is attached while a job runs and detached while it sleeps.
+pub fn run(
+    py: Attached<'_>,
+    shared: &Shared,
+    mut seat: LaneSeat,
+    app: &Arc<Application>,
+    tools: &Arc<Toolkit>,
+) -> Result<(), Raised> {
+    let mut lane = Lane {
+        py,
+        app,
+        tools,
+        request: Request::new(py, tools, app)?,
+        desk: Desk::default(),
+        heads: ResponseHeads::new(shared.server_header),
+        pool: shared.pool,
+    };
+    // Reactors that were sent something since they were last woken.
+    let mut unrung = Unrung::new(shared.doorbells.len());
+    loop {
+        if let Some(job) = shared.inlet.with(py, Inlet::take) {
+            seat.took();
+            let reactor = job.reply_to.reactor as usize;
+            let job = lane.run_job(job);
+            shared.inlet.with(py, |inlet| inlet.give_back(job));
+            unrung.add(reactor);
+            continue;
+        }
+        // The batch is done: each reactor is woken once, if it sleeps.
+        unrung.ring(&shared.doorbells);
+        seat.announce();
+        if !shared.inlet.with(py, |inlet| inlet.is_empty()) {
+            seat.cancel();
+            continue;
+        }
+        let seat = &mut seat;
+        if py.detach(move || seat.block()) == Rest::Closed
+            && shared.inlet.with(py, |inlet| inlet.is_empty())
+        {
+            return Ok(());
+        }
+    }
+}
+
+impl<'a> Lane<'_, 'a> {
+    /// Runs the calls of a job in order, as far as they belong here.
+    fn run_job(&mut self, mut job: Box<Job>) -> Box<Job> {
+        self.heads.set_now(job.now_s);
+        while let Some(call) = job.current() {
+            if call.pool != self.pool {
+                break;
+            }
+            let target = call.target;
+            let manner = Manner {
+                connection: Connection::of(&call.request),
+                head_only: call.request.method == Method::Head,
+            };
+            job = self.run_call(job, target, manner);
+            job.next += 1;
+            if job.reply.len() >= REPLY_PART_BYTES {
+                break;
+            }
+        }
+        job
+    }
+
+    /// Runs one call, with the job inside the request object meanwhile.
+    fn run_call(&mut self, job: Box<Job>, target: Target, manner: Manner) -> Box<Job> {
+        self.request.get().load(job);
+        let app = self.app;
+        let answer = self.exchange(app.handler(target));
+        let mut job = self.unload();
+        wire::write(&self.heads, &mut job.reply, &answer, &self.desk, manner, self.py);
+        drop(answer);
+        self.desk.clear();
+        job
+    }
+
+    /// Takes the job back. A request object that somebody has kept goes on with a copy of its own
+    /// part, and the lane with a new object.
+    fn unload(&mut self) -> Box<Job> {
+        if self.request.is_unique() {
+            return self.request.get().unload(self.py);
+        }
+        let job = self.request.get().part();
+        self.request = Request::new(self.py, self.tools, self.app)
+            .expect("memory for a request object");
+        job
+    }
+
+    pub(crate) fn conventions(&self) -> Conventions<'a> {
+        Conventions { tools: self.tools, json_default: self.app.json_default.as_ref() }
+    }
+}
+
+/// The reactors to wake at the end of a batch.
+struct Unrung {
+    reactors: Vec<usize>,
+}
+
+impl Unrung {
+    fn new(reactors: usize) -> Self {
+        Self { reactors: Vec::with_capacity(reactors) }
+    }
+
+    fn add(&mut self, reactor: usize) {
+        if !self.reactors.contains(&reactor) {
+            self.reactors.push(reactor);
+        }
+    }
+
+    fn ring(&mut self, doorbells: &[Arc<Doorbell>]) {
+        for reactor in self.reactors.drain(..) {
+            doorbells[reactor].notify();
+        }
+    }
+}
