@@ -38,12 +38,8 @@ static SPECIAL: [bool; 256] = {
 /// User information is refused: RFC 9110 section 4.2.4 calls it an error in what others send.
 #[inline]
 pub fn is_valid(authority: &[u8]) -> bool {
-    let mut host = authority;
-    while let [rest @ .., b'0'..=b'9'] = host {
-        host = rest;
-    }
-    host = match host {
-        [host @ .., b':'] if is_port(&authority[host.len() + 1..]) => host,
+    let host = match authority.iter().rposition(|byte| !byte.is_ascii_digit()) {
+        Some(at) if authority[at] == b':' && is_port(&authority[at + 1..]) => &authority[..at],
         // The last colon may also be one inside of an IPv6 address.
         _ => authority,
     };
@@ -128,6 +124,9 @@ mod tests {
             ("%41.example", true, false),
             ("%4.example", false, false),
             ("%zz", false, false),
+            ("%41:80", true, true),
+            ("%41:x", false, false),
+            ("a%41:80:80", false, false),
             ("user@a.example", false, false),
             ("user:pw@a.example:80", false, false),
             ("a b", false, false),

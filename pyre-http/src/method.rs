@@ -25,6 +25,7 @@ impl Method {
         if name == b"GET" { Self::Get } else { Self::of_other(name) }
     }
 
+    #[inline(never)]
     fn of_other(name: &[u8]) -> Self {
         match name {
             b"POST" => Self::Post,

@@ -38,24 +38,23 @@ static PATH: [bool; 256] = {
     path
 };
 
-/// Finds the parts of `bytes[target]`.
+/// Finds the parts of `text`, the target at `target` in its buffer.
 ///
 /// # Errors
 ///
 /// If it has a byte that no target has, its form does not go with the method, or its authority is
 /// none.
-#[inline]
-pub fn split(bytes: &[u8], target: Span, method: Method) -> Result<TargetParts, RequestError> {
-    if target.of(bytes).first() == Some(&b'/') && method != Method::Connect {
-        return split_path(bytes, target);
+#[inline(always)]
+pub fn split(text: &[u8], target: Span, method: Method) -> Result<TargetParts, RequestError> {
+    if text.first() == Some(&b'/') && method != Method::Connect {
+        return split_path(text, target);
     }
-    split_unusual(bytes, target, method)
+    split_unusual(text, target, method)
 }
 
 /// `path[?query]`.
-#[inline]
-fn split_path(bytes: &[u8], target: Span) -> Result<TargetParts, RequestError> {
-    let text = target.of(bytes);
+#[inline(always)]
+fn split_path(text: &[u8], target: Span) -> Result<TargetParts, RequestError> {
     let whole = TargetParts { path: target, query: Span::EMPTY, authority: Span::EMPTY };
     let Some(at) = text.iter().position(|&byte| !PATH[usize::from(byte)]) else {
         return Ok(whole);
@@ -73,8 +72,7 @@ fn split_path(bytes: &[u8], target: Span) -> Result<TargetParts, RequestError> {
 }
 
 #[cold]
-fn split_unusual(bytes: &[u8], target: Span, method: Method) -> Result<TargetParts, RequestError> {
-    let text = target.of(bytes);
+fn split_unusual(text: &[u8], target: Span, method: Method) -> Result<TargetParts, RequestError> {
     // RFC 9112 section 3.2.3: CONNECT has the authority form and nothing else has.
     if method == Method::Connect {
         if !authority::is_valid_with_port(text) {
@@ -89,16 +87,15 @@ fn split_unusual(bytes: &[u8], target: Span, method: Method) -> Result<TargetPar
     let Some(scheme_bytes) = scheme_bytes(text) else {
         return Err(RequestError::TargetFormInvalid);
     };
-    let after = text[scheme_bytes..].iter().position(|byte| matches!(byte, b'/' | b'?'));
-    let authority = Span {
-        start: target.start + scheme_bytes as u32,
-        end: after.map_or(target.end, |at| target.start + (scheme_bytes + at) as u32),
-    };
-    if !authority::is_valid(authority.of(bytes)) {
+    let behind_scheme = &text[scheme_bytes..];
+    let authority_bytes = behind_scheme.iter().position(|byte| matches!(byte, b'/' | b'?'));
+    let (host, rest) = behind_scheme.split_at(authority_bytes.unwrap_or(behind_scheme.len()));
+    if !authority::is_valid(host) {
         return Err(RequestError::HostInvalid);
     }
-    let rest = Span { start: authority.end, end: target.end };
-    let mut parts = split_path(bytes, rest)?;
+    let start = target.start + scheme_bytes as u32;
+    let authority = Span { start, end: start + host.len() as u32 };
+    let mut parts = split_path(rest, Span { start: authority.end, end: target.end })?;
     if parts.path.is_empty() {
         // RFC 9110 section 4.2.3: an empty path means "/". The scheme's own slash lends its span.
         parts.path = Span { start: authority.start - 1, end: authority.start };
@@ -123,7 +120,7 @@ mod tests {
     fn check(method: Method, text: &str, expected: Result<(&str, &str, &str), RequestError>) {
         // Two bytes in front, so that a span that forgets where the target begins shows.
         let bytes = [b"..", text.as_bytes()].concat();
-        let found = split(&bytes, Span::new(2, bytes.len()), method);
+        let found = split(text.as_bytes(), Span::new(2, bytes.len()), method);
         let part = |span: Span| str::from_utf8(span.of(&bytes)).unwrap();
         let found = found.map(|parts| (part(parts.path), part(parts.query), part(parts.authority)));
         assert_eq!(found, expected, "{text:?}");

@@ -17,9 +17,6 @@ const KEEP_ALIVE: u8 = 1 << 4;
 const CONTINUE: u8 = 1 << 5;
 const OTHER_EXPECTATION: u8 = 1 << 6;
 
-/// The initial, in lower case, of the name of each length that matters; other lengths have none.
-static INITIALS: [u8; 18] = *b"\0\0\0\0h\0e\0\0\0c\0\0\0c\0\0t";
-
 /// What the fields seen so far say.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Framing {
@@ -44,29 +41,33 @@ impl Framing {
     pub(super) const NEW: Self = Self { said: 0, host: Span::EMPTY, length: 0 };
 
     /// Takes one field into account, `value` being `at` in the buffer.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note(&mut self, name: &[u8], value: &[u8], at: Span) -> Result<(), RequestError> {
-        let initial = INITIALS.get(name.len());
-        if initial.is_none() || initial != name.first().map(|byte| byte | 0x20).as_ref() {
-            return Ok(());
+        if is(name, b"host") {
+            return self.note_host(value, at);
         }
-        match name.len() {
-            4 if is(name, b"host") => self.note_host(value, at),
-            6 if is(name, b"expect") => {
-                self.note_expect(value);
-                Ok(())
-            }
-            10 if is(name, b"connection") => {
-                self.note_connection(value);
-                Ok(())
-            }
-            14 if is(name, b"content-length") => self.note_length(value),
-            17 if is(name, b"transfer-encoding") => self.note_encoding(value),
+        // Most names end here: they have another length or another initial than those below.
+        match (name.len(), name.first().map_or(0, |initial| initial | 0x20)) {
+            (6, b'e') | (10 | 14, b'c') | (17, b't') => self.note_rare(name, value),
             _ => Ok(()),
         }
     }
 
-    #[inline]
+    #[inline(never)]
+    fn note_rare(&mut self, name: &[u8], value: &[u8]) -> Result<(), RequestError> {
+        if is(name, b"connection") {
+            self.note_connection(value);
+        } else if is(name, b"content-length") {
+            self.note_length(value)?;
+        } else if is(name, b"transfer-encoding") {
+            self.note_encoding(value)?;
+        } else if is(name, b"expect") {
+            self.note_expect(value);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
     fn note_host(&mut self, value: &[u8], at: Span) -> Result<(), RequestError> {
         // RFC 9112 section 3.2: more than one, or an invalid one, is 400.
         if self.said & HOST != 0 {
@@ -82,7 +83,6 @@ impl Framing {
         }
     }
 
-    #[inline(never)]
     fn note_length(&mut self, value: &[u8]) -> Result<(), RequestError> {
         // RFC 9112 section 6.3 would allow equal values to be merged. Nobody who means well sends
         // two, and what stands in front of us may have taken the other one.
@@ -98,7 +98,6 @@ impl Framing {
         Ok(())
     }
 
-    #[cold]
     fn note_encoding(&mut self, value: &[u8]) -> Result<(), RequestError> {
         let mut codings = value.split(|&byte| byte == b',').map(trim);
         // RFC 9112 section 6.1: a coding that is not understood is 501.
@@ -116,7 +115,6 @@ impl Framing {
         Ok(())
     }
 
-    #[inline(never)]
     fn note_connection(&mut self, value: &[u8]) {
         for option in value.split(|&byte| byte == b',').map(trim) {
             if option.eq_ignore_ascii_case(b"close") {
@@ -127,14 +125,13 @@ impl Framing {
         }
     }
 
-    #[cold]
     fn note_expect(&mut self, value: &[u8]) {
         let is_continue = value.eq_ignore_ascii_case(b"100-continue");
         self.said |= if is_continue { CONTINUE } else { OTHER_EXPECTATION };
     }
 
     /// What all fields together say.
-    #[inline]
+    #[inline(always)]
     pub(super) fn conclude(
         &self,
         version: Version,
@@ -144,6 +141,11 @@ impl Framing {
             let body = BodyFraming::None;
             return Ok(Conclusion { body, keep_alive: true, expects_continue: false });
         }
+        self.conclude_rare(version, limits)
+    }
+
+    #[inline(never)]
+    fn conclude_rare(&self, version: Version, limits: &Limits) -> Result<Conclusion, RequestError> {
         let body = self.body(version, limits)?;
         Ok(Conclusion {
             body,
@@ -157,7 +159,6 @@ impl Framing {
         })
     }
 
-    #[inline(never)]
     fn body(&self, version: Version, limits: &Limits) -> Result<BodyFraming, RequestError> {
         // RFC 9112 section 3.2.
         if version == Version::Http11 && self.said & HOST == 0 {

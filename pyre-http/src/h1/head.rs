@@ -31,7 +31,7 @@ pub(super) enum Unfit {
 /// without its body, and the offset where the head ends.
 ///
 /// `table` may have got some fields if this fails.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn parse(
     bytes: &[u8],
     start: usize,
@@ -80,8 +80,8 @@ pub(super) fn parse(
     let version = if minor == 1 { Version::Http11 } else { Version::Http10 };
     let method_span = Span::new(start, start + name.len());
     let target_start = target.as_ptr().addr() - base;
-    let target = Span::new(target_start, target_start + target.len());
-    let parts = split(bytes, target, method).map_err(Unfit::Meaning)?;
+    let target_span = Span::new(target_start, target_start + target.len());
+    let parts = split(target.as_bytes(), target_span, method).map_err(Unfit::Meaning)?;
     let conclusion = framing.conclude(version, limits).map_err(Unfit::Meaning)?;
     let request = Request {
         method,
@@ -89,7 +89,7 @@ pub(super) fn parse(
         keep_alive: conclusion.keep_alive,
         expects_continue: conclusion.expects_continue,
         method_span,
-        target,
+        target: target_span,
         path: parts.path,
         query: parts.query,
         // RFC 9112 section 3.2.2: the authority in the target wins over Host.

@@ -148,14 +148,24 @@ impl ResponseHeads {
         body_bytes: usize,
         connection: Connection,
     ) {
-        let prepared = &self.ok[kind as usize].text;
-        let mut digits = itoa::Buffer::new();
-        let digits = digits.format(body_bytes).as_bytes();
-        let end = connection.head_end();
-        out.reserve(prepared.len() + digits.len() + end.len());
-        out.extend_from_slice(prepared);
-        out.extend_from_slice(digits);
-        out.extend_from_slice(end);
+        out.extend_from_slice(&self.ok[kind as usize].text);
+        // The end of most heads is put together here and copied once, in one fixed size.
+        let mut end = *b"????????\r\n\r\n????????";
+        let mut first_digit = 8;
+        let mut rest = body_bytes;
+        if connection != Connection::KeepAlive || rest > 99_999_999 {
+            return write_rare_end(out, body_bytes, connection);
+        }
+        loop {
+            first_digit -= 1;
+            end[first_digit] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        out.extend_from_slice(&end[first_digit..first_digit + 12]);
+        out.truncate(out.len() - first_digit);
     }
 
     /// Writes the status line, `Server` and `Date` of any answer; headers come next.
@@ -169,6 +179,13 @@ impl ResponseHeads {
         out.extend_from_slice(&self.common.text);
         ReplyHead { out, status }
     }
+}
+
+/// A length and the end of a head.
+#[inline(never)]
+fn write_rare_end(out: &mut Vec<u8>, body_bytes: usize, connection: Connection) {
+    out.extend_from_slice(itoa::Buffer::new().format(body_bytes).as_bytes());
+    out.extend_from_slice(connection.head_end());
 }
 
 /// A head being written: begun by [`ResponseHeads::begin`], ended by [`ReplyHead::finish`].
