@@ -14,6 +14,7 @@ use super::{ModuleState, state};
 use crate::{
     Arguments, Attached, Borrowed, Class, ClassHandle, ClassSpec, Object, Owned, Raised, Str, Type,
     class::trampoline::{Item, conjure, guard, lend},
+    import, none,
     object::sealed,
 };
 
@@ -118,6 +119,29 @@ impl<M: Module> ModuleDefinition<M> {
         });
         // SAFETY: as above.
         unsafe { ffi::PyModuleDef_Init(self.definition.get()) }.cast()
+    }
+
+    /// Makes the module in this interpreter without a shared library, and puts it into
+    /// `sys.modules`; for tests and benches.
+    pub fn install<'py>(
+        &'static self,
+        py: Attached<'py>,
+    ) -> Result<Owned<'py, ModuleObject>, Raised> {
+        let name = Str::new(py, &M::NAME.to_string_lossy())?;
+        let machinery = import(py, "importlib.machinery")?;
+        let spec =
+            machinery.attr(&*Str::new(py, "ModuleSpec")?, py)?.call2(&name, &none(py), py)?;
+        self.init();
+        // SAFETY: the definition is complete, and the spec has a name; on an attached thread.
+        let module = unsafe { ffi::PyModule_FromDefAndSpec(self.definition.get(), spec.as_ptr()) };
+        // SAFETY: a new reference to a module (we define no other way to create one), or NULL with
+        // an exception set.
+        let module: Owned<'py, ModuleObject> = unsafe { Owned::or_raised(module, py) }?;
+        // SAFETY: a new module made from this very definition.
+        let result = unsafe { ffi::PyModule_ExecDef(module.as_ptr(), self.definition.get()) };
+        Raised::check(result, py)?;
+        import(py, "sys")?.attr(&*Str::new(py, "modules")?, py)?.set_item(&name, &module, py)?;
+        Ok(module)
     }
 }
 
