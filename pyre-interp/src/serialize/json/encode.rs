@@ -1,0 +1,440 @@
+//! Built-in types, and the walk.
+//! Hot path.
+//!
+//! Items are counted while they are encoded, and lists and dicts are read item by item with their
+//! length as it is then: hooks, generators and properties may run any Python code on the way, also
+//! code that changes what is being encoded.
+
+use pyre_ffi::{
+    Any, Attached, Borrowed, Dict, ExceptionKind, Float, Int, List, Object, Owned, Raised, Str,
+    Tuple,
+};
+
+use super::DEPTH_MAX;
+use super::path::{Path, Step};
+use super::text::write_text;
+pub use super::types::EncodeCache;
+use super::types::{Name, Shape};
+
+/// Appends `value` as JSON to `out`.
+///
+/// `default` is called with what has no JSON of its own, and what it returns is encoded instead.
+///
+/// # Errors
+/// `TypeError` for what cannot be encoded and `ValueError` for cycles, nesting deeper than
+/// [`DEPTH_MAX`] and numbers that are not finite, each with the place in the message; what a hook
+/// raises gets the place as a note. `out` is then as it was.
+pub fn encode(
+    py: Attached<'_>,
+    value: &Object<Any>,
+    out: &mut Vec<u8>,
+    cache: &EncodeCache,
+    default: Option<&Object<Any>>,
+) -> Result<(), Raised> {
+    let start = out.len();
+    let mut encoder = Encoder { py, out, cache, default };
+    match encoder.value(value, None) {
+        Ok(()) => Ok(()),
+        Err(failure) => {
+            out.truncate(start);
+            Err(failure.raise(py, cache))
+        }
+    }
+}
+
+struct Encoder<'a, 'py> {
+    py: Attached<'py>,
+    out: &'a mut Vec<u8>,
+    cache: &'a EncodeCache,
+    default: Option<&'a Object<Any>>,
+}
+
+/// A container that is being encoded, and those around it: the whole state of the cycle check.
+struct Level<'a> {
+    container: &'a Object<Any>,
+    depth: usize,
+    around: Option<&'a Level<'a>>,
+}
+
+/// Why encoding stopped. Boxed, so that results fit a register.
+struct Failure(Box<(Problem, Path)>);
+
+enum Problem {
+    /// Python raised, mostly in a hook.
+    Raised(Raised),
+    /// No rule covers the type of this name.
+    Type(String),
+    /// A key is of the type of this name.
+    KeyType(String),
+    /// A container contains itself.
+    Cycle,
+    /// Containers nest too deep.
+    Depth,
+    /// A float that JSON cannot express.
+    NotFinite(f64),
+}
+
+impl<'py> Encoder<'_, 'py> {
+    fn value(&mut self, value: &Object<Any>, around: Option<&Level<'_>>) -> Result<(), Failure> {
+        if let Some(text) = value.cast_exact::<Str>() {
+            write_text(text.view(), self.out);
+        } else if let Some(number) = value.cast_exact::<Int>() {
+            self.int(number)?;
+        } else if let Some(dict) = value.cast_exact::<Dict>() {
+            self.nested(value, around, |encoder, level| encoder.dict(dict, level))?;
+        } else if let Some(list) = value.cast_exact::<List>() {
+            self.nested(value, around, |encoder, level| encoder.list(list, level))?;
+        } else if let Some(truth) = value.as_bool() {
+            self.out.extend_from_slice(if truth { b"true" } else { b"false" });
+        } else if value.is_none() {
+            self.out.extend_from_slice(b"null");
+        } else if let Some(number) = value.cast::<Float>() {
+            self.float(number.as_f64())?;
+        } else if let Some(tuple) = value.cast::<Tuple>() {
+            self.nested(value, around, |encoder, level| encoder.tuple(tuple, level))?;
+        } else {
+            self.other(value, around)?;
+        }
+        Ok(())
+    }
+
+    /// Runs `write` one level deeper.
+    #[inline(always)]
+    fn nested(
+        &mut self,
+        container: &Object<Any>,
+        around: Option<&Level<'_>>,
+        write: impl FnOnce(&mut Self, &Level<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let depth = around.map_or(1, |level| level.depth + 1);
+        let mut above = around;
+        while let Some(level) = above {
+            if level.container.is(container) {
+                return Err(Problem::Cycle.into());
+            }
+            above = level.around;
+        }
+        if depth > DEPTH_MAX {
+            return Err(Problem::Depth.into());
+        }
+        write(self, &Level { container, depth, around })
+    }
+
+    fn dict(&mut self, dict: &Object<Dict>, level: &Level<'_>) -> Result<(), Failure> {
+        let mut before = b'{';
+        for item in dict.items(self.py) {
+            let (key, value) = item?;
+            self.out.push(before);
+            before = b',';
+            self.member(&key, &value, level)?;
+        }
+        self.close(before, b'{', b'}');
+        Ok(())
+    }
+
+    /// What `object.items()` yields, as an object.
+    fn mapping(&mut self, object: &Object<Any>, level: &Level<'_>) -> Result<(), Failure> {
+        let items = object.call_method0(&self.name(Name::Items), self.py)?;
+        let mut before = b'{';
+        for item in items.iterate(self.py)? {
+            let item = item?;
+            let Some([key, value]) = item.cast::<Tuple>().map(Object::<Tuple>::items) else {
+                let message = "items() of a mapping must yield pairs";
+                return Err(Raised::type_error(self.py, message).into());
+            };
+            self.out.push(before);
+            before = b',';
+            self.member(key, value, level)?;
+        }
+        self.close(before, b'{', b'}');
+        Ok(())
+    }
+
+    fn dataclass(
+        &mut self,
+        object: &Object<Any>,
+        fields: &Object<Tuple>,
+        level: &Level<'_>,
+    ) -> Result<(), Failure> {
+        let mut before = b'{';
+        for name in fields.items() {
+            let Some(attribute) = name.cast::<Str>() else {
+                let message = "names of fields must be str";
+                return Err(Raised::type_error(self.py, message).into());
+            };
+            let value = object.attr(attribute, self.py)?;
+            self.out.push(before);
+            before = b',';
+            self.member(name, &value, level)?;
+        }
+        self.close(before, b'{', b'}');
+        Ok(())
+    }
+
+    /// A name, a colon and a value.
+    #[inline]
+    fn member(
+        &mut self,
+        key: &Object<Any>,
+        value: &Object<Any>,
+        level: &Level<'_>,
+    ) -> Result<(), Failure> {
+        let name_start = self.out.len();
+        match key.cast_exact::<Str>() {
+            Some(text) => write_text(text.view(), self.out),
+            None => self.difficult_key(key)?,
+        }
+        let name_end = self.out.len();
+        self.out.push(b':');
+        match self.value(value, Some(level)) {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(failure.under_name(&self.out[name_start..name_end])),
+        }
+    }
+
+    /// A key that is no plain `str`, by the rules of `json.dumps`.
+    #[inline(never)]
+    fn difficult_key(&mut self, key: &Object<Any>) -> Result<(), Failure> {
+        if let Some(text) = key.cast::<Str>() {
+            write_text(text.view(), self.out);
+            return Ok(());
+        }
+        self.out.push(b'"');
+        if let Some(truth) = key.as_bool() {
+            self.out.extend_from_slice(if truth { b"true" } else { b"false" });
+        } else if key.is_none() {
+            self.out.extend_from_slice(b"null");
+        } else if let Some(number) = key.cast::<Int>() {
+            self.int(number)?;
+        } else if let Some(number) = key.cast::<Float>() {
+            // As Python writes it: the client looks the name up as text.
+            let number = number.as_f64();
+            if !number.is_finite() {
+                return Err(Problem::NotFinite(number).into());
+            }
+            let text = Float::new(self.py, number)?.repr(self.py)?;
+            self.out.extend_from_slice(text.as_utf8(self.py)?.as_bytes());
+        } else {
+            return Err(Problem::KeyType(key.type_name().to_owned()).into());
+        }
+        self.out.push(b'"');
+        Ok(())
+    }
+
+    fn list(&mut self, list: &Object<List>, level: &Level<'_>) -> Result<(), Failure> {
+        let mut before = b'[';
+        let mut index = 0;
+        while let Some(item) = list.get(index, self.py) {
+            self.out.push(before);
+            before = b',';
+            self.value(&item, Some(level)).map_err(|failure| failure.under_index(index))?;
+            index += 1;
+        }
+        self.close(before, b'[', b']');
+        Ok(())
+    }
+
+    fn tuple(&mut self, tuple: &Object<Tuple>, level: &Level<'_>) -> Result<(), Failure> {
+        let mut before = b'[';
+        for (index, item) in tuple.items().iter().enumerate() {
+            self.out.push(before);
+            before = b',';
+            self.value(item, Some(level)).map_err(|failure| failure.under_index(index))?;
+        }
+        self.close(before, b'[', b']');
+        Ok(())
+    }
+
+    fn iterated(&mut self, object: &Object<Any>, level: &Level<'_>) -> Result<(), Failure> {
+        let mut before = b'[';
+        for (index, item) in object.iterate(self.py)?.enumerate() {
+            let item = item?;
+            self.out.push(before);
+            before = b',';
+            self.value(&item, Some(level)).map_err(|failure| failure.under_index(index))?;
+        }
+        self.close(before, b'[', b']');
+        Ok(())
+    }
+
+    /// Writes the closing bracket, and the opening one if no item did.
+    #[inline(always)]
+    fn close(&mut self, before: u8, opening: u8, closing: u8) {
+        if before == opening {
+            self.out.push(opening);
+        }
+        self.out.push(closing);
+    }
+
+    #[inline]
+    fn int(&mut self, number: &Object<Int>) -> Result<(), Failure> {
+        match number.as_i64() {
+            Some(value) => {
+                self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+            }
+            None => {
+                let digits = number.to_decimal(self.py)?;
+                self.out.extend_from_slice(digits.as_utf8(self.py)?.as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn float(&mut self, number: f64) -> Result<(), Failure> {
+        if !number.is_finite() {
+            return Err(Problem::NotFinite(number).into());
+        }
+        self.out.extend_from_slice(ryu::Buffer::new().format_finite(number).as_bytes());
+        Ok(())
+    }
+
+    /// Any other type: what derives from the built-in ones first, as `json.dumps` does.
+    #[inline(never)]
+    fn other(&mut self, value: &Object<Any>, around: Option<&Level<'_>>) -> Result<(), Failure> {
+        if let Some(text) = value.cast::<Str>() {
+            write_text(text.view(), self.out);
+            return Ok(());
+        }
+        if let Some(number) = value.cast::<Int>() {
+            return self.int(number);
+        }
+        if value.is_a::<Dict>() {
+            // A class of its own may keep another order, as `OrderedDict` does.
+            return self.nested(value, around, |encoder, level| encoder.mapping(value, level));
+        }
+        if let Some(list) = value.cast::<List>() {
+            return self.nested(value, around, |encoder, level| encoder.list(list, level));
+        }
+        let (shape, fields) = self.cache.shape(self.py, value)?;
+        match (shape, fields) {
+            (Shape::IsoFormat, _) => {
+                let text = value.call_method0(&self.name(Name::Isoformat), self.py)?;
+                self.text_of(&text)
+            }
+            (Shape::Text, _) => {
+                write_text(value.str(self.py)?.view(), self.out);
+                Ok(())
+            }
+            (shape, fields) => self.nested(value, around, |encoder, level| match shape {
+                Shape::Items => encoder.iterated(value, level),
+                Shape::Mapping => encoder.mapping(value, level),
+                Shape::EnumValue => {
+                    let inner = value.attr(&encoder.name(Name::Value), encoder.py)?;
+                    encoder.value(&inner, Some(level))
+                }
+                Shape::Model => {
+                    let inner = encoder.model_dump(value)?;
+                    encoder.value(&inner, Some(level))
+                }
+                Shape::Dataclass => match fields {
+                    Some(fields) => encoder.dataclass(value, &fields, level),
+                    None => encoder.hooked(value, level),
+                },
+                Shape::Unknown | Shape::IsoFormat | Shape::Text => encoder.hooked(value, level),
+            }),
+        }
+    }
+
+    fn text_of(&mut self, text: &Object<Any>) -> Result<(), Failure> {
+        match text.cast::<Str>() {
+            Some(text) => write_text(text.view(), self.out),
+            None => return Err(Problem::Type(text.type_name().to_owned()).into()),
+        }
+        Ok(())
+    }
+
+    /// `value.model_dump(mode="json")`
+    fn model_dump(&mut self, value: &Object<Any>) -> Result<Owned<'py>, Raised> {
+        let dump = value.attr(&self.name(Name::ModelDump), self.py)?;
+        let json = self.name(Name::Json).into_any();
+        dump.call_with_names(&[json], &self.cache.model_keywords.bind(self.py), self.py)
+    }
+
+    /// What the user's hook makes of a value without a rule.
+    fn hooked(&mut self, value: &Object<Any>, level: &Level<'_>) -> Result<(), Failure> {
+        let Some(default) = self.default else {
+            return Err(Problem::Type(value.type_name().to_owned()).into());
+        };
+        let instead = default.call1(value, self.py)?;
+        self.value(&instead, Some(level))
+    }
+
+    fn name(&self, name: Name) -> Borrowed<'_, Str> {
+        self.cache.names.at(name as usize, self.py)
+    }
+}
+
+impl From<Problem> for Failure {
+    #[cold]
+    fn from(problem: Problem) -> Failure {
+        Failure(Box::new((problem, Path::default())))
+    }
+}
+
+impl From<Raised> for Failure {
+    #[cold]
+    fn from(raised: Raised) -> Failure {
+        Problem::Raised(raised).into()
+    }
+}
+
+impl Failure {
+    /// The failure as seen from an array around it.
+    #[cold]
+    fn under_index(mut self, index: usize) -> Failure {
+        self.0.1.lead_in(Step::Index(index));
+        self
+    }
+
+    /// The failure as seen from an object around it; `name` is its JSON, with quotes.
+    #[cold]
+    fn under_name(mut self, name: &[u8]) -> Failure {
+        self.0.1.lead_in(Step::Name(String::from_utf8_lossy(name).into_owned()));
+        self
+    }
+
+    /// Raises the failure, with its place.
+    #[cold]
+    fn raise(self, py: Attached<'_>, cache: &EncodeCache) -> Raised {
+        let (problem, path) = *self.0;
+        let (kind, message) = match problem {
+            Problem::Raised(raised) => return with_note(raised, &path, py, cache),
+            Problem::Type(name) => (
+                ExceptionKind::TypeError,
+                format!("Object of type {name} is not JSON serializable at {path}"),
+            ),
+            Problem::KeyType(name) => (
+                ExceptionKind::TypeError,
+                format!("keys must be str, int, float, bool or None, not {name} at {path}"),
+            ),
+            Problem::Cycle => {
+                (ExceptionKind::ValueError, format!("Circular reference detected at {path}"))
+            }
+            Problem::Depth => (
+                ExceptionKind::ValueError,
+                format!("Nested deeper than {DEPTH_MAX} levels at {path}"),
+            ),
+            Problem::NotFinite(number) => {
+                // In Python's spelling, which for infinities is Rust's too.
+                let number = number.to_string().to_lowercase();
+                let message = format!("Out of range float value {number} is not JSON compliant");
+                (ExceptionKind::ValueError, format!("{message} at {path}"))
+            }
+        };
+        Raised::new(py, kind, &message)
+    }
+}
+
+/// Notes the place on an exception that is not ours.
+fn with_note(raised: Raised, path: &Path, py: Attached<'_>, cache: &EncodeCache) -> Raised {
+    let exception = raised.take(py);
+    let noted = Str::new(py, &format!("while encoding JSON at {path}")).and_then(|note| {
+        exception.call_method1(&cache.names.at(Name::AddNote as usize, py), &note, py)
+    });
+    if let Err(failure) = noted {
+        // The first exception says more.
+        failure.clear(py);
+    }
+    Raised::restore(py, exception)
+}
