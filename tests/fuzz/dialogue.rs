@@ -63,6 +63,9 @@ pub fn read<'a>(
         if let Some(pending) = reader.pending() {
             assert!(bytes[reader.position()..].starts_with(pending.method_span.of(&bytes)));
         }
+        if reader.is_ended() {
+            bytes.truncate(reader.position());
+        }
         let kept_max = limits.head_bytes_max + limits.body_bytes_max + 4;
         assert!(bytes.len() - reader.position() <= kept_max + piece.len(), "the buffer grows");
     }

@@ -116,6 +116,11 @@ impl Framing {
     }
 
     fn note_connection(&mut self, value: &[u8]) {
+        // What most clients say, without a walk through the list.
+        if is(value, b"keep-alive") {
+            self.said |= KEEP_ALIVE;
+            return;
+        }
         for option in value.split(|&byte| byte == b',').map(trim) {
             if option.eq_ignore_ascii_case(b"close") {
                 self.said |= CLOSE;
@@ -192,12 +197,12 @@ impl Framing {
     }
 }
 
-/// Whether `name`, a token, is `lower` in any case. Among the bytes of tokens, setting bit 5
-/// changes capitals and `^` only, and no name here has a `~`.
+/// Whether `text`, which has no control characters, is `lower` in any case. Setting bit 5 makes
+/// letters small, and turns nothing else that can stand here into a letter or a hyphen.
 #[inline]
-fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
-    <&[u8; N]>::try_from(name).is_ok_and(|name| {
-        name.iter().zip(lower).fold(0, |unlike, (byte, lower)| unlike | ((byte | 0x20) ^ lower))
+fn is<const N: usize>(text: &[u8], lower: &[u8; N]) -> bool {
+    <&[u8; N]>::try_from(text).is_ok_and(|text| {
+        text.iter().zip(lower).fold(0, |unlike, (byte, lower)| unlike | ((byte | 0x20) ^ lower))
             == 0
     })
 }

@@ -86,7 +86,9 @@ pub(super) fn parse(
     let request = Request {
         method,
         version,
-        keep_alive: conclusion.keep_alive,
+        // No tunnel is ever opened. What a client sends in the hope of one is not for us to read,
+        // and whoever filled the tunnel is not the one who opened it.
+        keep_alive: conclusion.keep_alive && method != Method::Connect,
         expects_continue: conclusion.expects_continue,
         method_span,
         target: target_span,

@@ -39,12 +39,20 @@ enum Stage {
     Length { request: Request, body_start: u32, missing: usize },
     /// A body in chunks.
     Chunked { request: Request, body_start: u32, chunked: Chunked },
-    /// Nothing, ever.
+    /// Nothing: the last request said that it is the last.
+    Ended,
+    /// Nothing, as a rule was broken.
     Failed(RequestError),
 }
 
 impl Stage {
     const NEW: Self = Self::Head { scan: Scan::HEAD, empty_lines: 0 };
+
+    /// What comes after this request. RFC 9112 section 9.6: once a request says `close`, nothing
+    /// behind it may be processed.
+    fn after(request: &Request) -> Self {
+        if request.keep_alive { Self::NEW } else { Self::Ended }
+    }
 }
 
 impl Default for RequestReader {
@@ -62,7 +70,8 @@ impl RequestReader {
     /// Reads the next request from `bytes[position()..]` and appends its fields to `headers`.
     ///
     /// Call it until it gives [`Next::Partial`]; then call it again when `bytes` has got more at
-    /// its end. A body in chunks is decoded inside `bytes`, and what is decoded replaces its chunks
+    /// its end. Behind a request that ends the connection nothing is read, whatever comes. A body in
+    /// chunks is decoded inside `bytes`, and what is decoded replaces its chunks
     /// in the buffer; nothing before `position()` is changed. `headers` gets nothing before the
     /// request is whole.
     ///
@@ -96,6 +105,9 @@ impl RequestReader {
                     request.body = Span::new(end, end + body_bytes);
                     self.position = end + body_bytes;
                     *empty_lines = 0;
+                    if !request.keep_alive {
+                        self.stage = Stage::Ended;
+                    }
                     return Ok(Next::Request(request));
                 }
             }
@@ -178,6 +190,7 @@ impl RequestReader {
                 };
                 (Span::new(body_start, body_start + chunked.decoded()), end)
             }
+            Stage::Ended => return Ok(Next::Partial),
             Stage::Failed(error) => return Err(*error),
             Stage::Head { .. } => unreachable!("a head is followed by its body"),
         };
@@ -187,7 +200,7 @@ impl RequestReader {
         let (mut request, _) = parse_scanned(bytes, start, headers, limits)?;
         request.body = body;
         self.position = end;
-        self.stage = Stage::NEW;
+        self.stage = Stage::after(&request);
         Ok(Next::Request(request))
     }
 
@@ -238,7 +251,7 @@ impl RequestReader {
     pub fn pending(&self) -> Option<&Request> {
         match &self.stage {
             Stage::Length { request, .. } | Stage::Chunked { request, .. } => Some(request),
-            Stage::Head { .. } | Stage::Failed(_) => None,
+            Stage::Head { .. } | Stage::Ended | Stage::Failed(_) => None,
         }
     }
 
@@ -248,8 +261,14 @@ impl RequestReader {
     pub fn body_bytes_missing(&self) -> Option<usize> {
         match &self.stage {
             Stage::Length { missing, .. } => Some(*missing),
-            Stage::Head { .. } | Stage::Chunked { .. } | Stage::Failed(_) => None,
+            Stage::Head { .. } | Stage::Chunked { .. } | Stage::Ended | Stage::Failed(_) => None,
         }
+    }
+
+    /// Whether the last request asked to close the connection: nothing behind it is read.
+    #[inline]
+    pub fn is_ended(&self) -> bool {
+        matches!(&self.stage, Stage::Ended)
     }
 
     /// Whether it waits for a request of which it has seen nothing.

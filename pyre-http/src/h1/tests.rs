@@ -32,6 +32,7 @@ struct Outcome {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum End {
     Idle,
+    Ended,
     InHead,
     InBody,
 }
@@ -115,6 +116,7 @@ fn read<'a>(
     }
     let end = match reader.pending() {
         Some(_) => End::InBody,
+        None if reader.is_ended() => End::Ended,
         None if reader.is_idle() && reader.position() == bytes.len() => End::Idle,
         None => End::InHead,
     };
@@ -140,12 +142,12 @@ fn read_every_way(input: &[u8], limits: &Limits) -> Outcome {
 fn check_with(limits: &Limits, input: &[u8], expected: Result<usize, RequestError>) -> Vec<Seen> {
     let outcome = read_every_way(input, limits);
     match expected {
-        Ok(count) => assert_eq!(
-            (outcome.requests.len(), outcome.end),
-            (count, Ok(End::Idle)),
-            "{:?}",
-            text(input)
-        ),
+        Ok(count) => {
+            assert_eq!(outcome.requests.len(), count, "{:?}", text(input));
+            let last = outcome.requests.last().expect("at least one request");
+            let end = if last.keep_alive { End::Idle } else { End::Ended };
+            assert_eq!(outcome.end, Ok(end), "{:?}", text(input));
+        }
         Err(error) => assert_eq!(outcome.end, Err(error), "{:?}", text(input)),
     }
     outcome.requests
@@ -583,7 +585,7 @@ fn pipelined_requests_keep_their_order() {
         "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n\
          POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 26\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\
          {CHUNKED}3\r\nabc\r\n2\r\nde\r\n0\r\nT: t\r\n\r\n\
-         PUT /4 HTTP/1.0\r\n\r\n\
+         PUT /4 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n\
          \r\nGET /5 HTTP/1.1\r\nHost: h\r\n\r\n"
     );
     let requests = check_with(&Limits::default(), input.as_bytes(), Ok(5));
@@ -591,6 +593,23 @@ fn pipelined_requests_keep_their_order() {
     assert_eq!(lines, ["GET /1", "POST /2", "POST /", "PUT /4", "GET /5"]);
     let bodies: Vec<_> = requests.iter().map(|request| request.body.as_str()).collect();
     assert_eq!(bodies, ["", "GET /x HTTP/1.1\\r\\nHost: h\\r\\n", "abcde", "", ""]);
+}
+
+#[test]
+fn nothing_is_read_behind_the_last_request() {
+    for last in [
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST / HTTP/1.0\r\nContent-Length: 1\r\n\r\nx",
+        "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+         0\r\n\r\n",
+    ] {
+        for behind in ["", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "\0\r\n"] {
+            let outcome = read_every_way(format!("{last}{behind}").as_bytes(), &Limits::default());
+            assert_eq!((outcome.requests.len(), outcome.end), (1, Ok(End::Ended)), "{last:?}");
+        }
+    }
 }
 
 #[test]
@@ -815,7 +834,7 @@ mod corpus {
             let input = [before.as_bytes(), &wire, after.as_bytes()].concat();
             let outcome = read_every_way(&input, &Limits::default());
             let found = match outcome.end {
-                Ok(End::Idle) => "ok".to_owned(),
+                Ok(End::Idle | End::Ended) => "ok".to_owned(),
                 Ok(End::InHead | End::InBody) => "more".to_owned(),
                 Err(error) => error.status().to_string(),
             };
