@@ -21,6 +21,9 @@ mod spsc;
 /// Which lanes of a worker look for work, which are blocked, which sleep; whom to wake.
 mod roster;
 
+/// The word in which a roster keeps its lanes.
+mod states;
+
 /// Waking a reactor, but only one that sleeps.
 mod wake;
 
@@ -34,6 +37,7 @@ mod stress;
 #[cfg(pyre_loom)]
 mod model;
 
-pub use roster::{LANES_MAX, LaneSeat, Rest, Roster};
+pub use roster::{LaneSeat, Rest, Roster};
 pub use spsc::{Consumer, Full, Producer, ring};
+pub use states::LANES_MAX;
 pub use wake::Doorbell;

@@ -30,7 +30,10 @@
 //! lanes do the work and stay warm, and those that are never needed stay untouched, without an order
 //! to maintain.
 
-use super::sync::{AtomicBool, AtomicU32, AtomicU64, Line, OnceLock, Site, fence, order, thread};
+use super::{
+    states::{LANES_MAX, States},
+    sync::{AtomicBool, AtomicU32, AtomicU64, Line, OnceLock, Site, fence, order, thread},
+};
 use std::{
     fmt,
     sync::{
@@ -38,9 +41,6 @@ use std::{
         atomic::Ordering::{Acquire, Relaxed, Release},
     },
 };
-
-/// Most lanes of one worker: two bits each in a word of 64.
-pub const LANES_MAX: usize = 32;
 
 /// The lanes of one worker.
 ///
@@ -306,79 +306,6 @@ impl Drop for LaneSeat {
 impl fmt::Debug for LaneSeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LaneSeat").field("lane", &self.lane).finish_non_exhaustive()
-    }
-}
-
-/// The states of all lanes at one instant: in the low half a bit for each lane that is looking or
-/// called, in the high half one for each that is parked or called. A blocked lane has neither.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct States(u64);
-
-impl States {
-    /// Lanes that look, or will as soon as they arrive.
-    #[inline(always)]
-    const fn awake(self) -> u32 {
-        self.0 as u32
-    }
-
-    /// Lanes that are parked, or were and have been called.
-    const fn rested(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    const fn called(self) -> u32 {
-        self.awake() & self.rested()
-    }
-
-    const fn free(self) -> u32 {
-        self.awake() | self.rested()
-    }
-
-    /// The lane to call. Lanes that are called already do not count.
-    const fn first_parked(self) -> Option<u32> {
-        match self.rested() & !self.awake() {
-            0 => None,
-            parked => Some(parked.trailing_zeros()),
-        }
-    }
-
-    #[inline(always)]
-    const fn is_looking(self, lane: u32) -> bool {
-        self.awake() & !self.rested() & 1 << lane != 0
-    }
-
-    const fn is_parked(self, lane: u32) -> bool {
-        self.rested() & !self.awake() & 1 << lane != 0
-    }
-
-    const fn look(self, lane: u32) -> Self {
-        Self(self.0 & !(1 << 32 << lane) | 1 << lane)
-    }
-
-    const fn park(self, lane: u32) -> Self {
-        Self(self.0 & !(1 << lane) | 1 << 32 << lane)
-    }
-
-    const fn call(self, lane: u32) -> Self {
-        Self(self.0 | 1 << lane)
-    }
-
-    const fn leave(self, lane: u32) -> Self {
-        Self(self.0 & !(1 << lane) & !(1 << 32 << lane))
-    }
-
-    /// Every lane that looks counts as blocked. No lane may be called.
-    const fn block_all(self) -> Self {
-        Self(self.0 & !(u32::MAX as u64))
-    }
-}
-
-impl fmt::Debug for States {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lanes")
-            .field("awake", &format_args!("{:b}", self.awake()))
-            .field("rested", &format_args!("{:b}", self.rested()))
-            .finish()
     }
 }
 
