@@ -165,28 +165,27 @@ fn one_lane_blocks_and_the_others_go_on() {
 #[test]
 fn the_end_waits_for_lanes_and_shuts_the_door() {
     embed();
-    let (sender, receiver) = mpsc::channel();
     let left = Arc::new(AtomicUsize::new(0));
-    let (result, ended) = run_isolated(SOON, |_, handle| {
-        let (inside, wait) = mpsc::channel();
+    let (handle, ended) = run_isolated(SOON, |py, handle| {
+        let all_inside = Arc::new(Barrier::new(4));
         for _ in 0..3 {
-            let (handle, left, inside) = (handle.clone(), Arc::clone(&left), inside.clone());
+            let (handle, left) = (handle.clone(), Arc::clone(&left));
+            let all_inside = Arc::clone(&all_inside);
             thread::spawn(move || {
                 handle.enter(|py| {
-                    inside.send(()).unwrap();
-                    py.detach(|| thread::park_timeout(Duration::from_millis(50)));
+                    py.detach(|| {
+                        all_inside.wait();
+                        thread::park_timeout(Duration::from_millis(50));
+                    });
                     left.fetch_add(1, Ordering::Relaxed);
                 })
             });
         }
-        sender.send(handle.clone()).unwrap();
-        wait
+        py.detach(|| all_inside.wait().is_leader());
+        handle.clone()
     })
-    .map(|(wait, ended)| (wait.iter().count(), ended))
     .unwrap();
-    assert_eq!((result, ended), (3, Ended::Clean));
-    assert_eq!(left.load(Ordering::Relaxed), 3);
-    let handle = receiver.recv().unwrap();
+    assert_eq!((left.load(Ordering::Relaxed), ended), (3, Ended::Clean));
     assert_eq!(handle.enter(|_| ()), Err(Closed));
 }
 

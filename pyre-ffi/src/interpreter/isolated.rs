@@ -18,7 +18,7 @@ use std::{
 use pyo3_ffi as ffi;
 
 use super::{InterpreterHandle, IsolatedConfig};
-use crate::{Attached, attached::Reattach, import};
+use crate::{Attached, Dict, Raised, Str, attached::Reattach, import};
 
 /// Held while an interpreter is made or ended, and not while one runs.
 static START_OR_END: Mutex<()> = Mutex::new(());
@@ -114,7 +114,9 @@ fn end(
 ) -> Ended {
     let deadline = Instant::now() + wait;
     let everybody_left = handle.close(wait, py) && {
-        join_python_threads(py);
+        if let Err(raised) = join_python_threads(py) {
+            raised.write_unraisable("threading", py);
+        }
         wait_alone(py, own, deadline)
     };
     if !everybody_left {
@@ -128,23 +130,30 @@ fn end(
     Ended::Clean
 }
 
-/// Does what CPython does at the end: joins the threads that Python code started, and the workers
-/// of its executors, which wait for this call to be told to stop.
-fn join_python_threads(py: Attached<'_>) {
-    let joined = (|| {
-        let modules = import(py, "sys")?.attr(&*crate::Str::new(py, "modules")?, py)?;
-        let name = crate::Str::new(py, "threading")?;
-        if let Some(modules) = modules.cast::<crate::Dict>()
-            && let Some(threading) = modules.get(&name, py)?
-        {
-            threading.call_method0(&*crate::Str::new(py, "_shutdown")?, py)?;
-        }
-        Ok(())
-    })();
-    if let Err(raised) = joined {
-        let raised: crate::Raised = raised;
-        raised.write_unraisable("threading._shutdown", py);
+/// Joins the threads that Python code started, and the workers of its executors, which wait to be
+/// told to stop.
+///
+/// CPython does the same when the interpreter ends, but aborts the process if a thread is left
+/// then; and its own call registers this thread with `threading` a second time, as a dummy whose
+/// removal fails when the module is gone, and says so on stderr. So what there is to call is
+/// called here, and not left for it.
+fn join_python_threads(py: Attached<'_>) -> Result<(), Raised> {
+    let modules = import(py, "sys")?.attr(&*Str::new(py, "modules")?, py)?;
+    let name = Str::new(py, "threading")?;
+    let threading = match modules.cast::<Dict>() {
+        Some(modules) => modules.get(&name, py)?,
+        None => None,
+    };
+    let Some(threading) = threading else { return Ok(()) };
+    threading.call_method0(&*Str::new(py, "_shutdown")?, py)?;
+    let clear = Str::new(py, "clear")?;
+    if let Some(callbacks) = threading.attr_if_any(&*Str::new(py, "_threading_atexits")?, py)? {
+        callbacks.call_method0(&clear, py)?;
     }
+    if let Some(local) = threading.attr_if_any(&*Str::new(py, "_thread_local_info")?, py)? {
+        local.attr(&*Str::new(py, "__dict__")?, py)?.call_method0(&clear, py)?;
+    }
+    Ok(())
 }
 
 /// Waits until `own` is the only thread state of its interpreter.
