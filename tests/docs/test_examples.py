@@ -32,8 +32,8 @@ import pyreframework.server
 from pyreframework.settings import resolve
 
 def serve(app, given):
-    resolve(given, os.environ, app.properties())
-    app.freeze()
+    settings = resolve(given, os.environ, app.properties())
+    app.freeze(settings.values["debug"])
     raise SystemExit(0)
 
 pyreframework.server.serve = serve
