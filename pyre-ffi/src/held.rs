@@ -73,9 +73,9 @@ impl<T> Held<T> {
         unsafe { Owned::from_pointer(pointer, py) }
     }
 
-    /// The pointer, for the garbage collector's visit, which makes no use of counts.
-    pub(crate) fn as_ptr(&self) -> *mut ffi::PyObject {
-        self.object.as_ptr()
+    /// The object and its interpreter, for the garbage collector's visit.
+    pub(crate) fn place(&self) -> (NonNull<ffi::PyObject>, InterpreterId) {
+        (self.object.pointer(), self.home)
     }
 }
 
@@ -195,9 +195,9 @@ impl<T> Slot<T> {
         self.held.set(Some(pointer));
     }
 
-    /// The pointer, for the garbage collector's visit, which makes no use of counts.
-    pub(crate) fn as_ptr(&self) -> Option<NonNull<ffi::PyObject>> {
-        self.held.get()
+    /// The object and its interpreter, for the garbage collector's visit.
+    pub(crate) fn place(&self) -> Option<(NonNull<ffi::PyObject>, InterpreterId)> {
+        self.held.get().map(|object| (object, self.home.get()))
     }
 }
 

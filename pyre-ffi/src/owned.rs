@@ -14,6 +14,35 @@ use crate::{Any, Attached, Borrowed, Builtin, Object, Raised};
 /// where the interpreter may be touched. To keep an object longer, see [`Held`](crate::Held).
 ///
 /// Dropping the last reference to an object may run Python code.
+///
+/// It cannot be touched while the interpreter is released:
+///
+/// ```compile_fail,E0277
+/// fn f(py: pyre_ffi::Attached<'_>, object: pyre_ffi::Owned<'_>) {
+///     py.detach(|| object.is_none());
+/// }
+/// ```
+///
+/// nor get out of an attachment, whether by return or by a place outside:
+///
+/// ```compile_fail,E0277
+/// use pyre_ffi::{interpreter::InterpreterHandle, none};
+/// fn f(handle: &InterpreterHandle) {
+///     let mut outside = None;
+///     let _ = handle.enter(|py| outside = Some(none(py)));
+/// }
+/// ```
+///
+/// nor wait in a thread-local for the time after:
+///
+/// ```compile_fail
+/// use std::cell::RefCell;
+/// use pyre_ffi::{Attached, Owned, none};
+/// thread_local!(static KEPT: RefCell<Option<Owned<'static>>> = const { RefCell::new(None) });
+/// fn f(py: Attached<'_>) {
+///     KEPT.set(Some(none(py)));
+/// }
+/// ```
 #[repr(transparent)]
 pub struct Owned<'py, T = Any> {
     object: Object<T>,

@@ -26,19 +26,29 @@ pub enum Text<'a> {
     Ucs4(&'a [u32]),
 }
 
-/// The bit field that says how a string is kept. CPython 3.14 moved it half a word up.
+/// The bit field that says how a string is kept, without the bits for interning below it.
 mod state {
-    #[cfg(not(Py_3_14))]
-    const SHIFT: u32 = 2;
-    #[cfg(Py_3_14)]
-    const SHIFT: u32 = 16;
-
-    pub(super) const KIND: u32 = 0b111 << SHIFT;
-    pub(super) const KIND_1: u32 = 1 << SHIFT;
-    pub(super) const KIND_2: u32 = 2 << SHIFT;
-    pub(super) const COMPACT: u32 = 1 << (SHIFT + 3);
-    pub(super) const ASCII: u32 = 1 << (SHIFT + 4);
+    pub(super) const KIND: u32 = 0b111;
+    pub(super) const KIND_1: u32 = 1;
+    pub(super) const KIND_2: u32 = 2;
+    pub(super) const KIND_4: u32 = 4;
+    pub(super) const COMPACT: u32 = 1 << 3;
+    pub(super) const ASCII: u32 = 1 << 4;
     pub(super) const COMPACT_ASCII: u32 = COMPACT | ASCII;
+
+    #[cfg(not(Py_3_14))]
+    #[inline(always)]
+    pub(super) fn of(word: u32) -> u32 {
+        word >> 2
+    }
+
+    /// From 3.14 on there are headers with 2 bits for interning, as before, and with 16. The bits
+    /// where the one layout has the rest are zero in the other, so both are read in one go.
+    #[cfg(Py_3_14)]
+    #[inline(always)]
+    pub(super) fn of(word: u32) -> u32 {
+        (word >> 16) | ((word >> 2) & 0x3f)
+    }
 }
 
 impl Str {
@@ -152,7 +162,7 @@ impl Object<Str> {
     #[inline(always)]
     fn state(&self) -> u32 {
         // SAFETY: the mark says that this is a live str.
-        unsafe { (*self.as_ptr().cast::<ffi::PyASCIIObject>()).state }
+        state::of(unsafe { (*self.as_ptr().cast::<ffi::PyASCIIObject>()).state })
     }
 
     /// Where the characters are.
@@ -272,7 +282,13 @@ pub(crate) fn check_layout(py: Attached<'_>) -> Result<(), Raised> {
     let latin1 = Str::new(py, "l\u{e4}yout")?;
     let ucs2 = Str::new(py, "l\u{20ac}yout")?;
     let ucs4 = Str::new(py, "l\u{1f600}yout")?;
-    let right = ascii.view() == Text::Ascii("layout")
+    // First only the bits, which are there in any case: data is read where they say it is.
+    let bits = |text: &Object<Str>| text.state() & (state::KIND | state::COMPACT_ASCII);
+    let right = bits(&ascii) == state::KIND_1 | state::COMPACT_ASCII
+        && bits(&latin1) == state::KIND_1 | state::COMPACT
+        && bits(&ucs2) == state::KIND_2 | state::COMPACT
+        && bits(&ucs4) == state::KIND_4 | state::COMPACT
+        && ascii.view() == Text::Ascii("layout")
         && latin1.view() == Text::Latin1(b"l\xe4yout")
         && matches!(ucs2.view(), Text::Ucs2(units) if units[..2] == [0x6c, 0x20ac])
         && matches!(ucs4.view(), Text::Ucs4(units) if units[..2] == [0x6c, 0x1f600]);

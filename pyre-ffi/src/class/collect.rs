@@ -4,16 +4,17 @@ use std::{
     ffi::{c_int, c_void},
     marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
-    ptr,
+    ptr::{self, NonNull},
 };
 
 use pyo3_ffi as ffi;
 
 use super::{Class, instance::Layout, trampoline};
-use crate::{Attached, Held, Slot};
+use crate::{Attached, Held, InterpreterId, Slot};
 
 /// Takes note of the objects that a value keeps alive.
 pub struct Visitor<'a> {
+    home: InterpreterId,
     visit: ffi::visitproc,
     argument: *mut c_void,
     result: c_int,
@@ -23,28 +24,35 @@ pub struct Visitor<'a> {
 impl Visitor<'_> {
     /// # Safety
     ///
-    /// `visit` and `argument` must be what the collector passed to a `tp_traverse` that runs now.
-    pub(crate) unsafe fn new(visit: ffi::visitproc, argument: *mut c_void) -> Visitor<'static> {
-        Visitor { visit, argument, result: 0, scope: PhantomData }
+    /// `visit` and `argument` must be what the collector of `home` passed to a `tp_traverse` that
+    /// runs now.
+    pub(crate) unsafe fn new(
+        home: InterpreterId,
+        visit: ffi::visitproc,
+        argument: *mut c_void,
+    ) -> Visitor<'static> {
+        Visitor { home, visit, argument, result: 0, scope: PhantomData }
     }
 
     /// Shows an object that is kept.
     pub fn held<T>(&mut self, held: &Held<T>) {
-        self.object(held.as_ptr());
+        self.object(held.place());
     }
 
     /// Shows what is kept in a slot, if anything.
     pub fn slot<T>(&mut self, slot: &Slot<T>) {
-        if let Some(object) = slot.as_ptr() {
-            self.object(object.as_ptr());
+        if let Some(place) = slot.place() {
+            self.object(place);
         }
     }
 
-    fn object(&mut self, object: *mut ffi::PyObject) {
-        if self.result == 0 {
-            // SAFETY: a live object, kept by the value that is traversed, and the collector's own
-            // function and argument.
-            self.result = unsafe { (self.visit)(object, self.argument) };
+    /// Passes by what belongs to another interpreter, which can get here as `Held` is `Send`: its
+    /// lock is not ours, and its objects are none of this collector's business.
+    fn object(&mut self, (object, home): (NonNull<ffi::PyObject>, InterpreterId)) {
+        if self.result == 0 && home == self.home {
+            // SAFETY: a live object of this interpreter, kept by the value that is traversed, and
+            // the collector's own function and argument.
+            self.result = unsafe { (self.visit)(object.as_ptr(), self.argument) };
         }
     }
 
@@ -59,12 +67,16 @@ pub(super) unsafe extern "C" fn traverse<T: Class>(
     visit: ffi::visitproc,
     argument: *mut c_void,
 ) -> c_int {
+    let layout = this.cast::<Layout<T>>();
+    // SAFETY: Python calls this for instances of `T` only, and only after they were filled.
+    let home = unsafe { (*layout).home };
+    // SAFETY: as above; instances of heap types keep their type.
+    let class = unsafe { ffi::Py_TYPE(this) };
     // SAFETY: the collector's own arguments, used within this call.
-    let mut visitor = unsafe { Visitor::new(visit, argument) };
-    // SAFETY: the collector visits live objects; instances of heap types keep their type.
-    visitor.object(unsafe { ffi::Py_TYPE(this) }.cast());
-    // SAFETY: Python calls this for instances of `T` only, and only after `value` was written.
-    let value = unsafe { &(*this.cast::<Layout<T>>()).value };
+    let mut visitor = unsafe { Visitor::new(home, visit, argument) };
+    visitor.object((NonNull::new(class.cast()).expect("every object has a type"), home));
+    // SAFETY: as above; see `Object::get` for why nobody has a `&mut` of the value.
+    let value = unsafe { &(*layout).value };
     let _ = catch_unwind(AssertUnwindSafe(|| value.traverse(&mut visitor)));
     visitor.result()
 }

@@ -23,7 +23,16 @@ use crate::{
 /// interpreter's lock; but whenever Python code runs inside a method, another thread may enter
 /// one. `Cell` and `RefCell` are therefore sound and enough, and `Send` is asked for because the
 /// threads take turns, and the one that drops the value may be any of them. Python objects are
-/// kept in [`Held`](crate::Held) and [`Slot`](crate::Slot), which are `Send`.
+/// kept in [`Held`](crate::Held) and [`Slot`](crate::Slot), which are `Send`:
+///
+/// ```compile_fail,E0277
+/// struct Wrong(std::rc::Rc<u8>);
+/// impl pyre_ffi::Class for Wrong {
+///     const NAME: &'static std::ffi::CStr = c"wrong.Wrong";
+///     const DOC: &'static std::ffi::CStr = c"";
+///     fn describe(_: &mut pyre_ffi::ClassSpec<Wrong>) {}
+/// }
+/// ```
 pub trait Class: Sized + Send + 'static {
     /// The qualified name, as in `c"pyreframework.engine.PyreRequest"`.
     const NAME: &'static CStr;

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Any, Attached, Bool, Borrowed, Dict, ExceptionKind, Object, Owned, Raised, Str, Tuple, Type,
+    module::attached_of_class,
 };
 
 /// `PyGetSetDef.get`.
@@ -262,7 +263,7 @@ where
     F: Item + for<'a, 'py> Fn(Attached<'py>, Arguments<'a>, &'a Object<Type>) -> Result<T, Raised>,
 {
     // SAFETY: types are called on attached threads only.
-    let py = unsafe { Attached::discover() };
+    let py = unsafe { attached_of_class(class.cast()) };
     let count = count & !ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
     // SAFETY: lent by CPython for this call.
     let arguments = unsafe { Arguments::from_vectorcall(values, count, names) };
@@ -280,7 +281,7 @@ where
     F: Item + for<'a, 'py> Fn(Attached<'py>, Arguments<'a>, &'a Object<Type>) -> Result<T, Raised>,
 {
     // SAFETY: types are called on attached threads only.
-    let py = unsafe { Attached::discover() };
+    let py = unsafe { attached_of_class(class) };
     // SAFETY: a tuple, lent by CPython for this call.
     let positional: Borrowed<'_, Tuple> = unsafe { lend(positional) };
     // SAFETY: a dict or NULL, lent by CPython for this call.

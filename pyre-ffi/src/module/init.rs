@@ -278,8 +278,9 @@ where
             Arguments<'a>,
         ) -> Result<Owned<'b>, Raised>,
 {
-    // SAFETY: functions are called on attached threads only.
-    let py = unsafe { Attached::discover() };
+    // SAFETY: functions are called on attached threads only, and this one was added to a module
+    // of ours.
+    let py = unsafe { state::attached_of_module(module) };
     // SAFETY: lent by CPython for this call.
     let object: Borrowed<'_, ModuleObject> = unsafe { lend(module) };
     // SAFETY: lent by CPython for this call.

@@ -5,3 +5,4 @@ mod state;
 
 pub use init::{Module, ModuleBuilder, ModuleDefinition, ModuleObject};
 pub use state::ModuleState;
+pub(crate) use state::attached_of_class;

@@ -60,20 +60,64 @@ impl<S: ModuleState> Place<S> {
     }
 }
 
+/// The interpreter of a class of ours, or of a module of ours, without asking the thread.
+///
+/// # Safety
+///
+/// `class` must be a live type that `ClassSpec` made, on a thread attached to its interpreter.
+#[inline]
+pub(crate) unsafe fn attached_of_class<'py>(class: *mut ffi::PyTypeObject) -> Attached<'py> {
+    // SAFETY: a live type.
+    let place: *mut Place<()> = unsafe { ffi::PyType_GetModuleState(class) }.cast();
+    if place.is_null() {
+        // The collector has taken the class and its module apart.
+        // SAFETY: on an attached thread.
+        unsafe { ffi::PyErr_Clear() };
+    }
+    // SAFETY: the types of `ClassSpec` belong to modules of ours, all of which have a `Place`.
+    unsafe { attached_of_place(place) }
+}
+
+/// # Safety
+///
+/// `module` must be a live module of ours, on a thread attached to its interpreter.
+#[inline]
+pub(super) unsafe fn attached_of_module<'py>(module: *mut ffi::PyObject) -> Attached<'py> {
+    // SAFETY: a live module of ours, whose state is a `Place`.
+    let place: *mut Place<()> = unsafe { ffi::PyModule_GetState(module) }.cast();
+    // SAFETY: as above.
+    unsafe { attached_of_place(place) }
+}
+
+/// # Safety
+///
+/// `place` must be NULL or the state of a module of ours, on a thread attached to its interpreter.
+#[inline]
+unsafe fn attached_of_place<'py>(place: *mut Place<()>) -> Attached<'py> {
+    // SAFETY: NULL, or at least zeroed; `ready` and `home` come first, whatever the state is.
+    if place.is_null() || !unsafe { (*place).ready } {
+        // SAFETY: the caller's duty.
+        return unsafe { Attached::discover() };
+    }
+    // SAFETY: filled.
+    let home = unsafe { (*place).home };
+    // SAFETY: the caller's duty.
+    unsafe { Attached::assume(home) }
+}
+
 /// `m_traverse`.
 pub(super) unsafe extern "C" fn traverse<S: ModuleState>(
     module: *mut ffi::PyObject,
     visit: ffi::visitproc,
     argument: *mut c_void,
 ) -> c_int {
-    // SAFETY: the collector's own arguments, used within this call.
-    let mut visitor = unsafe { Visitor::new(visit, argument) };
     // SAFETY: CPython passes a module made from the definition that names this function.
-    if let Some(place) = unsafe { Place::<S>::of(module) } {
-        // SAFETY: filled, and dropped with the module only.
-        let state = unsafe { &(*place).value };
-        let _ = catch_unwind(AssertUnwindSafe(|| state.traverse(&mut visitor)));
-    }
+    let Some(place) = (unsafe { Place::<S>::of(module) }) else { return 0 };
+    // SAFETY: filled, and dropped with the module only.
+    let place = unsafe { &*place };
+    // SAFETY: the collector's own arguments, used within this call.
+    let mut visitor = unsafe { Visitor::new(place.home, visit, argument) };
+    let _ = catch_unwind(AssertUnwindSafe(|| place.value.traverse(&mut visitor)));
     visitor.result()
 }
 
