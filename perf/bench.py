@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from perf.harness import answers, load, machine, processes
 from perf.harness.answers import ROUTES, WrongAnswer
 from perf.harness.contenders import CEILING, PYRE, Unavailable, contender, rival_names
 from perf.harness.load import Load
-from perf.harness.places import RESULTS
+from perf.harness.places import RESULTS, pyre_python
 from perf.harness.progress import clear, say, show
 from perf.harness.report import Comparison, Measure, Scenario
 from perf.harness.server import Server, end, running
@@ -174,6 +175,18 @@ def compare(servers: list[Server], found: Comparison, chosen: argparse.Namespace
             say(found.notes[-1])
 
 
+def computing_us(core: int) -> float:
+    """Return what /compute takes in Python alone, without any server, in microseconds."""
+    program = (
+        "import timeit\n"
+        "handler = lambda: {'result': sum(n * n for n in range(100))}\n"
+        "print(min(timeit.repeat(handler, number=20000, repeat=5)) / 20000 * 1e6)"
+    )
+    command = ["taskset", "--cpu-list", str(core), str(pyre_python()), "-c", program]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
 def weigh(found: Comparison, chosen: argparse.Namespace) -> None:
     """Take each contender's memory after a second of load, alone: PSS shares out pages."""
     for name in found.versions:
@@ -196,6 +209,9 @@ def main() -> int:
         print(reason, file=sys.stderr)
         return 1
     found = Comparison(machine.facts(), measured, {})
+    if any(scenario.route.name == "/compute" for scenario in measured):
+        alone = figure(computing_us(chosen.server_core))
+        found.facts["/compute in Python alone"] = f"{alone} us"
     servers = start(names, measured, chosen.server_core, found.notes)
     found.versions.update({server.name: server.contender.version for server in servers})
     seconds = len(servers) * len(measured) * (chosen.rounds + 1) * (chosen.seconds + 0.1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
+import re
 import sys
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from perf.harness.table import markdown
 from perf.icount.counted import CountedServer, PerRequest
 from perf.icount.scenario import BUDGET, Scenario, scenarios
 
-_ANNOTATED_LINES = 45
+_FUNCTIONS_SHOWN = 40
+_RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
 
 
 def arguments() -> argparse.Namespace:
@@ -34,11 +35,13 @@ def arguments() -> argparse.Namespace:
     return chosen
 
 
-def annotated(dump: Path) -> str:
-    """Return the functions that cost most themselves."""
-    command = ["callgrind_annotate", "--auto=no", "--threshold=90", str(dump)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return "\n".join(line[:140] for line in done.stdout.splitlines()[:_ANNOTATED_LINES])
+def costliest(scenario: Scenario, found: PerRequest) -> str:
+    """Return the functions that take most instructions themselves."""
+    rows = [
+        [f"{cost:.0f}", f"{cost / found.instructions:.1%}", _RUST_HASH.sub("", name)[:100]]
+        for name, cost in list(found.by_function.items())[:_FUNCTIONS_SHOWN]
+    ]
+    return f"{scenario.name}\n\n{markdown(['instructions', 'share', 'function'], rows)}"
 
 
 def exceeded(scenario: Scenario, found: PerRequest) -> list[str]:
@@ -86,7 +89,7 @@ def main() -> int:
                 over += exceeded(scenario, found)
                 rows.append(row(scenario, found))
                 if chosen.annotate:
-                    print(annotated(counted.last_dump()))
+                    print(costliest(scenario, found))
         finally:
             counted.close()
     except (Unavailable, BadAnswer, TimeoutError) as reason:

@@ -29,6 +29,7 @@ class PerRequest:
 
     instructions: float
     allocations: float
+    by_function: dict[str, float]
 
 
 class CountedServer:
@@ -84,8 +85,12 @@ class CountedServer:
             client.close()
         more = long_counts - short_counts
         requests = long - short
-        # The Date header is made anew every second, sometimes in the short run.
-        return PerRequest(more.instructions / requests, max(0, more.allocations) / requests)
+        return PerRequest(
+            more.instructions / requests,
+            # The Date header is made anew every second, sometimes in the short run.
+            max(0, more.allocations) / requests,
+            {name: cost / requests for name, cost in more.by_function.most_common()},
+        )
 
     def dump(self, hint: str) -> Counts:
         """Write what was counted since the last dump to a file and read it."""

@@ -197,10 +197,12 @@ def test_a_dump_gives_instructions_and_allocations(tmp_path: Path) -> None:
     file = tmp_path / "callgrind.out.1"
     file.write_text(
         "events: Ir\n\nfn=(1) main\n10 5\ncfn=(2) malloc\ncalls=3 0\n11 300\n"
-        "cfn=(3) free\ncalls=9 0\n12 90\nfn=(2)\n1 300\nfn=(4) f\ncfn=(2)\ncalls=4 0\n13 400\n"
-        "totals: 1234\n"
+        "cfn=(3) free\ncalls=9 0\n+1 90\n* 2\nfn=(2)\n1 700\nfn=(4) f\ncfn=(2)\ncalls=4 0\n"
+        "-3 400\n13 6\nfn=(3)\n1 90\ntotals: 803\n"
     )
-    assert read(file) == Counts(1234, 7)
+    by_function = Counter({"malloc": 700, "free": 90, "main": 7, "f": 6})
+    assert read(file) == Counts(803, 7, by_function)
+    assert by_function.total() == 803
     file.write_text("events: Ir\n")
     with pytest.raises(ValueError, match="no totals"):
         read(file)
