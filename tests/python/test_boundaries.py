@@ -1,0 +1,114 @@
+"""`scripts/check-boundaries`: each rule finds its breach, and nothing where there is none."""
+
+from __future__ import annotations
+
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "check-boundaries"
+
+
+@pytest.fixture
+def checker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script, looking at a tree of its own."""
+    loader = SourceFileLoader("check_boundaries", str(SCRIPT))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    return module
+
+
+def write(root: Path, name: str, text: str) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "breach"),
+    [
+        ("pyre-core/src/x.rs", "fn f() { unsafe { g() } }", "unsafe stands only"),
+        ("pyre-core/src/x.rs", "unsafe impl Send for X {}", "unsafe stands only"),
+        ("pyre-interp/src/x.rs", "use pyo3_ffi::PyObject;", "only pyre-ffi names pyo3_ffi"),
+        ("pyre-core/tests/x.rs", "use pyo3_ffi as ffi;", "only pyre-ffi names pyo3_ffi"),
+        ("pyre-http/src/x.rs", "use std::time::Instant;", "no sockets, clocks"),
+        ("pyre-http/src/x.rs", "fn f(s: TcpStream) {}", "no sockets, clocks"),
+        ("pyre-interp/src/x.rs", "use mio::Token;", "sees no sockets"),
+        ("pyre-ffi/src/x.rs", "static NONE: Option<Owned<Any>> = None;", "no static holds"),
+        ("pyre-core/src/x.rs", "static mut X: u8 = 0;", "no static is mutable"),
+        ("pyre-core/src/x.rs", "fn f() { todo!() }", "left unfinished"),
+    ],
+)
+def test_breaches(checker: ModuleType, name: str, text: str, breach: str) -> None:
+    write(checker.ROOT, name, f"//! A file.\n{text}\n")
+    (found,) = checker.source_breaches()
+    assert found.startswith(f"{name}:2: ")
+    assert breach in found
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pyre-ffi/src/x.rs", "use pyo3_ffi as ffi;\nfn f() { unsafe { ffi::Py_None() } }"),
+        ("pyre-interp/src/ring/x.rs", "unsafe impl Send for X {}"),
+        ("pyre-core/src/entry.rs", "#[unsafe(no_mangle)]"),
+        ("pyre-core/src/x.rs", "// unsafe, pyo3_ffi and TODO in a comment"),
+        ("pyre-core/src/x.rs", '/* unsafe\n todo! */ const X: &str = "unsafe { }";'),
+        ("pyre-core/src/x.rs", "#![deny(unsafe_code)]"),
+        ("pyre-http/src/x.rs", "use std::net::Ipv6Addr;"),
+        ("pyre-http/src/x.rs", "fn f() {}\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}"),
+        ("pyre-ffi/src/x.rs", "fn name(text: &'static str) -> Result<Owned<Str>, Raised> {}"),
+    ],
+)
+def test_what_is_allowed(checker: ModuleType, name: str, text: str) -> None:
+    write(checker.ROOT, name, text)
+    assert list(checker.source_breaches()) == []
+
+
+def test_unsafe_in_unit_tests_is_a_breach_too(checker: ModuleType) -> None:
+    write(checker.ROOT, "pyre-core/src/x.rs", "#[cfg(test)]\nmod tests {\n    unsafe fn f() {}\n}")
+    assert len(list(checker.source_breaches())) == 1
+
+
+@pytest.mark.parametrize(
+    ("crate", "dependency", "breach"),
+    [
+        ("pyre-http", "pyre-ffi", "must not depend on pyre-ffi"),
+        ("pyre-ffi", "pyre-http", "must not depend on pyre-http"),
+        ("pyre-interp", "mio", "never sees mio"),
+        ("pyre-core", "pyo3-ffi", "never sees pyo3-ffi"),
+    ],
+)
+def test_dependencies(
+    checker: ModuleType, crate: str, dependency: str, breach: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = [{"name": name, "dependencies": []} for name in checker.OURS]
+    monkeypatch.setattr(checker, "metadata", lambda: packages)
+    assert list(checker.dependency_breaches()) == []
+    packages[list(checker.OURS).index(crate)]["dependencies"] = [{"name": dependency}]
+    (found,) = checker.dependency_breaches()
+    assert found == f"{crate}/Cargo.toml: {breach}"
+
+
+def test_a_crate_that_is_gone(checker: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checker, "metadata", list)
+    assert len(list(checker.dependency_breaches())) == len(checker.OURS)
+
+
+def test_places(checker: ModuleType) -> None:
+    for folder in checker.FOLDERS:
+        write(checker.ROOT, f"{folder}/mod.rs", "")
+    for root, attribute in checker.ROOTS.items():
+        write(checker.ROOT, root, attribute)
+    assert [*checker.place_breaches(), *checker.root_breaches()] == []
+    write(
+        checker.ROOT, "ARCHITECTURE.md", "| `pyre-core/src/inbound/mod.rs` | `pyre-core/no.rs` |\n"
+    )
+    assert list(checker.place_breaches()) == ["ARCHITECTURE.md:1: pyre-core/no.rs does not exist"]
+    write(checker.ROOT, "pyre-http/src/lib.rs", "#![warn(unsafe_code)]")
+    assert len(list(checker.root_breaches())) == 1
