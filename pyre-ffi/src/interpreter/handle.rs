@@ -110,7 +110,9 @@ impl InterpreterHandle {
         // SAFETY: the visit keeps the interpreter from ending; the state is for this thread.
         let state = unsafe { ffi::PyThreadState_New(self.gate.interpreter) };
         assert!(!state.is_null(), "out of memory for a thread state");
-        let _attachment = Attachment::begin(state);
+        // SAFETY: made for this thread on the line before; it is attached to nothing, as
+        // `_elsewhere` says.
+        let _attachment = unsafe { Attachment::begin(state) };
         // SAFETY: attached on the line above until `_attachment` is dropped, which outlives `f`.
         Ok(f(unsafe { Attached::assume(self.gate.id) }))
     }
@@ -167,15 +169,17 @@ impl Drop for Visit<'_> {
 }
 
 /// A thread state that is attached to this thread; cleared and deleted at the end.
-pub(super) struct Attachment {
+struct Attachment {
     state: *mut ffi::PyThreadState,
 }
 
 impl Attachment {
-    /// Attaches `state`, which must be new, of a living interpreter, and made for this thread.
-    pub(super) fn begin(state: *mut ffi::PyThreadState) -> Attachment {
-        // SAFETY: the callers in this folder make the state on the line before, for this thread,
-        // which is not attached to anything.
+    /// # Safety
+    ///
+    /// `state` must be new, of an interpreter that lives until the value is dropped, and made for
+    /// this thread, which must not be attached to anything.
+    unsafe fn begin(state: *mut ffi::PyThreadState) -> Attachment {
+        // SAFETY: the caller's duty.
         unsafe { ffi::PyEval_RestoreThread(state) };
         Attachment { state }
     }
