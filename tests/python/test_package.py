@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from serving import serve
 
 import pyreframework
 
@@ -67,3 +68,16 @@ def test_types_are_shipped(name: str) -> None:
 def test_no_required_dependencies() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert json.loads(text.partition("\ndependencies = ")[2].splitlines()[0]) == []
+
+
+def test_a_worker_is_lean(tmp_path: Path) -> None:
+    """Also with what the engine itself imports there."""
+    file = tmp_path / "program.py"
+    file.write_text(
+        "import sys\nfrom pyreframework import Pyre\napp = Pyre()\n"
+        "app.get('/', lambda req: list(sys.modules))\napp.run()\n"
+    )
+    with serve(file, workers=1) as server:
+        found = set(server.get("/").json())
+    assert "__mp_main__" in found
+    assert found & HEAVY <= modules_after("") & HEAVY
