@@ -1,4 +1,5 @@
-//! Request methods. They are case-sensitive (RFC 9110 section 9.1), so `get` is [`Method::Other`].
+//! Request methods. They are case-sensitive (RFC 9110 section 9.1), so `get` is
+//! [`Other`](crate::method::Method::Other).
 
 /// A request method. What [`Method::Other`] is called stands in the request's `method_span`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
