@@ -30,8 +30,8 @@ pub(super) enum Unfit {
 /// Reads the head at `bytes[start..]`, appends its fields to `table`, and gives the request,
 /// without its body, and the offset where the head ends.
 ///
-/// `table` may have got some fields if this fails. Inlined, as otherwise the request is copied: 33
-/// of 875 instructions for a small GET.
+/// `table` may have got some fields if this fails. Inlined: a small GET then measured 887
+/// instructions instead of 920.
 #[inline(always)]
 pub(super) fn parse(
     bytes: &[u8],
