@@ -134,6 +134,7 @@ def measure(server: Server, scenario: Scenario, chosen: argparse.Namespace) -> M
         server.port, scenario.route, scenario.load, seconds=chosen.seconds, core=chosen.load_core
     )
     used = processes.cpu(members) - before
+    server.require_running()
     server.pause()
     if outcome.requests == 0:
         raise Unavailable(f"{server.name} answered nothing under {scenario.name}")

@@ -52,7 +52,10 @@ class Variant:
             threads=1 if self.pinned else 2,
         )
         used = processes.cpu(members) - before
+        self.server.require_running()
         self.server.pause()
+        if outcome.requests == 0:
+            raise Unavailable(f"{self.title} answered nothing")
         self.cpu_us.append(used.total_s / outcome.requests * 1e6)
         self.rates.append(outcome.per_second)
 

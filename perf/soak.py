@@ -54,6 +54,7 @@ def send(server: Server, chosen: argparse.Namespace, millions: float) -> dict[st
         turn += 1
         kind = Load(chosen.depth, 64)
         outcome = load.run(server.port, route, kind, seconds=chosen.seconds, core=None)
+        server.require_running()
         sent += outcome.requests
         for name, number in outcome.errors.items():
             errors[name] = errors.get(name, 0) + number

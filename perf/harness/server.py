@@ -94,6 +94,16 @@ class Server:
         """Return all processes of the server."""
         return processes.session(self.id)
 
+    def require_running(self) -> None:
+        """Make sure that it has not ended by itself.
+
+        Raises:
+            Unavailable: It has; the text says how.
+        """
+        code = self._process.poll()
+        if code is not None:
+            raise Unavailable(f"{self.name}: ended with {code}: {self._tail()}")
+
     def log(self) -> str:
         """Return what it printed."""
         self._log.seek(0)
@@ -142,10 +152,7 @@ class Server:
     def _wait_for_answer(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise Unavailable(
-                    f"{self.name}: ended with {self._process.returncode}: {self._tail()}"
-                )
+            self.require_running()
             try:
                 with Client(self.port, timeout_s=2.0) as client:
                     client.ask("GET", "/")
