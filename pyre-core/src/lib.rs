@@ -1,6 +1,7 @@
 //! The server: reactors, routes, start and stop; the extension module `pyreframework.engine`.
 //!
 //! Modules stand in the order in which a request travels (`ARCHITECTURE.md`).
+#![deny(unsafe_code)]
 
 mod entry; // the extension module
 mod app; // what the user registers, before it is served

@@ -1,6 +1,7 @@
 //! From job to reply: the rings, the lanes that run jobs, and the Python objects handlers see.
 //!
 //! Modules stand in the order in which a request travels (steps 5 to 10 of `ARCHITECTURE.md`).
+#![deny(unsafe_code)]
 
 pub mod job; // what travels between a reactor and a lane
 pub mod ring; // 5 and 10: the only road between threads

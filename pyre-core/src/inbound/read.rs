@@ -71,6 +71,14 @@ impl Reactor {
         self.list(slot);
     }
 
+    /// Looks for a request that came before the end; without one the connection ends.
+    pub(crate) fn read_last(&mut self, slot: u32) {
+        if let Some(connection) = self.connections.get(slot) {
+            connection.readable = true;
+            self.list(slot);
+        }
+    }
+
     /// Parses as many whole requests as there are, and finds who answers each.
     fn parse(&mut self, slot: u32, job: &mut Job) -> Parsed {
         let is_draining = self.is_draining();

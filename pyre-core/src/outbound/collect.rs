@@ -41,6 +41,8 @@ impl Reactor {
         self.jobs.give_back(job);
         if is_last {
             self.linger(slot);
+        } else if self.is_draining() {
+            self.read_last(slot);
         }
     }
 }

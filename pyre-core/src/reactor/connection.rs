@@ -115,9 +115,4 @@ impl Connection {
             Phase::Answering | Phase::Writing => false,
         }
     }
-
-    /// Whether no request is under way, not even in part.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.phase == Phase::Reading && self.inbound.is_none()
-    }
 }

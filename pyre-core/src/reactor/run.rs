@@ -103,6 +103,17 @@ impl Reactor {
             self.read_ready();
             self.dispatch.notify(self.clock.now_ms());
             self.expire();
+            if self.stage == Stage::Draining {
+                self.report_drain();
+            }
+        }
+    }
+
+    /// Tells the server what is left to drain.
+    fn report_drain(&self) {
+        self.control.set_running(self.index, self.dispatch.running());
+        if self.connections.open() == 0 {
+            self.control.reactor_drained(self.index);
         }
     }
 
@@ -194,12 +205,6 @@ impl Reactor {
                 self.begin_drain();
             }
         }
-        if self.stage == Stage::Draining {
-            self.control.set_running(self.index, self.dispatch.running());
-            if self.connections.open() == 0 {
-                self.control.reactor_drained(self.index);
-            }
-        }
     }
 
     /// Whether new requests are the last of their connections.
@@ -213,10 +218,7 @@ impl Reactor {
         self.accept_backlog();
         self.acceptor.close();
         for slot in self.connections.slots() {
-            self.read(slot);
-            if self.connections.get(slot).is_some_and(|connection| connection.is_idle()) {
-                self.close(slot);
-            }
+            self.read_last(slot);
         }
     }
 }

@@ -252,6 +252,26 @@ where
     unsafe { method::<T, _>(this, -1, body) }
 }
 
+/// `bf_getbuffer` by way of another object: the view holds a reference to that one.
+pub(super) unsafe extern "C" fn buffer_of<T: Class, F>(
+    this: *mut ffi::PyObject,
+    view: *mut ffi::Py_buffer,
+    flags: c_int,
+) -> c_int
+where
+    F: Item + for<'a, 'py> Fn(&'a T, Attached<'py>) -> Result<Owned<'py>, Raised>,
+{
+    let body = |value: &T, py: Attached<'_>| {
+        let owner = conjure::<F>()(value, py)?;
+        // SAFETY: CPython passes a view to fill, and `owner` is a live object; it makes the view
+        // its own, with a reference to itself, or raises.
+        let result = unsafe { ffi::PyObject_GetBuffer(owner.as_ptr(), view, flags) };
+        Raised::check(result, py).map(|()| 0)
+    };
+    // SAFETY: an instance of `T`, lent by CPython for this call.
+    unsafe { method::<T, _>(this, -1, body) }
+}
+
 /// The vectorcall of the type: `Class(...)` without a tuple of arguments.
 pub(super) unsafe extern "C" fn construct<T: Class, F>(
     class: *mut ffi::PyObject,

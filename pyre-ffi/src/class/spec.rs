@@ -201,6 +201,16 @@ impl<T: Class> ClassSpec<T> {
         self.add_slot(ffi::Py_bf_getbuffer, buffer as *mut c_void)
     }
 
+    /// The object whose bytes `memoryview(object)` shows, and which the view keeps alive.
+    pub fn buffer_of<F>(&mut self, owner: F) -> &mut Self
+    where
+        F: Item + for<'a, 'py> Fn(&'a T, Attached<'py>) -> Result<Owned<'py>, Raised>,
+    {
+        let _ = owner;
+        let buffer: ffi::getbufferproc = slots::buffer_of::<T, F>;
+        self.add_slot(ffi::Py_bf_getbuffer, buffer as *mut c_void)
+    }
+
     /// Takes part in garbage collection; [`Class::traverse`] and [`Class::clear`] must be there.
     pub fn gc(&mut self) -> &mut Self {
         self.collected = true;

@@ -8,6 +8,9 @@ use crate::objects::response::Response;
 use crate::serialize::answer::{Answer, Body};
 use crate::worker::lane::Lane;
 
+/// Exception handlers that may raise one after the other before it counts as a failure.
+const HANDLERS_IN_A_ROW_MAX: usize = 4;
+
 impl<'py> Lane<'py, '_> {
     /// The answer for what a handler or hook raised. Never fails.
     #[cold]
@@ -36,16 +39,18 @@ impl<'py> Lane<'py, '_> {
     ) -> Result<Owned<'py>, Raised> {
         let py = self.py;
         let mut exception = raised.take(py);
-        let class = exception.class(py);
-        match self.app.exception_handler(&class, py) {
-            Ok(Some(function)) => {
-                match function.bind(py).call2(&*self.request, &*exception, py) {
-                    Ok(result) => return Ok(result),
-                    Err(raised) => exception = raised.take(py),
-                }
+        // A handler of exceptions may raise one that has a handler itself, such as HTTPError.
+        for _ in 0..HANDLERS_IN_A_ROW_MAX {
+            let class = exception.class(py);
+            let handled = match self.app.exception_handler(&class, py) {
+                Ok(Some(function)) => function.bind(py).call2(&*self.request, &*exception, py),
+                Ok(None) => break,
+                Err(raised) => Err(raised),
+            };
+            match handled {
+                Ok(result) => return Ok(result),
+                Err(raised) => exception = raised.take(py),
             }
-            Ok(None) => {}
-            Err(raised) => exception = raised.take(py),
         }
         // A body that is not what the handler asked for is the client's fault, if the handler did
         // not say otherwise.

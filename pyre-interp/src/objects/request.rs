@@ -1,6 +1,6 @@
 //! `PyreRequest`: read-only, and nothing of it is made before it is read. Hot path.
 
-use std::cell::Ref;
+use std::cell::{Cell, Ref};
 use std::ffi::CStr;
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub struct Request {
     tools: Arc<Toolkit>,
     source: Source,
     fields: Fields,
+    /// Something may have been put into `fields`.
+    touched: Cell<bool>,
 }
 
 impl Request {
@@ -35,8 +37,14 @@ impl Request {
         app: &Arc<Application>,
     ) -> Result<Owned<'py, Instance<Request>>, Raised> {
         let value =
-            Self { app: app.clone(), tools: tools.clone(), source: Source::empty(), fields: Fields::default() };
+            Self { app: app.clone(), tools: tools.clone(), source: Source::empty(), fields: Fields::default(), touched: Cell::new(false) };
         Instance::new(py, &tools.request, value)
+    }
+
+    /// What is made of the request, to be forgotten with it.
+    fn fields(&self) -> &Fields {
+        self.touched.set(true);
+        &self.fields
     }
 
     /// Puts a job in; its current entry is the request.
@@ -46,7 +54,10 @@ impl Request {
 
     /// Takes the job out and forgets what was made of it.
     pub(crate) fn unload(&self, py: Attached<'_>) -> Box<Job> {
-        self.fields.clear(py);
+        if self.touched.get() {
+            self.touched.set(false);
+            self.fields.clear(py);
+        }
         self.source.unload()
     }
 
@@ -63,12 +74,12 @@ impl Request {
 
     /// Whether this is the exception that told the handler of a malformed body.
     pub(crate) fn is_complaint(&self, exception: &Object<Exception>, py: Attached<'_>) -> bool {
-        self.fields.complaint.get(py).is_some_and(|complaint| complaint.is(exception))
+        self.fields().complaint.get(py).is_some_and(|complaint| complaint.is(exception))
     }
 
     /// The request's id: made when first asked for, the same from then on.
     pub(crate) fn id<'py>(&self, py: Attached<'py>) -> Result<Owned<'py, Str>, Raised> {
-        self.fields.id.get_or_make(py, || Str::new(py, &request_id::next()))
+        self.fields().id.get_or_make(py, || Str::new(py, &request_id::next()))
     }
 
     /// The job, or the error that tells of a request object that was never served.
@@ -111,7 +122,7 @@ impl Request {
     }
 
     fn params<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let made = self.fields.params.get_or_make(py, || {
+        let made = self.fields().params.get_or_make(py, || {
             let job = self.job(py)?;
             let call = call_of(&job);
             let parameters = &self.app.handler(call.target).parameters;
@@ -121,7 +132,7 @@ impl Request {
     }
 
     fn query_params<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let made = self.fields.query_params.get_or_make(py, || {
+        let made = self.fields().query_params.get_or_make(py, || {
             let job = self.job(py)?;
             fields::last_values(py, call_of(&job).request.query.of(&job.bytes))
         });
@@ -129,7 +140,7 @@ impl Request {
     }
 
     fn query_params_all<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let made = self.fields.query_params_all.get_or_make(py, || {
+        let made = self.fields().query_params_all.get_or_make(py, || {
             let job = self.job(py)?;
             fields::all_values(py, call_of(&job).request.query.of(&job.bytes))
         });
@@ -138,12 +149,12 @@ impl Request {
 
     fn headers<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
         let job = || self.job(py);
-        self.fields.headers.get_or_make(py, || fields::headers(py, &*job()?)).map(Owned::into_any)
+        self.fields().headers.get_or_make(py, || fields::headers(py, &*job()?)).map(Owned::into_any)
     }
 
     fn cookies<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
         let job = || self.job(py);
-        self.fields.cookies.get_or_make(py, || fields::cookies(py, &*job()?)).map(Owned::into_any)
+        self.fields().cookies.get_or_make(py, || fields::cookies(py, &*job()?)).map(Owned::into_any)
     }
 
     fn client_ip<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
@@ -167,14 +178,14 @@ impl Request {
     }
 
     fn body<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.fields.body.get_or_make(py, || {
+        self.fields().body.get_or_make(py, || {
             let job = self.job(py)?;
             Bytes::new(py, call_of(&job).request.body.of(&job.bytes)).map(Owned::into_any)
         })
     }
 
     fn state<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.fields.state.get_or_make(py, || fields::namespace(py))
+        self.fields().state.get_or_make(py, || fields::namespace(py))
     }
 
     fn id_attribute<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
@@ -218,7 +229,7 @@ impl Request {
     }
 
     fn form<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let made = self.fields.form.get_or_make(py, || {
+        let made = self.fields().form.get_or_make(py, || {
             let job = self.job(py)?;
             check_form_type(py, &job)?;
             fields::last_values(py, call_of(&job).request.body.of(&job.bytes))
@@ -231,7 +242,7 @@ impl Request {
     fn complain(&self, py: Attached<'_>, raised: Raised) -> Raised {
         let exception = raised.take(py);
         if exception.is_kind(ExceptionKind::ValueError) {
-            self.fields.complaint.set(py, exception.clone().into_any());
+            self.fields().complaint.set(py, exception.clone().into_any());
         }
         Raised::restore(py, exception)
     }
@@ -383,6 +394,7 @@ impl Class for Request {
                 c"query_param($self, name, default=None, /)\n--\n\nThe last value of one query parameter.",
                 Self::query_param,
             )
+            .buffer_of(Self::body)
             .repr(Self::repr);
     }
 
