@@ -225,11 +225,12 @@ def find(name: str) -> ModuleSpec | None:
 def write_by_line() -> None:
     """Let ``print`` in this worker reach standard output with the end of its line.
 
-    Each interpreter has a buffer of its own; written by the block, lines would come late and cut.
+    Each interpreter has a buffer of its own: written by the block, lines would come late and cut;
+    written by the piece, as with ``PYTHONUNBUFFERED``, those of two workers would mix.
     """
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(line_buffering=True)
+        reconfigure(line_buffering=True, write_through=False)
 
 
 def start_worker(native: PyreApp) -> None:
