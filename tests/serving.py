@@ -91,7 +91,7 @@ def child_environment(extra: dict[str, str], options: dict[str, object]) -> dict
     """Our environment without anything that would configure the server, plus what is asked for."""
     ours = ("PORT", "HOST", "WEB_CONCURRENCY")
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYRE_") and k not in ours}
-    env |= {"NO_COLOR": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    env |= {"NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     for name, value in options.items():
         text = str(int(value)) if isinstance(value, bool) else str(value)
         env[f"PYRE_{name.upper()}"] = text

@@ -108,7 +108,7 @@ RESULTS = {
     "depth-200": lambda: nested(200),
     "key-object": lambda: {Opaque(): 1},
     "key-tuple": lambda: {(1, 2): 1},
-    "bad-status": lambda: ("x", 99999),
+    "bad-status": lambda: PyreResponse("x", status_code=99999),
 }
 
 
@@ -152,6 +152,26 @@ def injection(req):
     except ValueError:
         refused.append("type")
     return refused
+
+
+@app.get("/injected-late")
+def injected_late(req):
+    """By ways that do not ask the response: nothing of it may reach the wire."""
+    response = PyreResponse("x", headers={"X": "a"})
+    response.headers.update({"X": "a\r\nInjected: 1"})
+    return response
+
+
+@app.get("/injected-type")
+def injected_type(req):
+    response = PyreResponse("x")
+    response.content_type = "text/plain\r\nInjected: 1"
+    return response
+
+
+@app.get("/injected-tuple")
+def injected_tuple(req):
+    return "x", 200, {"X\r\nInjected": "1"}
 
 
 @app.get("/attributes")

@@ -142,7 +142,7 @@ def test_descriptors_after_load(server: Server) -> None:
     before = server.descriptors()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: server.get("/here").status, range(400)))
-    wait_until(lambda: server.descriptors() == before, "as many descriptors as before the load")
+    wait_until(lambda: server.descriptors() <= before, "no more descriptors than before")
 
 
 def test_threads_stay_the_same(server: Server) -> None:

@@ -131,6 +131,18 @@ def test_signal_while_starting() -> None:
     assert "Fatal" not in output.text() and "panicked" not in output.text()
 
 
+@MODES
+def test_idle_clients_are_no_running_requests(mode: str | None) -> None:
+    """A client that keeps its connection open, and does not look at it, holds nothing up."""
+    with serve("plain", mode=mode, shutdown_timeout=2) as server:
+        with server.connect() as used, server.connect() as unused:
+            assert used.get("/").text == "hello"
+            server.signal(signal.SIGTERM)
+            assert server.wait() == 0
+            used.expect_end()
+            unused.expect_end()
+
+
 def test_slow_peers_do_not_delay_the_stop() -> None:
     """Half a head is no running request."""
     with serve("plain", shutdown_timeout=600, head_timeout=600) as server:
