@@ -1,0 +1,109 @@
+"""What the pages say is so: tables from the sources, links that lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "perf/README.md"])
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@pytest.fixture(scope="module")
+def tables() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs/tables.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_are_what_the_sources_say(tables: ModuleType) -> None:
+    for path, text in tables.pages().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path}: run scripts/docs"
+
+
+def test_every_refusal_has_its_row(tables: ModuleType) -> None:
+    source = (ROOT / "pyre-http/src/error.rs").read_text()
+    names = re.findall(r"^    \w+ = \d+, ", source, re.MULTILINE)
+    assert tables.refusals().count("\n") == len(names) + 1 > 10
+
+
+def test_every_option_has_its_row(tables: ModuleType) -> None:
+    from pyreframework.settings import TABLE
+
+    rows = tables.options().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == list(TABLE)
+    assert all(row.count(" | ") == 4 for row in rows)
+
+
+def test_figures_of_a_benchmark(tables: ModuleType, tmp_path: Path, monkeypatch: Any) -> None:
+    def rounds(*cpu_us: float, errors: dict[str, int] | None = None) -> list[dict[str, object]]:
+        return [{"cpu_us": one, "outcome": {"errors": errors or {}}} for one in cpu_us]
+
+    recorded = {
+        "facts": {"machine": "M", "commit": "C"},
+        "versions": {"pyre": "3", "ceiling": "0", "other": "1"},
+        "rounds": {
+            "GET / d16 c64": {
+                "pyre": rounds(0.3, 0.1, 0.2),
+                "ceiling": rounds(0.1234),
+                "other": rounds(9.0, errors={"timeout": 1}),
+            },
+        },
+    }
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r/rounds.json").write_text(json.dumps(recorded))
+    assert tables.figures("r").splitlines() == [
+        "| us per request | `/` d16 |",
+        "| --- | --- |",
+        "| **pyre 3** | 0.2 |",
+        "| ceiling (no Python) | 0.123 |",
+        "| other 1 | 9 (errors) |",
+        "",
+        "Measured with machine: M; commit: C. [The whole report](r/report.md).",
+    ]
+
+
+def test_marks_that_are_missing_are_told(tables: ModuleType) -> None:
+    assert tables.filled("<!-- a -->\nold\n<!-- /a -->", "a", "new") == (
+        "<!-- a -->\nnew\n<!-- /a -->"
+    )
+    with pytest.raises(ValueError, match="'b'"):
+        tables.filled("<!-- a -->\n<!-- /a -->", "b", "new")
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        if link.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{page.name}: {link}"
+        if anchor:
+            assert anchor in anchors(target), f"{page.name}: {link}"
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = ROOT / "docs/README.md"
+    linked = {
+        (index.parent / link.partition("#")[0]).resolve()
+        for link in LINK.findall(index.read_text(encoding="utf-8"))
+    }
+    missing = {page for page in ROOT.glob("docs/**/*.md") if page != index} - linked
+    assert not missing
