@@ -12,8 +12,11 @@
 //! - Each ordering this relies on is a `Site`, and each has a model in `model/` that breaks when the
 //!   ordering is weakened.
 
-/// Atomics, cells and parking: the standard library's, or loom's under `--cfg pyre_loom`.
+/// Atomics and parking: the standard library's, or loom's under `--cfg pyre_loom`.
 mod sync;
+
+/// A place for one item, and what an item is.
+mod slot;
 
 /// The ring itself.
 mod spsc;
@@ -38,6 +41,7 @@ mod stress;
 mod model;
 
 pub use roster::{LaneSeat, Rest, Roster};
+pub use slot::Item;
 pub use spsc::{Consumer, Full, Producer, ring};
 pub use states::LANES_MAX;
 pub use wake::Doorbell;

@@ -7,21 +7,44 @@
 //! - *Full.* [`Producer::push`] gives the item back. *Empty.* [`Consumer::pop`] is `None`. Neither
 //!   waits, and neither wakes anybody: that is for [`Doorbell`](super::Doorbell) and
 //!   [`Roster`](super::Roster), once a turn.
+//! - *Taken back.* [`Producer::take_back`] takes the oldest item that the consumer has not taken, be
+//!   the consumer alive or gone. Each item goes to one of the two, and each gets its own in order.
 //! - *Gone.* Each side can ask whether the other was dropped. A consumer goes on popping what is left;
-//!   a producer takes it back with [`Producer::reclaim`].
+//!   a producer takes it back.
 //! - *Who drops.* What is still inside when both sides are gone is dropped with the ring, by the
 //!   side that went last.
 //!
 //! An index counts items for ever and wraps with `usize`; the slot is the index modulo the capacity,
-//! so full and empty differ without a slot left free. Each side keeps its own index, and of the other
-//! one what it saw last: it reads the other's line only when the ring seems full, or empty. The slots
-//! between head and tail are full and belong to the consumer, the others to the producer.
-#![expect(unsafe_code, reason = "slots are shared between two threads, one index apart")]
+//! so full and empty differ without a slot left free. The slots between head and tail are full.
+//!
+//! The tail is the producer's: it fills a slot and then publishes the new tail. The head belongs to
+//! whoever moves it: to take an item means to read the pointer in its slot, and then to move the head
+//! past it by a compare-and-swap. As an index never comes back, a swap that succeeds says that the
+//! item was inside all the while; one that fails says that the other side was faster, and what was
+//! read is forgotten. (With 32 bits an index comes back after 2^32 items, which would have to pass
+//! between two instructions of the other side.)
+//!
+//! So the pointer was the right one:
+//! - *Not older.* The consumer reads a slot below a tail that it acquired, so after it was filled. The
+//!   producer reads what it wrote itself.
+//! - *Not newer.* A slot is filled again by a producer that acquired a head past it. If the consumer
+//!   moved the head past it, it did so with Release, after reading. If the producer did, the consumer
+//!   may be reading at that time, and its swap fails. Between the consumer's swap and the producer's
+//!   look there may be swaps of the producer: they need no ordering, since what acquires a
+//!   read-modify-write acquires the release that it built upon.
+//!
+//! Each side reads the other's line only when the ring seems full, or empty: it keeps what it saw
+//! last. These copies may be behind, never ahead. The consumer's copy of the head is one of them, as
+//! the producer may have moved the head; a failing swap puts it right.
+#![expect(unsafe_code, reason = "an item passes through a slot as a pointer")]
 
-use super::sync::{Arc, AtomicBool, AtomicUsize, Line, Site, Slot, order, slots};
+use super::{
+    slot::{Item, Slot, slots},
+    sync::{Arc, AtomicBool, AtomicUsize, Line, Site, order},
+};
 use std::{
     fmt,
-    mem::MaybeUninit,
+    marker::PhantomData,
     sync::atomic::Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -31,24 +54,26 @@ use std::{
 ///
 /// # Panics
 /// If `capacity` is not a power of two.
-pub fn ring<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
+pub fn ring<T: Item>(capacity: usize) -> (Producer<T>, Consumer<T>) {
     assert!(capacity.is_power_of_two(), "the capacity of a ring is a power of two");
     let shared = Arc::new(Shared {
         slots: slots(capacity),
         head: Line(Side::new()),
         tail: Line(Side::new()),
+        items: PhantomData,
     });
     let producer = Producer { shared: shared.clone(), tail: 0, head_seen: 0 };
     (producer, Consumer { shared, head: 0, tail_seen: 0 })
 }
 
 /// What both sides reach.
-struct Shared<T> {
-    slots: Box<[Slot<T>]>,
-    /// First full slot. Written by the consumer, or by the producer once the consumer is gone.
+struct Shared<T: Item> {
+    slots: Box<[Slot<T::Target>]>,
+    /// First full slot. Moved on by whoever takes the item in it.
     head: Line<Side>,
     /// First empty slot. Written by the producer.
     tail: Line<Side>,
+    items: PhantomData<T>,
 }
 
 /// What one side publishes.
@@ -57,10 +82,9 @@ struct Side {
     gone: AtomicBool,
 }
 
-// SAFETY: an item is put in by one thread and taken out or dropped by another, hence `T: Send`. A
-// slot is touched by the side that the indices give it to and by no other; nobody gets a reference
-// to an item inside, so `T: Sync` is not needed.
-unsafe impl<T: Send> Sync for Shared<T> {}
+// SAFETY: an item is put in by one thread and taken out or dropped by another, hence `T: Send`. Nobody
+// gets a reference to an item inside, so `T: Sync` is not needed. Slots are accessed atomically only.
+unsafe impl<T: Item + Send> Sync for Shared<T> {}
 
 impl Side {
     fn new() -> Self {
@@ -78,37 +102,24 @@ impl Side {
     }
 }
 
-impl<T> Shared<T> {
+impl<T: Item> Shared<T> {
     #[inline(always)]
-    fn slot(&self, index: usize) -> &Slot<T> {
+    fn slot(&self, index: usize) -> &Slot<T::Target> {
         // A power of two: the mask is the modulo, and shows the compiler that the slot exists.
         &self.slots[index & (self.slots.len() - 1)]
     }
-
-    /// Moves the item at `index` out.
-    ///
-    /// # Safety
-    /// The slot is full, the caller alone may touch it, and treats it as empty from now on.
-    #[inline(always)]
-    unsafe fn take(&self, index: usize) -> T {
-        self.slot(index).with_mut(|slot| {
-            // SAFETY: the caller may touch this slot, and no one else does.
-            let slot = unsafe { &*slot };
-            // SAFETY: the slot is full, and the caller will not read it again.
-            unsafe { slot.assume_init_read() }
-        })
-    }
 }
 
-impl<T> Drop for Shared<T> {
+impl<T: Item> Drop for Shared<T> {
     fn drop(&mut self) {
         // Both sides are gone, and the `Arc` ordered all they did before this.
         let tail = self.tail.index.load(Relaxed);
         let mut head = self.head.index.load(Relaxed);
         while head != tail {
-            // SAFETY: slots from head to tail are full, `&mut self` makes us the only one here, and
-            // the index moves on.
-            drop(unsafe { self.take(head) });
+            // SAFETY: slots from head to tail are full.
+            let item = unsafe { self.slot(head).read_own() };
+            // SAFETY: nobody took it, `&mut self` makes us the only one here, and the index moves on.
+            drop(unsafe { T::from_raw(item) });
             head = head.wrapping_add(1);
         }
     }
@@ -119,18 +130,18 @@ impl<T> Drop for Shared<T> {
 /// # Threads
 /// May be sent to another thread. A reactor holds one for each worker, and the lanes of a worker one
 /// for each reactor, which they use in turn.
-pub struct Producer<T> {
+pub struct Producer<T: Item> {
     shared: Arc<Shared<T>>,
     /// The next slot to fill; the shared index is a copy.
     tail: usize,
-    /// The consumer's index when last read: never ahead of the true one.
+    /// The head when last read: never ahead of the true one.
     head_seen: usize,
 }
 
-impl<T> Producer<T> {
+impl<T: Item> Producer<T> {
     /// Puts an item in. It can be taken out at once; whoever should is not woken.
     ///
-    /// A ring whose consumer is gone takes items until it is full: [`Self::reclaim`] returns them.
+    /// A ring whose consumer is gone takes items until it is full: [`Self::take_back`] returns them.
     ///
     /// # Errors
     /// [`Full`] gives the item back.
@@ -139,33 +150,37 @@ impl<T> Producer<T> {
         if self.is_full() {
             return Err(Full(item));
         }
-        self.shared.slot(self.tail).with_mut(|slot| {
-            // SAFETY: `is_full` saw that the consumer left this slot (Acquire), and `&mut self` makes
-            // us its only writer, so nobody touches it before the Release store below.
-            unsafe { slot.write(MaybeUninit::new(item)) }
-        });
+        // `is_full` saw that this slot was left (Acquire), and `&mut self` makes us its only writer.
+        self.shared.slot(self.tail).fill(item.into_raw());
         self.tail = self.tail.wrapping_add(1);
         // Publishes the slot to `Consumer::has_next` and `Consumer::is_empty`.
         self.shared.tail.index.store(self.tail, order(Site::RingPublished, Release));
         Ok(())
     }
 
-    /// Takes back the oldest item that a consumer left behind; `None` if there is none, or while the
-    /// consumer lives.
-    pub fn reclaim(&mut self) -> Option<T> {
-        if !self.is_abandoned() {
-            return None;
+    /// Takes back the oldest item that the consumer has not taken; `None` if there is none.
+    ///
+    /// The consumer may be alive and popping: each item goes to one of the two.
+    pub fn take_back(&mut self) -> Option<T> {
+        // Relaxed, here and below: a head that is behind makes the swap fail, and what we take we wrote
+        // ourselves. Where it matters that the consumer left a slot, `is_full` acquires that.
+        let mut head = self.shared.head.index.load(Relaxed);
+        while head != self.tail {
+            let slot = self.shared.slot(head);
+            // SAFETY: we filled the slots of all indices before the tail.
+            let item = unsafe { slot.read_own() };
+            let next = head.wrapping_add(1);
+            match self.shared.head.index.compare_exchange(head, next, Relaxed, Relaxed) {
+                Ok(_) => {
+                    slot.taken_back();
+                    // SAFETY: the swap made this item ours alone, and it is the one of this index,
+                    // since we filled in none for the slot's next.
+                    return Some(unsafe { T::from_raw(item) });
+                }
+                Err(now) => head = now,
+            }
         }
-        // Whatever the consumer did last is visible, as we saw that it is gone.
-        let head = self.shared.head.index.load(Relaxed);
-        if head == self.tail {
-            return None;
-        }
-        // SAFETY: slots from head to tail are full; the consumer is gone, so they are ours, and the
-        // next line moves the index past this one.
-        let item = unsafe { self.shared.take(head) };
-        self.shared.head.index.store(head.wrapping_add(1), Relaxed);
-        Some(item)
+        None
     }
 
     /// How many items are inside, or a moment ago were. The consumer can only have made it fewer.
@@ -195,13 +210,13 @@ impl<T> Producer<T> {
         if self.tail.wrapping_sub(self.head_seen) < capacity {
             return false;
         }
-        // Pairs with the Release store in `Consumer::pop`: the item was moved out before.
+        // Pairs with the Release in `Consumer::pop`: the slot was read before.
         self.head_seen = self.shared.head.index.load(order(Site::RingReused, Acquire));
         self.tail.wrapping_sub(self.head_seen) == capacity
     }
 }
 
-impl<T> Drop for Producer<T> {
+impl<T: Item> Drop for Producer<T> {
     fn drop(&mut self) {
         self.shared.tail.leave();
     }
@@ -211,35 +226,46 @@ impl<T> Drop for Producer<T> {
 ///
 /// # Threads
 /// May be sent to another thread; see [`Producer`].
-pub struct Consumer<T> {
+pub struct Consumer<T: Item> {
     shared: Arc<Shared<T>>,
-    /// The next slot to empty; the shared index is a copy.
+    /// The head when last read or moved: never ahead of the true one.
     head: usize,
     /// The producer's index when last read: never ahead of the true one.
     tail_seen: usize,
 }
 
-impl<T> Consumer<T> {
+impl<T: Item> Consumer<T> {
     /// Takes the oldest item out; `None` if there is none now.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
-        if !self.has_next() {
-            return None;
+        while self.has_next() {
+            // SAFETY: `has_next` saw that this slot was filled (Acquire).
+            let item = unsafe { self.shared.slot(self.head).read() };
+            let next = self.head.wrapping_add(1);
+            // Release gives the slot back to `Producer::is_full`.
+            let vacated = order(Site::RingVacated, Release);
+            match self.shared.head.index.compare_exchange(self.head, next, vacated, Relaxed) {
+                Ok(_) => {
+                    self.head = next;
+                    // SAFETY: the swap made this item ours alone, and it is the one of this index,
+                    // since none was filled in for the slot's next.
+                    return Some(unsafe { T::from_raw(item) });
+                }
+                // The producer took it back.
+                Err(now) => self.head = now,
+            }
         }
-        // SAFETY: `has_next` saw that the producer filled this slot (Acquire), and `&mut self` makes
-        // us its only reader. It counts as empty from the Release store below.
-        let item = unsafe { self.shared.take(self.head) };
-        self.head = self.head.wrapping_add(1);
-        // Gives the slot back to `Producer::is_full`.
-        self.shared.head.index.store(self.head, order(Site::RingVacated, Release));
-        Some(item)
+        None
     }
 
     /// Whether nothing is inside. Always reads the producer's index, so that it can stand between
     /// announcing sleep and falling asleep.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.head == self.tail_seen && self.head == self.tail_now()
+        let tail = self.tail_now();
+        // What the producer took back counts as well, and our copy does not know of it. A head that is
+        // behind makes the ring seem full, and the next `pop` finds out.
+        !is_before(self.head, tail) || !is_before(self.shared.head.index.load(Relaxed), tail)
     }
 
     /// Whether the producer was dropped. If so, the next `None` of [`Self::pop`] is the last word.
@@ -250,11 +276,11 @@ impl<T> Consumer<T> {
     /// Whether a slot is full. Reads the producer's line only if none was when last seen.
     #[inline(always)]
     fn has_next(&mut self) -> bool {
-        if self.head != self.tail_seen {
+        if is_before(self.head, self.tail_seen) {
             return true;
         }
         self.tail_seen = self.tail_now();
-        self.head != self.tail_seen
+        is_before(self.head, self.tail_seen)
     }
 
     /// The producer's index. Pairs with the Release store in `Producer::push`: the slot was filled
@@ -265,10 +291,17 @@ impl<T> Consumer<T> {
     }
 }
 
-impl<T> Drop for Consumer<T> {
+impl<T: Item> Drop for Consumer<T> {
     fn drop(&mut self) {
         self.shared.head.leave();
     }
+}
+
+/// Whether a slot lies between the head and the tail as they were seen. Both may be behind the true
+/// ones, each by as much as it likes, so a head may be ahead of a tail.
+#[inline(always)]
+fn is_before(head: usize, tail: usize) -> bool {
+    tail.wrapping_sub(head).cast_signed() > 0
 }
 
 /// The ring was full; the item comes back.
@@ -281,13 +314,13 @@ impl<T> fmt::Debug for Full<T> {
     }
 }
 
-impl<T> fmt::Debug for Producer<T> {
+impl<T: Item> fmt::Debug for Producer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Producer").field("len", &self.len()).finish_non_exhaustive()
     }
 }
 
-impl<T> fmt::Debug for Consumer<T> {
+impl<T: Item> fmt::Debug for Consumer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consumer").field("is_empty", &self.is_empty()).finish_non_exhaustive()
     }
@@ -297,7 +330,7 @@ impl<T> fmt::Debug for Consumer<T> {
 #[cfg(not(pyre_loom))]
 mod tests {
     use super::*;
-    use std::{fs, rc::Rc, thread};
+    use std::{fs, iter, rc::Rc, thread};
 
     #[test]
     fn keeps_order_around_every_capacity() {
@@ -308,11 +341,11 @@ mod tests {
             while !popped.is_empty() {
                 for _ in 0..capacity.min(3) {
                     let Some(item) = pushed.next() else { break };
-                    producer.push(item).unwrap();
+                    producer.push(Box::new(item)).unwrap();
                 }
                 assert_eq!(producer.is_empty(), consumer.is_empty());
                 while let Some(item) = consumer.pop() {
-                    assert_eq!(Some(item), popped.next());
+                    assert_eq!(Some(*item), popped.next());
                 }
                 assert!(producer.is_empty() && consumer.is_empty());
             }
@@ -322,17 +355,27 @@ mod tests {
     #[test]
     fn a_full_ring_gives_the_item_back() {
         let (mut producer, mut consumer) = ring(2);
-        assert_eq!([1, 2, 3].map(|item| producer.push(item)), [Ok(()), Ok(()), Err(Full(3))]);
+        let mut push = |item| producer.push(Box::new(item)).map_err(|full| *full.0);
+        assert_eq!([1, 2, 3].map(&mut push), [Ok(()), Ok(()), Err(3)]);
+        assert_eq!(consumer.pop().as_deref(), Some(&1));
+        assert_eq!([3, 4].map(&mut push), [Ok(()), Err(4)]);
         assert_eq!((producer.len(), producer.capacity()), (2, 2));
-        assert_eq!(consumer.pop(), Some(1));
-        assert_eq!([3, 4].map(|item| producer.push(item)), [Ok(()), Err(Full(4))]);
-        assert_eq!([consumer.pop(), consumer.pop(), consumer.pop()], [Some(2), Some(3), None]);
+        let popped: Vec<_> = iter::from_fn(|| consumer.pop()).collect();
+        assert_eq!(popped, [2, 3].map(Box::new));
     }
 
     #[test]
     #[should_panic(expected = "power of two")]
     fn other_capacities_are_refused() {
-        ring::<u8>(3);
+        ring::<Box<u8>>(3);
+    }
+
+    #[test]
+    fn items_without_a_size_keep_their_count() {
+        let (mut producer, mut consumer) = ring(2);
+        assert_eq!([(); 3].map(|()| producer.push(Box::new(())).is_ok()), [true, true, false]);
+        let taken = [consumer.pop(), producer.take_back(), consumer.pop()];
+        assert_eq!(taken, [Some(Box::new(())), Some(Box::new(())), None]);
     }
 
     #[test]
@@ -344,12 +387,16 @@ mod tests {
         producer.shared.tail.index.store(near_the_end, Relaxed);
         producer.shared.head.index.store(near_the_end, Relaxed);
         for item in 0..8 {
-            producer.push(item).unwrap();
-            producer.push(item + 100).unwrap();
-            assert_eq!(producer.push(0), Err(Full(0)));
-            assert_eq!((producer.len(), consumer.pop()), (2, Some(item)));
-            assert_eq!((producer.len(), consumer.pop()), (1, Some(item + 100)));
-            assert_eq!((consumer.pop(), consumer.is_empty()), (None, true));
+            producer.push(Box::new(item)).unwrap();
+            producer.push(Box::new(item + 100)).unwrap();
+            assert!(producer.push(Box::new(0)).is_err());
+            let popped = if item % 3 == 0 { consumer.pop() } else { producer.take_back() };
+            assert_eq!((popped.as_deref(), producer.len()), (Some(&item), 1));
+            assert!(!consumer.is_empty());
+            let popped = if item % 2 == 0 { consumer.pop() } else { producer.take_back() };
+            assert_eq!((popped.as_deref(), producer.len()), (Some(&(item + 100)), 0));
+            assert!(consumer.is_empty() && consumer.pop().is_none());
+            assert!(producer.take_back().is_none());
         }
     }
 
@@ -360,13 +407,14 @@ mod tests {
             let (mut producer, mut consumer) = ring(4);
             // Wrapped, so that what is left lies across the end.
             for _ in 0..3 {
-                producer.push(item.clone()).unwrap();
+                producer.push(Box::new(item.clone())).unwrap();
                 drop(consumer.pop());
             }
-            for _ in 0..3 {
-                producer.push(item.clone()).unwrap();
+            for _ in 0..4 {
+                producer.push(Box::new(item.clone())).unwrap();
             }
             drop(consumer.pop());
+            drop(producer.take_back());
             if producer_first {
                 drop(producer);
                 assert!(consumer.is_abandoned());
@@ -383,14 +431,48 @@ mod tests {
     }
 
     #[test]
-    fn a_producer_takes_back_only_what_a_consumer_left() {
+    fn a_producer_takes_back_the_oldest() {
         let (mut producer, mut consumer) = ring(4);
-        (1..=3).for_each(|item| producer.push(item).unwrap());
-        assert_eq!((consumer.pop(), producer.reclaim()), (Some(1), None));
+        assert!(producer.take_back().is_none());
+        (1..=4).for_each(|item| producer.push(Box::new(item)).unwrap());
+        assert_eq!(*consumer.pop().unwrap(), 1);
+        assert_eq!(*producer.take_back().unwrap(), 2);
+        // The consumer's copy of the head is behind by one, and then by more than is inside.
+        assert_eq!(*consumer.pop().unwrap(), 3);
+        assert_eq!(*producer.take_back().unwrap(), 4);
+        assert!(consumer.is_empty() && consumer.pop().is_none());
+        // What was taken back makes room, and can go in again.
+        (5..=8).for_each(|item| producer.push(Box::new(item)).unwrap());
+        assert!(producer.push(Box::new(9)).is_err());
+        let back = producer.take_back().unwrap();
+        producer.push(back).unwrap();
+        let popped: Vec<_> = iter::from_fn(|| consumer.pop()).collect();
+        assert_eq!(popped, [6, 7, 8, 5].map(Box::new));
+    }
+
+    #[test]
+    fn a_consumer_far_behind_catches_up() {
+        let (mut producer, mut consumer) = ring(2);
+        for item in 0..100 {
+            producer.push(Box::new(item)).unwrap();
+            if item < 99 {
+                assert_eq!(*producer.take_back().unwrap(), item);
+                assert!(consumer.is_empty());
+            }
+        }
+        assert_eq!(*consumer.pop().unwrap(), 99);
+        assert!(consumer.is_empty() && producer.is_empty());
+    }
+
+    #[test]
+    fn a_producer_takes_back_what_a_consumer_left() {
+        let (mut producer, mut consumer) = ring(4);
+        (1..=3).for_each(|item| producer.push(Box::new(item)).unwrap());
+        assert_eq!(*consumer.pop().unwrap(), 1);
         drop(consumer);
-        producer.push(4).unwrap();
-        let left: Vec<_> = std::iter::from_fn(|| producer.reclaim()).collect();
-        assert_eq!((left, producer.len()), (vec![2, 3, 4], 0));
+        producer.push(Box::new(4)).unwrap();
+        let left: Vec<_> = iter::from_fn(|| producer.take_back()).collect();
+        assert_eq!((left, producer.len()), ([2, 3, 4].map(Box::new).into(), 0));
     }
 
     #[test]

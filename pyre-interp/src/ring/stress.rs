@@ -19,8 +19,8 @@ const REACTORS: usize = 2;
 
 /// The lanes' ends. The lock is their GIL.
 struct Ends {
-    jobs: Vec<Consumer<usize>>,
-    replies: Vec<Producer<usize>>,
+    jobs: Vec<Consumer<Box<usize>>>,
+    replies: Vec<Producer<Box<usize>>>,
 }
 
 struct Worker {
@@ -39,7 +39,7 @@ impl Worker {
             let found = (0..REACTORS).find_map(|from| Some((from, ends.jobs[from].pop()?)));
             if let Some((from, job)) = found {
                 seat.took();
-                if self.slow_every > 0 && job % self.slow_every == 0 {
+                if self.slow_every > 0 && *job % self.slow_every == 0 {
                     // A handler that lets go of the interpreter.
                     drop(ends);
                     thread::park_timeout(Duration::from_millis(3));
@@ -64,12 +64,17 @@ impl Worker {
 
     /// Sends every job in bursts and waits for every reply. Sleeps without a timeout, unless jobs
     /// are slow: then it looks once a millisecond whether the lanes are stuck.
-    fn reactor(&self, number: usize, mut jobs: Producer<usize>, mut replies: Consumer<usize>) {
+    fn reactor(
+        &self,
+        number: usize,
+        mut jobs: Producer<Box<usize>>,
+        mut replies: Consumer<Box<usize>>,
+    ) {
         let (mut sent, mut received, mut sum) = (0, 0, 0);
         let mut seen = self.roster.progress();
         while received < JOBS {
             while sent < JOBS && sent - received < BURST {
-                jobs.push(sent).unwrap();
+                jobs.push(Box::new(sent)).unwrap();
                 sent += 1;
             }
             self.roster.notify();
@@ -84,7 +89,7 @@ impl Worker {
             let before = received;
             while let Some(job) = replies.pop() {
                 received += 1;
-                sum += job;
+                sum += *job;
             }
             if received == before && !jobs.is_empty() && self.slow_every > 0 {
                 self.roster.suspect(seen);

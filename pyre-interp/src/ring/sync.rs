@@ -1,5 +1,4 @@
-//! Atomics, cells and parking for the ring: the standard library's, or loom's under
-//! `--cfg pyre_loom`.
+//! Atomics and parking for the ring: the standard library's, or loom's under `--cfg pyre_loom`.
 //!
 //! An operation that hands something over names its [`Site`]. In a build that serves the name
 //! vanishes; in a model it lets a test weaken that one ordering and see the model break.
@@ -8,22 +7,21 @@
 pub(super) use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize},
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize},
     },
     thread,
 };
 
 #[cfg(pyre_loom)]
 pub(super) use loom::{
-    cell::UnsafeCell,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize},
+        atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize},
     },
     thread,
 };
 
-use std::{mem::MaybeUninit, ops::Deref, sync::atomic::Ordering};
+use std::{ops::Deref, sync::atomic::Ordering};
 
 /// Every operation whose ordering another thread relies on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,40 +106,6 @@ impl<T> Deref for Line<T> {
     fn deref(&self) -> &T {
         &self.0
     }
-}
-
-/// A cell with loom's face, which lends its pointer for the length of a call.
-#[cfg(not(pyre_loom))]
-#[derive(Debug)]
-#[repr(transparent)]
-pub(super) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
-
-#[cfg(not(pyre_loom))]
-impl<T> UnsafeCell<T> {
-    /// Lends the pointer for writing.
-    #[inline(always)]
-    pub(super) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
-        write(self.0.get())
-    }
-}
-
-/// A place for one item, empty or full.
-pub(super) type Slot<T> = UnsafeCell<MaybeUninit<T>>;
-
-/// Empty slots. Their memory is reserved and not touched, so it costs nothing until it is used.
-#[cfg(not(pyre_loom))]
-#[expect(unsafe_code, reason = "uninitialised slots need no loop that would touch them")]
-pub(super) fn slots<T>(slot_count: usize) -> Box<[Slot<T>]> {
-    let slots = Box::<[Slot<T>]>::new_uninit_slice(slot_count);
-    // SAFETY: a `Slot` is, through two transparent layers, a `MaybeUninit`, which any bytes make,
-    // uninitialised ones too.
-    unsafe { slots.assume_init() }
-}
-
-/// Empty slots, each known to loom.
-#[cfg(pyre_loom)]
-pub(super) fn slots<T>(slot_count: usize) -> Box<[Slot<T>]> {
-    (0..slot_count).map(|_| UnsafeCell::new(MaybeUninit::uninit())).collect()
 }
 
 /// Which site a model weakens.

@@ -19,15 +19,15 @@ fn reactor(lanes: usize) -> (usize, usize) {
         }))
     };
     let lane = |_| {
-        let (mut producer, consumer) = ring::<usize>(2);
+        let (mut producer, consumer) = ring(2);
         let bell = bell.clone();
         thread::spawn(move || {
-            producer.push(7).unwrap();
+            producer.push(Box::new(7)).unwrap();
             bell.notify();
         });
         consumer
     };
-    let mut rings: Vec<Consumer<usize>> = (0..lanes).map(lane).collect();
+    let mut rings: Vec<Consumer<Box<usize>>> = (0..lanes).map(lane).collect();
     let (mut replies, mut announced) = (0, 0);
     loop {
         replies += rings.iter_mut().filter_map(Consumer::pop).count();

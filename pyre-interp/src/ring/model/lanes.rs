@@ -97,10 +97,10 @@ pub(super) fn called_lane_finds_its_message() {
                 thread::yield_now();
             }
             assert_eq!(seats[0].block(), Rest::Called);
-            assert_eq!(consumer.pop(), Some(1));
+            assert_eq!(consumer.pop(), Some(Box::new(1)));
         }
     });
-    jobs.push(1).unwrap();
+    jobs.push(Box::new(1)).unwrap();
     assert!(roster.notify());
     lane.join().unwrap();
 }

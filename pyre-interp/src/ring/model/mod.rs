@@ -9,7 +9,7 @@
 //! own read hides what others read before. So the thread whose writes matter is the first one, which
 //! loom runs first.
 
-/// Rings: order, reuse of slots, dropping either side.
+/// Rings: order, reuse of slots, taking back, dropping either side.
 mod rings;
 
 /// Doorbells: sleeping against ringing.
@@ -78,6 +78,9 @@ macro_rules! break_when_weakened {
 
 hold! {
     ring_keeps_order_and_reuses_slots: rings::keeps_order_and_reuses_slots;
+    ring_gives_each_item_to_one_side: rings::gives_each_item_to_one_side;
+    ring_refills_what_it_took_back: rings::refills_what_it_took_back;
+    ring_catches_up_from_far_behind: rings::catches_up_from_far_behind;
     ring_drops_every_item_once: rings::drops_every_item_once;
     ring_gives_back_what_a_consumer_left: rings::gives_back_what_a_consumer_left;
     ring_ends_after_the_last_item: rings::ends_after_the_last_item;
