@@ -73,7 +73,10 @@ impl App {
         given: Arguments<'_>,
         _class: &Object<Type>,
     ) -> Result<Self, Raised> {
-        let [] = given.parse(&Signature { function: "PyreApp", names: [], required: 0, positional_max: 0 }, py)?;
+        let [] = given.parse(
+            &Signature { function: "PyreApp", names: [], required: 0, positional_max: 0 },
+            py,
+        )?;
         Ok(Self { building: RefCell::new(Some(Building::default())), frozen: OnceCell::new() })
     }
 
@@ -106,8 +109,8 @@ impl App {
         let method = text(py, "method", method)?.to_ascii_uppercase();
         let path = text(py, "path", path)?;
         let pool = if on_main.is_true(py)? { Pool::Main } else { Pool::Workers };
-        let pattern = Pattern::parse(path)
-            .map_err(|error| Raised::value_error(py, &error.to_string()))?;
+        let pattern =
+            Pattern::parse(path).map_err(|error| Raised::value_error(py, &error.to_string()))?;
         let mut parameters = Vec::new();
         for parameter in pattern.parameters() {
             let name = Held::new(py, Str::intern(py, &parameter.name)?);
@@ -212,9 +215,8 @@ impl App {
     ) -> Result<Owned<'py>, Raised> {
         let [function] = required(given.parse(&SET_REPORT, py)?);
         let function = optional(py, function);
-        let before = self.change(py, |building| {
-            std::mem::replace(&mut building.application.report, function)
-        })?;
+        let before = self
+            .change(py, |building| std::mem::replace(&mut building.application.report, function))?;
         drop(before);
         Ok(none(py))
     }
@@ -226,9 +228,8 @@ impl App {
     ) -> Result<Owned<'py>, Raised> {
         let [owner] = required(given.parse(&SET_OWNER, py)?);
         let owner = optional(py, owner);
-        let before = self.change(py, |building| {
-            std::mem::replace(&mut building.application.owner, owner)
-        })?;
+        let before =
+            self.change(py, |building| std::mem::replace(&mut building.application.owner, owner))?;
         drop(before);
         Ok(none(py))
     }
@@ -342,8 +343,7 @@ fn read_argument(
     let pair = entry.cast::<Tuple>().ok_or_else(wrong)?;
     let [name, converter] = pair.items() else { return Err(wrong()) };
     let (name, converter) = (text(py, "name", *name)?, text(py, "converter", *converter)?);
-    let found =
-        parameters.iter().position(|parameter| parameter.name.bind(py).equals_str(name));
+    let found = parameters.iter().position(|parameter| parameter.name.bind(py).equals_str(name));
     let Some(index) = found else {
         let text = format!("the pattern has no parameter {name:?}");
         return Err(Raised::value_error(py, &text));

@@ -38,17 +38,15 @@ static DEFINITION: ModuleDefinition<Engine> = ModuleDefinition::new();
 
 impl Module for Engine {
     const NAME: &'static CStr = c"engine";
-    const DOC: &'static CStr = c"The native part of pyreframework: apps, requests, responses, the server.";
+    const DOC: &'static CStr =
+        c"The native part of pyreframework: apps, requests, responses, the server.";
     type State = EngineState;
 
     fn definition() -> &'static ModuleDefinition<Self> {
         &DEFINITION
     }
 
-    fn execute<'py>(
-        module: &ModuleBuilder<'py>,
-        py: Attached<'py>,
-    ) -> Result<EngineState, Raised> {
+    fn execute<'py>(module: &ModuleBuilder<'py>, py: Attached<'py>) -> Result<EngineState, Raised> {
         module.add(c"__version__", &*Str::new(py, env!("CARGO_PKG_VERSION"))?)?;
         let start_error = module.exception(
             c"pyreframework.engine.StartError",
@@ -79,6 +77,7 @@ impl Engine {
 /// # Safety
 /// Only for Python's import of extension modules.
 // SAFETY: no other library of the process defines this name; Python looks it up in ours.
+#[expect(unreachable_pub, reason = "Python finds it by its name in the library")]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn PyInit_engine() -> *mut c_void {
     DEFINITION.init()

@@ -25,6 +25,9 @@ pub(crate) const LINGER_IDLE_MS: u64 = 5_000;
 /// The same, in all.
 pub(crate) const LINGER_MS_MAX: u64 = 60_000;
 
+/// Time for the rest of a head once the server drains, in milliseconds.
+pub(crate) const DRAIN_HEAD_MS: u64 = 500;
+
 /// Pause after the process ran out of file descriptors, in milliseconds.
 pub(crate) const ACCEPT_PAUSE_MS: u64 = 100;
 

@@ -42,7 +42,8 @@ pub(crate) fn pin_to_cpu(cpu: usize) -> io::Result<()> {
     // SAFETY: `cpu` lies inside the set, as checked above.
     unsafe { libc::CPU_SET(cpu, &mut set) };
     // SAFETY: thread 0 is the caller, and `set` is a live structure of the size given.
-    let result = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
+    let result =
+        unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -114,6 +114,8 @@ pub struct Job {
     pub answers: Vec<u8>,
     /// Index of the first entry that is not answered yet.
     pub next: usize,
+    /// The last answer says `Connection: close`, although its request did not ask for that.
+    pub closes: bool,
     /// Bytes for the wire: the answers of the entries before `next` that are not written yet.
     pub reply: Vec<u8>,
 }
@@ -132,6 +134,7 @@ impl Job {
             entries: Vec::new(),
             answers: Vec::new(),
             next: 0,
+            closes: false,
             reply: Vec::new(),
         })
     }
@@ -157,6 +160,7 @@ impl Job {
     /// Empties the job for its next use; large buffers are freed.
     pub fn clear(&mut self) {
         self.next = 0;
+        self.closes = false;
         self.headers.clear();
         self.params.clear();
         self.entries.clear();

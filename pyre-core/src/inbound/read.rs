@@ -131,12 +131,13 @@ impl Reactor {
         connection.reader.rebase();
     }
 
-    /// Waits for the next request, or ends a connection whose peer has finished.
+    /// Nothing is left to read: waits for the next request, or ends a connection that is over.
     fn await_more(&mut self, slot: u32) {
         let is_draining = self.is_draining();
         let Some(connection) = self.connections.get(slot) else { return };
         if connection.read_closed || is_draining {
-            self.linger(slot);
+            // Nothing is on its way in either direction, so there is nothing to linger for.
+            self.close(slot);
         } else if connection.awaiting != Awaiting::First {
             self.await_next(slot, Awaiting::Request);
         }
@@ -162,8 +163,9 @@ impl Reactor {
                 break;
             }
         }
+        let is_quiet = !connection.readable;
         self.jobs.give_back(job);
-        if ended {
+        if ended || (is_quiet && self.is_draining()) {
             self.close(slot);
         } else {
             self.await_next(slot, Awaiting::End);

@@ -46,7 +46,19 @@ impl Routes {
     }
 
     /// Adds a whole request to the job, or answers it.
+    #[inline]
     pub(crate) fn admit(&self, heads: &ResponseHeads, job: &mut Job, request: Request) {
+        let path = request.path.of(&job.bytes);
+        let Some(route) = self.table.find_exact(request.method, path) else {
+            return self.admit_any(heads, job, request);
+        };
+        let pool = self.pools[route.0 as usize];
+        let target = Target::Route(route);
+        job.entries.push(Entry::Call(Call { request, params: (0, 0), target, pool }));
+    }
+
+    /// As `admit`, for paths with parameters and for what has no route.
+    fn admit_any(&self, heads: &ResponseHeads, job: &mut Job, request: Request) {
         let first = job.params.len();
         match self.decide(job, &request) {
             Decision::Run(target, pool) => {

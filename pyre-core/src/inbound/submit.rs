@@ -23,9 +23,9 @@ const LOOK_MS_MAX: u64 = 64;
 
 /// This reactor's two rings with one worker, and what it knows of the worker.
 pub(crate) struct Link {
-    pub(crate) jobs: Producer<Box<Job>>,
-    pub(crate) replies: Consumer<Box<Job>>,
-    pub(crate) roster: Arc<Roster>,
+    jobs: Producer<Box<Job>>,
+    replies: Consumer<Box<Job>>,
+    roster: Arc<Roster>,
     lanes: usize,
     /// Jobs pushed and not yet back.
     out: usize,
@@ -33,10 +33,9 @@ pub(crate) struct Link {
     out_max: usize,
     /// Something was pushed in this turn.
     touched: bool,
-    /// The worker's count of takes at the last look.
+    /// The worker's count of takes when it was last seen to change, and when that was.
     progress: u64,
-    /// Work was queued at the last look.
-    was_queued: bool,
+    progress_ms: u64,
 }
 
 impl Link {
@@ -56,21 +55,34 @@ impl Link {
             out_max,
             touched: false,
             progress: 0,
-            was_queued: false,
+            progress_ms: 0,
         }
     }
 
-    /// Whether a job pushed now is taken without waiting for a blocked lane.
-    fn has_room(&self, depth_max: usize) -> bool {
+    /// Whether a job pushed now is taken soon: not behind a blocked lane, not beyond the bounds.
+    fn has_room(&mut self, depth_max: usize, now_ms: u64) -> bool {
         if self.jobs.len() >= depth_max || self.out >= self.out_max {
             return false;
         }
-        if self.roster.free() == self.lanes {
+        if self.out > 0 && now_ms > self.progress_ms && !self.look(now_ms) {
+            return false;
+        }
+        // If some lanes are blocked, no more than the others can take at once, so that little is
+        // behind them if they block as well.
+        let free = self.roster.free();
+        free == self.lanes || self.jobs.len() < free
+    }
+
+    /// Looks whether the worker gets on. If it has taken nothing for a while, the lanes that run
+    /// are blocked or busy for long, and another one is woken. Returns whether any is left.
+    fn look(&mut self, now_ms: u64) -> bool {
+        let progress = self.roster.progress();
+        if progress != self.progress {
+            self.progress = progress;
+            self.progress_ms = now_ms;
             return true;
         }
-        // Some lanes are blocked: no more than the others can take, so that nothing is stranded
-        // behind them if they block as well.
-        self.jobs.len() < self.roster.free()
+        now_ms < self.progress_ms + LOOK_MS || self.roster.suspect(progress)
     }
 }
 
@@ -120,12 +132,12 @@ impl Dispatch {
     ///
     /// # Errors
     /// Gives the job back when as many as allowed are waiting.
-    fn send(&mut self, job: Box<Job>, pool: Pool) -> Result<(), Box<Job>> {
+    fn send(&mut self, job: Box<Job>, pool: Pool, now_ms: u64) -> Result<(), Box<Job>> {
         let queue = queue_of(pool);
         if self.waiting[queue].is_empty()
-            && let Some(index) = self.choose(pool)
+            && let Some(index) = self.choose(pool, now_ms)
         {
-            return self.push(index, job);
+            return self.push(index, job, now_ms);
         }
         if self.waiting[queue].len() >= self.depth_max {
             return Err(job);
@@ -134,9 +146,14 @@ impl Dispatch {
         Ok(())
     }
 
-    fn push(&mut self, index: usize, job: Box<Job>) -> Result<(), Box<Job>> {
+    fn push(&mut self, index: usize, job: Box<Job>, now_ms: u64) -> Result<(), Box<Job>> {
         let link = &mut self.links[index];
         link.jobs.push(job).map_err(|full| full.0)?;
+        if link.out == 0 {
+            // It was idle: from now on it has something to get on with.
+            link.progress = link.roster.progress();
+            link.progress_ms = now_ms;
+        }
         link.out += 1;
         link.touched = true;
         self.out += 1;
@@ -144,18 +161,19 @@ impl Dispatch {
     }
 
     /// The worker for the next job: home if it has room, else the one with the shortest queue.
-    fn choose(&self, pool: Pool) -> Option<usize> {
+    fn choose(&mut self, pool: Pool, now_ms: u64) -> Option<usize> {
+        let (depth_max, count) = (self.depth_max, self.worker_count);
         if pool == Pool::Main {
-            let main = self.worker_count;
-            return self.links.get(main)?.has_room(self.depth_max).then_some(main);
+            return self.links.get_mut(count)?.has_room(depth_max, now_ms).then_some(count);
         }
-        let home = self.links.get(self.home)?;
-        if home.has_room(self.depth_max) {
+        if self.links.get_mut(self.home)?.has_room(depth_max, now_ms) {
             return Some(self.home);
         }
-        (0..self.worker_count)
-            .filter(|&index| self.links[index].has_room(self.depth_max))
-            .min_by_key(|&index| self.links[index].jobs.len())
+        let workers = self.links[..count].iter_mut().enumerate();
+        let open = workers.filter_map(|(index, link)| {
+            link.has_room(depth_max, now_ms).then(|| (link.jobs.len(), index))
+        });
+        open.min().map(|(_, index)| index)
     }
 
     /// A reply that a lane has given back.
@@ -181,13 +199,13 @@ impl Dispatch {
     }
 
     /// The oldest waiting job that a worker can take now.
-    fn send_waiting(&mut self) {
+    fn send_waiting(&mut self, now_ms: u64) {
         for (queue, pool) in [(0, Pool::Workers), (1, Pool::Main)] {
             while !self.waiting[queue].is_empty()
-                && let Some(index) = self.choose(pool)
+                && let Some(index) = self.choose(pool, now_ms)
                 && let Some(job) = self.waiting[queue].pop_front()
             {
-                if let Err(job) = self.push(index, job) {
+                if let Err(job) = self.push(index, job, now_ms) {
                     self.waiting[queue].push_front(job);
                     break;
                 }
@@ -198,42 +216,41 @@ impl Dispatch {
     /// Ends a turn: wakes the workers that were sent something and sleep, once each, and looks
     /// after those that do not get on.
     pub(crate) fn notify(&mut self, now_ms: u64) {
-        if self.out == 0 {
+        if self.out == 0 && !self.is_waiting() {
             return;
-        }
-        let mut touched = false;
-        for link in &mut self.links {
-            if link.touched {
-                link.touched = false;
-                touched = true;
-                link.roster.notify();
-            }
-        }
-        if touched {
-            self.pause_ms = LOOK_MS;
-            self.look_ms = self.look_ms.max(now_ms + LOOK_MS);
         }
         if now_ms >= self.look_ms {
             self.look(now_ms);
         }
+        for link in &mut self.links {
+            if link.touched {
+                link.touched = false;
+                link.roster.notify();
+                self.pause_ms = LOOK_MS;
+                self.look_ms = self.look_ms.min(now_ms + LOOK_MS);
+            }
+        }
     }
 
-    /// Looks for workers that have work queued and took none since the last look: the lane that
-    /// runs is blocked or busy for long, so another one is woken.
+    /// Looks after workers that have work queued. What is queued behind lanes that are all blocked
+    /// comes back and goes to whoever is free first.
     #[cold]
     fn look(&mut self, now_ms: u64) {
         let mut queued = false;
-        for link in &mut self.links {
-            let is_queued = link.jobs.len() > 0;
-            let progress = link.roster.progress();
-            if is_queued && link.was_queued && progress == link.progress {
-                link.roster.suspect(progress);
+        for (index, link) in self.links.iter_mut().enumerate() {
+            if link.jobs.is_empty() || link.look(now_ms) {
+                queued |= !link.jobs.is_empty();
+                continue;
             }
-            link.progress = progress;
-            link.was_queued = is_queued;
-            queued |= is_queued;
+            let pool = if index < self.worker_count { Pool::Workers } else { Pool::Main };
+            while let Some(job) = link.jobs.take_back() {
+                link.out -= 1;
+                self.out -= 1;
+                self.waiting[queue_of(pool)].push_back(job);
+            }
         }
-        queued |= self.waiting.iter().any(|waiting| !waiting.is_empty());
+        self.send_waiting(now_ms);
+        queued |= self.is_waiting();
         self.pause_ms = if queued { LOOK_MS } else { (self.pause_ms * 2).min(LOOK_MS_MAX) };
         self.look_ms = now_ms + self.pause_ms;
     }
@@ -262,7 +279,8 @@ impl Reactor {
         let Some(pool) = job.current().map(|call| call.pool) else {
             return self.flush(slot, job, 0);
         };
-        match self.dispatch.send(job, pool) {
+        let now_ms = self.clock.now_ms();
+        match self.dispatch.send(job, pool, now_ms) {
             Ok(()) => {
                 if let Some(connection) = self.connections.get(slot) {
                     connection.phase = Phase::Answering;
@@ -279,7 +297,8 @@ impl Reactor {
     /// Sends on what was waiting for a free lane.
     pub(crate) fn resubmit_waiting(&mut self) {
         if self.dispatch.is_waiting() {
-            self.dispatch.send_waiting();
+            let now_ms = self.clock.now_ms();
+            self.dispatch.send_waiting(now_ms);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use pyre_interp::job::Job;
 
-use crate::reactor::connection::Phase;
+use crate::reactor::connection::{Awaiting, Phase};
 use crate::reactor::run::Reactor;
 
 impl Reactor {
@@ -37,12 +37,14 @@ impl Reactor {
             job.reply.clear();
             return self.submit(slot, job);
         }
-        let is_last = connection.last;
+        let is_last = connection.last || job.closes;
         self.jobs.give_back(job);
         if is_last {
             self.linger(slot);
         } else if self.is_draining() {
             self.read_last(slot);
+        } else {
+            self.await_next(slot, Awaiting::Request);
         }
     }
 }

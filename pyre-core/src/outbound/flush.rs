@@ -70,6 +70,7 @@ impl Reactor {
     /// Closes a connection and frees its slot.
     pub(crate) fn close(&mut self, slot: u32) {
         if let Some(mut connection) = self.connections.remove(slot) {
+            self.timers.disarm(slot);
             if let Some(job) = connection.inbound.take() {
                 self.jobs.give_back(job);
             }

@@ -15,8 +15,7 @@ const WALL_MS: u64 = 100;
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        let mut clock =
-            Self { started: Instant::now(), now_ms: 0, wall_s: 0, wall_read_ms: 0 };
+        let mut clock = Self { started: Instant::now(), now_ms: 0, wall_s: 0, wall_read_ms: 0 };
         clock.read_wall();
         clock
     }
@@ -33,7 +32,8 @@ impl Clock {
         self.wall_read_ms = self.now_ms;
         // A wall clock before 1970 is a machine without a clock (RFC 9110 section 6.6.1 lets it
         // send none); the epoch is sent instead.
-        self.wall_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.wall_s =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     }
 
     /// Milliseconds since this reactor started.

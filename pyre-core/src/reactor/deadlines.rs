@@ -6,7 +6,7 @@ use pyre_http::h1::serialize::Connection as Persistence;
 
 use crate::reactor::connection::{Awaiting, Phase};
 use crate::reactor::run::Reactor;
-use crate::settings::LINGER_IDLE_MS;
+use crate::settings::{DRAIN_HEAD_MS, LINGER_IDLE_MS};
 
 impl Reactor {
     /// Starts a wait of a connection, or goes on with one of the same kind.
@@ -22,14 +22,18 @@ impl Reactor {
             Awaiting::End => LINGER_IDLE_MS,
             Awaiting::Reply => u64::MAX / 2,
         };
+        let is_head = awaiting == Awaiting::Head;
+        let is_hurried = is_head && self.is_draining();
+        let span_ms = if is_hurried { span_ms.min(DRAIN_HEAD_MS) } else { span_ms };
         let now_ms = self.clock.now_ms();
         let generation = self.connections.generation(slot);
         let Some(connection) = self.connections.get(slot) else { return };
-        if awaiting == Awaiting::Head && connection.awaiting == Awaiting::Head {
-            return;
+        let mut deadline_ms = now_ms.saturating_add(span_ms).min(connection.linger_until_ms);
+        if is_head && connection.awaiting == Awaiting::Head {
+            deadline_ms = deadline_ms.min(connection.deadline_ms);
         }
         connection.awaiting = awaiting;
-        connection.deadline_ms = now_ms.saturating_add(span_ms).min(connection.linger_until_ms);
+        connection.deadline_ms = deadline_ms;
         if connection.deadline_ms < connection.alarm_ms && awaiting != Awaiting::Reply {
             connection.alarm_ms = connection.deadline_ms;
             self.timers.arm(slot, generation, connection.deadline_ms);

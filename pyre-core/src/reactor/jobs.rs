@@ -7,6 +7,10 @@ use crate::settings::POOLED_JOBS_MAX;
 /// A bounded stack of cleared jobs. The one used last is warm in the cache and goes out first.
 #[derive(Default)]
 pub(crate) struct Jobs {
+    #[expect(
+        clippy::vec_box,
+        reason = "jobs travel in their boxes; unboxing would move and allocate"
+    )]
     idle: Vec<Box<Job>>,
 }
 

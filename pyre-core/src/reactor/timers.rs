@@ -22,7 +22,7 @@ const UNLINKED: u32 = u32::MAX;
 
 /// The deadlines of one reactor.
 #[derive(Debug)]
-pub struct Timers {
+pub(crate) struct Timers {
     granularity_ms: u64,
     /// All ticks up to this one have expired.
     tick: u64,
@@ -50,7 +50,7 @@ impl Timers {
     ///
     /// # Panics
     /// If `granularity_ms` is 0.
-    pub fn new(granularity_ms: u64) -> Self {
+    pub(crate) fn new(granularity_ms: u64) -> Self {
         assert!(granularity_ms > 0, "a tick takes time");
         Timers {
             granularity_ms,
@@ -65,7 +65,7 @@ impl Timers {
     ///
     /// Keys are small: there is room for all up to the largest one seen.
     #[inline]
-    pub fn arm(&mut self, key: u32, generation: u32, deadline_ms: u64) {
+    pub(crate) fn arm(&mut self, key: u32, generation: u32, deadline_ms: u64) {
         let index = key as usize;
         if index >= self.entries.len() {
             self.grow(index);
@@ -80,7 +80,7 @@ impl Timers {
 
     /// Forgets the deadline of `key`, if there is one.
     #[inline]
-    pub fn disarm(&mut self, key: u32) {
+    pub(crate) fn disarm(&mut self, key: u32) {
         if let Some(entry) = self.entries.get_mut(key as usize) {
             entry.deadline_ms = NEVER;
         }
@@ -88,7 +88,7 @@ impl Timers {
 
     /// Calls `expired` with key and generation of every deadline that lies before `now_ms` or at it,
     /// and disarms it.
-    pub fn expire(&mut self, now_ms: u64, mut expired: impl FnMut(u32, u32)) {
+    pub(crate) fn expire(&mut self, now_ms: u64, mut expired: impl FnMut(u32, u32)) {
         let now_tick = now_ms / self.granularity_ms;
         // After a pause longer than the wheel, one round reaches every bucket.
         let first = (self.tick + 1).max(now_tick.saturating_sub(BUCKETS as u64 - 1));
@@ -114,7 +114,7 @@ impl Timers {
 
     /// When to call `expire` next, or None if nothing is armed. Not later than the first deadline
     /// rounded up to a tick.
-    pub fn next_deadline_ms(&self) -> Option<u64> {
+    pub(crate) fn next_deadline_ms(&self) -> Option<u64> {
         let start = bucket_of(self.tick + 1);
         // The word of `start` is looked at twice: first from `start` on, at last up to it.
         for step in 0..=self.occupied.len() {

@@ -10,8 +10,10 @@
 pub(super) const ENCODED_SLASH: u8 = 0xff;
 
 /// Whether `path` has to be decoded at all.
+#[inline]
 pub(super) fn is_encoded(path: &[u8]) -> bool {
-    memchr::memchr(b'%', path).is_some()
+    // Most paths are so short that the call of a vectorised search costs more than the search.
+    if path.len() <= 32 { path.contains(&b'%') } else { memchr::memchr(b'%', path).is_some() }
 }
 
 /// The decoded bytes of a path or of a piece of one. A `%` without two hex digits stands for itself.

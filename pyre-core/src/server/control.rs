@@ -1,7 +1,7 @@
 //! The stage that all reactors follow, and the way to tell them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -26,6 +26,8 @@ pub(crate) struct Control {
     /// Which reactors have no connection left.
     drained: Mutex<Vec<bool>>,
     changed: Condvar,
+    /// What lanes read of the stage.
+    draining: Arc<AtomicBool>,
     /// Jobs that lanes have not answered, by reactor, for the word at the end.
     running: Vec<AtomicUsize>,
 }
@@ -36,6 +38,7 @@ impl Control {
             stage: AtomicU8::new(Stage::Serving as u8),
             drained: Mutex::new(vec![false; doorbells.len()]),
             changed: Condvar::new(),
+            draining: Arc::default(),
             running: doorbells.iter().map(|_| AtomicUsize::new(0)).collect(),
             doorbells,
         }
@@ -51,6 +54,11 @@ impl Control {
         }
     }
 
+    /// Tells lanes whether the server drains.
+    pub(crate) fn draining(&self) -> Arc<AtomicBool> {
+        self.draining.clone()
+    }
+
     /// The doorbell of a reactor.
     pub(crate) fn doorbell(&self, reactor: u32) -> Arc<Doorbell> {
         self.doorbells[reactor as usize].clone()
@@ -58,6 +66,8 @@ impl Control {
 
     /// Goes on to a later stage and tells every reactor.
     pub(crate) fn advance(&self, stage: Stage) {
+        // Relaxed: see where lanes read it.
+        self.draining.store(stage != Stage::Serving, Ordering::Relaxed);
         self.stage.fetch_max(stage as u8, Ordering::AcqRel);
         for doorbell in &self.doorbells {
             doorbell.notify();

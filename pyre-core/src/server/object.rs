@@ -23,10 +23,10 @@ use crate::reactor::run::Reactor;
 use crate::router::RouteTable;
 use crate::server::control::{Control, Stage};
 use crate::server::frozen::Frozen;
+use crate::server::options;
 use crate::server::plumbing::{self, ReactorParts};
 use crate::server::threads::{Threads, deadline_in};
 use crate::server::worker::{self, LoadedApp, WorkerPlan};
-use crate::server::options;
 use crate::settings::Settings;
 use crate::sys;
 
@@ -128,11 +128,9 @@ impl Server {
     ) -> Result<Owned<'py>, Raised> {
         let this = self_.get();
         let engine = self_.state::<Engine>(py)?;
-        let fail = |text: &str| {
-            match Str::new(py, text) {
-                Ok(text) => Raised::with(py, &engine.start_error.bind(py), &*text),
-                Err(raised) => raised,
-            }
+        let fail = |text: &str| match Str::new(py, text) {
+            Ok(text) => Raised::with(py, &engine.start_error.bind(py), &*text),
+            Err(raised) => raised,
         };
         sys::return_large_blocks_to_the_system();
         let handlers = this.app.application.routes();
@@ -140,9 +138,11 @@ impl Server {
             || handlers.iter().any(|handler| this.pool(handler.pool) == Pool::Main);
         let plumbing = plumbing::lay(&this.settings, runs_on_main)
             .map_err(|error| fail(&format!("no descriptors for the reactors: {error}")))?;
+        let control = Arc::new(Control::new(plumbing.doorbells.clone()));
+        let draining = control.draining();
         {
             let mut state = this.state.borrow_mut();
-            state.control = Some(Arc::new(Control::new(plumbing.doorbells.clone())));
+            state.control = Some(control);
             state.rosters = plumbing.rosters;
             state.waiting = plumbing.reactors;
         }
@@ -158,6 +158,7 @@ impl Server {
                 program,
                 routes: this.table.clone(),
                 server_header: this.settings.server_header,
+                draining: draining.clone(),
                 cpu: cpu_of(&cpus, index),
                 threads: this.lanes.clone(),
             };
@@ -171,6 +172,7 @@ impl Server {
                 doorbells: plumbing.doorbells,
                 pool: Pool::Main,
                 server_header: this.settings.server_header,
+                draining,
             };
             this.start_main_lanes(py, shared, parts.lanes)
                 .map_err(|error| fail(&format!("no thread for a lane: {error}")))?;
@@ -262,11 +264,7 @@ impl Server {
         Int::new(py, i64::try_from(running).unwrap_or(i64::MAX)).map(Owned::into_any)
     }
 
-    fn stop<'py>(
-        &self,
-        py: Attached<'py>,
-        given: Arguments<'_>,
-    ) -> Result<Owned<'py>, Raised> {
+    fn stop<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
         let deadline = deadline_in(read_seconds(py, &given, &STOP)?);
         let state = self.state.take();
         if let Some(control) = &state.control {
@@ -327,7 +325,9 @@ fn read_seconds(
         return Ok(number.as_f64());
     }
     let whole = seconds.cast::<Int>().and_then(|number| number.as_i64());
-    whole.map(|number| number as f64).ok_or_else(|| Raised::type_error(py, "seconds must be a number"))
+    whole
+        .map(|number| number as f64)
+        .ok_or_else(|| Raised::type_error(py, "seconds must be a number"))
 }
 
 impl Class for Server {

@@ -1,6 +1,7 @@
 //! A worker: a sub-interpreter with its own GIL, the user's program in it, and its lanes.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub(crate) struct WorkerPlan {
     /// The main interpreter's routes, which this one must have too.
     pub(crate) routes: Arc<RouteTable>,
     pub(crate) server_header: bool,
+    pub(crate) draining: Arc<AtomicBool>,
     pub(crate) cpu: Option<usize>,
     pub(crate) threads: Arc<Threads>,
 }
@@ -75,6 +77,7 @@ fn serve(
         doorbells: plan.doorbells,
         pool: Pool::Workers,
         server_header: plan.server_header,
+        draining: plan.draining,
     });
     call(py, &program, "start_worker", &native).map_err(words)?;
     for lane in 1..lanes {
@@ -110,11 +113,7 @@ fn serve(
 }
 
 /// Runs the user's program and returns its native app.
-fn load<'py>(
-    py: Attached<'py>,
-    program: &Object,
-    texts: &[String],
-) -> Result<Owned<'py>, Raised> {
+fn load<'py>(py: Attached<'py>, program: &Object, texts: &[String]) -> Result<Owned<'py>, Raised> {
     let list = List::new(py)?;
     for text in texts {
         list.append(&*Str::new(py, text)?, py)?;
@@ -122,21 +121,12 @@ fn load<'py>(
     program.call_method1(&*Str::intern(py, "load")?, &*list, py)
 }
 
-fn call(
-    py: Attached<'_>,
-    program: &Object,
-    function: &str,
-    native: &Object,
-) -> Result<(), Raised> {
+fn call(py: Attached<'_>, program: &Object, function: &str, native: &Object) -> Result<(), Raised> {
     program.call_method1(&*Str::intern(py, function)?, native, py).map(drop)
 }
 
 /// Checks that this interpreter has the same routes as the main one: they are called by number.
-fn check(
-    py: Attached<'_>,
-    native: &Object,
-    expected: &RouteTable,
-) -> Result<LoadedApp, String> {
+fn check(py: Attached<'_>, native: &Object, expected: &RouteTable) -> Result<LoadedApp, String> {
     let words = |raised: Raised| traceback(py, raised);
     let module = import(py, "pyreframework.engine").map_err(words)?;
     let engine = Engine::of(&module, py).map_err(words)?;
@@ -175,9 +165,13 @@ fn check(
 pub(crate) fn traceback(py: Attached<'_>, raised: Raised) -> String {
     let exception = raised.take(py);
     let formatted = (|| {
-        let lines = import(py, "traceback")?
-            .call_method1(&*Str::intern(py, "format_exception")?, &*exception, py)?;
-        let text = Str::new(py, "")?.as_any().call_method1(&*Str::intern(py, "join")?, &lines, py)?;
+        let lines = import(py, "traceback")?.call_method1(
+            &*Str::intern(py, "format_exception")?,
+            &*exception,
+            py,
+        )?;
+        let text =
+            Str::new(py, "")?.as_any().call_method1(&*Str::intern(py, "join")?, &lines, py)?;
         let text = text.str(py)?;
         text.as_utf8(py).map(str::to_owned)
     })();

@@ -99,6 +99,9 @@ fn convert<'py>(
     raw: &[u8],
     conversion: Conversion,
 ) -> Result<Option<Owned<'py>>, Raised> {
+    if conversion == Conversion::Str && is_plain(raw) {
+        return Str::latin1(py, raw).map(|text| Some(text.into_any()));
+    }
     let mut scratch = Vec::new();
     let text = percent_decoded(raw, &mut scratch);
     Ok(match conversion {
@@ -111,6 +114,11 @@ fn convert<'py>(
         Conversion::Bool => truth(text).map(|value| Bool::new(py, value).into_any()),
         Conversion::Uuid => uuid(py, text)?,
     })
+}
+
+/// Whether the text stands for itself: ASCII, and nothing encoded.
+fn is_plain(raw: &[u8]) -> bool {
+    raw.iter().fold(true, |plain, &byte| plain & (byte < 0x80) & (byte != b'%'))
 }
 
 /// Digits with an optional sign, at most as many as Python converts in any configuration.

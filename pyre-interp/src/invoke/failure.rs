@@ -26,6 +26,14 @@ impl<'py> Lane<'py, '_> {
         })
     }
 
+    /// The answer when our own code panicked; the panic hook has written message and place.
+    #[cold]
+    pub(crate) fn answer_panic(&mut self, handler: &Handler) -> Answer<'py> {
+        let text = format!("the server failed in {}", handler.label);
+        let raised = Raised::runtime_error(self.py, &text);
+        self.answer_raised(handler, raised)
+    }
+
     /// The result that stands for an exception: that of the user's exception handler, or an error
     /// response, after a report.
     ///

@@ -123,6 +123,7 @@ impl Desk {
                             let kind = Some(BodyKind::Bytes);
                             return Ok(Answer { status: 200, kind, body: Body::Desk });
                         }
+                        refuse_streams(py, &result)?;
                         self.json(py, &result, conventions)
                     }
                 }
@@ -172,6 +173,16 @@ impl Desk {
 /// sending their memory as it is would surprise.
 fn is_bytes_like(value: &Object) -> bool {
     value.has_buffer() && matches!(value.type_name().as_str(), "bytearray" | "memoryview")
+}
+
+/// Refuses what other servers would stream: as JSON it would be something else.
+fn refuse_streams(py: Attached<'_>, value: &Object) -> Result<(), Raised> {
+    let name = value.type_name();
+    if matches!(name.as_str(), "generator" | "async_generator" | "coroutine") {
+        let text = format!("a handler cannot answer with a {name}: streams are not available yet");
+        return Err(Raised::type_error(py, &text));
+    }
+    Ok(())
 }
 
 /// A response taken apart.

@@ -1,7 +1,9 @@
 //! A lane: one thread of an interpreter that takes jobs and runs them, one after the other.
 //! Hot path.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised};
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
@@ -28,6 +30,8 @@ pub struct Shared {
     pub pool: Pool,
     /// Whether answers name the server.
     pub server_header: bool,
+    /// The server drains: the last answer of each connection says so.
+    pub draining: Arc<AtomicBool>,
 }
 
 /// What a lane works with.
@@ -39,7 +43,7 @@ pub(crate) struct Lane<'py, 'a> {
     pub(crate) request: Owned<'py, Instance<Request>>,
     pub(crate) desk: Desk,
     heads: ResponseHeads,
-    pool: Pool,
+    shared: &'a Shared,
 }
 
 /// Takes jobs and runs them until the roster is closed.
@@ -63,7 +67,7 @@ pub fn run(
         request: Request::new(py, tools, app)?,
         desk: Desk::default(),
         heads: ResponseHeads::new(shared.server_header),
-        pool: shared.pool,
+        shared,
     };
     // Reactors that were sent something since they were last woken.
     let mut unrung = Unrung::new(shared.doorbells.len());
@@ -97,7 +101,7 @@ impl<'a> Lane<'_, 'a> {
     fn run_job(&mut self, mut job: Box<Job>) -> Box<Job> {
         self.heads.set_now(job.now_s);
         while let Some(call) = job.current() {
-            if call.pool != self.pool {
+            if call.pool != self.shared.pool {
                 break;
             }
             let target = call.target;
@@ -115,11 +119,20 @@ impl<'a> Lane<'_, 'a> {
     }
 
     /// Runs one call, with the job inside the request object meanwhile.
-    fn run_call(&mut self, job: Box<Job>, target: Target, manner: Manner) -> Box<Job> {
+    fn run_call(&mut self, job: Box<Job>, target: Target, mut manner: Manner) -> Box<Job> {
         self.request.get().load(job);
         let app = self.app;
-        let answer = self.exchange(app.handler(target));
+        let handler = app.handler(target);
+        // A fault of our own costs this request and no other.
+        let made = catch_unwind(AssertUnwindSafe(|| self.exchange(handler)));
+        let answer = made.unwrap_or_else(|_| self.answer_panic(handler));
         let mut job = self.unload();
+        let is_last = job.next + 1 == job.entries.len();
+        // Relaxed: a request that just misses it is answered, and its connection closed after.
+        if is_last && self.shared.draining.load(Ordering::Relaxed) {
+            manner.connection = Connection::Close;
+            job.closes = true;
+        }
         wire::write(&self.heads, &mut job.reply, &answer, &self.desk, manner, self.py);
         drop(answer);
         self.desk.clear();
