@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "perf/README.md"])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+PATH = re.compile(r"`((?:pyre-\w+|python|tests|perf|scripts|docs|examples)/[\w./-]+)`")
+NAME_IN_FILE = re.compile(r"`(\w+)` in\s+`([\w./-]+)`")
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,23 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.exists(), f"{page.name}: {link}"
         if anchor:
             assert anchor in anchors(target), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_is_named_is_there(page: Path) -> None:
+    """Paths from the root, and ``name`` in ``file``."""
+    text = page.read_text(encoding="utf-8")
+    for path in PATH.findall(text):
+        assert (ROOT / path).exists(), f"{page.name}: {path}"
+    for name, path in NAME_IN_FILE.findall(text):
+        source = (ROOT / path).read_text(encoding="utf-8")
+        assert re.search(rf"\b{name}\b", source), f"{page.name}: {name} in {path}"
+
+
+def test_names_in_files_are_found() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert ("panics_stop_at_the_border", "pyre-ffi/tests/classes.rs") in NAME_IN_FILE.findall(text)
+    assert len(PATH.findall(text)) > 50
 
 
 def test_every_page_is_in_the_index() -> None:

@@ -25,7 +25,8 @@ def served(
     program = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)[0]
     file = tmp_path_factory.mktemp("readme") / "program.py"
     file.write_text(program, encoding="utf-8")
-    environment = {**os.environ, "PYRE_PORT": "0", "PYRE_WORKERS": "2"}
+    threads = {"PYRE_WORKERS": "2", "PYRE_IO_WORKERS": "2"}
+    environment = {**os.environ, "PYRE_PORT": "0", **threads}
     process = subprocess.Popen(
         [sys.executable, str(file)], stdout=subprocess.PIPE, text=True, env=environment
     )
