@@ -5,7 +5,7 @@
 //! dicts are made in their final size, and no container is seen half filled. Nothing in here runs
 //! Python code: there are only built-in types, and names are strings.
 
-use pyre_ffi::{Attached, Bool, Dict, Float, Int, List, Owned, Raised, Str, none};
+use pyre_ffi::{Any, Attached, Bool, Dict, Float, Int, List, Owned, Raised, Str, none};
 
 use super::error::{DecodeError, Reason};
 use super::keys::KeyCache;
@@ -38,11 +38,10 @@ pub fn decode<'py>(
     text: &[u8],
     keys: &mut KeyCache,
 ) -> Result<Owned<'py>, DecodeFailure> {
-    let position = if text.starts_with(BOM) { BOM.len() } else { 0 };
+    let start = if text.starts_with(BOM) { BOM.len() } else { 0 };
     let waiting = Vec::with_capacity(STACK_CAPACITY);
-    let mut decoder =
-        Decoder { py, text, position, keys, waiting, depth: 0, is_utf8: false, failure: None };
-    let value = decoder.whole_text();
+    let mut decoder = Decoder { py, text, keys, waiting, depth: 0, is_utf8: false, failure: None };
+    let value = decoder.whole_text(start);
     let failure = decoder.failure.take();
     drop(decoder);
     if keys.scratch.capacity() > SCRATCH_BYTES_KEPT {
@@ -51,14 +50,15 @@ pub fn decode<'py>(
     value.map_err(|Stopped| failure.expect("whoever stops says why"))
 }
 
-/// Decoding stopped; why stands in `Decoder::failure`. Keeps results in a register.
+/// Decoding stopped; why stands in `Decoder::failure`.
 struct Stopped;
+
+/// What was read, and where the text goes on. Travels in two registers.
+type Read<'py, T> = Result<(Owned<'py, T>, usize), Stopped>;
 
 struct Decoder<'a, 'py> {
     py: Attached<'py>,
     text: &'a [u8],
-    /// The next byte to read.
-    position: usize,
     keys: &'a mut KeyCache,
     /// Names and values of the arrays and objects that have not ended.
     waiting: Vec<Owned<'py>>,
@@ -70,174 +70,161 @@ struct Decoder<'a, 'py> {
 }
 
 impl<'py> Decoder<'_, 'py> {
-    fn whole_text(&mut self) -> Result<Owned<'py>, Stopped> {
-        self.skip_space();
-        let value = self.value()?;
-        self.skip_space();
-        if self.position < self.text.len() {
-            return self.malformed(Reason::ExtraData, self.position);
+    fn whole_text(&mut self, start: usize) -> Result<Owned<'py>, Stopped> {
+        let (value, end) = self.value(self.skip_space(start))?;
+        let end = self.skip_space(end);
+        if end < self.text.len() {
+            return self.malformed(Reason::ExtraData, end);
         }
         Ok(value)
     }
 
-    /// The value that begins at the position.
-    fn value(&mut self) -> Result<Owned<'py>, Stopped> {
-        match self.peek() {
-            Some(b'"') => self.string().map(Owned::into_any),
-            Some(b'{') => self.nested(Self::object),
-            Some(b'[') => self.nested(Self::array),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.literal(b"true", |py| Bool::new(py, true).into_any()),
-            Some(b'f') => self.literal(b"false", |py| Bool::new(py, false).into_any()),
-            Some(b'n') => self.literal(b"null", none),
-            _ => self.malformed(Reason::Value, self.position),
+    /// The value that begins at `at`.
+    fn value(&mut self, at: usize) -> Read<'py, Any> {
+        match self.byte(at) {
+            Some(b'"') => self.string(at),
+            Some(b'{') => self.nested(at, Self::object),
+            Some(b'[') => self.nested(at, Self::array),
+            Some(b'-' | b'0'..=b'9') => self.number(at),
+            Some(b't') => self.literal(at, b"true", |py| Bool::new(py, true).into_any()),
+            Some(b'f') => self.literal(at, b"false", |py| Bool::new(py, false).into_any()),
+            Some(b'n') => self.literal(at, b"null", none),
+            _ => self.malformed(Reason::Value, at),
         }
     }
 
-    /// Runs `read` behind an opening bracket, one level deeper.
+    /// Runs `read` behind the opening bracket at `at`, one level deeper.
     #[inline(always)]
     fn nested(
         &mut self,
-        read: impl FnOnce(&mut Self) -> Result<Owned<'py>, Stopped>,
-    ) -> Result<Owned<'py>, Stopped> {
+        at: usize,
+        read: impl FnOnce(&mut Self, usize) -> Read<'py, Any>,
+    ) -> Read<'py, Any> {
         if self.depth == DEPTH_MAX {
-            return self.malformed(Reason::TooDeep, self.position);
+            return self.malformed(Reason::TooDeep, at);
         }
         self.depth += 1;
-        self.position += 1;
-        self.skip_space();
-        let value = read(self)?;
+        let read = read(self, self.skip_space(at + 1))?;
         self.depth -= 1;
-        Ok(value)
+        Ok(read)
     }
 
-    fn array(&mut self) -> Result<Owned<'py>, Stopped> {
+    /// The rest of an array, from its first item or its end on.
+    fn array(&mut self, mut at: usize) -> Read<'py, Any> {
         let start = self.waiting.len();
-        if self.peek() == Some(b']') {
-            self.position += 1;
-        } else {
+        if self.byte(at) != Some(b']') {
             loop {
-                let value = self.value()?;
+                let (value, end) = self.value(at)?;
                 self.waiting.push(value);
-                if self.ends(b']', Reason::TrailingCommaInArray)? {
+                at = self.skip_space(end);
+                if self.byte(at) == Some(b']') {
                     break;
                 }
+                at = self.comma(at, b']', Reason::TrailingCommaInArray)?;
             }
         }
         let list = List::from_tail(self.py, &mut self.waiting, start);
-        self.made(list).map(Owned::into_any)
+        self.made(list.map(Owned::into_any), at + 1)
     }
 
-    fn object(&mut self) -> Result<Owned<'py>, Stopped> {
+    /// The rest of an object, from its first name or its end on.
+    fn object(&mut self, mut at: usize) -> Read<'py, Any> {
         let start = self.waiting.len();
-        if self.peek() == Some(b'}') {
-            self.position += 1;
-        } else {
+        if self.byte(at) != Some(b'}') {
             loop {
-                let name = self.name()?;
-                self.waiting.push(name.into_any());
-                self.skip_space();
-                if self.peek() != Some(b':') {
-                    return self.malformed(Reason::Colon, self.position);
+                let (name, end) = self.name(at)?;
+                self.waiting.push(name);
+                at = self.skip_space(end);
+                if self.byte(at) != Some(b':') {
+                    return self.malformed(Reason::Colon, at);
                 }
-                self.position += 1;
-                self.skip_space();
-                let value = self.value()?;
+                let (value, end) = self.value(self.skip_space(at + 1))?;
                 self.waiting.push(value);
-                if self.ends(b'}', Reason::TrailingCommaInObject)? {
+                at = self.skip_space(end);
+                if self.byte(at) == Some(b'}') {
                     break;
                 }
+                at = self.comma(at, b'}', Reason::TrailingCommaInObject)?;
             }
         }
         let dict = self.dict(start);
-        self.made(dict).map(Owned::into_any)
+        self.made(dict.map(Owned::into_any), at + 1)
     }
 
     /// Makes a dict of the pairs that wait from `start` on; of equal names the last one wins.
     #[inline]
     fn dict(&mut self, start: usize) -> Result<Owned<'py, Dict>, Raised> {
         let dict = Dict::with_capacity(self.py, (self.waiting.len() - start) / 2)?;
-        let mut waiting = self.waiting.drain(start..);
-        while let (Some(name), Some(value)) = (waiting.next(), waiting.next()) {
-            dict.set(&name, &value, self.py)?;
+        let (pairs, _) = self.waiting[start..].as_chunks::<2>();
+        for [name, value] in pairs {
+            dict.set(name, value, self.py)?;
         }
+        self.waiting.truncate(start);
         Ok(dict)
     }
 
-    /// Reads what stands behind a value: the closing bracket, or a comma and no bracket.
+    /// Reads the comma at `at` and what is blank behind it, where no bracket may close.
     #[inline(always)]
-    fn ends(&mut self, closing: u8, trailing_comma: Reason) -> Result<bool, Stopped> {
-        self.skip_space();
-        let byte = self.peek();
-        if byte == Some(closing) {
-            self.position += 1;
-            return Ok(true);
+    fn comma(&mut self, at: usize, closing: u8, trailing: Reason) -> Result<usize, Stopped> {
+        if self.byte(at) != Some(b',') {
+            return self.malformed(Reason::Comma, at);
         }
-        if byte != Some(b',') {
-            return self.malformed(Reason::Comma, self.position);
+        let next = self.skip_space(at + 1);
+        if self.byte(next) == Some(closing) {
+            return self.malformed(trailing, at);
         }
-        let comma = self.position;
-        self.position += 1;
-        self.skip_space();
-        if self.peek() == Some(closing) {
-            return self.malformed(trailing_comma, comma);
-        }
-        Ok(false)
+        Ok(next)
     }
 
-    #[inline]
-    fn name(&mut self) -> Result<Owned<'py, Str>, Stopped> {
-        if self.peek() != Some(b'"') {
-            return self.malformed(Reason::Name, self.position);
+    #[inline(always)]
+    fn name(&mut self, at: usize) -> Read<'py, Any> {
+        if self.byte(at) != Some(b'"') {
+            return self.malformed(Reason::Name, at);
         }
-        let rest = &self.text[self.position + 1..];
+        let rest = &self.text[at + 1..];
         let run = plain_ascii(rest);
         if rest.get(run) != Some(&b'"') {
-            return self.difficult_string();
+            return self.difficult_string(at);
         }
-        self.position += run + 2;
         let name = self.keys.name(self.py, &rest[..run]);
-        self.made(name)
+        self.made(name.map(Owned::into_any), at + run + 2)
     }
 
     #[inline]
-    fn string(&mut self) -> Result<Owned<'py, Str>, Stopped> {
-        let rest = &self.text[self.position + 1..];
+    fn string(&mut self, at: usize) -> Read<'py, Any> {
+        let rest = &self.text[at + 1..];
         let run = plain_ascii(rest);
         if rest.get(run) != Some(&b'"') {
-            return self.difficult_string();
+            return self.difficult_string(at);
         }
-        self.position += run + 2;
         let string = Str::latin1(self.py, &rest[..run]);
-        self.made(string)
+        self.made(string.map(Owned::into_any), at + run + 2)
     }
 
     /// A string with escapes or beyond ASCII, or one that is malformed.
     #[inline(never)]
-    fn difficult_string(&mut self) -> Result<Owned<'py, Str>, Stopped> {
+    fn difficult_string(&mut self, at: usize) -> Read<'py, Any> {
         self.check_utf8()?;
-        let start = self.position + 1;
+        let start = at + 1;
         let rest = &self.text[start..];
         let run = plain(rest);
         if rest.get(run) == Some(&b'"') {
-            self.position = start + run + 1;
             let string = Str::utf8(self.py, &rest[..run]);
-            return self.made(string);
+            return self.made(string.map(Owned::into_any), start + run + 1);
         }
         let scratch = &mut self.keys.scratch;
         scratch.clear();
-        let string = match unescape(self.text, start, scratch) {
+        match unescape(self.text, start, scratch) {
             Ok((alphabet, end)) => {
-                self.position = end;
-                match alphabet {
+                let string = match alphabet {
                     Alphabet::Ascii => Str::latin1(self.py, scratch),
                     Alphabet::Unicode => Str::utf8(self.py, scratch),
                     Alphabet::Surrogates => Str::wtf8(self.py, scratch),
-                }
+                };
+                self.made(string.map(Owned::into_any), end)
             }
-            Err((reason, offset)) => return self.malformed(reason, offset),
-        };
-        self.made(string)
+            Err((reason, offset)) => self.malformed(reason, offset),
+        }
     }
 
     fn check_utf8(&mut self) -> Result<(), Stopped> {
@@ -250,8 +237,8 @@ impl<'py> Decoder<'_, 'py> {
         Ok(())
     }
 
-    fn number(&mut self) -> Result<Owned<'py>, Stopped> {
-        let (number, length) = match number::read(&self.text[self.position..]) {
+    fn number(&mut self, at: usize) -> Read<'py, Any> {
+        let (number, length) = match number::read(&self.text[at..]) {
             Ok(read) => read,
             Err(error) => {
                 let reason = match error {
@@ -259,50 +246,57 @@ impl<'py> Decoder<'_, 'py> {
                     NumberError::TooLong => Reason::IntTooLong,
                     NumberError::Infinite => Reason::Infinite,
                 };
-                return self.malformed(reason, self.position);
+                return self.malformed(reason, at);
             }
         };
-        self.position += length;
         let object = match number {
             Number::Small(value) => Int::new(self.py, value).map(Owned::into_any),
             Number::Big(digits) => Int::from_decimal(self.py, digits).map(Owned::into_any),
             Number::Float(value) => Float::new(self.py, value).map(Owned::into_any),
         };
-        self.made(object)
+        self.made(object, at + length)
     }
 
-    #[inline]
-    fn literal(
+    #[inline(always)]
+    fn literal<const N: usize>(
         &mut self,
-        text: &[u8],
+        at: usize,
+        text: &[u8; N],
         value: impl FnOnce(Attached<'py>) -> Owned<'py>,
-    ) -> Result<Owned<'py>, Stopped> {
-        if !self.text[self.position..].starts_with(text) {
-            return self.malformed(Reason::Value, self.position);
+    ) -> Read<'py, Any> {
+        if self.text[at..].first_chunk::<N>() != Some(text) {
+            return self.malformed(Reason::Value, at);
         }
-        self.position += text.len();
-        Ok(value(self.py))
+        Ok((value(self.py), at + N))
     }
 
     #[inline(always)]
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.position).copied()
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.text.get(at).copied()
     }
 
+    /// The first byte from `at` on that is not blank.
     #[inline(always)]
-    fn skip_space(&mut self) {
+    fn skip_space(&self, mut at: usize) -> usize {
         // Mostly there is none, or one blank.
-        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
-            self.position += 1;
+        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.byte(at) {
+            at += 1;
         }
+        at
     }
 
     #[inline(always)]
-    fn made<T>(&mut self, object: Result<Owned<'py, T>, Raised>) -> Result<Owned<'py, T>, Stopped> {
-        object.map_err(|raised| {
-            self.failure = Some(DecodeFailure::Raised(raised));
-            Stopped
-        })
+    fn made(&mut self, object: Result<Owned<'py>, Raised>, end: usize) -> Read<'py, Any> {
+        match object {
+            Ok(object) => Ok((object, end)),
+            Err(raised) => self.raised(raised),
+        }
+    }
+
+    #[cold]
+    fn raised<T>(&mut self, raised: Raised) -> Result<T, Stopped> {
+        self.failure = Some(DecodeFailure::Raised(raised));
+        Err(Stopped)
     }
 
     #[cold]

@@ -12,6 +12,7 @@ use pyre_ffi::{
 
 use super::DEPTH_MAX;
 use super::path::{Path, Step};
+use super::sink::Sink;
 use super::text::write_text;
 pub use super::types::EncodeCache;
 use super::types::{Name, Shape};
@@ -32,19 +33,16 @@ pub fn encode(
     default: Option<&Object<Any>>,
 ) -> Result<(), Raised> {
     let start = out.len();
-    let mut encoder = Encoder { py, out, cache, default };
-    match encoder.value(value, None) {
-        Ok(()) => Ok(()),
-        Err(failure) => {
-            out.truncate(start);
-            Err(failure.raise(py, cache))
-        }
-    }
+    let mut encoder = Encoder { py, out: Sink::new(out), cache, default };
+    encoder.value(value, None).map_err(|failure| {
+        encoder.out.rewind(start);
+        failure.raise(py, cache)
+    })
 }
 
 struct Encoder<'a, 'py> {
     py: Attached<'py>,
-    out: &'a mut Vec<u8>,
+    out: Sink<'a>,
     cache: &'a EncodeCache,
     default: Option<&'a Object<Any>>,
 }
@@ -77,7 +75,7 @@ enum Problem {
 impl<'py> Encoder<'_, 'py> {
     fn value(&mut self, value: &Object<Any>, around: Option<&Level<'_>>) -> Result<(), Failure> {
         if let Some(text) = value.cast_exact::<Str>() {
-            write_text(text.view(), self.out);
+            write_text(text, &mut self.out);
         } else if let Some(number) = value.cast_exact::<Int>() {
             self.int(number)?;
         } else if let Some(dict) = value.cast_exact::<Dict>() {
@@ -85,9 +83,9 @@ impl<'py> Encoder<'_, 'py> {
         } else if let Some(list) = value.cast_exact::<List>() {
             self.nested(value, around, |encoder, level| encoder.list(list, level))?;
         } else if let Some(truth) = value.as_bool() {
-            self.out.extend_from_slice(if truth { b"true" } else { b"false" });
+            self.truth(truth);
         } else if value.is_none() {
-            self.out.extend_from_slice(b"null");
+            self.out.append_array(b"null");
         } else if let Some(number) = value.cast::<Float>() {
             self.float(number.as_f64())?;
         } else if let Some(tuple) = value.cast::<Tuple>() {
@@ -179,16 +177,16 @@ impl<'py> Encoder<'_, 'py> {
         value: &Object<Any>,
         level: &Level<'_>,
     ) -> Result<(), Failure> {
-        let name_start = self.out.len();
+        let name_start = self.out.end();
         match key.cast_exact::<Str>() {
-            Some(text) => write_text(text.view(), self.out),
+            Some(text) => write_text(text, &mut self.out),
             None => self.difficult_key(key)?,
         }
-        let name_end = self.out.len();
+        let name_end = self.out.end();
         self.out.push(b':');
         match self.value(value, Some(level)) {
             Ok(()) => Ok(()),
-            Err(failure) => Err(failure.under_name(&self.out[name_start..name_end])),
+            Err(failure) => Err(failure.under_name(self.out.written(name_start..name_end))),
         }
     }
 
@@ -196,14 +194,14 @@ impl<'py> Encoder<'_, 'py> {
     #[inline(never)]
     fn difficult_key(&mut self, key: &Object<Any>) -> Result<(), Failure> {
         if let Some(text) = key.cast::<Str>() {
-            write_text(text.view(), self.out);
+            write_text(text, &mut self.out);
             return Ok(());
         }
         self.out.push(b'"');
         if let Some(truth) = key.as_bool() {
-            self.out.extend_from_slice(if truth { b"true" } else { b"false" });
+            self.truth(truth);
         } else if key.is_none() {
-            self.out.extend_from_slice(b"null");
+            self.out.append_array(b"null");
         } else if let Some(number) = key.cast::<Int>() {
             self.int(number)?;
         } else if let Some(number) = key.cast::<Float>() {
@@ -213,7 +211,7 @@ impl<'py> Encoder<'_, 'py> {
                 return Err(Problem::NotFinite(number).into());
             }
             let text = Float::new(self.py, number)?.repr(self.py)?;
-            self.out.extend_from_slice(text.as_utf8(self.py)?.as_bytes());
+            self.out.append(text.as_utf8(self.py)?.as_bytes());
         } else {
             return Err(Problem::KeyType(key.type_name().to_owned()).into());
         }
@@ -266,15 +264,23 @@ impl<'py> Encoder<'_, 'py> {
         self.out.push(closing);
     }
 
+    fn truth(&mut self, truth: bool) {
+        if truth {
+            self.out.append_array(b"true");
+        } else {
+            self.out.append_array(b"false");
+        }
+    }
+
     #[inline]
     fn int(&mut self, number: &Object<Int>) -> Result<(), Failure> {
         match number.as_i64() {
             Some(value) => {
-                self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+                self.out.append(itoa::Buffer::new().format(value).as_bytes());
             }
             None => {
                 let digits = number.to_decimal(self.py)?;
-                self.out.extend_from_slice(digits.as_utf8(self.py)?.as_bytes());
+                self.out.append(digits.as_utf8(self.py)?.as_bytes());
             }
         }
         Ok(())
@@ -285,7 +291,7 @@ impl<'py> Encoder<'_, 'py> {
         if !number.is_finite() {
             return Err(Problem::NotFinite(number).into());
         }
-        self.out.extend_from_slice(ryu::Buffer::new().format_finite(number).as_bytes());
+        self.out.append(ryu::Buffer::new().format_finite(number).as_bytes());
         Ok(())
     }
 
@@ -293,7 +299,7 @@ impl<'py> Encoder<'_, 'py> {
     #[inline(never)]
     fn other(&mut self, value: &Object<Any>, around: Option<&Level<'_>>) -> Result<(), Failure> {
         if let Some(text) = value.cast::<Str>() {
-            write_text(text.view(), self.out);
+            write_text(text, &mut self.out);
             return Ok(());
         }
         if let Some(number) = value.cast::<Int>() {
@@ -313,7 +319,7 @@ impl<'py> Encoder<'_, 'py> {
                 self.text_of(&text)
             }
             (Shape::Text, _) => {
-                write_text(value.str(self.py)?.view(), self.out);
+                write_text(&*value.str(self.py)?, &mut self.out);
                 Ok(())
             }
             (shape, fields) => self.nested(value, around, |encoder, level| match shape {
@@ -338,7 +344,7 @@ impl<'py> Encoder<'_, 'py> {
 
     fn text_of(&mut self, text: &Object<Any>) -> Result<(), Failure> {
         match text.cast::<Str>() {
-            Some(text) => write_text(text.view(), self.out),
+            Some(text) => write_text(text, &mut self.out),
             None => return Err(Problem::Type(text.type_name().to_owned()).into()),
         }
         Ok(())

@@ -8,20 +8,33 @@
 
 use pyre_ffi::{Attached, Held, Owned, Raised, Str};
 
+use super::scan::ends;
+
 /// Names kept; a power of two.
 const SLOTS: usize = 512;
 
 /// Bytes of the longest name kept.
 const NAME_BYTES_MAX: usize = 32;
 
+/// Bytes of the longest text of which both ends are all.
+const ENDS_BYTES_MAX: usize = 16;
+
 /// Spreads the bits of a hash; 2^64 divided by the golden ratio, odd.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The names of one interpreter, and buffers that decoding uses again.
 pub struct KeyCache {
-    slots: Box<[Option<Held<Str>>]>,
+    slots: Box<[Option<Slot>]>,
     /// Text of strings with escapes.
     pub(super) scratch: Vec<u8>,
+}
+
+/// A name with most of its text at hand, so that a look-up mostly reads nothing else.
+struct Slot {
+    /// The first and the last bytes.
+    ends: (u64, u64),
+    length: usize,
+    name: Held<Str>,
 }
 
 impl KeyCache {
@@ -40,14 +53,16 @@ impl KeyCache {
         if text.len() > NAME_BYTES_MAX {
             return Str::latin1(py, text);
         }
-        let slot = &mut self.slots[slot_of(text)];
-        if let Some(held) = slot {
-            let name = held.bind(py);
-            if name.as_ascii().is_some_and(|known| is_equal(known.as_bytes(), text)) {
-                return Ok(name.to_owned(py));
-            }
+        let ends = ends(text);
+        let slot = &mut self.slots[slot_of(ends, text.len())];
+        if let Some(slot) = slot
+            && slot.length == text.len()
+            && slot.ends == ends
+            && (text.len() <= ENDS_BYTES_MAX || slot.is_all_of(py, text))
+        {
+            return Ok(slot.name.to_owned(py));
         }
-        replace(slot, py, text)
+        replace(slot, ends, py, text)
     }
 }
 
@@ -57,69 +72,35 @@ impl Default for KeyCache {
     }
 }
 
+impl Slot {
+    #[inline(never)]
+    fn is_all_of(&self, py: Attached<'_>, text: &[u8]) -> bool {
+        self.name.bind(py).as_ascii().is_some_and(|name| name.as_bytes() == text)
+    }
+}
+
 #[inline(never)]
 fn replace<'py>(
-    slot: &mut Option<Held<Str>>,
+    slot: &mut Option<Slot>,
+    ends: (u64, u64),
     py: Attached<'py>,
     text: &[u8],
 ) -> Result<Owned<'py, Str>, Raised> {
     let Ok(text) = str::from_utf8(text) else { return Str::latin1(py, text) };
     let name = Str::intern(py, text)?;
-    *slot = Some(Held::new(py, name.clone()));
+    *slot = Some(Slot { ends, length: text.len(), name: Held::new(py, name.clone()) });
     Ok(name)
 }
 
-/// Mixes both ends of the text and its length; names that only differ in between share a slot.
 #[inline(always)]
-fn slot_of(text: &[u8]) -> usize {
-    let (first, last) = ends(text);
-    let mixed = (first.wrapping_mul(MULTIPLIER) ^ last).wrapping_add(text.len() as u64);
+fn slot_of(ends: (u64, u64), length: usize) -> usize {
+    let mixed = (ends.0.wrapping_mul(MULTIPLIER) ^ ends.1).wrapping_add(length as u64);
     (mixed.wrapping_mul(MULTIPLIER) >> (u64::BITS - SLOTS.ilog2())) as usize
-}
-
-/// The first and the last eight bytes, which overlap if there are fewer than sixteen.
-#[inline(always)]
-fn ends(text: &[u8]) -> (u64, u64) {
-    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-    }
-    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        return (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into());
-    }
-    match *text {
-        [a, .., b] => (u64::from(a) | u64::from(text[1]) << 8, b.into()),
-        [a] => (a.into(), 0),
-        [] => (0, 0),
-    }
-}
-
-/// Whether two names of at most `NAME_BYTES_MAX` bytes are equal; spares the call of `memcmp`.
-#[inline(always)]
-fn is_equal(known: &[u8], text: &[u8]) -> bool {
-    if known.len() != text.len() || ends(known) != ends(text) {
-        return false;
-    }
-    // Both ends of up to sixteen bytes are all of them.
-    text.len() <= 16 || known[8..text.len() - 8] == text[8..text.len() - 8]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn equality_looks_at_every_byte() {
-        for length in 0..=NAME_BYTES_MAX {
-            let text: Vec<u8> = (0..length as u8).map(|byte| byte + b'A').collect();
-            assert!(is_equal(&text, &text.clone()));
-            for place in 0..length {
-                let mut other = text.clone();
-                other[place] ^= 1;
-                assert!(!is_equal(&text, &other), "{place} of {length}");
-                assert!(!is_equal(&text[..place], &text), "{place} of {length}");
-            }
-        }
-    }
 
     #[test]
     fn usual_names_seldom_share_a_slot() {
@@ -157,7 +138,8 @@ mod tests {
             "width",
             "height",
         ];
-        let mut slots: Vec<_> = names.iter().map(|name| slot_of(name.as_bytes())).collect();
+        let mut slots: Vec<_> =
+            names.iter().map(|name| slot_of(ends(name.as_bytes()), name.len())).collect();
         slots.sort_unstable();
         slots.dedup();
         assert!(slots.len() + 2 >= names.len(), "{} of {}", slots.len(), names.len());

@@ -30,6 +30,8 @@ mod decode;
 mod error;
 
 // Objects to bytes.
+/// Where they go.
+mod sink;
 /// Strings, quoted and escaped.
 mod text;
 /// `$.users[0].score`

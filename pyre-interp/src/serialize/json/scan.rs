@@ -7,11 +7,11 @@
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-/// Bytes looked at in words before the wide loop takes over: most strings are shorter.
-const WORDS_BYTES: usize = 64;
+/// Bytes looked at in words before the loop over blocks takes over: most strings are shorter.
+pub(super) const SHORT_BYTES_MAX: usize = 64;
 
-/// Bytes in one round of the wide loop.
-const WIDE_BYTES: usize = 32;
+/// Bytes in one round of the loop over blocks.
+const BLOCK_BYTES: usize = 32;
 
 /// How many bytes at the front of `text` are ASCII and none of `"`, `\` and controls.
 #[inline]
@@ -25,63 +25,70 @@ pub(super) fn plain(text: &[u8]) -> usize {
     run_length::<false>(text)
 }
 
+/// Whether up to [`SHORT_BYTES_MAX`] bytes of ASCII are plain, while they are copied to the front
+/// of `target`, which has room for eight bytes more.
 #[inline(always)]
-fn run_length<const ASCII_ONLY: bool>(text: &[u8]) -> usize {
-    let (words, _) = text.as_chunks::<8>();
-    for (index, word) in words.iter().take(WORDS_BYTES / 8).enumerate() {
-        let special = specials::<ASCII_ONLY>(u64::from_le_bytes(*word));
-        if special != 0 {
-            return index * 8 + first_byte(special);
+pub(super) fn copy_plain_ascii(text: &[u8], target: &mut [u8]) -> bool {
+    let mut special = 0;
+    if let Some(last) = text.last_chunk::<8>() {
+        let (words, _) = text.as_chunks::<8>();
+        let (targets, _) = target.as_chunks_mut::<8>();
+        for (word, target) in words.iter().zip(targets) {
+            special |= specials::<true>(u64::from_le_bytes(*word));
+            *target = *word;
         }
+        // The last eight bytes, once more if they overlap.
+        special |= specials::<true>(u64::from_le_bytes(*last));
+        target[text.len() - 8..text.len()].copy_from_slice(last);
+    } else {
+        let word = filled_word(text);
+        special |= specials::<true>(word);
+        target[..8].copy_from_slice(&word.to_le_bytes());
     }
-    if text.len() >= WORDS_BYTES + WIDE_BYTES {
-        return wide_run_length::<ASCII_ONLY>(text);
-    }
-    let start = (words.len() * 8).min(WORDS_BYTES);
-    short_run_length::<ASCII_ONLY>(text, start)
+    special == 0
 }
 
-/// Goes on at `start`, with few bytes left.
 #[inline(always)]
-fn short_run_length<const ASCII_ONLY: bool>(text: &[u8], mut start: usize) -> usize {
+fn run_length<const ASCII_ONLY: bool>(text: &[u8]) -> usize {
+    let mut start = 0;
     while let Some(word) = text[start..].first_chunk::<8>() {
         let special = specials::<ASCII_ONLY>(u64::from_le_bytes(*word));
         if special != 0 {
             return start + first_byte(special);
         }
         start += 8;
-    }
-    let tail = &text[start..];
-    if tail.is_empty() {
-        return text.len();
+        if start == SHORT_BYTES_MAX {
+            return long_run_length::<ASCII_ONLY>(text);
+        }
     }
     // Fewer than eight are left: the last eight again if there are so many, as what lies before
     // `start` is known to be plain; or what there is, filled up with plain bytes.
     let special = match text.last_chunk::<8>() {
         Some(word) => {
             let special = specials::<ASCII_ONLY>(u64::from_le_bytes(*word));
-            special >> (8 * (8 - tail.len()))
+            // All bits are shifted out if nothing is left.
+            special.checked_shr(8 * (8 + start - text.len()) as u32).unwrap_or(0)
         }
-        None => specials::<ASCII_ONLY>(filled_word(tail)),
+        None => specials::<ASCII_ONLY>(filled_word(text)),
     };
     if special != 0 { start + first_byte(special) } else { text.len() }
 }
 
-/// The first `WORDS_BYTES` are plain and at least `WIDE_BYTES` follow.
+/// Goes on behind the first `SHORT_BYTES_MAX`, which are plain.
 #[inline(never)]
-fn wide_run_length<const ASCII_ONLY: bool>(text: &[u8]) -> usize {
-    let mut start = WORDS_BYTES;
-    while let Some(block) = text[start..].first_chunk::<WIDE_BYTES>() {
-        let is_special = |byte: u8| {
-            (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (ASCII_ONLY & (byte >= 0x80))
-        };
+fn long_run_length<const ASCII_ONLY: bool>(text: &[u8]) -> usize {
+    let is_special =
+        |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (ASCII_ONLY & (byte >= 0x80));
+    let mut start = SHORT_BYTES_MAX;
+    while let Some(block) = text[start..].first_chunk::<BLOCK_BYTES>() {
         // No early exit: that is what lets the compiler use vectors.
         if block.iter().fold(false, |any, &byte| any | is_special(byte)) {
             break;
         }
-        start += WIDE_BYTES;
+        start += BLOCK_BYTES;
     }
-    short_run_length::<ASCII_ONLY>(text, start)
+    let rest = text[start..].iter().position(|&byte| is_special(byte));
+    rest.map_or(text.len(), |place| start + place)
 }
 
 /// Sets the high bit of each byte that ends a run. Above the first one there may be false hits,
@@ -105,8 +112,44 @@ fn first_byte(special: u64) -> usize {
 
 /// Fewer than eight bytes as a word, the rest of it filled with plain text.
 #[inline(always)]
-fn filled_word(tail: &[u8]) -> u64 {
-    tail.iter().rev().fold(ONES * u64::from(b' '), |word, &byte| word << 8 | u64::from(byte))
+fn filled_word(text: &[u8]) -> u64 {
+    let length = text.len();
+    let filling = ONES * u64::from(b' ');
+    let word = match text {
+        [] => return filling,
+        // In as few steps as there are ways to overlap.
+        [first, .., last] if length < 4 => {
+            let middle = length / 2;
+            let last = u64::from(*last) << (8 * (length - 1));
+            u64::from(*first) | u64::from(text[middle]) << (8 * middle) | last
+        }
+        [only] => u64::from(*only),
+        _ => {
+            let (low, high) = ends(text);
+            low | high << (8 * (length - 4))
+        }
+    };
+    word | filling << (8 * length)
+}
+
+/// The first and the last bytes, which are all of up to 16: eight each of at least eight, four each
+/// of at least four; of fewer, the last one and the others.
+#[inline(always)]
+pub(super) fn ends(text: &[u8]) -> (u64, u64) {
+    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        return (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into());
+    }
+    match text {
+        [first, .., last] => {
+            let middle = text[text.len() / 2];
+            (u64::from(*first) | u64::from(middle) << 8, u64::from(*last))
+        }
+        [only] => (0, u64::from(*only)),
+        [] => (0, 0),
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +157,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// What `copy_plain_ascii` says of text that fits it; the copy is checked.
+    fn is_copied_plain(text: &[u8]) -> bool {
+        let mut target = vec![b'?'; text.len() + 8];
+        let is_plain = copy_plain_ascii(text, &mut target);
+        assert_eq!(&target[..text.len()], text);
+        is_plain
+    }
 
     fn slow(text: &[u8], ascii_only: bool) -> usize {
         let is_special = |byte: &u8| {
@@ -128,13 +179,27 @@ mod tests {
             let text = vec![b'a'; length];
             assert_eq!(plain(&text), length);
             assert_eq!(plain_ascii(&text), length);
+            assert!(is_copied_plain(&text));
             for place in 0..length {
                 for byte in [0, 1, 0x1f, 0x20, 0x21, b'"', b'#', b'[', b'\\', 0x7f, 0x80, 0xff] {
                     let mut text = text.clone();
                     text[place] = byte;
                     assert_eq!(plain(&text), slow(&text, false), "{byte} at {place}");
                     assert_eq!(plain_ascii(&text), slow(&text, true), "{byte} at {place}");
+                    assert_eq!(is_copied_plain(&text), slow(&text, true) == length);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn ends_are_all_of_a_short_text() {
+        for length in 0..=16_u8 {
+            let text: Vec<u8> = (0..length).collect();
+            for place in 0..text.len() {
+                let mut other = text.clone();
+                other[place] ^= 0x80;
+                assert_ne!(ends(&text), ends(&other), "{place} of {length}");
             }
         }
     }

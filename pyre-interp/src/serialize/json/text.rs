@@ -3,58 +3,61 @@
 //!
 //! The output is UTF-8; a lone surrogate, which UTF-8 cannot express, becomes U+FFFD.
 
-use pyre_ffi::Text;
+use pyre_ffi::{Object, Str, Text};
 
-use super::scan::plain_ascii;
+use super::scan::{SHORT_BYTES_MAX, copy_plain_ascii, plain_ascii};
+use super::sink::Sink;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends a string with its quotes.
-#[inline]
-pub(super) fn write_text(text: Text<'_>, out: &mut Vec<u8>) {
+#[inline(always)]
+pub(super) fn write_text(text: &Object<Str>, out: &mut Sink<'_>) {
+    match text.as_ascii() {
+        Some(text) if text.len() <= SHORT_BYTES_MAX => write_short(text.as_bytes(), out),
+        _ => write_view(text.view(), out),
+    }
+}
+
+#[inline(always)]
+fn write_short(text: &[u8], out: &mut Sink<'_>) {
+    // Two quotes, and what copying by words may write too much.
+    let [quote, room @ ..] = out.room(text.len() + 10) else { return };
+    *quote = b'"';
+    if copy_plain_ascii(text, room) {
+        room[text.len()] = b'"';
+        out.advance(text.len() + 2);
+    } else {
+        write_narrow(text, out);
+    }
+}
+
+#[inline(never)]
+fn write_view(text: Text<'_>, out: &mut Sink<'_>) {
     match text {
-        Text::Ascii(text) => write_ascii(text.as_bytes(), out),
-        Text::Latin1(units) => write_latin1(units, out),
-        Text::Ucs2(units) => write_units(units.iter().map(|&unit| u32::from(unit)), out),
-        Text::Ucs4(units) => write_units(units.iter().copied(), out),
+        Text::Ascii(text) => write_narrow(text.as_bytes(), out),
+        Text::Latin1(units) => write_narrow(units, out),
+        Text::Ucs2(units) => write_wide(units.iter().map(|&unit| u32::from(unit)), out),
+        Text::Ucs4(units) => write_wide(units.iter().copied(), out),
     }
 }
 
-#[inline]
-fn write_ascii(text: &[u8], out: &mut Vec<u8>) {
-    out.reserve(text.len() + 2);
-    out.push(b'"');
-    let run = plain_ascii(text);
-    out.extend_from_slice(&text[..run]);
-    if run < text.len() {
-        write_latin1_rest(&text[run..], out);
-    }
-    out.push(b'"');
-}
-
+/// ASCII or Latin-1: runs of plain text, and one other character between them.
 #[inline(never)]
-fn write_latin1(text: &[u8], out: &mut Vec<u8>) {
-    out.reserve(text.len() + text.len() / 2 + 2);
+fn write_narrow(mut text: &[u8], out: &mut Sink<'_>) {
     out.push(b'"');
-    write_latin1_rest(text, out);
-    out.push(b'"');
-}
-
-/// Runs of plain text, and one other byte between them.
-#[inline(never)]
-fn write_latin1_rest(mut text: &[u8], out: &mut Vec<u8>) {
-    while let Some(&first) = text.first() {
+    loop {
+        let (run, rest) = text.split_at(plain_ascii(text));
+        out.append(run);
+        let Some((&first, rest)) = rest.split_first() else { break };
         write_unit(first.into(), out);
-        text = &text[1..];
-        let run = plain_ascii(text);
-        out.extend_from_slice(&text[..run]);
-        text = &text[run..];
+        text = rest;
     }
+    out.push(b'"');
 }
 
 #[inline(never)]
-fn write_units(units: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
-    out.reserve(units.size_hint().0 * 2 + 2);
+fn write_wide(units: impl Iterator<Item = u32>, out: &mut Sink<'_>) {
     out.push(b'"');
     units.for_each(|unit| write_unit(unit, out));
     out.push(b'"');
@@ -62,21 +65,26 @@ fn write_units(units: impl Iterator<Item = u32>, out: &mut Vec<u8>) {
 
 /// Appends one code point, escaped if it has to be.
 #[inline]
-fn write_unit(unit: u32, out: &mut Vec<u8>) {
+fn write_unit(unit: u32, out: &mut Sink<'_>) {
     match char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER) {
-        '"' => out.extend_from_slice(b"\\\""),
-        '\\' => out.extend_from_slice(b"\\\\"),
-        '\n' => out.extend_from_slice(b"\\n"),
-        '\r' => out.extend_from_slice(b"\\r"),
-        '\t' => out.extend_from_slice(b"\\t"),
-        '\x08' => out.extend_from_slice(b"\\b"),
-        '\x0c' => out.extend_from_slice(b"\\f"),
+        '"' => out.append_array(b"\\\""),
+        '\\' => out.append_array(b"\\\\"),
+        '\n' => out.append_array(b"\\n"),
+        '\r' => out.append_array(b"\\r"),
+        '\t' => out.append_array(b"\\t"),
+        '\x08' => out.append_array(b"\\b"),
+        '\x0c' => out.append_array(b"\\f"),
         control @ '\0'..='\x1f' => {
             let code = control as usize;
-            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', HEX[code >> 4], HEX[code & 15]]);
+            out.append_array(&[b'\\', b'u', b'0', b'0', HEX[code >> 4], HEX[code & 15]]);
         }
         ascii if ascii.is_ascii() => out.push(ascii as u8),
-        other => out.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+        other => {
+            let mut utf8 = [0; 4];
+            let length = other.encode_utf8(&mut utf8).len();
+            out.room(4)[..4].copy_from_slice(&utf8);
+            out.advance(length);
+        }
     }
 }
 
@@ -86,8 +94,14 @@ mod tests {
 
     fn check(text: Text<'_>, expected: &str) {
         let mut out = b"[".to_vec();
-        write_text(text, &mut out);
-        assert_eq!(String::from_utf8(out).unwrap(), format!("[\"{expected}\""));
+        write_view(text, &mut Sink::new(&mut out));
+        assert_eq!(str::from_utf8(&out).unwrap(), format!("[\"{expected}\""));
+        let Text::Ascii(text) = text else { return };
+        if text.len() <= SHORT_BYTES_MAX {
+            let mut short = b"[".to_vec();
+            write_short(text.as_bytes(), &mut Sink::new(&mut short));
+            assert_eq!(short, out);
+        }
     }
 
     #[test]
