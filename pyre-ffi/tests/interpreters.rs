@@ -234,6 +234,19 @@ _thread.start_new_thread(time.sleep, (0.05,))
 }
 
 #[test]
+fn threads_that_exit_functions_start_are_waited_for() {
+    isolated(|py, _| {
+        run(
+            py,
+            r#"
+import _thread, atexit, time
+atexit.register(_thread.start_new_thread, time.sleep, (0.05,))
+"#,
+        );
+    });
+}
+
+#[test]
 fn a_panic_comes_out_after_the_interpreter_has_ended() {
     embed();
     let kept = Arc::new(AtomicBool::new(false));

@@ -18,7 +18,7 @@ use std::{
 use pyo3_ffi as ffi;
 
 use super::{InterpreterHandle, IsolatedConfig};
-use crate::{Attached, Dict, Raised, Str, attached::Reattach, import};
+use crate::{Attached, Dict, Owned, Raised, Str, attached::Reattach, import};
 
 /// Held while an interpreter is made or ended, and not while one runs.
 static START_OR_END: Mutex<()> = Mutex::new(());
@@ -117,6 +117,9 @@ fn end(
         if let Err(raised) = join_python_threads(py) {
             raised.write_unraisable("threading", py);
         }
+        if let Err(raised) = run_exit_functions(py) {
+            raised.write_unraisable("atexit", py);
+        }
         wait_alone(py, own, deadline)
     };
     if !everybody_left {
@@ -138,13 +141,7 @@ fn end(
 /// removal fails when the module is gone, and says so on stderr. So what there is to call is
 /// called here, and not left for it.
 fn join_python_threads(py: Attached<'_>) -> Result<(), Raised> {
-    let modules = import(py, "sys")?.attr(&*Str::new(py, "modules")?, py)?;
-    let name = Str::new(py, "threading")?;
-    let threading = match modules.cast::<Dict>() {
-        Some(modules) => modules.get(&name, py)?,
-        None => None,
-    };
-    let Some(threading) = threading else { return Ok(()) };
+    let Some(threading) = imported(py, "threading")? else { return Ok(()) };
     threading.call_method0(&*Str::new(py, "_shutdown")?, py)?;
     let clear = Str::new(py, "clear")?;
     if let Some(callbacks) = threading.attr_if_any(&*Str::new(py, "_threading_atexits")?, py)? {
@@ -154,6 +151,22 @@ fn join_python_threads(py: Attached<'_>) -> Result<(), Raised> {
         local.attr(&*Str::new(py, "__dict__")?, py)?.call_method0(&clear, py)?;
     }
     Ok(())
+}
+
+/// Runs what was registered with `atexit`, while the threads that it may start can still be waited
+/// for; CPython runs it too late for that, and finds nothing left to run.
+fn run_exit_functions(py: Attached<'_>) -> Result<(), Raised> {
+    let Some(atexit) = imported(py, "atexit")? else { return Ok(()) };
+    atexit.call_method0(&*Str::new(py, "_run_exitfuncs")?, py).map(drop)
+}
+
+/// A module, if it has been imported.
+fn imported<'py>(py: Attached<'py>, name: &str) -> Result<Option<Owned<'py>>, Raised> {
+    let modules = import(py, "sys")?.attr(&*Str::new(py, "modules")?, py)?;
+    match modules.cast::<Dict>() {
+        Some(modules) => modules.get(&*Str::new(py, name)?, py),
+        None => Ok(None),
+    }
 }
 
 /// Waits until `own` is the only thread state of its interpreter.
