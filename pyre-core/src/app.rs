@@ -413,7 +413,11 @@ impl Class for App {
         if let Some(building) = &*self.building.borrow() {
             building.application.traverse(visitor);
         }
-        if let Some(frozen) = self.frozen.get() {
+        // What lanes and servers share is in use, whoever else has forgotten the app: only the last
+        // owner may say that its handlers hang on nothing else, or they are cleared while they run.
+        if let Some(frozen) = self.frozen.get()
+            && Arc::strong_count(&frozen.application) == 1
+        {
             frozen.application.traverse(visitor);
         }
     }
