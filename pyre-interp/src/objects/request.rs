@@ -52,6 +52,14 @@ impl Request {
         self.source.load(job);
     }
 
+    /// Forgets the exception that told of a malformed body. The frames in its traceback hold the
+    /// request: while it is kept here, the object has itself for an owner.
+    pub(crate) fn forget_complaint(&self, py: Attached<'_>) {
+        if self.touched.get() {
+            self.fields.complaint.clear(py);
+        }
+    }
+
     /// Takes the job out and forgets what was made of it.
     pub(crate) fn unload(&self, py: Attached<'_>) -> Box<Job> {
         if self.touched.get() {

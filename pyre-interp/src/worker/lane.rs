@@ -142,6 +142,7 @@ impl<'a> Lane<'_, 'a> {
     /// Takes the job back. A request object that somebody has kept goes on with a copy of its own
     /// part, and the lane with a new object.
     fn unload(&mut self) -> Box<Job> {
+        self.request.get().forget_complaint(self.py);
         if self.request.is_unique() {
             return self.request.get().unload(self.py);
         }
