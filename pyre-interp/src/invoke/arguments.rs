@@ -67,16 +67,19 @@ pub(crate) fn arguments<'py, 'a>(
     Ok(arguments)
 }
 
-/// All parameters by name.
-pub(crate) fn dict<'py>(
+/// Whether converting a parameter runs Python code, which lets other threads in.
+pub(crate) fn runs_python(parameters: &[Parameter]) -> bool {
+    parameters.iter().any(|parameter| parameter.conversion == Conversion::Uuid)
+}
+
+/// All parameters by name, from the raw text of each.
+pub(crate) fn dict<'py, 'a>(
     py: Attached<'py>,
-    job: &Job,
-    params: (u32, u32),
+    raw: impl Iterator<Item = &'a [u8]>,
     parameters: &[Parameter],
 ) -> Result<Owned<'py, Dict>, Raised> {
     let dict = Dict::new(py)?;
-    for (parameter, raw) in parameters.iter().zip(raw_parameters(job, params)) {
-        let raw = raw.of(&job.bytes);
+    for (parameter, raw) in parameters.iter().zip(raw) {
         let value = match convert(py, raw, parameter.conversion)? {
             Some(value) => value,
             // The router lets only text through that converts; what it does not know is a str.

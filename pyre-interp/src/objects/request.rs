@@ -134,7 +134,15 @@ impl Request {
             let job = self.job(py)?;
             let call = call_of(&job);
             let parameters = &self.app.handler(call.target).parameters;
-            arguments::dict(py, &job, call.params, parameters)
+            let raw = arguments::raw_parameters(&job, call.params);
+            let raw = raw.iter().map(|span| span.of(&job.bytes));
+            if !arguments::runs_python(parameters) {
+                return arguments::dict(py, raw, parameters);
+            }
+            // Meanwhile the lane may take the job back, if this is another thread.
+            let raw: Vec<Vec<u8>> = raw.map(<[u8]>::to_vec).collect();
+            drop(job);
+            arguments::dict(py, raw.iter().map(Vec::as_slice), parameters)
         });
         made.map(Owned::into_any)
     }

@@ -18,7 +18,8 @@ enum State {
 /// The place of a request object's bytes.
 ///
 /// Getters borrow it only while they make plain objects (str, bytes, dict, int), which runs no
-/// Python code; so nobody finds it borrowed when the lane takes the job back.
+/// Python code; so nobody finds it borrowed when the lane takes the job back. Only the lane itself
+/// may borrow it for longer.
 pub(crate) struct Source {
     state: RefCell<State>,
 }

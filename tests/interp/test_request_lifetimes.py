@@ -1,0 +1,142 @@
+"""Requests that outlive their handlers, and those that must not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from gate import Gate
+from serving import child_environment, serve
+
+MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
+
+
+@MODES
+def test_parameters_read_while_the_handler_returns(tmp_path: Path, mode: str | None) -> None:
+    """Making a `UUID` runs Python code: the lane may take the request back in the middle of it."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+        import socket, threading, uuid
+        from pyreframework import Pyre
+        app = Pyre()
+        seen, inside = [], threading.Event()
+        original = uuid.UUID.__init__
+
+        def slow(self, *arguments, **keywords):
+            if port:
+                with socket.create_connection(("127.0.0.1", port)) as gate:
+                    gate.sendall(b"uuid\\n")
+                    inside.set()
+                    gate.recv(100)
+            original(self, *arguments, **keywords)
+
+        uuid.UUID.__init__ = slow
+        port = 0
+
+        @app.get("/{id:uuid}/{gate:int}")
+        def handler(req):
+            global port
+            port = int(req.path.rpartition("/")[2])
+            inside.clear()
+            threading.Thread(target=lambda: seen.append(req.params)).start()
+            inside.wait()
+            return "returned"
+
+        @app.get("/seen")
+        def show(req):
+            global port
+            port = 0
+            return [str(params["id"]) for params in seen]
+
+        app.run()
+        """)
+    )
+    id_ = "12345678-1234-1234-1234-123456789abc"
+    with serve(program, mode=mode, workers=1, threads=2) as server, Gate() as gate:
+        # More often than there are lanes: none may be lost.
+        for number in range(5):
+            assert server.get(f"/{id_}/{gate.port}").text == "returned"
+            assert gate.entered() == "uuid"
+            gate.release("uuid")
+            while len(seen := server.get("/seen").json()) <= number:
+                pass
+            assert seen == [id_] * (number + 1)
+
+
+@MODES
+def test_malformed_bodies_leave_nothing_to_collect(tmp_path: Path, mode: str | None) -> None:
+    """A request that its exception keeps would hold the body until the collector comes."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+        import gc
+        from pyreframework import Pyre, PyreRequest
+        app = Pyre()
+
+        @app.post("/raise")
+        def raising(req):
+            return req.json()
+
+        @app.post("/catch")
+        def catching(req):
+            try:
+                return req.json()
+            except ValueError:
+                return "caught", 400
+
+        @app.get("/requests")
+        def requests(req):
+            gc.disable()
+            return sum(isinstance(thing, PyreRequest) for thing in gc.get_objects())
+
+        app.run()
+        """)
+    )
+    with serve(program, mode=mode, workers=1, threads=1, gil_threads=1) as server:
+        assert server.get("/requests").json() == 1
+        for path in ("/raise", "/catch"):
+            for _ in range(20):
+                assert server.post(path, b"[").status == 400
+        assert server.get("/requests").json() == 1
+
+
+def test_handlers_of_a_forgotten_app() -> None:
+    """An app that only its server knows is not the collector's to take apart."""
+    program = textwrap.dedent("""
+        import gc, http.client
+        from pyreframework.engine import PyreApp, Server
+        from pyreframework.settings import resolve
+
+        def make():
+            app, box = PyreApp(), "hello"
+            def handler(req):
+                return box + str(len(box))
+            handler.cycle = handler, app
+            app.add_route("GET", "/", handler, None, True)
+            app.freeze()
+            return Server(app, resolve({"port": 0}, {}).for_engine(), None)
+
+        server = make()
+        gc.collect()
+        url = server.bind()[0]
+        server.start_workers()
+        server.accept()
+        client = http.client.HTTPConnection("127.0.0.1", int(url.rpartition(":")[2]), timeout=30)
+        client.request("GET", "/")
+        print(client.getresponse().read().decode())
+        client.close()
+        server.begin_drain()
+        assert server.wait_drained(30.0) and server.stop(30.0)
+    """)
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=child_environment({}, {}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "hello5\n"), ended.stderr
