@@ -14,7 +14,7 @@ use pyre_ffi::{
 };
 use pyre_interp::job::Pool;
 use pyre_interp::ring::Roster;
-use pyre_interp::worker::lane::{self, Shared};
+use pyre_interp::worker::lane::Shared;
 
 use crate::entry::Engine;
 use crate::inbound::route::Routes;
@@ -194,9 +194,7 @@ impl Server {
             let seat = shared.roster.seat();
             self.lanes.start(format!("pyre-main.{lane}"), None, move || {
                 let entered = handle.enter(|py| {
-                    if let Err(raised) = lane::run(py, &shared, seat, &application, &toolkit) {
-                        raised.write_unraisable("a lane of the main interpreter", py);
-                    }
+                    worker::run_lane(py, &shared, seat, &application, &toolkit);
                     drop((application, toolkit));
                 });
                 // Closed: the interpreter ended before this lane began.

@@ -1,5 +1,6 @@
 //! A worker: a sub-interpreter with its own GIL, the user's program in it, and its lanes.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
@@ -10,13 +11,14 @@ use pyre_ffi::{Attached, Guarded, List, Object, Owned, Raised, Str, import};
 use pyre_interp::invoke::application::Application;
 use pyre_interp::job::Pool;
 use pyre_interp::objects::toolkit::Toolkit;
-use pyre_interp::ring::Doorbell;
+use pyre_interp::ring::{Doorbell, LaneSeat};
 use pyre_interp::worker::lane::{self, Shared};
 
 use crate::entry::Engine;
 use crate::router::RouteTable;
 use crate::server::plumbing::LaneParts;
 use crate::server::threads::Threads;
+use crate::sys;
 
 /// How long the end of a worker waits for its lanes and the user's threads. The server stops
 /// waiting earlier if it is told to.
@@ -88,9 +90,7 @@ fn serve(
         plan.threads
             .start(name, plan.cpu, move || {
                 let entered = handle.enter(|py| {
-                    if let Err(raised) = lane::run(py, &shared, seat, &application, &toolkit) {
-                        raised.write_unraisable("a lane of a worker", py);
-                    }
+                    run_lane(py, &shared, seat, &application, &toolkit);
                     // Released here, where the interpreter may be touched.
                     drop((application, toolkit));
                 });
@@ -101,15 +101,30 @@ fn serve(
     }
     let seat = shared.roster.seat();
     let _ = ready.send(Ok(()));
-    let ran = lane::run(py, &shared, seat, &loaded.application, &loaded.toolkit);
-    if let Err(raised) = ran {
-        raised.write_unraisable("a lane of a worker", py);
-    }
+    run_lane(py, &shared, seat, &loaded.application, &loaded.toolkit);
     // Hooks run when no handler does any more; with a lane that is stuck they never would.
     if handle.close(END_WAIT, py) {
         call(py, &program, "stop_worker", &native).map_err(words)?;
     }
     Ok(())
+}
+
+/// Runs a lane to its end. One that panics takes a job with it, whose client would wait for ever;
+/// so it takes the process, as a reactor does.
+pub(crate) fn run_lane(
+    py: Attached<'_>,
+    shared: &Shared,
+    seat: LaneSeat,
+    application: &Arc<Application>,
+    toolkit: &Arc<Toolkit>,
+) {
+    sys::end_process_if_it_fails("a lane", || {
+        if let Err(raised) = lane::run(py, shared, seat, application, toolkit) {
+            raised.write_unraisable("a lane", py);
+            return Err(io::Error::from(io::ErrorKind::OutOfMemory));
+        }
+        Ok(())
+    });
 }
 
 /// Runs the user's program and returns its native app.
