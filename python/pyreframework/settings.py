@@ -99,7 +99,7 @@ OPTIONS: tuple[Option, ...] = (
         "means that handlers of a worker never overlap.",
         unit="threads",
         least=1,
-        most=64,
+        most=32,
     ),
     Option(
         "gil_threads",
@@ -109,7 +109,7 @@ OPTIONS: tuple[Option, ...] = (
         "mode.",
         unit="threads",
         least=1,
-        most=64,
+        most=32,
     ),
     Option(
         "io_workers",
