@@ -92,9 +92,14 @@ class Serving:
             self.server.accept()
         except BaseException as error:  # noqa: BLE001 - reported, and the process ends
             return self.fail(error, started)
-        self.announce(urls)
-        self.stop.wait()
-        return self.finish(self.drain())
+        try:
+            self.announce(urls)
+            self.stop.wait()
+        finally:
+            # Also if printing fails, or a signal handler of the program raises: interpreters with
+            # threads in them would abort the process at its end.
+            code = self.finish(self.drain())
+        return code
 
     def listen(self) -> list[str]:
         """Open the listeners and return their addresses."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from dialogue import request
 from gate import Gate
-from serving import serve, wait_until
+from serving import APPS, child_environment, serve, wait_until
 
 MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 
@@ -46,6 +50,60 @@ def test_running_requests_are_finished(number: signal.Signals, mode: str | None)
             peer.expect_end()
             peer.socket.close()
         assert server.wait() == 0
+
+
+@MODES
+def test_signal_handler_of_the_program_raises(tmp_path: Path, mode: str | None) -> None:
+    """The exception comes out of `run()`, once everything has ended."""
+    program = tmp_path / "program.py"
+    program.write_text("""
+import signal
+from pyreframework import Pyre
+app = Pyre()
+app.get("/")(lambda req: "hello")
+
+def fail(number, frame):
+    raise LookupError("the program's own")
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGUSR1, fail)
+app.run()
+""")
+    with serve(program, mode=mode) as server:
+        assert server.get("/").text == "hello"
+        server.signal(signal.SIGUSR1)
+        assert server.wait() == 1
+        assert "LookupError: the program's own" in server.output.text()
+
+
+def test_nobody_reads_the_banner() -> None:
+    """Workers that run already are ended, and the exception is what the user sees."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    arguments = [sys.executable, str(APPS / "plain.py")]
+    environment = child_environment({}, {"port": 0, "workers": 2})
+    ended = subprocess.run(
+        arguments, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30
+    )
+    os.close(writer)
+    assert "BrokenPipeError" in ended.stderr and "Fatal" not in ended.stderr
+    assert ended.returncode == 1
+
+
+def test_thread_started_at_the_exit_of_a_worker(tmp_path: Path) -> None:
+    """`atexit` functions of a worker may start threads, which are waited for."""
+    program = tmp_path / "program.py"
+    program.write_text("""
+import _thread, atexit, time
+from pyreframework import Pyre
+app = Pyre()
+app.get("/")(lambda req: "hello")
+if __name__ != "__main__":
+    atexit.register(_thread.start_new_thread, time.sleep, (0.1,))
+app.run()
+""")
+    with serve(program) as server:
+        assert server.get("/").text == "hello"
 
 
 def test_pipelined_requests_behind_the_running_one() -> None:
