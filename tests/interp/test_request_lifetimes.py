@@ -140,3 +140,25 @@ def test_handlers_of_a_forgotten_app() -> None:
         timeout=60,
     )
     assert (ended.returncode, ended.stdout) == (0, "hello5\n"), ended.stderr
+
+
+def test_long_chain_of_responses() -> None:
+    """Each is the last owner of the next; they end one after the other, not one in the other."""
+    program = textwrap.dedent("""
+        from pyreframework import PyreResponse
+        class Counted:
+            def __del__(self):
+                print("ended")
+        chain = Counted()
+        for number in range(300_000):
+            chain = PyreResponse(chain if number % 3 else [chain])
+        del chain
+    """)
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=child_environment({}, {}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "ended\n"), ended.stderr

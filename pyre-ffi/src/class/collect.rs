@@ -1,8 +1,10 @@
 //! Traverse and clear for the garbage collector, and the end of an object.
 
 use std::{
+    cell::Cell,
     ffi::{c_int, c_void},
     marker::PhantomData,
+    mem::ManuallyDrop,
     panic::{AssertUnwindSafe, catch_unwind},
     ptr::{self, NonNull},
 };
@@ -92,18 +94,110 @@ pub(super) unsafe extern "C" fn clear<T: Class>(this: *mut ffi::PyObject) -> c_i
     }
 }
 
-/// `tp_dealloc`. Slots are emptied first, while `py` is at hand, which spares each of them to ask
-/// for the interpreter when the value is dropped.
+/// Ends of objects that may nest in one another before further ones wait for the outermost. Where
+/// each object of a chain is the last owner of the next, the stack would overflow otherwise.
+const NESTED_MAX: usize = 50;
+
+thread_local! {
+    static ENDING: Ending = const {
+        Ending {
+            depth: Cell::new(0),
+            home: Cell::new(InterpreterId::MAIN),
+            waiting: Cell::new(ManuallyDrop::new(Vec::new())),
+        }
+    };
+}
+
+/// The objects whose end this thread is in.
+struct Ending {
+    depth: Cell<usize>,
+    /// The interpreter of the outermost one, which alone may leave others for later.
+    home: Cell<InterpreterId>,
+    /// Those that wait. Empty when no object is being ended, so there is nothing to drop.
+    waiting: Cell<ManuallyDrop<Vec<NonNull<ffi::PyObject>>>>,
+}
+
+impl Ending {
+    /// Goes one level deeper, and tells how deep it was; or keeps the object for later.
+    #[inline]
+    fn enter(&self, object: *mut ffi::PyObject, home: InterpreterId) -> Option<usize> {
+        let depth = self.depth.get();
+        if depth == 0 {
+            self.home.set(home);
+        } else if depth >= NESTED_MAX && self.home.get() == home {
+            let mut waiting = self.waiting.take();
+            waiting.extend(NonNull::new(object));
+            self.waiting.set(waiting);
+            return None;
+        }
+        self.depth.set(depth + 1);
+        Some(depth)
+    }
+
+    fn next(&self) -> Option<NonNull<ffi::PyObject>> {
+        let mut waiting = self.waiting.take();
+        let next = waiting.pop();
+        if next.is_some() {
+            self.waiting.set(waiting);
+        } else {
+            drop(ManuallyDrop::into_inner(waiting));
+        }
+        next
+    }
+}
+
+/// `tp_dealloc`.
 pub(super) unsafe extern "C" fn deallocate<T: Class>(this: *mut ffi::PyObject) {
-    // SAFETY: the object's memory is intact until it is freed below.
+    // SAFETY: Python calls this for instances of `T` only.
+    let home = unsafe { (*this.cast::<Layout<T>>()).home };
+    let Some(depth) = ENDING.with(|ending| ending.enter(this, home)) else {
+        // SAFETY: the object's memory is intact.
+        unsafe { untrack(this) };
+        return;
+    };
+    // SAFETY: the caller's duty is the same.
+    unsafe { end::<T>(this) };
+    if depth == 0 {
+        while let Some(object) = ENDING.with(Ending::next) {
+            // SAFETY: an object without owners, which nobody looks at but we.
+            let class = unsafe { ffi::Py_TYPE(object.as_ptr()) };
+            // SAFETY: the object keeps its type; all that wait have come through this function.
+            let deallocate = unsafe { (*class).tp_dealloc }.expect("made by `ClassSpec`");
+            // SAFETY: of the outermost object's interpreter, which this thread is attached to.
+            unsafe { deallocate(object.as_ptr()) };
+        }
+    }
+    ENDING.with(|ending| ending.depth.set(depth));
+}
+
+/// From here on the collector does not look at the object.
+///
+/// # Safety
+///
+/// `this` must be an instance of a class of ours, whole.
+unsafe fn untrack(this: *mut ffi::PyObject) {
+    // SAFETY: the caller shows a live object.
     let class = unsafe { ffi::Py_TYPE(this) };
     // SAFETY: the object keeps its type.
     if unsafe { ffi::PyType_HasFeature(class, ffi::Py_TPFLAGS_HAVE_GC) } != 0 {
-        // SAFETY: a collected object; from here on the collector must not look at it.
+        // SAFETY: a collected object; it does no harm if that has been done before.
         unsafe { ffi::PyObject_GC_UnTrack(this.cast()) };
     }
+}
+
+/// Drops the value and frees the object. Slots are emptied first, while `py` is at hand, which
+/// spares each of them to ask for the interpreter when the value is dropped.
+///
+/// # Safety
+///
+/// `this` must be an instance of `T` without owners, on a thread attached to its interpreter.
+unsafe fn end<T: Class>(this: *mut ffi::PyObject) {
+    // SAFETY: the object's memory is intact until it is freed below.
+    let class = unsafe { ffi::Py_TYPE(this) };
+    // SAFETY: the object is whole.
+    unsafe { untrack(this) };
     let layout = this.cast::<Layout<T>>();
-    // SAFETY: Python calls this for instances of `T` only.
+    // SAFETY: the caller shows an instance of `T`.
     let home = unsafe { (*layout).home };
     // SAFETY: objects are freed by threads attached to their interpreter.
     let py = unsafe { Attached::assume(home) };
