@@ -16,6 +16,12 @@ builtin!(Dict, PyDict_Type, Py_TPFLAGS_DICT_SUBCLASS);
 #[cfg(not(Py_3_14))]
 unsafe extern "C" {
     fn _PyDict_NewPresized(used_min: ffi::Py_ssize_t) -> *mut ffi::PyObject;
+    /// `PyDict_SetItem`, but that the references to key and value are given away.
+    fn _PyDict_SetItem_Take2(
+        dict: *mut ffi::PyObject,
+        key: *mut ffi::PyObject,
+        value: *mut ffi::PyObject,
+    ) -> std::ffi::c_int;
 }
 
 impl Dict {
@@ -41,6 +47,27 @@ impl Dict {
         // Python's smallest dict holds five items; only beyond it there is anything to gain.
         let _ = items;
         Dict::new(py)
+    }
+
+    /// A dict of the keys and values from `start` on, which leave the vector: each key is followed
+    /// by its value, and of equal keys the last one wins.
+    ///
+    /// # Panics
+    ///
+    /// If `start` is beyond the end.
+    #[inline]
+    pub fn from_tail<'py>(
+        py: Attached<'py>,
+        values: &mut Vec<Owned<'py>>,
+        start: usize,
+    ) -> Result<Owned<'py, Dict>, Raised> {
+        let count = values.len().checked_sub(start).expect("a tail starts inside its vector");
+        let dict = Dict::with_capacity(py, count / 2)?;
+        let mut tail = values.drain(start..);
+        while let (Some(key), Some(value)) = (tail.next(), tail.next()) {
+            dict.set_owned(key, value, py)?;
+        }
+        Ok(dict)
     }
 }
 
@@ -69,6 +96,25 @@ impl Object<Dict> {
         let (dict, key, value) = (self.as_ptr(), key.as_ptr(), value.as_ptr());
         // SAFETY: live objects, the first of them a dict, on an attached thread.
         Raised::check(unsafe { ffi::PyDict_SetItem(dict, key, value) }, py)
+    }
+
+    /// `dict[key] = value`, without counting what is given away anyway.
+    #[inline(always)]
+    fn set_owned<'py>(
+        &self,
+        key: Owned<'py>,
+        value: Owned<'py>,
+        py: Attached<'py>,
+    ) -> Result<(), Raised> {
+        #[cfg(not(Py_3_14))]
+        {
+            let (dict, key, value) = (self.as_ptr(), key.into_pointer(), value.into_pointer());
+            // SAFETY: a live dict, on an attached thread, and references that the call takes over
+            // also if it fails.
+            Raised::check(unsafe { _PyDict_SetItem_Take2(dict, key, value) }, py)
+        }
+        #[cfg(Py_3_14)]
+        self.set(&key, &value, py)
     }
 
     /// `dict.get(key)`; never calls `__missing__`.
@@ -112,7 +158,7 @@ impl Object<Dict> {
     /// Walks the items in their order.
     #[inline]
     pub fn items<'a, 'py>(&'a self, py: Attached<'py>) -> DictItems<'a, 'py> {
-        DictItems { dict: self, position: 0, length: self.len(), py }
+        DictItems { dict: self, position: 0, length: self.len(), left: self.len(), py }
     }
 }
 
@@ -124,6 +170,8 @@ pub struct DictItems<'a, 'py> {
     dict: &'a Object<Dict>,
     position: ffi::Py_ssize_t,
     length: usize,
+    /// Items not handed out yet; also bounds the walk if keys are replaced on the way.
+    left: usize,
     py: Attached<'py>,
 }
 
@@ -140,6 +188,7 @@ impl<'py> Iterator for DictItems<'_, 'py> {
             let text = "dictionary changed size during iteration";
             return Some(Err(Raised::new(self.py, ExceptionKind::RuntimeError, text)));
         }
+        self.left = self.left.checked_sub(1)?;
         let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
         let position = &raw mut self.position;
         // SAFETY: a live dict, on an attached thread. `PyDict_Next` checks the position against

@@ -272,6 +272,38 @@ fn dicts_are_filled_and_walked() {
 }
 
 #[test]
+fn a_dict_takes_the_tail_of_a_vector() {
+    attached(|py| {
+        for pairs in [0, 1, 5, 6, 40] {
+            let mut values = vec![none(py)];
+            for number in 0..pairs {
+                values.push(Str::new(py, &format!("k{number}")).unwrap().into_any());
+                values.push(Int::new(py, number).unwrap().into_any());
+            }
+            let dict = Dict::from_tail(py, &mut values, 1).unwrap();
+            assert_eq!((values.len(), dict.len()), (1, pairs as usize));
+            for (entry, number) in dict.items(py).zip(0..) {
+                let (key, value) = entry.unwrap();
+                assert!(key.cast::<Str>().unwrap().equals_str(&format!("k{number}")));
+                assert_eq!(value.cast::<Int>().unwrap().as_i64(), Some(number));
+            }
+        }
+        let key = eval(py, "result = object()");
+        let value = eval(py, "result = object()");
+        let mut values = vec![key.clone(), none(py), key.clone(), value.clone()];
+        let dict = Dict::from_tail(py, &mut values, 0).unwrap();
+        assert!(dict.get(&key, py).unwrap().unwrap().is(&value), "the last one wins");
+        drop(dict);
+        assert_eq!((key.reference_count(), value.reference_count()), (1, 1));
+        let mut values = vec![key.clone(), value.clone(), List::new(py).unwrap().into_any()];
+        values.extend([value.clone(), key.clone(), value.clone()]);
+        let raised = Dict::from_tail(py, &mut values, 0).unwrap_err();
+        assert_eq!(message(raised, py), "TypeError: unhashable type: 'list'");
+        assert_eq!((key.reference_count(), value.reference_count()), (1, 1));
+    });
+}
+
+#[test]
 fn a_dict_that_changes_under_a_walk_raises() {
     attached(|py| {
         let dict = eval(py, "result = {'a': 1, 'b': 2}");
