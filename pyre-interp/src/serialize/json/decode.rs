@@ -10,7 +10,7 @@ use pyre_ffi::{Any, Attached, Bool, Dict, Float, Int, List, Owned, Raised, Str, 
 use super::error::{DecodeError, Reason};
 use super::keys::KeyCache;
 use super::number::{self, Number, NumberError};
-use super::scan::{plain, plain_ascii};
+use super::scan::{plain, plain_ascii, plain_ascii_word};
 use super::unescape::{Alphabet, unescape};
 use super::{BOM, DEPTH_MAX};
 
@@ -56,6 +56,14 @@ struct Stopped;
 /// What was read, and where the text goes on. Travels in two registers.
 type Read<'py, T> = Result<(Owned<'py, T>, usize), Stopped>;
 
+/// A byte outside of strings that is not blank, and where it is; 0, which begins nothing, at the
+/// end of the text.
+#[derive(Clone, Copy)]
+struct Token {
+    byte: u8,
+    at: usize,
+}
+
 struct Decoder<'a, 'py> {
     py: Attached<'py>,
     text: &'a [u8],
@@ -71,125 +79,130 @@ struct Decoder<'a, 'py> {
 
 impl<'py> Decoder<'_, 'py> {
     fn whole_text(&mut self, start: usize) -> Result<Owned<'py>, Stopped> {
-        let (value, end) = self.value(self.skip_space(start))?;
-        let end = self.skip_space(end);
-        if end < self.text.len() {
-            return self.malformed(Reason::ExtraData, end);
+        let (value, end) = self.value(self.token(start))?;
+        let behind = self.token(end);
+        if behind.at < self.text.len() {
+            return self.malformed(Reason::ExtraData, behind.at);
         }
         Ok(value)
     }
 
-    /// The value that begins at `at`.
-    fn value(&mut self, at: usize) -> Read<'py, Any> {
-        match self.byte(at) {
-            Some(b'"') => self.string(at),
-            Some(b'{') => self.nested(at, Self::object),
-            Some(b'[') => self.nested(at, Self::array),
-            Some(b'-' | b'0'..=b'9') => self.number(at),
-            Some(b't') => self.literal(at, b"true", |py| Bool::new(py, true).into_any()),
-            Some(b'f') => self.literal(at, b"false", |py| Bool::new(py, false).into_any()),
-            Some(b'n') => self.literal(at, b"null", none),
+    /// The value that begins with `first`. Only containers cost a call.
+    #[inline(always)]
+    fn value(&mut self, first: Token) -> Read<'py, Any> {
+        let at = first.at;
+        match first.byte {
+            b'"' => self.string(at),
+            b'{' => self.nested(at, Self::object),
+            b'[' => self.nested(at, Self::array),
+            b'-' | b'0'..=b'9' => self.number(at),
+            b't' => self.literal(at, b"true", |py| Bool::new(py, true).into_any()),
+            b'f' => self.literal(at, b"false", |py| Bool::new(py, false).into_any()),
+            b'n' => self.literal(at, b"null", none),
             _ => self.malformed(Reason::Value, at),
         }
     }
 
-    /// Runs `read` behind the opening bracket at `at`, one level deeper.
+    /// Runs `read` on what follows the opening bracket at `at`, one level deeper.
     #[inline(always)]
     fn nested(
         &mut self,
         at: usize,
-        read: impl FnOnce(&mut Self, usize) -> Read<'py, Any>,
+        read: impl FnOnce(&mut Self, Token) -> Read<'py, Any>,
     ) -> Read<'py, Any> {
         if self.depth == DEPTH_MAX {
             return self.malformed(Reason::TooDeep, at);
         }
         self.depth += 1;
-        let read = read(self, self.skip_space(at + 1))?;
+        let read = read(self, self.token(at + 1))?;
         self.depth -= 1;
         Ok(read)
     }
 
     /// The rest of an array, from its first item or its end on.
-    fn array(&mut self, mut at: usize) -> Read<'py, Any> {
+    #[inline(never)]
+    fn array(&mut self, mut token: Token) -> Read<'py, Any> {
         let start = self.waiting.len();
-        if self.byte(at) != Some(b']') {
+        if token.byte != b']' {
             loop {
-                let (value, end) = self.value(at)?;
+                let (value, end) = self.value(token)?;
                 self.waiting.push(value);
-                at = self.skip_space(end);
-                if self.byte(at) == Some(b']') {
+                token = self.token(end);
+                if token.byte == b']' {
                     break;
                 }
-                at = self.comma(at, b']', Reason::TrailingCommaInArray)?;
+                token = self.behind_comma(token, b']', Reason::TrailingCommaInArray)?;
             }
         }
         let list = List::from_tail(self.py, &mut self.waiting, start);
-        self.made(list.map(Owned::into_any), at + 1)
+        self.made(list.map(Owned::into_any), token.at + 1)
     }
 
     /// The rest of an object, from its first name or its end on.
-    fn object(&mut self, mut at: usize) -> Read<'py, Any> {
+    #[inline(never)]
+    fn object(&mut self, mut token: Token) -> Read<'py, Any> {
         let start = self.waiting.len();
-        if self.byte(at) != Some(b'}') {
+        if token.byte != b'}' {
             loop {
-                let (name, end) = self.name(at)?;
-                self.waiting.push(name);
-                at = self.skip_space(end);
-                if self.byte(at) != Some(b':') {
-                    return self.malformed(Reason::Colon, at);
+                if token.byte != b'"' {
+                    return self.malformed(Reason::Name, token.at);
                 }
-                let (value, end) = self.value(self.skip_space(at + 1))?;
+                let (name, end) = self.name(token.at)?;
+                self.waiting.push(name);
+                let colon = self.token(end);
+                if colon.byte != b':' {
+                    return self.malformed(Reason::Colon, colon.at);
+                }
+                let (value, end) = self.value(self.token(colon.at + 1))?;
                 self.waiting.push(value);
-                at = self.skip_space(end);
-                if self.byte(at) == Some(b'}') {
+                token = self.token(end);
+                if token.byte == b'}' {
                     break;
                 }
-                at = self.comma(at, b'}', Reason::TrailingCommaInObject)?;
+                token = self.behind_comma(token, b'}', Reason::TrailingCommaInObject)?;
             }
         }
-        let dict = self.dict(start);
-        self.made(dict.map(Owned::into_any), at + 1)
+        let dict = Dict::from_tail(self.py, &mut self.waiting, start);
+        self.made(dict.map(Owned::into_any), token.at + 1)
     }
 
-    /// Makes a dict of the pairs that wait from `start` on; of equal names the last one wins.
-    #[inline]
-    fn dict(&mut self, start: usize) -> Result<Owned<'py, Dict>, Raised> {
-        let dict = Dict::with_capacity(self.py, (self.waiting.len() - start) / 2)?;
-        let (pairs, _) = self.waiting[start..].as_chunks::<2>();
-        for [name, value] in pairs {
-            dict.set(name, value, self.py)?;
-        }
-        self.waiting.truncate(start);
-        Ok(dict)
-    }
-
-    /// Reads the comma at `at` and what is blank behind it, where no bracket may close.
+    /// What follows a comma, where no bracket may close.
     #[inline(always)]
-    fn comma(&mut self, at: usize, closing: u8, trailing: Reason) -> Result<usize, Stopped> {
-        if self.byte(at) != Some(b',') {
-            return self.malformed(Reason::Comma, at);
+    fn behind_comma(
+        &mut self,
+        comma: Token,
+        closing: u8,
+        trailing: Reason,
+    ) -> Result<Token, Stopped> {
+        if comma.byte != b',' {
+            return self.malformed(Reason::Comma, comma.at);
         }
-        let next = self.skip_space(at + 1);
-        if self.byte(next) == Some(closing) {
-            return self.malformed(trailing, at);
+        let next = self.token(comma.at + 1);
+        if next.byte == closing {
+            return self.malformed(trailing, comma.at);
         }
         Ok(next)
     }
 
+    /// The name whose quote is at `at`.
     #[inline(always)]
     fn name(&mut self, at: usize) -> Read<'py, Any> {
-        if self.byte(at) != Some(b'"') {
-            return self.malformed(Reason::Name, at);
-        }
         let rest = &self.text[at + 1..];
-        let run = plain_ascii(rest);
+        let (word, run) = match plain_ascii_word(rest) {
+            Some((word, run)) => (Some(word), run),
+            None => (None, plain_ascii(rest)),
+        };
         if rest.get(run) != Some(&b'"') {
             return self.difficult_string(at);
         }
-        let name = self.keys.name(self.py, &rest[..run]);
+        let name = match word {
+            Some(word) => self.keys.short_name(self.py, &rest[..run], word),
+            None => self.keys.name(self.py, &rest[..run]),
+        };
         self.made(name.map(Owned::into_any), at + run + 2)
     }
 
+    /// The string whose quote is at `at`.
     #[inline]
     fn string(&mut self, at: usize) -> Read<'py, Any> {
         let rest = &self.text[at + 1..];
@@ -270,19 +283,17 @@ impl<'py> Decoder<'_, 'py> {
         Ok((value(self.py), at + N))
     }
 
+    /// The next token from `at` on, behind what is blank.
     #[inline(always)]
-    fn byte(&self, at: usize) -> Option<u8> {
-        self.text.get(at).copied()
-    }
-
-    /// The first byte from `at` on that is not blank.
-    #[inline(always)]
-    fn skip_space(&self, mut at: usize) -> usize {
-        // Mostly there is none, or one blank.
-        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.byte(at) {
+    fn token(&self, mut at: usize) -> Token {
+        loop {
+            let Some(&byte) = self.text.get(at) else { return Token { byte: 0, at } };
+            // Mostly there is no blank, or one.
+            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+                return Token { byte, at };
+            }
             at += 1;
         }
-        at
     }
 
     #[inline(always)]

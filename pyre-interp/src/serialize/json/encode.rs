@@ -11,11 +11,12 @@ use pyre_ffi::{
 };
 
 use super::DEPTH_MAX;
+use super::decimal;
 use super::path::{Path, Step};
 use super::sink::Sink;
-use super::text::write_text;
+use super::text::{write_name, write_text};
 pub use super::types::EncodeCache;
-use super::types::{Name, Shape};
+use super::types::{Attribute, Shape};
 
 /// Appends `value` as JSON to `out`.
 ///
@@ -54,6 +55,42 @@ struct Level<'a> {
     around: Option<&'a Level<'a>>,
 }
 
+impl<'a> Level<'a> {
+    /// Goes one level deeper, into `container`.
+    #[inline(always)]
+    fn enter(
+        container: &'a Object<Any>,
+        around: Option<&'a Level<'a>>,
+    ) -> Result<Level<'a>, Failure> {
+        let mut depth = 1;
+        if let Some(level) = around {
+            depth += level.depth;
+            if depth > DEPTH_MAX || level.is_within(container) {
+                return Err(level.refuse(container).into());
+            }
+        }
+        Ok(Level { container, depth, around })
+    }
+
+    /// Whether this level or one around it is that of `container`.
+    #[inline(always)]
+    fn is_within(&self, container: &Object<Any>) -> bool {
+        let mut level = Some(self);
+        while let Some(here) = level {
+            if here.container.is(container) {
+                return true;
+            }
+            level = here.around;
+        }
+        false
+    }
+
+    #[cold]
+    fn refuse(&self, container: &Object<Any>) -> Problem {
+        if self.is_within(container) { Problem::Cycle } else { Problem::Depth }
+    }
+}
+
 /// Why encoding stopped. Boxed, so that results fit a register.
 struct Failure(Box<(Problem, Path)>);
 
@@ -73,66 +110,83 @@ enum Problem {
 }
 
 impl<'py> Encoder<'_, 'py> {
+    /// Any value. Only containers, and what is not built in, cost a call.
+    #[inline(always)]
     fn value(&mut self, value: &Object<Any>, around: Option<&Level<'_>>) -> Result<(), Failure> {
         if let Some(text) = value.cast_exact::<Str>() {
             write_text(text, &mut self.out);
         } else if let Some(number) = value.cast_exact::<Int>() {
-            self.int(number)?;
+            return self.int(number);
         } else if let Some(dict) = value.cast_exact::<Dict>() {
-            self.nested(value, around, |encoder, level| encoder.dict(dict, level))?;
+            return self.dict(dict, around);
         } else if let Some(list) = value.cast_exact::<List>() {
-            self.nested(value, around, |encoder, level| encoder.list(list, level))?;
+            return self.list(list, around);
         } else if let Some(truth) = value.as_bool() {
             self.truth(truth);
         } else if value.is_none() {
             self.out.append_array(b"null");
-        } else if let Some(number) = value.cast::<Float>() {
-            self.float(number.as_f64())?;
-        } else if let Some(tuple) = value.cast::<Tuple>() {
-            self.nested(value, around, |encoder, level| encoder.tuple(tuple, level))?;
+        } else if let Some(number) = value.cast_exact::<Float>() {
+            return self.float(number.as_f64());
         } else {
-            self.other(value, around)?;
+            return self.other(value, around);
         }
         Ok(())
     }
 
-    /// Runs `write` one level deeper.
-    #[inline(always)]
-    fn nested(
-        &mut self,
-        container: &Object<Any>,
-        around: Option<&Level<'_>>,
-        write: impl FnOnce(&mut Self, &Level<'_>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let depth = around.map_or(1, |level| level.depth + 1);
-        let mut above = around;
-        while let Some(level) = above {
-            if level.container.is(container) {
-                return Err(Problem::Cycle.into());
-            }
-            above = level.around;
-        }
-        if depth > DEPTH_MAX {
-            return Err(Problem::Depth.into());
-        }
-        write(self, &Level { container, depth, around })
+    /// As `value`, where a call more does not matter.
+    #[inline(never)]
+    fn inner(&mut self, value: &Object<Any>, around: &Level<'_>) -> Result<(), Failure> {
+        self.value(value, Some(around))
     }
 
-    fn dict(&mut self, dict: &Object<Dict>, level: &Level<'_>) -> Result<(), Failure> {
+    #[inline(never)]
+    fn dict(&mut self, dict: &Object<Dict>, around: Option<&Level<'_>>) -> Result<(), Failure> {
+        let level = Level::enter(dict.as_any(), around)?;
         let mut before = b'{';
         for item in dict.items(self.py) {
             let (key, value) = item?;
-            self.out.push(before);
+            let name_start = self.key(before, &key)?;
             before = b',';
-            self.member(&key, &value, level)?;
+            let name_end = self.out.end() - 1;
+            if let Err(failure) = self.value(&value, Some(&level)) {
+                return Err(failure.under_name(self.out.written(name_start..name_end)));
+            }
         }
         self.close(before, b'{', b'}');
         Ok(())
     }
 
+    #[inline(never)]
+    fn list(&mut self, list: &Object<List>, around: Option<&Level<'_>>) -> Result<(), Failure> {
+        let level = Level::enter(list.as_any(), around)?;
+        let mut before = b'[';
+        let mut index = 0;
+        while let Some(item) = list.get(index, self.py) {
+            self.out.push(before);
+            before = b',';
+            self.value(&item, Some(&level)).map_err(|failure| failure.under_index(index))?;
+            index += 1;
+        }
+        self.close(before, b'[', b']');
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn tuple(&mut self, tuple: &Object<Tuple>, around: Option<&Level<'_>>) -> Result<(), Failure> {
+        let level = Level::enter(tuple.as_any(), around)?;
+        let mut before = b'[';
+        for (index, item) in tuple.items().iter().enumerate() {
+            self.out.push(before);
+            before = b',';
+            self.inner(item, &level).map_err(|failure| failure.under_index(index))?;
+        }
+        self.close(before, b'[', b']');
+        Ok(())
+    }
+
     /// What `object.items()` yields, as an object.
     fn mapping(&mut self, object: &Object<Any>, level: &Level<'_>) -> Result<(), Failure> {
-        let items = object.call_method0(&self.name(Name::Items), self.py)?;
+        let items = object.call_method0(&self.name(Attribute::Items), self.py)?;
         let mut before = b'{';
         for item in items.iterate(self.py)? {
             let item = item?;
@@ -140,9 +194,8 @@ impl<'py> Encoder<'_, 'py> {
                 let message = "items() of a mapping must yield pairs";
                 return Err(Raised::type_error(self.py, message).into());
             };
-            self.out.push(before);
+            self.member(before, key, value, level)?;
             before = b',';
-            self.member(key, value, level)?;
         }
         self.close(before, b'{', b'}');
         Ok(())
@@ -161,33 +214,40 @@ impl<'py> Encoder<'_, 'py> {
                 return Err(Raised::type_error(self.py, message).into());
             };
             let value = object.attr(attribute, self.py)?;
-            self.out.push(before);
+            self.member(before, name, &value, level)?;
             before = b',';
-            self.member(name, &value, level)?;
         }
         self.close(before, b'{', b'}');
         Ok(())
     }
 
     /// A name, a colon and a value.
-    #[inline]
     fn member(
         &mut self,
+        before: u8,
         key: &Object<Any>,
         value: &Object<Any>,
         level: &Level<'_>,
     ) -> Result<(), Failure> {
-        let name_start = self.out.end();
+        let name_start = self.key(before, key)?;
+        let name_end = self.out.end() - 1;
+        self.inner(value, level)
+            .map_err(|failure| failure.under_name(self.out.written(name_start..name_end)))
+    }
+
+    /// The byte before a name, the name and a colon; says where the name begins.
+    #[inline(always)]
+    fn key(&mut self, before: u8, key: &Object<Any>) -> Result<usize, Failure> {
+        let name_start = self.out.end() + 1;
         match key.cast_exact::<Str>() {
-            Some(text) => write_text(text, &mut self.out),
-            None => self.difficult_key(key)?,
+            Some(text) => write_name(before, text, &mut self.out),
+            None => {
+                self.out.push(before);
+                self.difficult_key(key)?;
+                self.out.push(b':');
+            }
         }
-        let name_end = self.out.end();
-        self.out.push(b':');
-        match self.value(value, Some(level)) {
-            Ok(()) => Ok(()),
-            Err(failure) => Err(failure.under_name(self.out.written(name_start..name_end))),
-        }
+        Ok(name_start)
     }
 
     /// A key that is no plain `str`, by the rules of `json.dumps`.
@@ -219,37 +279,13 @@ impl<'py> Encoder<'_, 'py> {
         Ok(())
     }
 
-    fn list(&mut self, list: &Object<List>, level: &Level<'_>) -> Result<(), Failure> {
-        let mut before = b'[';
-        let mut index = 0;
-        while let Some(item) = list.get(index, self.py) {
-            self.out.push(before);
-            before = b',';
-            self.value(&item, Some(level)).map_err(|failure| failure.under_index(index))?;
-            index += 1;
-        }
-        self.close(before, b'[', b']');
-        Ok(())
-    }
-
-    fn tuple(&mut self, tuple: &Object<Tuple>, level: &Level<'_>) -> Result<(), Failure> {
-        let mut before = b'[';
-        for (index, item) in tuple.items().iter().enumerate() {
-            self.out.push(before);
-            before = b',';
-            self.value(item, Some(level)).map_err(|failure| failure.under_index(index))?;
-        }
-        self.close(before, b'[', b']');
-        Ok(())
-    }
-
     fn iterated(&mut self, object: &Object<Any>, level: &Level<'_>) -> Result<(), Failure> {
         let mut before = b'[';
         for (index, item) in object.iterate(self.py)?.enumerate() {
             let item = item?;
             self.out.push(before);
             before = b',';
-            self.value(&item, Some(level)).map_err(|failure| failure.under_index(index))?;
+            self.inner(&item, level).map_err(|failure| failure.under_index(index))?;
         }
         self.close(before, b'[', b']');
         Ok(())
@@ -291,7 +327,7 @@ impl<'py> Encoder<'_, 'py> {
         if !number.is_finite() {
             return Err(Problem::NotFinite(number).into());
         }
-        self.out.append(ryu::Buffer::new().format_finite(number).as_bytes());
+        decimal::write(number, &mut self.out);
         Ok(())
     }
 
@@ -305,40 +341,46 @@ impl<'py> Encoder<'_, 'py> {
         if let Some(number) = value.cast::<Int>() {
             return self.int(number);
         }
-        if value.is_a::<Dict>() {
-            // A class of its own may keep another order, as `OrderedDict` does.
-            return self.nested(value, around, |encoder, level| encoder.mapping(value, level));
+        if let Some(number) = value.cast::<Float>() {
+            return self.float(number.as_f64());
+        }
+        if let Some(tuple) = value.cast::<Tuple>() {
+            return self.tuple(tuple, around);
         }
         if let Some(list) = value.cast::<List>() {
-            return self.nested(value, around, |encoder, level| encoder.list(list, level));
+            return self.list(list, around);
+        }
+        if value.is_a::<Dict>() {
+            // A class of its own may keep another order, as `OrderedDict` does.
+            return self.mapping(value, &Level::enter(value, around)?);
         }
         let (shape, fields) = self.cache.shape(self.py, value)?;
         match (shape, fields) {
             (Shape::IsoFormat, _) => {
-                let text = value.call_method0(&self.name(Name::Isoformat), self.py)?;
+                let text = value.call_method0(&self.name(Attribute::Isoformat), self.py)?;
                 self.text_of(&text)
             }
             (Shape::Text, _) => {
                 write_text(&*value.str(self.py)?, &mut self.out);
                 Ok(())
             }
-            (shape, fields) => self.nested(value, around, |encoder, level| match shape {
-                Shape::Items => encoder.iterated(value, level),
-                Shape::Mapping => encoder.mapping(value, level),
-                Shape::EnumValue => {
-                    let inner = value.attr(&encoder.name(Name::Value), encoder.py)?;
-                    encoder.value(&inner, Some(level))
+            (shape, fields) => {
+                let level = &Level::enter(value, around)?;
+                match (shape, fields) {
+                    (Shape::Items, _) => self.iterated(value, level),
+                    (Shape::Mapping, _) => self.mapping(value, level),
+                    (Shape::EnumValue, _) => {
+                        let inner = value.attr(&self.name(Attribute::Value), self.py)?;
+                        self.inner(&inner, level)
+                    }
+                    (Shape::Model, _) => {
+                        let inner = self.model_dump(value)?;
+                        self.inner(&inner, level)
+                    }
+                    (Shape::Dataclass, Some(fields)) => self.dataclass(value, &fields, level),
+                    _ => self.hooked(value, level),
                 }
-                Shape::Model => {
-                    let inner = encoder.model_dump(value)?;
-                    encoder.value(&inner, Some(level))
-                }
-                Shape::Dataclass => match fields {
-                    Some(fields) => encoder.dataclass(value, &fields, level),
-                    None => encoder.hooked(value, level),
-                },
-                Shape::Unknown | Shape::IsoFormat | Shape::Text => encoder.hooked(value, level),
-            }),
+            }
         }
     }
 
@@ -352,8 +394,8 @@ impl<'py> Encoder<'_, 'py> {
 
     /// `value.model_dump(mode="json")`
     fn model_dump(&mut self, value: &Object<Any>) -> Result<Owned<'py>, Raised> {
-        let dump = value.attr(&self.name(Name::ModelDump), self.py)?;
-        let json = self.name(Name::Json).into_any();
+        let dump = value.attr(&self.name(Attribute::ModelDump), self.py)?;
+        let json = self.name(Attribute::Json).into_any();
         dump.call_with_names(&[json], &self.cache.model_keywords.bind(self.py), self.py)
     }
 
@@ -363,10 +405,10 @@ impl<'py> Encoder<'_, 'py> {
             return Err(Problem::Type(value.type_name().to_owned()).into());
         };
         let instead = default.call1(value, self.py)?;
-        self.value(&instead, Some(level))
+        self.inner(&instead, level)
     }
 
-    fn name(&self, name: Name) -> Borrowed<'_, Str> {
+    fn name(&self, name: Attribute) -> Borrowed<'_, Str> {
         self.cache.names.at(name as usize, self.py)
     }
 }
@@ -419,7 +461,7 @@ impl Failure {
             }
             Problem::Depth => (
                 ExceptionKind::ValueError,
-                format!("Nested deeper than {DEPTH_MAX} levels at {path}"),
+                format!("The depth of nesting exceeds {DEPTH_MAX} at {path}"),
             ),
             Problem::NotFinite(number) => {
                 // In Python's spelling, which for infinities is Rust's too.
@@ -436,7 +478,7 @@ impl Failure {
 fn with_note(raised: Raised, path: &Path, py: Attached<'_>, cache: &EncodeCache) -> Raised {
     let exception = raised.take(py);
     let noted = Str::new(py, &format!("while encoding JSON at {path}")).and_then(|note| {
-        exception.call_method1(&cache.names.at(Name::AddNote as usize, py), &note, py)
+        exception.call_method1(&cache.names.at(Attribute::AddNote as usize, py), &note, py)
     });
     if let Err(failure) = noted {
         // The first exception says more.

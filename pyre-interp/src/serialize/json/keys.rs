@@ -31,7 +31,7 @@ pub struct KeyCache {
 
 /// A name with most of its text at hand, so that a look-up mostly reads nothing else.
 struct Slot {
-    /// The first and the last bytes.
+    /// The first and the last eight bytes, or all there are and nothing.
     ends: (u64, u64),
     length: usize,
     name: Held<Str>,
@@ -50,10 +50,36 @@ impl KeyCache {
         py: Attached<'py>,
         text: &[u8],
     ) -> Result<Owned<'py, Str>, Raised> {
-        if text.len() > NAME_BYTES_MAX {
-            return Str::latin1(py, text);
+        match text.len() {
+            0..8 => {
+                let mut word = [0; 8];
+                word[..text.len()].copy_from_slice(text);
+                self.short_name(py, text, u64::from_le_bytes(word))
+            }
+            8..=NAME_BYTES_MAX => self.cached(py, text, ends(text)),
+            _ => Str::latin1(py, text),
         }
-        let ends = ends(text);
+    }
+
+    /// The string with this ASCII text of less than eight bytes, which `word` holds too, filled up
+    /// with zeros.
+    #[inline(always)]
+    pub(super) fn short_name<'py>(
+        &mut self,
+        py: Attached<'py>,
+        text: &[u8],
+        word: u64,
+    ) -> Result<Owned<'py, Str>, Raised> {
+        self.cached(py, text, (word, 0))
+    }
+
+    #[inline(always)]
+    fn cached<'py>(
+        &mut self,
+        py: Attached<'py>,
+        text: &[u8],
+        ends: (u64, u64),
+    ) -> Result<Owned<'py, Str>, Raised> {
         let slot = &mut self.slots[slot_of(ends, text.len())];
         if let Some(slot) = slot
             && slot.length == text.len()
@@ -139,9 +165,18 @@ mod tests {
             "height",
         ];
         let mut slots: Vec<_> =
-            names.iter().map(|name| slot_of(ends(name.as_bytes()), name.len())).collect();
+            names.iter().map(|name| slot_of(ends_of(name), name.len())).collect();
         slots.sort_unstable();
         slots.dedup();
         assert!(slots.len() + 2 >= names.len(), "{} of {}", slots.len(), names.len());
+    }
+
+    fn ends_of(name: &str) -> (u64, u64) {
+        let mut word = [0; 8];
+        if name.len() >= 8 {
+            return ends(name.as_bytes());
+        }
+        word[..name.len()].copy_from_slice(name.as_bytes());
+        (u64::from_le_bytes(word), 0)
     }
 }

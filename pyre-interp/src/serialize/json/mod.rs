@@ -34,6 +34,8 @@ mod error;
 mod sink;
 /// Strings, quoted and escaped.
 mod text;
+/// Floats.
+mod decimal;
 /// `$.users[0].score`
 mod path;
 /// How to encode what is no built-in type.

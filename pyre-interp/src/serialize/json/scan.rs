@@ -29,33 +29,50 @@ pub(super) fn plain(text: &[u8]) -> usize {
 /// of `target`, which has room for eight bytes more.
 #[inline(always)]
 pub(super) fn copy_plain_ascii(text: &[u8], target: &mut [u8]) -> bool {
-    let mut special = 0;
-    if let Some(last) = text.last_chunk::<8>() {
-        let (words, _) = text.as_chunks::<8>();
-        let (targets, _) = target.as_chunks_mut::<8>();
-        for (word, target) in words.iter().zip(targets) {
-            special |= specials::<true>(u64::from_le_bytes(*word));
-            *target = *word;
-        }
-        // The last eight bytes, once more if they overlap.
-        special |= specials::<true>(u64::from_le_bytes(*last));
-        target[text.len() - 8..text.len()].copy_from_slice(last);
-    } else {
+    let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) else {
         let word = filled_word(text);
-        special |= specials::<true>(word);
         target[..8].copy_from_slice(&word.to_le_bytes());
+        return specials::<true>(word) == 0;
+    };
+    let ends = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+    let mut special = specials::<true>(ends.0) | specials::<true>(ends.1);
+    // What lies between; both ends overlap if that is nothing.
+    let mut at = 8;
+    while at + 8 < text.len() {
+        let word = text[at..].first_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
+        special |= specials::<true>(word);
+        target[at..at + 8].copy_from_slice(&word.to_le_bytes());
+        at += 8;
     }
+    target[..8].copy_from_slice(first);
+    target[text.len() - 8..text.len()].copy_from_slice(last);
     special == 0
+}
+
+/// The text before the first byte that ends a run, if that is one of the first eight: as a word
+/// filled up with zeros, and its length.
+#[inline(always)]
+pub(super) fn plain_ascii_word(text: &[u8]) -> Option<(u64, usize)> {
+    let word = u64::from_le_bytes(*text.first_chunk::<8>()?);
+    let special = specials::<true>(word);
+    if special == 0 {
+        return None;
+    }
+    // The bit below the lowest one that is set, and all bits below it, less the seven of its byte.
+    let below = special ^ (special - 1);
+    Some((word & (below >> 8), first_byte(special)))
 }
 
 #[inline(always)]
 fn run_length<const ASCII_ONLY: bool>(text: &[u8]) -> usize {
+    let mut rest = text;
     let mut start = 0;
-    while let Some(word) = text[start..].first_chunk::<8>() {
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
         let special = specials::<ASCII_ONLY>(u64::from_le_bytes(*word));
         if special != 0 {
             return start + first_byte(special);
         }
+        rest = after;
         start += 8;
         if start == SHORT_BYTES_MAX {
             return long_run_length::<ASCII_ONLY>(text);
@@ -124,31 +141,23 @@ fn filled_word(text: &[u8]) -> u64 {
             u64::from(*first) | u64::from(text[middle]) << (8 * middle) | last
         }
         [only] => u64::from(*only),
-        _ => {
-            let (low, high) = ends(text);
-            low | high << (8 * (length - 4))
-        }
+        _ => match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+            (Some(first), Some(last)) => {
+                let last = u64::from(u32::from_le_bytes(*last)) << (8 * (length - 4));
+                u64::from(u32::from_le_bytes(*first)) | last
+            }
+            _ => 0,
+        },
     };
     word | filling << (8 * length)
 }
 
-/// The first and the last bytes, which are all of up to 16: eight each of at least eight, four each
-/// of at least four; of fewer, the last one and the others.
+/// The first and the last eight bytes of text that has so many; they are all of up to 16.
 #[inline(always)]
 pub(super) fn ends(text: &[u8]) -> (u64, u64) {
-    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-    }
-    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        return (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into());
-    }
-    match text {
-        [first, .., last] => {
-            let middle = text[text.len() / 2];
-            (u64::from(*first) | u64::from(middle) << 8, u64::from(*last))
-        }
-        [only] => (0, u64::from(*only)),
-        [] => (0, 0),
+    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (0, 0),
     }
 }
 
@@ -193,8 +202,22 @@ mod tests {
     }
 
     #[test]
+    fn a_word_of_text_is_what_stands_before_its_end() {
+        for length in 0..8 {
+            let text: Vec<u8> = (b'a'..).take(length).collect();
+            let mut word = [0; 8];
+            word[..length].copy_from_slice(&text);
+            let quoted = [&text[..], b"\"bcdefgh\xff"].concat();
+            let expected = Some((u64::from_le_bytes(word), length));
+            assert_eq!(plain_ascii_word(&quoted), expected);
+            assert_eq!(plain_ascii_word(&quoted[..7]), None);
+        }
+        assert_eq!(plain_ascii_word(b"abcdefgh\""), None);
+    }
+
+    #[test]
     fn ends_are_all_of_a_short_text() {
-        for length in 0..=16_u8 {
+        for length in 8..=16_u8 {
             let text: Vec<u8> = (0..length).collect();
             for place in 0..text.len() {
                 let mut other = text.clone();

@@ -6,12 +6,14 @@
 
 use std::ops::Range;
 
-/// Room made at a time, in bytes: enough for most replies, so that they make room once.
-const ROOM_BYTES_MIN: usize = 512;
+/// Room made at a time, in bytes: enough for many replies.
+const ROOM_BYTES: usize = 256;
 
-/// A vector that is being appended to. Only when the sink is dropped does it end where it should.
+/// A vector that is being appended to. It gets its bytes back, and ends where it should, when the
+/// sink is dropped.
 pub(super) struct Sink<'a> {
-    bytes: &'a mut Vec<u8>,
+    home: &'a mut Vec<u8>,
+    bytes: Vec<u8>,
     end: usize,
 }
 
@@ -19,7 +21,7 @@ impl<'a> Sink<'a> {
     /// Appends to `bytes`.
     pub(super) fn new(bytes: &'a mut Vec<u8>) -> Sink<'a> {
         let end = bytes.len();
-        Sink { bytes, end }
+        Sink { bytes: std::mem::take(bytes), home: bytes, end }
     }
 
     /// Where the next byte goes.
@@ -38,13 +40,13 @@ impl<'a> Sink<'a> {
         self.end = self.end.min(start);
     }
 
-    /// At least `count` bytes to write into, of which `advance` keeps some.
+    /// `count` bytes to write into, of which `advance` keeps some.
     #[inline(always)]
     pub(super) fn room(&mut self, count: usize) -> &mut [u8] {
         if self.bytes.len() - self.end < count {
             self.grow(count);
         }
-        &mut self.bytes[self.end..]
+        &mut self.bytes[self.end..self.end + count]
     }
 
     /// Keeps the first `count` bytes of the room.
@@ -63,7 +65,7 @@ impl<'a> Sink<'a> {
     /// Appends text of any length.
     #[inline]
     pub(super) fn append(&mut self, text: &[u8]) {
-        self.room(text.len())[..text.len()].copy_from_slice(text);
+        self.room(text.len()).copy_from_slice(text);
         self.advance(text.len());
     }
 
@@ -78,15 +80,20 @@ impl<'a> Sink<'a> {
 
     #[inline(never)]
     fn grow(&mut self, count: usize) {
-        // In step with what is there, so that large values make room a few times only.
-        let room = count.max(ROOM_BYTES_MIN).max(self.end / 2);
-        self.bytes.resize(self.end + room, 0);
+        if count <= ROOM_BYTES && self.end < 8 * ROOM_BYTES {
+            self.bytes.extend_from_slice(&[0; ROOM_BYTES]);
+        } else {
+            // In step with what is there, so that large values make room a few times only.
+            self.bytes.resize(self.end + count.max(self.end / 2), 0);
+        }
     }
 }
 
 impl Drop for Sink<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.bytes.truncate(self.end);
+        *self.home = std::mem::take(&mut self.bytes);
     }
 }
 

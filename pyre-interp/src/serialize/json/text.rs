@@ -13,23 +13,44 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 /// Appends a string with its quotes.
 #[inline(always)]
 pub(super) fn write_text(text: &Object<Str>, out: &mut Sink<'_>) {
-    match text.as_ascii() {
-        Some(text) if text.len() <= SHORT_BYTES_MAX => write_short(text.as_bytes(), out),
-        _ => write_view(text.view(), out),
+    if !write_short(*b"\"", text, *b"\"", out) {
+        write_view(text.view(), out);
     }
 }
 
+/// Appends a name of an object with its quotes, between the byte before it and a colon.
 #[inline(always)]
-fn write_short(text: &[u8], out: &mut Sink<'_>) {
-    // Two quotes, and what copying by words may write too much.
-    let [quote, room @ ..] = out.room(text.len() + 10) else { return };
-    *quote = b'"';
-    if copy_plain_ascii(text, room) {
-        room[text.len()] = b'"';
-        out.advance(text.len() + 2);
-    } else {
-        write_narrow(text, out);
+pub(super) fn write_name(before: u8, name: &Object<Str>, out: &mut Sink<'_>) {
+    if !write_short([before, b'"'], name, *b"\":", out) {
+        out.push(before);
+        write_view(name.view(), out);
+        out.push(b':');
     }
+}
+
+/// Appends `text` between `before` and `after` if it is short and plain, and says whether it was.
+#[inline(always)]
+fn write_short<const B: usize, const A: usize>(
+    before: [u8; B],
+    text: &Object<Str>,
+    after: [u8; A],
+    out: &mut Sink<'_>,
+) -> bool {
+    let Some(text) = text.as_ascii().map(str::as_bytes) else { return false };
+    if text.len() > SHORT_BYTES_MAX {
+        return false;
+    }
+    // Copying by words may write eight bytes too much.
+    let room = out.room(B + text.len() + 8 + A);
+    let Some((start, room)) = room.split_first_chunk_mut::<B>() else { return false };
+    *start = before;
+    if !copy_plain_ascii(text, room) {
+        return false;
+    }
+    let Some(end) = room[text.len()..].first_chunk_mut::<A>() else { return false };
+    *end = after;
+    out.advance(B + text.len() + A);
+    true
 }
 
 #[inline(never)]
@@ -96,12 +117,6 @@ mod tests {
         let mut out = b"[".to_vec();
         write_view(text, &mut Sink::new(&mut out));
         assert_eq!(str::from_utf8(&out).unwrap(), format!("[\"{expected}\""));
-        let Text::Ascii(text) = text else { return };
-        if text.len() <= SHORT_BYTES_MAX {
-            let mut short = b"[".to_vec();
-            write_short(text.as_bytes(), &mut Sink::new(&mut short));
-            assert_eq!(short, out);
-        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub struct EncodeCache {
 
 /// Indices into `EncodeCache::names`.
 #[derive(Clone, Copy)]
-pub(super) enum Name {
+pub(super) enum Attribute {
     Value,
     Isoformat,
     ModelDump,
@@ -146,15 +146,15 @@ impl EncodeCache {
                 return Ok((shape, None));
             }
         }
-        if class.attr_if_any(&self.names.at(Name::ModelDump as usize, py), py)?.is_some() {
+        if class.attr_if_any(&self.names.at(Attribute::ModelDump as usize, py), py)?.is_some() {
             return Ok((Shape::Model, None));
         }
-        if class.attr_if_any(&self.names.at(Name::DataclassFields as usize, py), py)?.is_some()
+        if class.attr_if_any(&self.names.at(Attribute::DataclassFields as usize, py), py)?.is_some()
             && let Some(fields) = loaded(py, "dataclasses", "fields")?
         {
             let mut names = Vec::new();
             for field in fields.call1(class, py)?.iterate(py)? {
-                names.push(field?.attr(&self.names.at(Name::Name as usize, py), py)?);
+                names.push(field?.attr(&self.names.at(Attribute::Name as usize, py), py)?);
             }
             return Ok((Shape::Dataclass, Some(Tuple::from_tail(py, &mut names, 0)?)));
         }

@@ -219,7 +219,7 @@ class Endless:
         );
         let message = python.encode(&python.eval("deep")).unwrap_err();
         assert!(
-            message.starts_with("ValueError: Nested deeper than 256 levels at $[0][0]"),
+            message.starts_with("ValueError: The depth of nesting exceeds 256 at $[0][0]"),
             "{message}"
         );
         check_refused(python, "[1, broken()]", "OSError: lost");
