@@ -150,11 +150,34 @@ impl<T> Object<T> {
         count: usize,
         py: Attached<'py>,
     ) -> Result<Owned<'py>, Raised> {
-        // SAFETY: the caller's duty; `py` shows an attached thread.
-        let result =
-            unsafe { ffi::PyObject_Vectorcall(self.as_ptr(), arguments, count, ptr::null_mut()) };
+        let result = match self.python_function() {
+            // SAFETY: the caller's duty; `py` shows an attached thread.
+            Some(enter) => unsafe { enter(self.as_ptr(), arguments, count, ptr::null_mut()) },
+            // SAFETY: the caller's duty; `py` shows an attached thread.
+            None => unsafe {
+                ffi::PyObject_Vectorcall(self.as_ptr(), arguments, count, ptr::null_mut())
+            },
+        };
         // SAFETY: a new reference, or NULL with an exception set.
         unsafe { Owned::or_raised(result, py) }
+    }
+
+    /// The entry of a function written in Python, as `PyVectorcall_Function` would give it.
+    ///
+    /// Calling it at once spares the search for it, and the check that its result and its
+    /// exception agree, which guards against extensions and not against Python code.
+    #[inline(always)]
+    fn python_function(&self) -> Option<ffi::vectorcallfunc> {
+        let class = self.type_pointer();
+        if class != &raw mut ffi::PyFunction_Type {
+            return None;
+        }
+        // SAFETY: a static type, whose offset does not change.
+        let offset = unsafe { (*class).tp_vectorcall_offset };
+        // SAFETY: CPython keeps the entry of each function at this offset of its object.
+        let place = unsafe { self.as_ptr().byte_offset(offset) };
+        // SAFETY: as above; the object is live, and a missing entry reads as `None`.
+        unsafe { place.cast::<Option<ffi::vectorcallfunc>>().read() }
     }
 }
 
