@@ -25,6 +25,9 @@ pub const READ_BYTES: usize = 16 * 1024;
 /// A buffer that grew beyond this is freed and not kept for the next job.
 pub const KEPT_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
+/// A table of headers, parameters or entries that grew beyond this is freed as well.
+pub const KEPT_ENTRIES_MAX: usize = 1024;
+
 /// A lane gives a job back, unfinished, once its answers are longer than this.
 pub const REPLY_PART_BYTES: usize = 256 * 1024;
 
@@ -161,15 +164,12 @@ impl Job {
     pub fn clear(&mut self) {
         self.next = 0;
         self.closes = false;
-        self.headers.clear();
-        self.params.clear();
-        self.entries.clear();
-        self.answers.clear();
-        recycle(&mut self.bytes);
-        recycle(&mut self.reply);
-        if self.answers.capacity() > KEPT_BUFFER_BYTES_MAX {
-            self.answers = Vec::new();
-        }
+        recycle(&mut self.headers, KEPT_ENTRIES_MAX);
+        recycle(&mut self.params, KEPT_ENTRIES_MAX);
+        recycle(&mut self.entries, KEPT_ENTRIES_MAX);
+        recycle(&mut self.answers, KEPT_BUFFER_BYTES_MAX);
+        recycle(&mut self.bytes, KEPT_BUFFER_BYTES_MAX);
+        recycle(&mut self.reply, KEPT_BUFFER_BYTES_MAX);
         if self.bytes.capacity() == 0 {
             self.bytes.reserve_exact(READ_BYTES);
         }
@@ -177,9 +177,9 @@ impl Job {
 }
 
 /// Empties a buffer, and frees it if one large message made it grow.
-fn recycle(buffer: &mut Vec<u8>) {
+fn recycle<T>(buffer: &mut Vec<T>, kept_max: usize) {
     buffer.clear();
-    if buffer.capacity() > KEPT_BUFFER_BYTES_MAX {
+    if buffer.capacity() > kept_max {
         *buffer = Vec::new();
     }
 }

@@ -19,7 +19,7 @@ use crate::reactor::run::Reactor;
 const LOOK_MS: u64 = 1;
 
 /// The longest pause between two looks while jobs are out, in milliseconds.
-const LOOK_MS_MAX: u64 = 64;
+const LOOK_MS_MAX: u64 = 16;
 
 /// This reactor's two rings with one worker, and what it knows of the worker.
 pub(crate) struct Link {
@@ -243,10 +243,12 @@ impl Dispatch {
                 continue;
             }
             let pool = if index < self.worker_count { Pool::Workers } else { Pool::Main };
-            while let Some(job) = link.jobs.take_back() {
-                link.out -= 1;
-                self.out -= 1;
-                self.waiting[queue_of(pool)].push_back(job);
+            // They came before those that wait: they go in front, the oldest first.
+            let taken: Vec<_> = std::iter::from_fn(|| link.jobs.take_back()).collect();
+            link.out -= taken.len();
+            self.out -= taken.len();
+            for job in taken.into_iter().rev() {
+                self.waiting[queue_of(pool)].push_front(job);
             }
         }
         self.send_waiting(now_ms);
@@ -258,6 +260,14 @@ impl Dispatch {
     /// When the reactor should look at its workers, if jobs are out.
     pub(crate) fn next_look_ms(&self, now_ms: u64) -> Option<u64> {
         (self.out > 0 || self.is_waiting()).then_some(self.look_ms.max(now_ms + 1))
+    }
+
+    /// Takes back what no lane has begun: its clients are gone, and nobody waits for the answers.
+    pub(crate) fn abandon(&mut self) {
+        for link in &mut self.links {
+            while link.jobs.take_back().is_some() {}
+        }
+        self.waiting.iter_mut().for_each(VecDeque::clear);
     }
 
     /// Jobs that lanes have not answered.

@@ -96,6 +96,7 @@ impl Reactor {
             }
             self.follow_stage();
             if self.stage == Stage::Stopping {
+                self.dispatch.abandon();
                 return Ok(());
             }
             self.accept_pending();

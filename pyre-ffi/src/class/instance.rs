@@ -46,7 +46,10 @@ pub trait Class: Sized + Send + 'static {
     /// Shows each `Held` and `Slot` of the value to the garbage collector, once.
     ///
     /// Needed for classes with [`ClassSpec::gc`]. Runs while the collector does: nothing of
-    /// Python may be touched, and there is no `py` to do it with.
+    /// Python may be touched, and there is no `py` to do it with. Show only what this value alone
+    /// owns, each reference once and the same ones each time: the collector believes that what it
+    /// has been shown often enough is garbage, so a reference that is shown and shared, as behind
+    /// an `Arc`, may be cleared while it is in use.
     fn traverse(&self, visitor: &mut Visitor<'_>) {
         let _ = visitor;
     }
