@@ -127,6 +127,12 @@ impl Class for Thing {
     fn describe(spec: &mut ClassSpec<Thing>) {
         spec.property(c"label", c"The label.", Thing::label, Thing::set_label)
             .property(c"other", c"", Thing::other, Thing::set_other)
+            .bound_property(
+                c"home",
+                c"",
+                |this, py| Ok(this.module(py)?.into_any()),
+                Thing::set_other,
+            )
             .getter(c"fixed", c"", Thing::fixed)
             .getter(c"broken", c"", Thing::panics)
             .method0(c"bump", c"bump($self, /)\n--\n\nCount one.", Thing::bump)
@@ -316,6 +322,9 @@ t.label = "second"
 assert t.label == "second" and repr(t) == "<Thing second>"
 assert t.bump() == 6 and t.bump() == 7
 assert t.itself() is t
+assert t.home is testing
+t.home = 5
+assert t.other == 5
 twin = t.twin()
 assert twin is not t and twin.label == "second" and type(twin) is testing.Thing
 assert t.call(lambda *a: a, 1, 2) == (1, 2)
@@ -448,7 +457,7 @@ for _ in range(10):
     assert t.other is value
     t.call(lambda *a: None, value, value)
     t.other = value
-    t.itself(); t.twin()
+    t.itself(); t.twin(); t.home
 assert sys.getrefcount(value) == count + 1
 before = sys.getrefcount(testing.Thing)
 many = [testing.Thing("x") for _ in range(10)]

@@ -32,6 +32,21 @@ where
     unsafe { method::<T, _>(this, ptr::null_mut(), body) }
 }
 
+/// As `getter`, for functions that want the object and not only its value.
+pub(super) unsafe extern "C" fn getter_bound<T: Class, F>(
+    this: *mut ffi::PyObject,
+    _closure: *mut c_void,
+) -> *mut ffi::PyObject
+where
+    F: Item + for<'a, 'py> Fn(&'a Object<Instance<T>>, Attached<'py>) -> Result<Owned<'py>, Raised>,
+{
+    // SAFETY: lent by CPython for this call.
+    let object: Borrowed<'_, Instance<T>> = unsafe { lend(this) };
+    let body = |_: &T, py: Attached<'_>| conjure::<F>()(&object, py).map(Owned::into_pointer);
+    // SAFETY: an instance of `T`, lent by CPython for this call.
+    unsafe { method::<T, _>(this, ptr::null_mut(), body) }
+}
+
 /// `PyGetSetDef.set`; a NULL value would delete the attribute.
 pub(super) unsafe extern "C" fn setter<T: Class, F>(
     this: *mut ffi::PyObject,

@@ -51,6 +51,24 @@ impl<T: Class> ClassSpec<T> {
         self.add_property(name, doc, slots::getter::<T, F>, Some(slots::setter::<T, G>))
     }
 
+    /// As [`property`](Self::property), for reading that needs the object itself, to find its
+    /// module.
+    pub fn bound_property<F, G>(
+        &mut self,
+        name: &'static CStr,
+        doc: &'static CStr,
+        get: F,
+        set: G,
+    ) -> &mut Self
+    where
+        F: Item
+            + for<'a, 'py> Fn(&'a Object<Instance<T>>, Attached<'py>) -> Result<Owned<'py>, Raised>,
+        G: Item + for<'a, 'py> Fn(&'a T, Attached<'py>, &'a Object) -> Result<(), Raised>,
+    {
+        let _ = (get, set);
+        self.add_property(name, doc, slots::getter_bound::<T, F>, Some(slots::setter::<T, G>))
+    }
+
     /// A method without arguments. The documentation may begin with a signature line, as in
     /// `c"json($self, /)\n--\n\nThe body, parsed."`.
     pub fn method0<F>(&mut self, name: &'static CStr, doc: &'static CStr, call: F) -> &mut Self

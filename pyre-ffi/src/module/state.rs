@@ -3,14 +3,14 @@
 use std::{
     ffi::{c_int, c_void},
     panic::{AssertUnwindSafe, catch_unwind},
-    ptr,
+    ptr::{self, NonNull},
 };
 
 use pyo3_ffi as ffi;
 
 use super::{Module, ModuleObject};
 use crate::{
-    Attached, Class, Instance, InterpreterId, Object, Raised, Type, Visitor,
+    Attached, Borrowed, Class, Instance, InterpreterId, Object, Owned, Raised, Type, Visitor,
     class::trampoline::{guard, report_panic},
 };
 
@@ -201,6 +201,18 @@ impl<T: Class> Object<Instance<T>> {
         }
         // SAFETY: a live module, kept alive by the class of `self`.
         unsafe { state_of::<M>(module, py) }
+    }
+}
+
+impl<T: Class> Object<Instance<T>> {
+    /// The module to which the object's class belongs.
+    #[inline]
+    pub fn module<'py>(&self, py: Attached<'py>) -> Result<Owned<'py, ModuleObject>, Raised> {
+        // SAFETY: instances keep their class, and a class its module.
+        let module = unsafe { ffi::PyType_GetModule(self.type_pointer()) };
+        let Some(module) = NonNull::new(module) else { return Err(Raised::pending()) };
+        // SAFETY: a live module, kept alive by the class of `self` until it is counted.
+        Ok(unsafe { Borrowed::<ModuleObject>::from_pointer(module) }.to_owned(py))
     }
 }
 
