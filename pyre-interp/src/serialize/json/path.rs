@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// Steps shown from the whole value down, and up to the failure; those between are left out.
+const FIRST_STEPS_MAX: usize = 16;
+const LAST_STEPS_MAX: usize = 8;
+
 /// The steps from the failure up to the whole value.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(super) struct Path {
@@ -27,8 +31,11 @@ impl Path {
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("$")?;
-        for step in self.upwards.iter().rev() {
+        let last_steps = self.upwards.len().saturating_sub(LAST_STEPS_MAX);
+        for (depth, step) in self.upwards.iter().rev().enumerate() {
             match step {
+                _ if depth == FIRST_STEPS_MAX && depth < last_steps => f.write_str("...")?,
+                _ if (FIRST_STEPS_MAX..last_steps).contains(&depth) => {}
                 Step::Index(index) => write!(f, "[{index}]")?,
                 Step::Name(name) => match name.trim_matches('"') {
                     plain if is_identifier(plain) => write!(f, ".{plain}")?,
@@ -48,6 +55,18 @@ fn is_identifier(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leaves_out_the_middle_of_a_long_way() {
+        for (steps, shown) in [(24, 24), (25, 24), (256, 24)] {
+            let mut path = Path::default();
+            (0..steps).rev().for_each(|index| path.lead_in(Step::Index(index)));
+            let path = path.to_string();
+            assert_eq!(path.matches('[').count(), shown, "{path}");
+            assert_eq!(path.contains("[15]...["), steps > shown, "{path}");
+            assert!(path.starts_with("$[0]") && path.ends_with(&format!("[{}]", steps - 1)));
+        }
+    }
 
     #[test]
     fn reads_from_the_whole_value_down() {
