@@ -1,5 +1,7 @@
 //! A worker: a sub-interpreter with its own GIL, the user's program in it, and its lanes.
 
+use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,7 +17,7 @@ use pyre_interp::ring::{Doorbell, LaneSeat};
 use pyre_interp::worker::lane::{self, Shared};
 
 use crate::entry::Engine;
-use crate::router::RouteTable;
+use crate::router::{Route, RouteTable};
 use crate::server::plumbing::LaneParts;
 use crate::server::threads::Threads;
 use crate::sys;
@@ -151,29 +153,38 @@ fn check(py: Attached<'_>, native: &Object, expected: &RouteTable) -> Result<Loa
     let Some(frozen) = app.get().frozen() else {
         return Err("the program's app is not frozen".to_owned());
     };
-    let (here, there) = (frozen.table.routes(), expected.routes());
-    for (number, pair) in here.iter().zip(there).enumerate() {
-        let (here, there) = pair;
-        if here.method != there.method || here.pattern.text() != there.pattern.text() {
-            return Err(format!(
-                "route {number} is {} {} in this worker and {} {} in the main interpreter; a \
-                 program must register the same routes in the same order wherever it is imported",
-                here.method,
-                here.pattern.text(),
-                there.method,
-                there.pattern.text(),
-            ));
-        }
-    }
-    if here.len() != there.len() {
+    if let Some(difference) = difference(frozen.table.routes(), expected.routes()) {
         return Err(format!(
-            "the program has {} routes in this worker and {} in the main interpreter; a program \
-             must register the same routes in the same order wherever it is imported",
-            here.len(),
-            there.len(),
+            "{difference}; a program must register the same routes in the same order wherever it \
+             is imported"
         ));
     }
     Ok(LoadedApp { application: frozen.application.clone(), toolkit: engine.toolkit.clone() })
+}
+
+/// How the routes of a worker differ from those of the main interpreter, in words.
+fn difference(here: &[Route], there: &[Route]) -> Option<String> {
+    let text = |route: &Route| format!("{} {}", route.method, route.pattern.text());
+    let (more, fewer, where_more, where_fewer) = match here.len().cmp(&there.len()) {
+        Ordering::Greater => (here, there, "this worker", "the main interpreter"),
+        Ordering::Less => (there, here, "the main interpreter", "this worker"),
+        Ordering::Equal => {
+            let pairs = here.iter().zip(there).enumerate();
+            let mut texts = pairs.map(|(number, (here, there))| (number, text(here), text(there)));
+            let (number, here, there) = texts.find(|(_, here, there)| here != there)?;
+            return Some(format!(
+                "route {number} is {here} in this worker and {there} in the main interpreter"
+            ));
+        }
+    };
+    let known: HashSet<String> = fewer.iter().map(text).collect();
+    let mut extra = more.iter().map(text).filter(|route| !known.contains(route));
+    let extra = extra.next().expect("no two routes of a table are equal");
+    Some(format!(
+        "{where_more} has {} routes and {where_fewer} has {}: {extra} is only in {where_more}",
+        more.len(),
+        fewer.len(),
+    ))
 }
 
 /// The exception as Python prints it.
@@ -194,4 +205,46 @@ pub(crate) fn traceback(py: Attached<'_>, raised: Raised) -> String {
         raised.clear(py);
         format!("{} (it could not be formatted)", exception.type_name())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::Pattern;
+
+    fn check(here: &[&str], there: &[&str], expected: Option<&str>) {
+        let [here, there] = [here, there].map(|routes| {
+            let routes = routes.iter().map(|text| {
+                let (method, pattern) = text.split_once(' ').unwrap();
+                Route { method: method.into(), pattern: Pattern::parse(pattern).unwrap() }
+            });
+            routes.collect::<Vec<_>>()
+        });
+        assert_eq!(difference(&here, &there).as_deref(), expected);
+    }
+
+    #[test]
+    fn a_route_that_differs_is_named() {
+        check(&[], &[], None);
+        check(&["GET /", "GET /{a}"], &["GET /", "GET /{a}"], None);
+        check(
+            &["GET /", "GET /a"],
+            &["GET /", "POST /a"],
+            Some("route 1 is GET /a in this worker and POST /a in the main interpreter"),
+        );
+        check(
+            &["GET /", "GET /a", "GET /b"],
+            &["GET /", "GET /b"],
+            Some(
+                "this worker has 3 routes and the main interpreter has 2: GET /a is only in this worker",
+            ),
+        );
+        check(
+            &[],
+            &["GET /", "GET /b"],
+            Some(
+                "the main interpreter has 2 routes and this worker has 0: GET / is only in the main interpreter",
+            ),
+        );
+    }
 }
