@@ -38,6 +38,13 @@ def check(req: PyreRequest) -> None:
 @app.after_request()
 def stamp(req: PyreRequest, resp: PyreResponse) -> PyreResponse | None:
     resp.headers["X-Stamp"] = "1"
+    resp.headers.update({"X-A": ["1", "2"]}, Etag='"1"')
+    assert_type(resp.headers["X-Stamp"], str | list[str])
+    assert_type(resp.headers.get("X-Stamp"), str | list[str] | None)
+    assert_type(resp.headers.pop("X-Stamp", ""), str | list[str])
+    resp.headers = {"X-Stamp": "2"}
+    stamped: Mapping[str, str | list[str]] = resp.headers
+    assert_type(dict(stamped), dict[str, str | list[str]])
     return None
 
 

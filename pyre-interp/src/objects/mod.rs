@@ -5,4 +5,5 @@ mod source; // where its bytes are: in a job, or in a copy of its own
 mod request_id; // ids that no two requests share
 mod fields; // its mappings, made when first asked for
 pub mod response; // status, headers and body, as a handler sets them
+mod headers; // its headers, checked where they are set
 pub mod toolkit; // the classes and caches of one interpreter

@@ -8,6 +8,7 @@ use pyre_ffi::{
     Slot, Str, Type, Visitor, none,
 };
 
+use crate::objects::headers::copied;
 use crate::objects::toolkit::Toolkit;
 use crate::serialize::answer::{Parts, check_status};
 use crate::serialize::fields;
@@ -18,7 +19,8 @@ pub struct Response {
     status: Cell<u16>,
     /// Empty: by the type of the body.
     content_type: Slot<Str>,
-    headers: Slot<Dict>,
+    /// A dict, or the `ResponseHeaders` made of it when somebody asked for them.
+    headers: Slot,
 }
 
 const NEW: Signature<4> = Signature {
@@ -74,18 +76,36 @@ impl Response {
             body: Slot::new(py, body),
             status: Cell::new(status),
             content_type: content_type.map_or_else(Slot::empty, |text| Slot::new(py, text)),
-            headers: headers.map_or_else(Slot::empty, |headers| Slot::new(py, headers)),
+            headers: headers.map_or_else(Slot::empty, |headers| Slot::new(py, headers.into_any())),
         };
         Instance::new(py, &tools.response, value)
     }
 
     /// Takes the response apart.
-    pub(crate) fn parts<'py>(&self, py: Attached<'py>) -> Result<Parts<'py>, Raised> {
+    ///
+    /// # Errors
+    /// `TypeError` if somebody has put another class in the place of `ResponseHeaders`.
+    pub(crate) fn parts<'py>(
+        &self,
+        py: Attached<'py>,
+        tools: &Toolkit,
+    ) -> Result<Parts<'py>, Raised> {
+        let headers = match self.headers.get(py) {
+            None => None,
+            Some(headers) => match tools.headers.cast(&headers, py) {
+                Some(checked) => Some(checked.dict(py)),
+                None => Some(headers.downcast::<Dict>().map_err(|headers| {
+                    let text =
+                        format!("headers must be ResponseHeaders, not {}", headers.type_name());
+                    Raised::type_error(py, &text)
+                })?),
+            },
+        };
         Ok(Parts {
             status: self.status.get(),
             body: self.body.get(py).unwrap_or_else(|| none(py)),
             content_type: self.content_type.get(py),
-            headers: self.headers.get(py),
+            headers,
         })
     }
 
@@ -153,31 +173,34 @@ impl Response {
         Ok(())
     }
 
-    /// The headers: one dict that belongs to this response, made when first asked for.
-    fn headers<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.headers.get_or_make(py, || Dict::new(py)).map(Owned::into_any)
+    /// The headers: a mapping that belongs to this response, made when first asked for.
+    fn headers<'py>(
+        this: &Object<Instance<Self>>,
+        py: Attached<'py>,
+    ) -> Result<Owned<'py>, Raised> {
+        let given = match this.headers.get(py) {
+            Some(headers) if !headers.is_exact::<Dict>() => return Ok(headers),
+            given => given,
+        };
+        let class = this.module(py)?.as_any().attr(&*Str::intern(py, "ResponseHeaders")?, py)?;
+        let headers = match given {
+            Some(given) => class.call1(&given, py)?,
+            None => class.call0(py)?,
+        };
+        this.headers.set(py, headers.clone());
+        Ok(headers)
     }
 
     fn set_headers(&self, py: Attached<'_>, headers: &Object) -> Result<(), Raised> {
-        let headers = match headers.cast::<Dict>() {
-            Some(headers) => headers.copy(py)?,
-            None => from_mapping(py, headers)?,
-        };
+        let headers = copied(py, headers)?;
         fields::check(&headers, py)?;
-        self.headers.set(py, headers);
+        self.headers.set(py, headers.into_any());
         Ok(())
     }
 
     fn repr<'py>(&self, py: Attached<'py>) -> Result<Owned<'py, Str>, Raised> {
         Str::new(py, &format!("<PyreResponse {}>", self.status.get()))
     }
-}
-
-/// A dict with the items of any mapping.
-fn from_mapping<'py>(py: Attached<'py>, mapping: &Object) -> Result<Owned<'py, Dict>, Raised> {
-    let dict = Dict::new(py)?;
-    dict.as_any().call_method1(&*Str::intern(py, "update")?, mapping, py)?;
-    Ok(dict)
 }
 
 impl Class for Response {
@@ -193,16 +216,21 @@ impl Class for Response {
         spec.gc()
             .constructor(Self::construct)
             .property(c"body", c"What is encoded as the body.", Self::body, Self::set_body)
-            .property(c"status_code", c"The status, from 200 to 599.", Self::status, Self::set_status)
+            .property(
+                c"status_code",
+                c"The status, from 200 to 599.",
+                Self::status,
+                Self::set_status,
+            )
             .property(
                 c"content_type",
                 c"The media type, or None: by the type of the body.",
                 Self::content_type,
                 Self::set_content_type,
             )
-            .property(
+            .bound_property(
                 c"headers",
-                c"Headers by name; a value is a str or a list of str.",
+                c"Headers by name, checked when set; a value is a str or a list of str.",
                 Self::headers,
                 Self::set_headers,
             )

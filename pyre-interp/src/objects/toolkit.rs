@@ -1,7 +1,8 @@
 //! What all lanes of one interpreter work with: its classes, and the caches of its codecs.
 
-use pyre_ffi::{Attached, ClassHandle, Guarded, ModuleBuilder, Raised, Visitor};
+use pyre_ffi::{Attached, ClassHandle, Guarded, ModuleBuilder, Raised, Str, Visitor, import};
 
+use crate::objects::headers::ResponseHeaders;
 use crate::objects::request::Request;
 use crate::objects::response::Response;
 use crate::serialize::json::{EncodeCache, KeyCache};
@@ -12,6 +13,8 @@ pub struct Toolkit {
     pub request: ClassHandle<Request>,
     /// `PyreResponse`.
     pub response: ClassHandle<Response>,
+    /// `ResponseHeaders`, which responses look up in the module.
+    pub(crate) headers: ClassHandle<ResponseHeaders>,
     /// What the JSON encoder knows of types it has met.
     pub(crate) encode_cache: EncodeCache,
     /// Names the JSON decoder has met.
@@ -24,7 +27,13 @@ impl Toolkit {
     /// # Errors
     /// Whatever Python raises on the way.
     pub fn new(module: &ModuleBuilder<'_>, py: Attached<'_>) -> Result<Self, Raised> {
+        let headers = module.class::<ResponseHeaders>()?;
+        // So that `isinstance(resp.headers, Mapping)` holds. Python has loaded the module by itself.
+        let mapping =
+            import(py, "_collections_abc")?.attr(&*Str::new(py, "MutableMapping")?, py)?;
+        mapping.call_method1(&*Str::new(py, "register")?, &headers.object(py), py)?;
         Ok(Self {
+            headers,
             request: module.class::<Request>()?,
             response: module.class::<Response>()?,
             encode_cache: EncodeCache::new(py)?,
@@ -36,5 +45,6 @@ impl Toolkit {
     pub fn traverse(&self, visitor: &mut Visitor<'_>) {
         self.request.visit(visitor);
         self.response.visit(visitor);
+        self.headers.visit(visitor);
     }
 }

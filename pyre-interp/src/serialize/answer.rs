@@ -1,7 +1,10 @@
 //! Which result is which answer: the table "Results" of the reference. Hot path for `str`, `dict`
 //! and `list`.
 
-use pyre_ffi::{Attached, Borrowed, Buffer, Bytes, Dict, Held, Int, Kind, Object, Owned, Raised, Str, Tuple};
+use pyre_ffi::{
+    Attached, Borrowed, Buffer, Bytes, Dict, ExceptionKind, Held, Int, Kind, Object, Owned, Raised,
+    Str, Tuple,
+};
 use pyre_http::h1::serialize::BodyKind;
 
 use crate::objects::toolkit::Toolkit;
@@ -100,15 +103,13 @@ impl Desk {
                 let bytes = result.downcast::<Bytes>().expect("its kind is bytes");
                 Ok(Answer { status: 200, kind: Some(BodyKind::Bytes), body: Body::Bytes(bytes) })
             }
-            Kind::Tuple => {
-                match Parts::of_tuple(py, &result)? {
-                    Some(parts) => self.response(py, parts, conventions),
-                    None => self.json(py, &result, conventions),
-                }
-            }
+            Kind::Tuple => match Parts::of_tuple(py, &result)? {
+                Some(parts) => self.response(py, parts, conventions),
+                None => self.json(py, &result, conventions),
+            },
             _ => {
                 if let Some(response) = conventions.tools.response.cast(&result, py) {
-                    let parts = response.get().parts(py)?;
+                    let parts = response.get().parts(py, conventions.tools)?;
                     return self.response(py, parts, conventions);
                 }
                 match result.downcast::<Str>() {
@@ -119,9 +120,7 @@ impl Desk {
                     }),
                     Err(result) => {
                         if is_bytes_like(&result) {
-                            Buffer::of(&result, py)?.append_to(&mut self.body);
-                            let kind = Some(BodyKind::Bytes);
-                            return Ok(Answer { status: 200, kind, body: Body::Desk });
+                            return self.bytes_like(py, &result);
                         }
                         refuse_streams(py, &result)?;
                         self.json(py, &result, conventions)
@@ -129,6 +128,24 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// The bytes of a `bytearray` or `memoryview`; those of a view with gaps are collected.
+    fn bytes_like<'py>(
+        &mut self,
+        py: Attached<'py>,
+        value: &Object,
+    ) -> Result<Answer<'py>, Raised> {
+        match Buffer::of(value, py) {
+            Ok(buffer) => buffer.append_to(&mut self.body),
+            Err(raised) if raised.matches(ExceptionKind::BufferError, py) => {
+                raised.clear(py);
+                let bytes = value.call_method0(&*Str::intern(py, "tobytes")?, py)?;
+                Buffer::of(&bytes, py)?.append_to(&mut self.body);
+            }
+            Err(raised) => return Err(raised),
+        }
+        Ok(Answer { status: 200, kind: Some(BodyKind::Bytes), body: Body::Desk })
     }
 
     /// The answer of a response object.

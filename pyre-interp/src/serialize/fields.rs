@@ -95,6 +95,22 @@ pub(crate) fn check_one(
     check_value(name, value, py).map(drop)
 }
 
+/// Checks one item of a dict of headers; the value may be a list.
+///
+/// # Errors
+/// As [`Fields::extend`].
+pub(crate) fn check_item(name: &Object, value: &Object, py: Attached<'_>) -> Result<(), Raised> {
+    visit_item(name, value, py, &mut |name, value| check_one(name, value, py))
+}
+
+/// Whether two names are those of one header: case does not count (RFC 9110 section 5.1).
+pub(crate) fn is_same_name(one: &Object<Str>, other: &Object<Str>) -> bool {
+    match (latin1(one), latin1(other)) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        _ => false,
+    }
+}
+
 fn visit(
     headers: &Object<Dict>,
     py: Attached<'_>,
@@ -102,25 +118,35 @@ fn visit(
 ) -> Result<(), Raised> {
     for item in headers.items(py) {
         let (name, value) = item?;
-        let Some(name) = name.cast::<Str>() else {
-            let text = format!("the name of a header must be a str, not {}", name.type_name());
-            return Err(Raised::type_error(py, &text));
-        };
-        if let Some(value) = value.cast::<Str>() {
-            each(name, value)?;
-        } else if let Some(values) = value.cast::<List>() {
-            let mut index = 0;
-            while let Some(value) = values.get(index, py) {
-                each(name, one_of_many(name, &value, py)?)?;
-                index += 1;
-            }
-        } else if let Some(values) = value.cast::<Tuple>() {
-            for value in values.items() {
-                each(name, one_of_many(name, value, py)?)?;
-            }
-        } else {
-            return Err(wrong_value(name, &value.type_name(), py));
+        visit_item(&name, &value, py, &mut each)?;
+    }
+    Ok(())
+}
+
+fn visit_item(
+    name: &Object,
+    value: &Object,
+    py: Attached<'_>,
+    each: &mut impl FnMut(&Object<Str>, &Object<Str>) -> Result<(), Raised>,
+) -> Result<(), Raised> {
+    let Some(name) = name.cast::<Str>() else {
+        let text = format!("the name of a header must be a str, not {}", name.type_name());
+        return Err(Raised::type_error(py, &text));
+    };
+    if let Some(value) = value.cast::<Str>() {
+        each(name, value)?;
+    } else if let Some(values) = value.cast::<List>() {
+        let mut index = 0;
+        while let Some(value) = values.get(index, py) {
+            each(name, one_of_many(name, &value, py)?)?;
+            index += 1;
         }
+    } else if let Some(values) = value.cast::<Tuple>() {
+        for value in values.items() {
+            each(name, one_of_many(name, value, py)?)?;
+        }
+    } else {
+        return Err(wrong_value(name, &value.type_name(), py));
     }
     Ok(())
 }
@@ -136,7 +162,8 @@ fn one_of_many<'a>(
 #[cold]
 fn wrong_value(name: &Object<Str>, type_name: &str, py: Attached<'_>) -> Raised {
     let name = String::from_utf8_lossy(latin1(name).unwrap_or(b"?"));
-    let text = format!("the value of header {name:?} must be a str or a list of str, not {type_name}");
+    let text =
+        format!("the value of header {name:?} must be a str or a list of str, not {type_name}");
     Raised::type_error(py, &text)
 }
 
@@ -153,7 +180,9 @@ fn check_name<'a>(name: &'a Object<Str>, py: Attached<'_>) -> Result<&'a [u8], R
     let bytes = latin1(name).unwrap_or_default();
     if !is_name(bytes) {
         let shown = String::from_utf8_lossy(bytes);
-        let text = format!("{shown:?} is not the name of a header: letters, digits and !#$%&'*+-.^_`|~ only");
+        let text = format!(
+            "{shown:?} is not the name of a header: letters, digits and !#$%&'*+-.^_`|~ only"
+        );
         return Err(Raised::value_error(py, &text));
     }
     // The server frames messages and stamps them itself; a second field would contradict it.
