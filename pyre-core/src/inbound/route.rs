@@ -11,7 +11,7 @@ use pyre_http::span::Span;
 use pyre_interp::job::{Call, Entry, Job, Pool, Target};
 
 use crate::reactor::connection::Connection;
-use crate::router::{AllowSet, Found, RouteTable};
+use crate::router::{AllowSet, ExactEndpoint, Found, RouteTable};
 
 /// What the reactors know about the routes. Frozen while serving.
 pub(crate) struct Routes {
@@ -29,11 +29,17 @@ enum Decision {
 }
 
 impl Routes {
-    fn decide(&self, job: &mut Job, request: &Request) -> Decision {
+    fn decide(&self, job: &mut Job, request: &Request, exact: Option<ExactEndpoint>) -> Decision {
         let method = request.method_span.of(&job.bytes);
         let path = request.path.of(&job.bytes);
-        let found =
-            self.table.find(request.method, method, path, &mut job.params, request.path.start);
+        let found = self.table.find(
+            exact,
+            request.method,
+            method,
+            path,
+            &mut job.params,
+            request.path.start,
+        );
         match found {
             Found::Route(id) => Decision::Run(Target::Route(id), self.pools[id.0 as usize]),
             Found::MethodNotAllowed(allow) => Decision::Answer(405, Some(allow)),
@@ -48,9 +54,10 @@ impl Routes {
     /// Adds a whole request to the job, or answers it.
     #[inline]
     pub(crate) fn admit(&self, heads: &ResponseHeads, job: &mut Job, request: Request) {
-        let path = request.path.of(&job.bytes);
-        let Some(route) = self.table.find_exact(request.method, path) else {
-            return self.admit_any(heads, job, request);
+        let exact = self.table.exact(request.path.of(&job.bytes));
+        let route = exact.and_then(|endpoint| self.table.route_at(endpoint, request.method));
+        let Some(route) = route else {
+            return self.admit_any(heads, job, request, exact);
         };
         let pool = self.pools[route.0 as usize];
         let target = Target::Route(route);
@@ -58,9 +65,15 @@ impl Routes {
     }
 
     /// As `admit`, for paths with parameters and for what has no route.
-    fn admit_any(&self, heads: &ResponseHeads, job: &mut Job, request: Request) {
+    fn admit_any(
+        &self,
+        heads: &ResponseHeads,
+        job: &mut Job,
+        request: Request,
+        exact: Option<ExactEndpoint>,
+    ) {
         let first = job.params.len();
-        match self.decide(job, &request) {
+        match self.decide(job, &request, exact) {
             Decision::Run(target, pool) => {
                 let params = (index(first), index(job.params.len()));
                 job.entries.push(Entry::Call(Call { request, params, target, pool }));
@@ -97,7 +110,8 @@ impl Routes {
         }
         connection.continued = true;
         let first = job.params.len();
-        let decision = self.decide(job, &request);
+        let exact = self.table.exact(request.path.of(&job.bytes));
+        let decision = self.decide(job, &request, exact);
         job.params.truncate(first);
         match decision {
             Decision::Run(..) => job.reply.extend_from_slice(CONTINUE),

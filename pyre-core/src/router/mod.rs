@@ -24,4 +24,4 @@ mod tests;
 pub use allow::AllowSet;
 pub use converter::Converter;
 pub use pattern::{Parameter, Pattern, PatternError};
-pub use table::{Found, Route, RouteError, RouteTable, RouteTableBuilder};
+pub use table::{ExactEndpoint, Found, Route, RouteError, RouteTable, RouteTableBuilder};

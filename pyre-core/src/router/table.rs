@@ -30,6 +30,10 @@ pub struct Route {
     pub pattern: Pattern,
 }
 
+/// What answers a path without parameters, whatever the method.
+#[derive(Clone, Copy, Debug)]
+pub struct ExactEndpoint(u32);
+
 /// What a look-up says about a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Found {
@@ -155,20 +159,27 @@ impl RouteTableBuilder {
 }
 
 impl RouteTable {
-    /// The route of a path without parameters and a method with a name of its own: the quick way
-    /// for most requests. `None` says nothing; ask [`find`](Self::find) then.
+    /// The endpoint of a path without parameters, spelled as in its pattern.
     #[inline]
-    pub fn find_exact(&self, method: Method, path: &[u8]) -> Option<RouteId> {
-        let endpoint = self.exact.find(path)?;
-        *self.endpoints[endpoint as usize].named.get(method as usize)?
+    pub fn exact(&self, path: &[u8]) -> Option<ExactEndpoint> {
+        self.exact.find(path).map(ExactEndpoint)
     }
 
-    /// Finds who answers `path`, which begins at `path_offset` of its buffer.
+    /// The route of an endpoint for a method with a name of its own: the quick way for most
+    /// requests. `None` says nothing; ask [`find`](Self::find) then.
+    #[inline]
+    pub fn route_at(&self, endpoint: ExactEndpoint, method: Method) -> Option<RouteId> {
+        *self.endpoints[endpoint.0 as usize].named.get(method as usize)?
+    }
+
+    /// Finds who answers `path`, which begins at `path_offset` of its buffer. `exact` is what
+    /// [`exact`](Self::exact) says of it.
     ///
     /// Pushes the parameters of a found route to `params` and leaves it as it was otherwise.
     /// `method_text` is read for `Method::Other` only.
     pub fn find(
         &self,
+        exact: Option<ExactEndpoint>,
         method: Method,
         method_text: &[u8],
         path: &[u8],
@@ -178,13 +189,9 @@ impl RouteTable {
         let place = self.methods.place(method, method_text);
         let mut allow = AllowSet::default();
         // Static text holds no escapes, so a path that is equal to it needs no decoding.
-        let mut exact = self.exact.find(path);
-        let mut encoded = false;
-        if exact.is_none() && is_encoded(path) {
-            encoded = true;
-            exact = self.exact.find_encoded(path);
-        }
-        if let Some(endpoint) = exact {
+        let encoded = exact.is_none() && is_encoded(path);
+        let exact = if encoded { self.exact.find_encoded(path).map(ExactEndpoint) } else { exact };
+        if let Some(ExactEndpoint(endpoint)) = exact {
             let endpoint = &self.endpoints[endpoint as usize];
             if let Some(id) = place.and_then(|place| endpoint.route(place)) {
                 return Found::Route(id);

@@ -17,8 +17,14 @@ fn table(routes: &[(&str, &str)]) -> RouteTable {
 fn find(table: &RouteTable, name: &str, path: &str) -> String {
     let mut params = vec![Span { start: 7, end: 7 }];
     let buffer = format!("GET {path}");
-    let found =
-        table.find(Method::of(name.as_bytes()), name.as_bytes(), path.as_bytes(), &mut params, 4);
+    let found = table.find(
+        table.exact(path.as_bytes()),
+        Method::of(name.as_bytes()),
+        name.as_bytes(),
+        path.as_bytes(),
+        &mut params,
+        4,
+    );
     assert_eq!(params[0], Span { start: 7, end: 7 }, "what was there stays");
     let allow = |set| {
         let mut out = Vec::new();

@@ -167,6 +167,9 @@ impl Node {
             let found = statics.find(|(text, _)| decoded.clone().eq(text.iter().copied()));
             return found.map(|(_, child)| *child);
         }
+        if let [(text, child)] = &self.statics[..] {
+            return (**text == *segment).then_some(*child);
+        }
         let found = self
             .statics
             .binary_search_by(|(text, _)| by_length(text, segment.len(), || (**text).cmp(segment)));
