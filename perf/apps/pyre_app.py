@@ -1,4 +1,4 @@
-"""The five benchmark routes on Pyre; the same file serves version 1.5."""
+"""The five benchmark routes on Pyre."""
 
 import os
 
@@ -18,8 +18,8 @@ def message(req):
 
 
 @app.get("/user/{id}")
-def user(req):
-    return {"id": req.params["id"]}
+def user(req, id):
+    return {"id": id}
 
 
 @app.post("/echo")

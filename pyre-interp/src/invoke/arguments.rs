@@ -42,7 +42,7 @@ pub(crate) fn raw_parameters(job: &Job, params: (u32, u32)) -> &[Span] {
     &job.params[params.0 as usize..params.1 as usize]
 }
 
-/// The positional arguments of a handler.
+/// Appends the positional arguments of a handler.
 pub(crate) fn arguments<'py, 'a>(
     py: Attached<'py>,
     request: &Object,
@@ -50,9 +50,9 @@ pub(crate) fn arguments<'py, 'a>(
     params: (u32, u32),
     plan: &[Argument],
     parameters: &'a [Parameter],
-) -> Result<Vec<Owned<'py>>, Unfit<'a>> {
+    arguments: &mut Vec<Owned<'py>>,
+) -> Result<(), Unfit<'a>> {
     let raw = raw_parameters(job, params);
-    let mut arguments = Vec::with_capacity(plan.len());
     for argument in plan {
         arguments.push(match *argument {
             Argument::Request => request.to_owned(py),
@@ -64,7 +64,7 @@ pub(crate) fn arguments<'py, 'a>(
             }
         });
     }
-    Ok(arguments)
+    Ok(())
 }
 
 /// Whether converting a parameter runs Python code, which lets other threads in.

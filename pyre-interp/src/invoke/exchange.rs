@@ -2,7 +2,7 @@
 
 use pyre_ffi::{Held, Owned, Raised};
 
-use crate::invoke::application::{Handler, Plan};
+use crate::invoke::application::{Argument, Handler, Plan};
 use crate::invoke::arguments::{Unfit, arguments};
 use crate::objects::response::Response;
 use crate::serialize::answer::Answer;
@@ -30,21 +30,28 @@ impl<'py> Lane<'py, '_> {
         match &handler.plan {
             Plan::Request => callable.call1(&*self.request, py),
             Plan::Nothing => callable.call0(py),
-            Plan::Mixed(plan) => {
-                let request = self.request.get();
-                let made = request.with_call(|job, call| {
-                    let request = self.request.as_any();
-                    arguments(py, request, job, call.params, plan, &handler.parameters)
-                });
-                match made {
-                    Ok(arguments) => callable.call(Owned::borrow_all(&arguments), py),
-                    Err(Unfit::Raised(raised)) => Err(raised),
-                    Err(Unfit::Value { parameter, conversion }) => {
-                        self.refuse_parameter(parameter, conversion)
-                    }
-                }
-            }
+            Plan::Mixed(plan) => self.invoke_with(handler, plan),
         }
+    }
+
+    /// Calls a handler with path parameters among its arguments.
+    fn invoke_with(&mut self, handler: &Handler, plan: &[Argument]) -> Result<Owned<'py>, Raised> {
+        let py = self.py;
+        let mut made = std::mem::take(&mut self.arguments);
+        let request = self.request.as_any();
+        let outcome = self.request.get().with_call(|job, call| {
+            arguments(py, request, job, call.params, plan, &handler.parameters, &mut made)
+        });
+        let result = match outcome {
+            Ok(()) => handler.callable.bind(py).call(Owned::borrow_all(&made), py),
+            Err(Unfit::Raised(raised)) => Err(raised),
+            Err(Unfit::Value { parameter, conversion }) => {
+                self.refuse_parameter(parameter, conversion)
+            }
+        };
+        made.clear();
+        self.arguments = made;
+        result
     }
 
     #[inline]

@@ -42,6 +42,8 @@ pub(crate) struct Lane<'py, 'a> {
     /// The request object, used again for the next request unless the handler kept it.
     pub(crate) request: Owned<'py, Instance<Request>>,
     pub(crate) desk: Desk,
+    /// Room for the arguments of a call; empty between calls.
+    pub(crate) arguments: Vec<Owned<'py>>,
     heads: ResponseHeads,
     shared: &'a Shared,
 }
@@ -66,6 +68,7 @@ pub fn run(
         tools,
         request: Request::new(py, tools, app)?,
         desk: Desk::default(),
+        arguments: Vec::new(),
         heads: ResponseHeads::new(shared.server_header),
         shared,
     };
