@@ -2,7 +2,7 @@
 //!
 //! Hot path. ASCII text is copied straight into and out of the object.
 
-use std::{ffi::c_char, ptr, slice};
+use std::{ffi::c_char, mem::MaybeUninit, ptr, slice};
 
 use pyo3_ffi as ffi;
 
@@ -55,7 +55,7 @@ impl Str {
     /// A string with the text.
     #[inline]
     pub fn new<'py>(py: Attached<'py>, text: &str) -> Result<Owned<'py, Str>, Raised> {
-        if text.is_ascii() {
+        if is_ascii(text.as_bytes()) {
             // SAFETY: checked on the line above.
             return unsafe { from_narrow(py, text.as_bytes(), 0x7f) };
         }
@@ -69,7 +69,7 @@ impl Str {
     /// A string of which each byte is one character below U+0100; ASCII is the fast case.
     #[inline]
     pub fn latin1<'py>(py: Attached<'py>, bytes: &[u8]) -> Result<Owned<'py, Str>, Raised> {
-        let largest = if bytes.is_ascii() { 0x7f } else { 0xff };
+        let largest = if is_ascii(bytes) { 0x7f } else { 0xff };
         // SAFETY: 0x7f was checked; for 0xff there is a byte above 0x7f, as CPython requires.
         unsafe { from_narrow(py, bytes, largest) }
     }
@@ -81,7 +81,7 @@ impl Str {
     /// `UnicodeDecodeError` if they are not.
     #[inline]
     pub fn utf8<'py>(py: Attached<'py>, bytes: &[u8]) -> Result<Owned<'py, Str>, Raised> {
-        if bytes.is_ascii() {
+        if is_ascii(bytes) {
             // SAFETY: checked on the line above.
             return unsafe { from_narrow(py, bytes, 0x7f) };
         }
@@ -126,11 +126,50 @@ unsafe fn from_narrow<'py>(
     // SAFETY: a new reference to a str, or NULL with an exception set.
     let text: Owned<'py, Str> = unsafe { Owned::or_raised(object, py) }?;
     if !bytes.is_empty() {
-        let target = text.data(largest == 0x7f).cast::<u8>().cast_mut();
+        let target = text.data(largest == 0x7f).cast::<MaybeUninit<u8>>().cast_mut();
         // SAFETY: a new string of that length, one byte a character, which nobody has seen yet.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+        let target = unsafe { slice::from_raw_parts_mut(target, bytes.len()) };
+        copy(bytes, target);
     }
     Ok(text)
+}
+
+/// Whether all bytes are ASCII. Most text is short, and then two looks that overlap are enough.
+#[inline(always)]
+fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        if bytes.len() > 16 {
+            return bytes.is_ascii();
+        }
+        return (u64::from_le_bytes(*first) | u64::from_le_bytes(*last)) & HIGHS == 0;
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return (u32::from_le_bytes(*first) | u32::from_le_bytes(*last)) & HIGHS as u32 == 0;
+    }
+    bytes.iter().all(u8::is_ascii)
+}
+
+/// Copies `bytes` to `target`, which is as long; short text without the call of `memcpy`.
+#[inline(always)]
+fn copy(bytes: &[u8], target: &mut [MaybeUninit<u8>]) {
+    let is_short = bytes.len() <= 16;
+    if !(is_short && (copy_ends::<8>(bytes, target) || copy_ends::<4>(bytes, target))) {
+        target.write_copy_of_slice(bytes);
+    }
+}
+
+/// Copies the first and the last `N` bytes, if there are so many.
+#[inline(always)]
+fn copy_ends<const N: usize>(bytes: &[u8], target: &mut [MaybeUninit<u8>]) -> bool {
+    let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) else {
+        return false;
+    };
+    let Some(start) = target.first_chunk_mut::<N>() else { return false };
+    *start = first.map(MaybeUninit::new);
+    let Some(end) = target.last_chunk_mut::<N>() else { return false };
+    *end = last.map(MaybeUninit::new);
+    true
 }
 
 fn decode<'py>(
@@ -231,11 +270,13 @@ impl Object<Str> {
         if state & state::KIND == state::KIND_1 {
             // SAFETY: the state says `length` characters of one byte; they never change.
             let bytes = unsafe { slice::from_raw_parts(start.cast::<u8>(), length) };
-            match str::from_utf8(bytes) {
-                // A subclass keeps even ASCII behind the long header.
-                Ok(text) if state & state::ASCII != 0 => Text::Ascii(text),
-                _ => Text::Latin1(bytes),
+            // A subclass keeps even ASCII behind the long header.
+            if state & state::ASCII != 0
+                && let Ok(text) = str::from_utf8(bytes)
+            {
+                return Text::Ascii(text);
             }
+            Text::Latin1(bytes)
         } else if state & state::KIND == state::KIND_2 {
             // SAFETY: the state says `length` characters of two bytes; they never change.
             Text::Ucs2(unsafe { slice::from_raw_parts(start.cast::<u16>(), length) })

@@ -54,6 +54,24 @@ fn text_comes_back_as_it_was() {
 }
 
 #[test]
+fn text_of_every_length_with_a_wide_character_at_every_place() {
+    attached(|py| {
+        for length in 0..40 {
+            let plain: String = ('!'..).take(length).collect();
+            let object = Str::latin1(py, plain.as_bytes()).unwrap();
+            assert_eq!(object.view(), Text::Ascii(&plain));
+            for place in 0..length {
+                let mut bytes = plain.clone().into_bytes();
+                bytes[place] = 0xe9;
+                let object = Str::latin1(py, &bytes).unwrap();
+                assert_eq!(object.view(), Text::Latin1(&bytes), "{place} of {length}");
+                assert!(Str::utf8(py, &bytes).is_err(), "{place} of {length}");
+            }
+        }
+    });
+}
+
+#[test]
 fn text_shows_its_width() {
     attached(|py| {
         let check = |text: &str, expected: Text<'_>| {
