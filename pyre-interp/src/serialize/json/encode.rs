@@ -6,13 +6,12 @@
 //! code that changes what is being encoded.
 
 use pyre_ffi::{
-    Any, Attached, Borrowed, Dict, ExceptionKind, Float, Int, List, Object, Owned, Raised, Str,
-    Tuple,
+    Any, Attached, Borrowed, Dict, Float, Int, List, Object, Owned, Raised, Str, Tuple,
 };
 
-use super::DEPTH_MAX;
 use super::decimal;
-use super::path::{Path, Step};
+use super::failure::{Failure, Problem};
+use super::level::Level;
 use super::sink::Sink;
 use super::text::{write_name, write_text};
 pub use super::types::EncodeCache;
@@ -24,7 +23,7 @@ use super::types::{Attribute, Shape};
 ///
 /// # Errors
 /// `TypeError` for what cannot be encoded and `ValueError` for cycles, nesting deeper than
-/// [`DEPTH_MAX`] and numbers that are not finite, each with the place in the message; what a hook
+/// [`DEPTH_MAX`](super::DEPTH_MAX) and numbers that are not finite, each with the place in the message; what a hook
 /// raises gets the place as a note. `out` is then as it was.
 pub fn encode(
     py: Attached<'_>,
@@ -46,67 +45,6 @@ struct Encoder<'a, 'py> {
     out: Sink<'a>,
     cache: &'a EncodeCache,
     default: Option<&'a Object<Any>>,
-}
-
-/// A container that is being encoded, and those around it: the whole state of the cycle check.
-struct Level<'a> {
-    container: &'a Object<Any>,
-    depth: usize,
-    around: Option<&'a Level<'a>>,
-}
-
-impl<'a> Level<'a> {
-    /// Goes one level deeper, into `container`.
-    #[inline(always)]
-    fn enter(
-        container: &'a Object<Any>,
-        around: Option<&'a Level<'a>>,
-    ) -> Result<Level<'a>, Failure> {
-        let mut depth = 1;
-        if let Some(level) = around {
-            depth += level.depth;
-            if depth > DEPTH_MAX || level.is_within(container) {
-                return Err(level.refuse(container).into());
-            }
-        }
-        Ok(Level { container, depth, around })
-    }
-
-    /// Whether this level or one around it is that of `container`.
-    #[inline(always)]
-    fn is_within(&self, container: &Object<Any>) -> bool {
-        let mut level = Some(self);
-        while let Some(here) = level {
-            if here.container.is(container) {
-                return true;
-            }
-            level = here.around;
-        }
-        false
-    }
-
-    #[cold]
-    fn refuse(&self, container: &Object<Any>) -> Problem {
-        if self.is_within(container) { Problem::Cycle } else { Problem::Depth }
-    }
-}
-
-/// Why encoding stopped. Boxed, so that results fit a register.
-struct Failure(Box<(Problem, Path)>);
-
-enum Problem {
-    /// Python raised, mostly in a hook.
-    Raised(Raised),
-    /// No rule covers the type of this name.
-    Type(String),
-    /// A key is of the type of this name.
-    KeyType(String),
-    /// A container contains itself.
-    Cycle,
-    /// Containers nest too deep.
-    Depth,
-    /// A float that JSON cannot express.
-    NotFinite(f64),
 }
 
 impl<'py> Encoder<'_, 'py> {
@@ -411,78 +349,4 @@ impl<'py> Encoder<'_, 'py> {
     fn name(&self, name: Attribute) -> Borrowed<'_, Str> {
         self.cache.names.at(name as usize, self.py)
     }
-}
-
-impl From<Problem> for Failure {
-    #[cold]
-    fn from(problem: Problem) -> Failure {
-        Failure(Box::new((problem, Path::default())))
-    }
-}
-
-impl From<Raised> for Failure {
-    #[cold]
-    fn from(raised: Raised) -> Failure {
-        Problem::Raised(raised).into()
-    }
-}
-
-impl Failure {
-    /// The failure as seen from an array around it.
-    #[cold]
-    fn under_index(mut self, index: usize) -> Failure {
-        self.0.1.lead_in(Step::Index(index));
-        self
-    }
-
-    /// The failure as seen from an object around it; `name` is its JSON, with quotes.
-    #[cold]
-    fn under_name(mut self, name: &[u8]) -> Failure {
-        self.0.1.lead_in(Step::Name(String::from_utf8_lossy(name).into_owned()));
-        self
-    }
-
-    /// Raises the failure, with its place.
-    #[cold]
-    fn raise(self, py: Attached<'_>, cache: &EncodeCache) -> Raised {
-        let (problem, path) = *self.0;
-        let (kind, message) = match problem {
-            Problem::Raised(raised) => return with_note(raised, &path, py, cache),
-            Problem::Type(name) => (
-                ExceptionKind::TypeError,
-                format!("Object of type {name} is not JSON serializable at {path}"),
-            ),
-            Problem::KeyType(name) => (
-                ExceptionKind::TypeError,
-                format!("keys must be str, int, float, bool or None, not {name} at {path}"),
-            ),
-            Problem::Cycle => {
-                (ExceptionKind::ValueError, format!("Circular reference detected at {path}"))
-            }
-            Problem::Depth => (
-                ExceptionKind::ValueError,
-                format!("The depth of nesting exceeds {DEPTH_MAX} at {path}"),
-            ),
-            Problem::NotFinite(number) => {
-                // In Python's spelling, which for infinities is Rust's too.
-                let number = number.to_string().to_lowercase();
-                let message = format!("Out of range float value {number} is not JSON compliant");
-                (ExceptionKind::ValueError, format!("{message} at {path}"))
-            }
-        };
-        Raised::new(py, kind, &message)
-    }
-}
-
-/// Notes the place on an exception that is not ours.
-fn with_note(raised: Raised, path: &Path, py: Attached<'_>, cache: &EncodeCache) -> Raised {
-    let exception = raised.take(py);
-    let noted = Str::new(py, &format!("while encoding JSON at {path}")).and_then(|note| {
-        exception.call_method1(&cache.names.at(Attribute::AddNote as usize, py), &note, py)
-    });
-    if let Err(failure) = noted {
-        // The first exception says more.
-        failure.clear(py);
-    }
-    Raised::restore(py, exception)
 }

@@ -36,8 +36,12 @@ mod sink;
 mod text;
 /// Floats.
 mod decimal;
+/// How deep, and in what.
+mod level;
 /// `$.users[0].score`
 mod path;
+/// Why not, and where.
+mod failure;
 /// How to encode what is no built-in type.
 mod types;
 /// Built-in types, and the walk.

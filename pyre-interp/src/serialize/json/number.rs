@@ -8,6 +8,10 @@ const SHORT_DIGITS_MAX: usize = 18;
 /// takes time in the square of them.
 pub(super) const INT_DIGITS_MAX: usize = 4300;
 
+/// The powers that `short_float` divides by, all of them exact.
+const POWERS_OF_TEN: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
 /// What a number is.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Number<'a> {
@@ -43,6 +47,9 @@ pub(super) fn read(text: &[u8]) -> Result<(Number<'_>, usize), NumberError> {
     }
     let end = start + digit_count;
     if let Some(b'.' | b'e' | b'E') = text.get(end) {
+        if let Some(short) = short_float(text, is_negative, value, digit_count) {
+            return Ok(short);
+        }
         let float_end = float_end(text, end);
         if float_end > end {
             return float(&text[..float_end]);
@@ -73,6 +80,37 @@ fn whole_part(text: &[u8]) -> (i64, usize) {
         count += 1;
     }
     (value, count)
+}
+
+/// A number of few digits with a point and no exponent, as most floats are.
+///
+/// Both the digits without the point and the power of ten are exact floats, so that their quotient
+/// is the float nearest to the number.
+#[inline]
+fn short_float(
+    text: &[u8],
+    is_negative: bool,
+    whole: i64,
+    whole_digits: usize,
+) -> Option<(Number<'_>, usize)> {
+    const DIGITS_MAX: usize = 15;
+    let start = usize::from(is_negative) + whole_digits;
+    let fraction = text[start..].strip_prefix(b".")?;
+    let mut digits = whole;
+    let mut count = 0;
+    while let Some(digit) = fraction.get(count).map(|byte| byte.wrapping_sub(b'0'))
+        && digit < 10
+    {
+        digits = digits.wrapping_mul(10).wrapping_add(i64::from(digit));
+        count += 1;
+    }
+    let has_exponent = matches!(fraction.get(count), Some(b'e' | b'E'));
+    if count == 0 || whole_digits + count > DIGITS_MAX || has_exponent {
+        return None;
+    }
+    let magnitude = digits as f64 / POWERS_OF_TEN[count];
+    let value = if is_negative { -magnitude } else { magnitude };
+    Some((Number::Float(value), start + 1 + count))
 }
 
 /// Where a number with this whole part ends; `whole_end` itself if nothing belongs to it any more.
@@ -114,6 +152,8 @@ fn ascii(text: &[u8]) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(text: &str, expected: Result<(Number<'_>, usize), NumberError>) {
@@ -148,6 +188,16 @@ mod tests {
             "1.7976931348623157e308",
             "123456789012345678901234567890.0",
             "1e-999",
+            "98.6",
+            "-98.60",
+            "0.1",
+            "0.000000000000001",
+            "-0.00",
+            "99999999999999.9",
+            "999999999999999.9",
+            "1.000000000000001",
+            "123456.789e3",
+            "0.30000000000000004",
         ] {
             let Ok((Number::Float(value), length)) = read(text.as_bytes()) else {
                 panic!("{text}")
@@ -176,5 +226,21 @@ mod tests {
         check("1.5e-", Ok((Number::Float(1.5), 3)));
         check("1.5.5", Ok((Number::Float(1.5), 3)));
         check("0x10", Ok((Number::Small(0), 1)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 5000, failure_persistence: None, ..ProptestConfig::default()
+        })]
+        #[test]
+        fn every_float_reads_as_rust_reads_it(
+            text in "-?(0|[1-9][0-9]{0,17})\\.[0-9]{1,18}([eE][+-]?[0-9]{1,2})?"
+        ) {
+            let Ok((Number::Float(value), length)) = read(text.as_bytes()) else {
+                panic!("{text}")
+            };
+            prop_assert_eq!(value.to_bits(), text.parse::<f64>().unwrap().to_bits());
+            prop_assert_eq!(length, text.len());
+        }
     }
 }

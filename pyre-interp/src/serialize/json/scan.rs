@@ -30,9 +30,9 @@ pub(super) fn plain(text: &[u8]) -> usize {
 #[inline(always)]
 pub(super) fn copy_plain_ascii(text: &[u8], target: &mut [u8]) -> bool {
     let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) else {
-        let word = filled_word(text);
+        let word = short_word(text);
         target[..8].copy_from_slice(&word.to_le_bytes());
-        return specials::<true>(word) == 0;
+        return short_specials::<true>(word, text.len()) == 0;
     };
     let ends = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
     let mut special = specials::<true>(ends.0) | specials::<true>(ends.1);
@@ -79,14 +79,14 @@ fn run_length<const ASCII_ONLY: bool>(text: &[u8]) -> usize {
         }
     }
     // Fewer than eight are left: the last eight again if there are so many, as what lies before
-    // `start` is known to be plain; or what there is, filled up with plain bytes.
+    // `start` is known to be plain; or what there is.
     let special = match text.last_chunk::<8>() {
         Some(word) => {
             let special = specials::<ASCII_ONLY>(u64::from_le_bytes(*word));
             // All bits are shifted out if nothing is left.
             special.checked_shr(8 * (8 + start - text.len()) as u32).unwrap_or(0)
         }
-        None => specials::<ASCII_ONLY>(filled_word(text)),
+        None => short_specials::<ASCII_ONLY>(short_word(text), text.len()),
     };
     if special != 0 { start + first_byte(special) } else { text.len() }
 }
@@ -127,29 +127,26 @@ fn first_byte(special: u64) -> usize {
     (special.trailing_zeros() / 8) as usize
 }
 
-/// Fewer than eight bytes as a word, the rest of it filled with plain text.
+/// Fewer than eight bytes as a word, the rest of it zeros.
 #[inline(always)]
-fn filled_word(text: &[u8]) -> u64 {
+fn short_word(text: &[u8]) -> u64 {
     let length = text.len();
-    let filling = ONES * u64::from(b' ');
-    let word = match text {
-        [] => return filling,
-        // In as few steps as there are ways to overlap.
-        [first, .., last] if length < 4 => {
-            let middle = length / 2;
-            let last = u64::from(*last) << (8 * (length - 1));
-            u64::from(*first) | u64::from(text[middle]) << (8 * middle) | last
-        }
-        [only] => u64::from(*only),
-        _ => match (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-            (Some(first), Some(last)) => {
-                let last = u64::from(u32::from_le_bytes(*last)) << (8 * (length - 4));
-                u64::from(u32::from_le_bytes(*first)) | last
-            }
-            _ => 0,
-        },
-    };
-    word | filling << (8 * length)
+    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        let last = u64::from(u32::from_le_bytes(*last)) << (8 * (length - 4));
+        return u64::from(u32::from_le_bytes(*first)) | last;
+    }
+    match *text {
+        [] => 0,
+        [a] => u64::from(a),
+        [a, b] => u64::from(a) | u64::from(b) << 8,
+        [a, b, c, ..] => u64::from(a) | u64::from(b) << 8 | u64::from(c) << 16,
+    }
+}
+
+/// As `specials`, of a word of which only the lowest `length` bytes count, at most seven.
+#[inline(always)]
+fn short_specials<const ASCII_ONLY: bool>(word: u64, length: usize) -> u64 {
+    specials::<ASCII_ONLY>(word) & !(u64::MAX << (8 * length))
 }
 
 /// The first and the last eight bytes of text that has so many; they are all of up to 16.
