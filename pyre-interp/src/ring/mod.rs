@@ -6,7 +6,8 @@
 //! here locks, allocates once built, or waits, but for a lane that asks to in [`LaneSeat::block`].
 //!
 //! What always holds:
-//! - A ring has one producer and one consumer, by type.
+//! - A ring has one producer and one consumer, by type. An item that was pushed comes out once: at
+//!   the consumer, or back at the producer, who may have it again until then.
 //! - Whoever goes to sleep announces it, puts a fence, and looks once more; whoever leaves something
 //!   to find puts a fence and looks who sleeps. So one of the two always sees the other.
 //! - Each ordering this relies on is a `Site`, and each has a model in `model/` that breaks when the

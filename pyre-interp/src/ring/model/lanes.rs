@@ -196,3 +196,32 @@ pub(super) fn close_wakes_a_lane_that_parks() {
     lane.join().unwrap();
     assert_eq!(worker.roster.free(), 0);
 }
+
+/// A lane that parks while a reactor takes its job back is not left lying when the next one comes.
+pub(super) fn taking_back_takes_no_wake_up() {
+    let roster = Roster::new(1);
+    let (mut jobs, mut consumer) = ring::<Box<usize>>(2);
+    let mut seat = roster.seat();
+    let lane = thread::spawn(move || {
+        loop {
+            if let Some(job) = consumer.pop() {
+                seat.took();
+                return *job;
+            }
+            seat.announce();
+            if !consumer.is_empty() {
+                seat.cancel();
+                continue;
+            }
+            seat.block();
+        }
+    });
+    jobs.push(Box::new(1)).unwrap();
+    roster.notify();
+    let back = jobs.take_back();
+    if back.is_some() {
+        jobs.push(Box::new(2)).unwrap();
+        roster.notify();
+    }
+    assert_eq!(lane.join().unwrap(), if back.is_some() { 2 } else { 1 });
+}

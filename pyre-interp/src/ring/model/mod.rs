@@ -87,6 +87,7 @@ hold! {
     bell_wakes_a_reactor_that_sleeps: bells::wakes_a_reactor_that_sleeps;
     bell_rings_once_for_each_sleep: bells::rings_once_for_each_sleep;
     roster_wakes_a_lane_that_parks: lanes::wakes_a_lane_that_parks;
+    roster_taking_back_takes_no_wake_up: lanes::taking_back_takes_no_wake_up;
     roster_called_lane_finds_its_message: lanes::called_lane_finds_its_message;
     roster_calls_one_lane_for_two_reactors: lanes::calls_one_lane_for_two_reactors;
     roster_calls_one_lane_for_one_suspicion: lanes::calls_one_lane_for_one_suspicion;

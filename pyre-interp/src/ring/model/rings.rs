@@ -65,7 +65,7 @@ pub(super) fn gives_each_item_to_one_side() {
     });
     let back: Vec<_> = (0..2).filter_map(|_| take_back(&mut producer)).collect();
     let (popped, consumer) = popping.join().unwrap();
-    // One that loses a race tries for the next, so nothing is left.
+    // However four tries for two items meet, nothing is left.
     check_shares(2, &popped, &back);
     assert!(producer.is_empty() && consumer.is_empty());
 }
