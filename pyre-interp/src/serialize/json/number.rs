@@ -230,7 +230,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig {
-            cases: 5000, failure_persistence: None, ..ProptestConfig::default()
+            cases: 2000, failure_persistence: None, ..ProptestConfig::default()
         })]
         #[test]
         fn every_float_reads_as_rust_reads_it(

@@ -232,7 +232,8 @@ fn json_text() -> impl Strategy<Value = String> {
 #[test]
 fn agrees_with_the_standard_library_on_random_texts_and_broken_ones() {
     with_python(|python| {
-        let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+        let config =
+            ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() };
         let text_and_damage = (
             json_text(),
             any::<prop::sample::Index>(),
@@ -337,7 +338,7 @@ fn integers_have_a_bound() {
 #[test]
 fn megabytes_of_escapes_take_little_time() {
     with_python(|python| {
-        let megabytes = [("\\n", 50), ("\\u0041", 5), ("\\ud83d\\ude00", 5), ("\\ud800", 5)];
+        let megabytes = [("\\n", 50), ("\\u0041", 2), ("\\ud83d\\ude00", 2), ("\\ud800", 2)];
         for (escape, megabytes) in megabytes {
             let count = megabytes * 1_000_000 / escape.len();
             let text = format!("\"{}\"", escape.repeat(count));
@@ -345,7 +346,7 @@ fn megabytes_of_escapes_take_little_time() {
                 let value = python.decode(text.as_bytes()).unwrap();
                 assert_eq!(value.cast::<Str>().unwrap().len(), count);
             });
-            let unended = format!("\"{}", escape.repeat(count) + "x");
+            let unended = format!("\"{}", escape.repeat(count / 10) + "x");
             let message = "Unterminated string starting at: line 1 column 1 (char 0)";
             time_limit(30, || check_refused(python, unended.as_bytes(), message));
         }
