@@ -31,6 +31,10 @@ class Text(str):
     pass
 
 
+class Octets(bytes):
+    pass
+
+
 class Opaque:
     pass
 
@@ -55,6 +59,7 @@ RESULTS = {
     "str-subclass": lambda: Text("sub"),
     "surrogate": lambda: "\ud800",
     "bytes": lambda: b"\x00\xff",
+    "bytes-subclass": lambda: Octets(b"sub"),
     "bytearray": lambda: bytearray(b"array"),
     "memoryview": lambda: memoryview(b"0123456789")[2:5],
     "memoryview-strided": lambda: memoryview(b"0123456789")[::2],

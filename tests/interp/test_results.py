@@ -27,6 +27,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
         ("wide", TEXT, "\U0001f600 \u4e2d".encode()),
         ("str-subclass", TEXT, b"sub"),
         ("bytes", OCTETS, b"\x00\xff"),
+        ("bytes-subclass", OCTETS, b"sub"),
         ("bytearray", OCTETS, b"array"),
         ("memoryview", OCTETS, b"234"),
         ("memoryview-strided", OCTETS, b"02468"),

@@ -23,7 +23,7 @@ use crate::{
 /// interpreter's lock; but whenever Python code runs inside a method, another thread may enter
 /// one. `Cell` and `RefCell` are therefore sound and enough, and `Send` is asked for because the
 /// threads take turns, and the one that drops the value may be any of them. Python objects are
-/// kept in [`Held`](crate::Held) and [`Slot`](crate::Slot), which are `Send`:
+/// kept in [`Held`] and [`Slot`](crate::Slot), which are `Send`:
 ///
 /// ```compile_fail,E0277
 /// struct Wrong(std::rc::Rc<u8>);

@@ -175,6 +175,10 @@ impl Application {
         }
         self.before.iter().chain(&self.after).for_each(|hook| visitor.held(hook));
         self.exceptions.iter().for_each(|known| visitor.held(&known.callable));
-        self.json_default.iter().chain(&self.report).chain(&self.owner).for_each(|function| visitor.held(function));
+        self.json_default
+            .iter()
+            .chain(&self.report)
+            .chain(&self.owner)
+            .for_each(|function| visitor.held(function));
     }
 }

@@ -140,7 +140,8 @@ fn int<'py>(py: Attached<'py>, text: &[u8]) -> Result<Option<Owned<'py>>, Raised
 
 /// A finite number as JSON, Python and everybody else write it.
 fn float(text: &[u8]) -> Option<f64> {
-    let is_plain = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'));
+    let is_plain =
+        text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'));
     let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     (is_plain && value.is_finite()).then_some(value)
 }

@@ -73,7 +73,11 @@ impl<'py> Lane<'py, '_> {
     }
 
     /// Tells the user's log; in debug mode it answers a page for the client.
-    fn report(&mut self, handler: &Handler, exception: &Object<Exception>) -> Option<Owned<'py, Str>> {
+    fn report(
+        &mut self,
+        handler: &Handler,
+        exception: &Object<Exception>,
+    ) -> Option<Owned<'py, Str>> {
         let py = self.py;
         let Some(report) = &self.app.report else {
             Raised::restore(py, exception.to_owned(py)).write_unraisable(&handler.label, py);

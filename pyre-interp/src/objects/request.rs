@@ -5,8 +5,8 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use pyre_ffi::{
-    Arguments, Attached, Borrowed, Bytes, Class, ClassSpec, Exception, ExceptionKind, Instance, Int, Object,
-    Owned, Raised, Signature, Str, Tuple, Visitor, none,
+    Arguments, Attached, Borrowed, Bytes, Class, ClassSpec, Exception, ExceptionKind, Instance,
+    Int, Object, Owned, Raised, Signature, Str, Tuple, Visitor, none,
 };
 use pyre_http::span::Span;
 
@@ -14,8 +14,8 @@ use crate::invoke::application::Application;
 use crate::invoke::arguments;
 use crate::job::{Call, Client, Job};
 use crate::objects::fields::{self, Fields};
-use crate::objects::source::{Source, call_of};
 use crate::objects::request_id;
+use crate::objects::source::{Source, call_of};
 use crate::objects::toolkit::Toolkit;
 use crate::serialize::json::{self, DecodeFailure};
 
@@ -36,8 +36,13 @@ impl Request {
         tools: &Arc<Toolkit>,
         app: &Arc<Application>,
     ) -> Result<Owned<'py, Instance<Request>>, Raised> {
-        let value =
-            Self { app: app.clone(), tools: tools.clone(), source: Source::empty(), fields: Fields::default(), touched: Cell::new(false) };
+        let value = Self {
+            app: app.clone(),
+            tools: tools.clone(),
+            source: Source::empty(),
+            fields: Fields::default(),
+            touched: Cell::new(false),
+        };
         Instance::new(py, &tools.request, value)
     }
 
@@ -92,9 +97,9 @@ impl Request {
 
     /// The job, or the error that tells of a request object that was never served.
     fn job(&self, py: Attached<'_>) -> Result<Ref<'_, Job>, Raised> {
-        self.source.read().ok_or_else(|| {
-            Raised::runtime_error(py, "this request object belongs to no request")
-        })
+        self.source
+            .read()
+            .ok_or_else(|| Raised::runtime_error(py, "this request object belongs to no request"))
     }
 
     /// A piece of the request as text; everything but the body is below U+0100.
@@ -344,7 +349,8 @@ fn check_form_type(py: Attached<'_>, job: &Job) -> Result<(), Raised> {
 
 impl Class for Request {
     const NAME: &'static CStr = c"pyreframework.engine.PyreRequest";
-    const DOC: &'static CStr = c"One HTTP request, read-only. Nothing of it is made before it is read.";
+    const DOC: &'static CStr =
+        c"One HTTP request, read-only. Nothing of it is made before it is read.";
 
     fn describe(spec: &mut ClassSpec<Self>) {
         spec.gc()

@@ -112,20 +112,25 @@ impl Desk {
                     let parts = response.get().parts(py, conventions.tools)?;
                     return self.response(py, parts, conventions);
                 }
-                match result.downcast::<Str>() {
-                    Ok(text) => Ok(Answer {
-                        status: 200,
-                        kind: Some(BodyKind::Text),
-                        body: Body::Text(text),
-                    }),
-                    Err(result) => {
-                        if is_bytes_like(&result) {
-                            return self.bytes_like(py, &result);
-                        }
-                        refuse_streams(py, &result)?;
-                        self.json(py, &result, conventions)
+                let result = match result.downcast::<Str>() {
+                    Ok(text) => {
+                        let (kind, body) = (Some(BodyKind::Text), Body::Text(text));
+                        return Ok(Answer { status: 200, kind, body });
                     }
+                    Err(result) => result,
+                };
+                let result = match result.downcast::<Bytes>() {
+                    Ok(bytes) => {
+                        let (kind, body) = (Some(BodyKind::Bytes), Body::Bytes(bytes));
+                        return Ok(Answer { status: 200, kind, body });
+                    }
+                    Err(result) => result,
+                };
+                if is_bytes_like(&result) {
+                    return self.bytes_like(py, &result);
                 }
+                refuse_streams(py, &result)?;
+                self.json(py, &result, conventions)
             }
         }
     }

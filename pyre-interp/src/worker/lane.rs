@@ -11,8 +11,8 @@ use pyre_http::method::Method;
 
 use crate::invoke::application::Application;
 use crate::job::{Job, Pool, REPLY_PART_BYTES, Target};
-use crate::objects::toolkit::Toolkit;
 use crate::objects::request::Request;
+use crate::objects::toolkit::Toolkit;
 use crate::ring::{Doorbell, LaneSeat, Rest, Roster};
 use crate::serialize::answer::{Conventions, Desk};
 use crate::serialize::wire::{self, Manner};
@@ -150,8 +150,8 @@ impl<'a> Lane<'_, 'a> {
             return self.request.get().unload(self.py);
         }
         let job = self.request.get().part();
-        self.request = Request::new(self.py, self.tools, self.app)
-            .expect("memory for a request object");
+        self.request =
+            Request::new(self.py, self.tools, self.app).expect("memory for a request object");
         job
     }
 
