@@ -68,7 +68,7 @@ pub(crate) fn milliseconds(seconds: f64) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2).clamp(1, u64::MAX / 2)
 }
 
-/// Reads "host:port", "[address]:port" or "unix:/path".
+/// Reads "host:port", "\[address\]:port" or "unix:/path".
 pub(crate) fn parse_bind(text: &str) -> Option<Bind> {
     if let Some(path) = text.strip_prefix("unix:") {
         return (!path.is_empty()).then(|| Bind::Unix(path.to_owned()));

@@ -5,8 +5,8 @@
 //!   lanes of a worker share one `Consumer` by taking turns: whoever holds their interpreter's GIL
 //!   has it, and the GIL orders one turn after the other.
 //! - *Full.* [`Producer::push`] gives the item back. *Empty.* [`Consumer::pop`] is `None`. Neither
-//!   waits, and neither wakes anybody: that is for [`Doorbell`](super::Doorbell) and
-//!   [`Roster`](super::Roster), once a turn.
+//!   waits, and neither wakes anybody: that is for `Doorbell` and
+//!   `Roster`, once a turn.
 //! - *Taken back.* [`Producer::take_back`] takes the oldest item that the consumer has not taken, be
 //!   the consumer alive or gone. Each item goes to one of the two, and each gets its own in order.
 //! - *Gone.* Each side can ask whether the other was dropped. A consumer goes on popping what is left;

@@ -1,5 +1,5 @@
 //! The states of all lanes of a worker in one word, so that each step is one compare-and-swap. What
-//! the states mean stands in [`roster`](super::roster).
+//! the states mean stands in `roster`.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! Atomics and parking for the ring: the standard library's, or loom's under `--cfg pyre_loom`.
 //!
-//! An operation that hands something over names its [`Site`]. In a build that serves the name
+//! An operation that hands something over names its `Site`. In a build that serves the name
 //! vanishes; in a model it lets a test weaken that one ordering and see the model break.
 
 #[cfg(not(pyre_loom))]
