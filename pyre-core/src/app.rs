@@ -63,7 +63,6 @@ const fn one(function: &'static str, name: &'static str) -> Signature<1> {
 const ADD_BEFORE: Signature<1> = one("add_before", "hook");
 const ADD_AFTER: Signature<1> = one("add_after", "hook");
 const SET_JSON_DEFAULT: Signature<1> = one("set_json_default", "function");
-const SET_DEBUG: Signature<1> = one("set_debug", "debug");
 const SET_REPORT: Signature<1> = one("set_report", "function");
 const SET_OWNER: Signature<1> = one("set_owner", "owner");
 
@@ -199,13 +198,7 @@ impl App {
         py: Attached<'py>,
         given: Arguments<'_>,
     ) -> Result<Owned<'py>, Raised> {
-        let [function] = required(given.parse(&SET_JSON_DEFAULT, py)?);
-        let function = optional(py, function);
-        let before = self.change(py, |building| {
-            std::mem::replace(&mut building.application.json_default, function)
-        })?;
-        drop(before);
-        Ok(none(py))
+        self.replace(py, given, &SET_JSON_DEFAULT, |application| &mut application.json_default)
     }
 
     fn set_report<'py>(
@@ -213,12 +206,7 @@ impl App {
         py: Attached<'py>,
         given: Arguments<'_>,
     ) -> Result<Owned<'py>, Raised> {
-        let [function] = required(given.parse(&SET_REPORT, py)?);
-        let function = optional(py, function);
-        let before = self
-            .change(py, |building| std::mem::replace(&mut building.application.report, function))?;
-        drop(before);
-        Ok(none(py))
+        self.replace(py, given, &SET_REPORT, |application| &mut application.report)
     }
 
     fn set_owner<'py>(
@@ -226,22 +214,23 @@ impl App {
         py: Attached<'py>,
         given: Arguments<'_>,
     ) -> Result<Owned<'py>, Raised> {
-        let [owner] = required(given.parse(&SET_OWNER, py)?);
-        let owner = optional(py, owner);
-        let before =
-            self.change(py, |building| std::mem::replace(&mut building.application.owner, owner))?;
-        drop(before);
-        Ok(none(py))
+        self.replace(py, given, &SET_OWNER, |application| &mut application.owner)
     }
 
-    fn set_debug<'py>(
+    /// Puts the one argument into a place of the app; `None` empties it.
+    fn replace<'py>(
         &self,
         py: Attached<'py>,
         given: Arguments<'_>,
+        signature: &Signature<1>,
+        place: impl FnOnce(&mut Application) -> &mut Option<Held>,
     ) -> Result<Owned<'py>, Raised> {
-        let [debug] = required(given.parse(&SET_DEBUG, py)?);
-        let debug = debug.is_true(py)?;
-        self.change(py, |building| building.application.debug = debug)?;
+        let [value] = required(given.parse(signature, py)?);
+        let value = (!value.is_none()).then(|| Held::new(py, value.to_owned(py)));
+        let before =
+            self.change(py, |building| std::mem::replace(place(&mut building.application), value))?;
+        // Dropped here, where Python code may run.
+        drop(before);
         Ok(none(py))
     }
 
@@ -296,10 +285,6 @@ fn callable(py: Attached<'_>, name: &str, value: Borrowed<'_>) -> Result<Held, R
     }
     let text = format!("{name} must be callable, and {} is not", value.type_name());
     Err(Raised::type_error(py, &text))
-}
-
-fn optional(py: Attached<'_>, value: Borrowed<'_>) -> Option<Held> {
-    (!value.is_none()).then(|| Held::new(py, value.to_owned(py)))
 }
 
 fn conversion(converter: Converter) -> Conversion {
@@ -393,7 +378,6 @@ impl Class for App {
                 c"set_json_default($self, function)\n--\n\nAsk function for what JSON does not know.",
                 Self::set_json_default,
             )
-            .method(c"set_debug", c"set_debug($self, debug)\n--\n\nShow tracebacks to clients.", Self::set_debug)
             .method(
                 c"set_report",
                 c"set_report($self, function)\n--\n\nCall function(route, request_id, exception) for what nothing \

@@ -93,8 +93,6 @@ pub struct Application {
     pub report: Option<Held>,
     /// The Python object that owns the app; `req.app`.
     pub owner: Option<Held>,
-    /// Clients see tracebacks.
-    pub debug: bool,
 }
 
 impl Application {
