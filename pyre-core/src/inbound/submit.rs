@@ -198,9 +198,10 @@ impl Dispatch {
         self.out > 0 && self.links.iter().any(|link| link.out > 0 && !link.replies.is_empty())
     }
 
-    /// The oldest waiting job that a worker can take now.
+    /// Sends on the waiting jobs that workers can take now, the oldest first.
     fn send_waiting(&mut self, now_ms: u64) {
-        for (queue, pool) in [(0, Pool::Workers), (1, Pool::Main)] {
+        for pool in [Pool::Workers, Pool::Main] {
+            let queue = queue_of(pool);
             while !self.waiting[queue].is_empty()
                 && let Some(index) = self.choose(pool, now_ms)
                 && let Some(job) = self.waiting[queue].pop_front()

@@ -113,18 +113,27 @@ fn text<'py>(py: Attached<'py>, bytes: &[u8]) -> Result<Owned<'py, Str>, Raised>
     Str::utf8_lossy(py, bytes)
 }
 
+/// Shows the decoded pairs of a query or a form, in order.
+fn each_pair<'py>(
+    py: Attached<'py>,
+    encoded: &[u8],
+    mut show: impl FnMut(Owned<'py, Str>, Owned<'py, Str>) -> Result<(), Raised>,
+) -> Result<(), Raised> {
+    let (mut key_scratch, mut value_scratch) = (Vec::new(), Vec::new());
+    for (key, value) in form::pairs(encoded) {
+        let key = text(py, form_decoded(key, &mut key_scratch))?;
+        show(key, text(py, form_decoded(value, &mut value_scratch))?)?;
+    }
+    Ok(())
+}
+
 /// Pairs of a query or a form; of a repeated key the last value wins.
 pub(crate) fn last_values<'py>(
     py: Attached<'py>,
     encoded: &[u8],
 ) -> Result<Owned<'py, Dict>, Raised> {
     let dict = Dict::new(py)?;
-    let (mut key_scratch, mut value_scratch) = (Vec::new(), Vec::new());
-    for (key, value) in form::pairs(encoded) {
-        let key = text(py, form_decoded(key, &mut key_scratch))?;
-        let value = text(py, form_decoded(value, &mut value_scratch))?;
-        dict.set(&*key, &*value, py)?;
-    }
+    each_pair(py, encoded, |key, value| dict.set(&*key, &*value, py))?;
     Ok(dict)
 }
 
@@ -134,18 +143,13 @@ pub(crate) fn all_values<'py>(
     encoded: &[u8],
 ) -> Result<Owned<'py, Dict>, Raised> {
     let dict = Dict::new(py)?;
-    let (mut key_scratch, mut value_scratch) = (Vec::new(), Vec::new());
-    for (key, value) in form::pairs(encoded) {
-        let key = text(py, form_decoded(key, &mut key_scratch))?;
-        let value = text(py, form_decoded(value, &mut value_scratch))?;
-        match dict.get(&*key, py)? {
-            Some(values) => {
-                let values = values.cast::<List>().expect("only lists were put in");
-                values.append(&*value, py)?;
-            }
-            None => dict.set(&*key, &*List::from_vec(py, vec![value.into_any()])?, py)?,
+    each_pair(py, encoded, |key, value| match dict.get(&*key, py)? {
+        Some(values) => {
+            let values = values.cast::<List>().expect("only lists were put in");
+            values.append(&*value, py)
         }
-    }
+        None => dict.set(&*key, &*List::from_vec(py, vec![value.into_any()])?, py),
+    })?;
     Ok(dict)
 }
 

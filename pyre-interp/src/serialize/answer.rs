@@ -19,6 +19,14 @@ pub(crate) struct Answer<'py> {
     pub(crate) body: Body<'py>,
 }
 
+impl<'py> Answer<'py> {
+    /// A 200 with a body of this kind.
+    #[inline]
+    fn ok(kind: BodyKind, body: Body<'py>) -> Self {
+        Self { status: 200, kind: Some(kind), body }
+    }
+}
+
 /// Where the bytes of a body are.
 pub(crate) enum Body<'py> {
     /// In a string.
@@ -71,7 +79,7 @@ impl Desk {
         match result.kind() {
             Kind::Str => {
                 let text = result.downcast::<Str>().expect("its kind is str");
-                Ok(Answer { status: 200, kind: Some(BodyKind::Text), body: Body::Text(text) })
+                Ok(Answer::ok(BodyKind::Text, Body::Text(text)))
             }
             Kind::Dict | Kind::List => self.json(py, &result, conventions),
             _ => self.other(py, result, conventions),
@@ -88,7 +96,7 @@ impl Desk {
         let default = conventions.json_default.map(|default| default.bind(py));
         let default = default.as_ref().map(|default| default.as_any());
         json::encode(py, value, &mut self.body, &conventions.tools.encode_cache, default)?;
-        Ok(Answer { status: 200, kind: Some(BodyKind::Json), body: Body::Desk })
+        Ok(Answer::ok(BodyKind::Json, Body::Desk))
     }
 
     fn other<'py>(
@@ -99,10 +107,6 @@ impl Desk {
     ) -> Result<Answer<'py>, Raised> {
         match result.kind() {
             Kind::None => Ok(Answer { status: 204, kind: None, body: Body::Empty }),
-            Kind::Bytes => {
-                let bytes = result.downcast::<Bytes>().expect("its kind is bytes");
-                Ok(Answer { status: 200, kind: Some(BodyKind::Bytes), body: Body::Bytes(bytes) })
-            }
             Kind::Tuple => match Parts::of_tuple(py, &result)? {
                 Some(parts) => self.response(py, parts, conventions),
                 None => self.json(py, &result, conventions),
@@ -113,17 +117,11 @@ impl Desk {
                     return self.response(py, parts, conventions);
                 }
                 let result = match result.downcast::<Str>() {
-                    Ok(text) => {
-                        let (kind, body) = (Some(BodyKind::Text), Body::Text(text));
-                        return Ok(Answer { status: 200, kind, body });
-                    }
+                    Ok(text) => return Ok(Answer::ok(BodyKind::Text, Body::Text(text))),
                     Err(result) => result,
                 };
                 let result = match result.downcast::<Bytes>() {
-                    Ok(bytes) => {
-                        let (kind, body) = (Some(BodyKind::Bytes), Body::Bytes(bytes));
-                        return Ok(Answer { status: 200, kind, body });
-                    }
+                    Ok(bytes) => return Ok(Answer::ok(BodyKind::Bytes, Body::Bytes(bytes))),
                     Err(result) => result,
                 };
                 if is_bytes_like(&result) {
@@ -150,7 +148,7 @@ impl Desk {
             }
             Err(raised) => return Err(raised),
         }
-        Ok(Answer { status: 200, kind: Some(BodyKind::Bytes), body: Body::Desk })
+        Ok(Answer::ok(BodyKind::Bytes, Body::Desk))
     }
 
     /// The answer of a response object.
