@@ -84,6 +84,19 @@ pub struct Call {
     pub target: Target,
     /// The interpreters that may run it.
     pub pool: Pool,
+    /// The status of its answer, once that is in the reply; 0 before.
+    pub status: u16,
+    /// Bytes of its answer, head included.
+    pub answer_bytes: usize,
+}
+
+impl Call {
+    /// A call that is not answered yet.
+    #[inline]
+    #[must_use]
+    pub fn new(request: Request, params: (u32, u32), target: Target, pool: Pool) -> Self {
+        Self { request, params, target, pool, status: 0, answer_bytes: 0 }
+    }
 }
 
 /// One request of a job.
@@ -157,6 +170,17 @@ impl Job {
         match self.entries.get(self.next) {
             Some(Entry::Call(call)) => Some(call),
             _ => None,
+        }
+    }
+
+    /// Notes the status of the answer that the reply has from `start` on: that of the entry at
+    /// `next`. Whoever counts and logs answers reads it there.
+    #[inline]
+    pub fn note_answer(&mut self, status: u16, start: usize) {
+        let answer_bytes = self.reply.len() - start;
+        if let Some(Entry::Call(call)) = self.entries.get_mut(self.next) {
+            call.status = status;
+            call.answer_bytes = answer_bytes;
         }
     }
 

@@ -61,7 +61,7 @@ impl Routes {
         };
         let pool = self.pools[route.0 as usize];
         let target = Target::Route(route);
-        job.entries.push(Entry::Call(Call { request, params: (0, 0), target, pool }));
+        job.entries.push(Entry::Call(Call::new(request, (0, 0), target, pool)));
     }
 
     /// As `admit`, for paths with parameters and for what has no route.
@@ -76,7 +76,7 @@ impl Routes {
         match self.decide(job, &request, exact) {
             Decision::Run(target, pool) => {
                 let params = (index(first), index(job.params.len()));
-                job.entries.push(Entry::Call(Call { request, params, target, pool }));
+                job.entries.push(Entry::Call(Call::new(request, params, target, pool)));
             }
             Decision::Answer(status, allow) => {
                 job.params.truncate(first);
@@ -176,7 +176,9 @@ pub(crate) fn answer_rest(
     while let Some(&Call { request, .. }) = job.current() {
         let head_only = request.method == Method::Head;
         let connection = Persistence::of(&request);
+        let start = job.reply.len();
         write_error(heads, &mut job.reply, status, connection, extra, head_only);
+        job.note_answer(status, start);
         job.next += 1;
     }
 }

@@ -136,7 +136,9 @@ impl<'a> Lane<'_, 'a> {
             manner.connection = Connection::Close;
             job.closes = true;
         }
+        let start = job.reply.len();
         wire::write(&self.heads, &mut job.reply, &answer, &self.desk, manner, self.py);
+        job.note_answer(answer.status, start);
         drop(answer);
         self.desk.clear();
         job
