@@ -98,6 +98,16 @@ def option_row(option: Option) -> list[str]:
     return [f"`{option.name}`", shown, option.unit, bounds, option.help + also]
 
 
+def flags() -> str:
+    """Return the table of flags, with the other ways to give each option."""
+    rows = []
+    for option in OPTIONS:
+        no = f" `--no-{option.flag.removeprefix('--')}`" if option.kind == "switch" else ""
+        variables = " ".join(f"`{name}`" for name in (option.variable, *option.aliases))
+        rows.append([f"`{option.flag}`{no}", f"`{option.name}`", variables])
+    return table(["flag", "argument of `run()`", "variable"], rows)
+
+
 def limits() -> str:
     """Return the table of bounds on what a client sends."""
     source = (ROOT / "pyre-http/src/limits.rs").read_text(encoding="utf-8")
@@ -158,6 +168,7 @@ def pages(folder: str | None = None) -> dict[Path, str]:
     written = {readme: filled(text, "bench-table", figures(folder or ""), folder or "")}
     for page, name, content in (
         ("docs/reference/running.md", "options", options()),
+        ("docs/reference/cli.md", "flags", flags()),
         ("docs/reference/http.md", "limits", limits()),
         ("docs/reference/http.md", "refusals", refusals()),
     ):

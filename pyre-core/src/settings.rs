@@ -1,5 +1,6 @@
 //! Settings of one server: checked once by the Python side, immutable while serving.
 
+use std::fmt;
 use std::time::Duration;
 
 use pyre_http::limits::Limits;
@@ -41,6 +42,19 @@ pub(crate) enum Bind {
     Tcp(String, u16),
     /// Path of a Unix-domain socket.
     Unix(String),
+    /// A listening socket that the process was started with, by its descriptor.
+    Descriptor(i32),
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') => write!(text, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(text, "{host}:{port}"),
+            Self::Unix(path) => write!(text, "unix:{path}"),
+            Self::Descriptor(number) => write!(text, "fd:{number}"),
+        }
+    }
 }
 
 /// Everything that `run()` can set.
@@ -68,10 +82,13 @@ pub(crate) fn milliseconds(seconds: f64) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2).clamp(1, u64::MAX / 2)
 }
 
-/// Reads "host:port", "\[address\]:port" or "unix:/path".
+/// Reads "host:port", "\[address\]:port", "unix:/path" or "fd:3".
 pub(crate) fn parse_bind(text: &str) -> Option<Bind> {
     if let Some(path) = text.strip_prefix("unix:") {
         return (!path.is_empty()).then(|| Bind::Unix(path.to_owned()));
+    }
+    if let Some(number) = text.strip_prefix("fd:") {
+        return number.parse().ok().filter(|number| *number >= 0).map(Bind::Descriptor);
     }
     let (host, port) = text.rsplit_once(':')?;
     let port = port.parse().ok()?;
@@ -90,8 +107,16 @@ mod tests {
         assert_eq!(parse_bind("[::1]:0"), tcp("::1", 0));
         assert_eq!(parse_bind("localhost:80"), tcp("localhost", 80));
         assert_eq!(parse_bind("unix:/run/app.sock"), Some(Bind::Unix("/run/app.sock".to_owned())));
-        for wrong in ["", "8000", ":80", "host:", "host:65536", "unix:"] {
+        assert_eq!(parse_bind("fd:3"), Some(Bind::Descriptor(3)));
+        for wrong in ["", "8000", ":80", "host:", "host:65536", "unix:", "fd:", "fd:-1", "fd:x"] {
             assert_eq!(parse_bind(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_bind_is_written_as_it_is_read() {
+        for text in ["127.0.0.1:8000", "[::1]:0", "localhost:80", "unix:/run/app.sock", "fd:3"] {
+            assert_eq!(parse_bind(text).map(|bind| bind.to_string()).as_deref(), Some(text));
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
 use socket2::SockRef;
 
@@ -26,6 +26,21 @@ pub(crate) fn receive(
     // more than the `room` it was given.
     unsafe { buffer.set_len(filled + received) };
     Ok(received)
+}
+
+/// A descriptor of our own for what is open as `number`, which stays with whoever has it. Programs
+/// that this process starts do not inherit it.
+///
+/// # Errors
+/// If nothing is open under that number, or the process has too many descriptors.
+pub(crate) fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: plain numbers; of a number that is not open the kernel says so.
+    let copy = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor, and nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// Lets the calling thread run on one CPU only.

@@ -39,6 +39,7 @@ class Pyre(Routes, Hooks):
 
     def __init__(self, debug: bool = False, log_config: dict[str, Any] | None = None) -> None:
         super().__init__()
+        self.listed = []
         self.native = PyreApp()
         self.native.set_owner(self)
         self.native.set_report(self._report)
@@ -95,6 +96,8 @@ class Pyre(Routes, Hooks):
         io_workers: int | None = None,
         *,
         bind: str | Sequence[str] | None = None,
+        uds: str | None = None,
+        fd: int | None = None,
         reuse_port: bool | None = None,
         backlog: int | None = None,
         threads: int | None = None,
@@ -126,6 +129,8 @@ class Pyre(Routes, Hooks):
             reload: Not available in this version; only False is accepted.
             io_workers: Threads that read and write.
             bind: Addresses to listen on, in place of ``host`` and ``port``.
+            uds: Path of a Unix-domain socket to listen on.
+            fd: Descriptor of a socket that listens already.
             reuse_port: Share the port with other processes.
             backlog: Connections the kernel holds until they are accepted.
             threads: Threads in each worker.

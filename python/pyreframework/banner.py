@@ -62,12 +62,16 @@ def example_path(routes: Sequence[tuple[str, str]]) -> str | None:
 
 
 def reachable(url: str) -> str:
-    """Return an address a client on this machine can use in place of a wildcard.
+    """Return what a client on this machine can use: no wildcard, and curl's way to a Unix socket.
 
     Example:
         >>> reachable("http://0.0.0.0:8000")
         'http://127.0.0.1:8000'
+        >>> reachable("unix:/run/app.sock")
+        '--unix-socket /run/app.sock http://localhost'
     """
+    if url.startswith("unix:"):
+        return f"--unix-socket {url.removeprefix('unix:')} http://localhost"
     for wildcard, local in WILDCARDS.items():
         url = url.replace(f"//{wildcard}:", f"//{local}:")
     return url

@@ -5,6 +5,9 @@ another interpreter; each worker runs it again as a module named ``__mp_main__``
 ``if __name__ == "__main__":`` stays out. The app to serve is the one made at the same place in the
 order of apps; ``run()`` on it hands it over and ends the program there.
 
+A program that was named as ``module:attribute`` on the command line is imported under its own name
+instead, and the attribute is the app, or makes it; ``run()`` then only returns.
+
 Everything at module level here is state of one interpreter. Imported in every worker, so it imports
 nothing but what every interpreter has.
 """
@@ -17,7 +20,7 @@ from _thread import get_ident
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
-    from types import CodeType
+    from types import CodeType, ModuleType
 
     from pyreframework.app import Pyre
     from pyreframework.engine import PyreApp
@@ -27,6 +30,8 @@ WORKER_NAME = "__mp_main__"
 apps_made = 0
 loading: Loading | None = None
 loaded: Pyre | None = None
+# How the command line named the app, where that is more than a file: ``module:attribute``.
+origin: str | None = None
 
 
 class HandedOver(BaseException):
@@ -73,15 +78,18 @@ class Program:
 class Loading:
     """A program being loaded in this interpreter."""
 
-    __slots__ = ("apps", "program", "thread")
+    __slots__ = ("apps", "named", "program", "thread")
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.apps: list[Pyre] = []
+        self.named: Pyre | None = None
         self.thread = get_ident()
 
     def app(self) -> Pyre | None:
         """Return the app to serve, if it has been made."""
+        if self.program.kind == "attribute":
+            return self.named
         number = self.program.number
         return self.apps[number] if number < len(self.apps) else None
 
@@ -107,7 +115,9 @@ def describe(number: int, stop_fd: int, debug: bool) -> list[str] | None:
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     file = getattr(main, "__file__", None)
-    if spec is not None and spec.name != "__main__":
+    if origin is not None:
+        kind, target = "attribute", origin
+    elif spec is not None and spec.name != "__main__":
         kind, target = "module", spec.name
     elif spec is not None and sys.path:
         kind, target = "folder", sys.path[0]  # `python folder` or `python archive.zip`
@@ -179,6 +189,16 @@ def load(texts: list[str]) -> PyreApp:
 
 def run(program: Program) -> None:
     """Run the program's code as the module ``__mp_main__``, which stands for ``__main__`` too."""
+    if program.kind == "attribute":
+        source, _, attribute = program.target.rpartition(":")
+        if source.endswith(".py"):
+            run(Program("file", source, program.number, -1, program.debug, [], []))
+            module = sys.modules[WORKER_NAME]
+        else:
+            module = imported(source)
+        if loading is not None:
+            loading.named = app_from(attribute_of(module, attribute))
+        return
     module = type(sys)(WORKER_NAME)
     code, spec, file = code_of(program)
     module.__file__ = file
@@ -220,6 +240,35 @@ def find(name: str) -> ModuleSpec | None:
         if spec is not None:
             return spec
     return None
+
+
+def imported(name: str) -> ModuleType:
+    """Import a module, of a package too, under its own name."""
+    __import__(name)
+    return sys.modules[name]
+
+
+def attribute_of(module: ModuleType, attribute: str) -> object:
+    """Return an attribute of a module, or an attribute of one: names with dots between them."""
+    found: object = module
+    for name in attribute.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def app_from(found: object) -> Pyre:
+    """Return the app that an object is, or makes when it is called.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    from pyreframework.app import Pyre
+
+    made = found if isinstance(found, Pyre) or not callable(found) else found()
+    if isinstance(made, Pyre):
+        return made
+    what = type(made).__name__
+    raise TypeError(f"no Pyre app but {what if made is found else f'a function that made {what}'}")
 
 
 def write_by_line() -> None:

@@ -30,6 +30,8 @@ class Routes:
 
     native: PyreApp
     has_gil_routes = False
+    listed: list[tuple[str, str, AnyCall, bool]]
+    """Method, path, handler and ``gil`` of each route, in the order of registration."""
 
     if TYPE_CHECKING:
 
@@ -83,6 +85,7 @@ class Routes:
                 require_sync(handler, where)
                 call, plan = plan_for(handler, names, where)
                 self.native.add_route(one.upper(), path, call, plan, gil)
+                self.listed.append((one.upper(), path, handler, gil))
             self.has_gil_routes = self.has_gil_routes or gil
             return handler
 

@@ -14,9 +14,9 @@ import os
 import sys
 from traceback import print_exc
 
-from pyreframework import banner, program
+from pyreframework import banner, program, target
 from pyreframework.engine import Server, StartError
-from pyreframework.settings import UsageError, resolve
+from pyreframework.settings import UsageError, activated, resolve
 from pyreframework.signals import ABANDONED, Stop, exit_now
 
 TYPE_CHECKING = False
@@ -38,12 +38,17 @@ def serve(app: Pyre, given: Mapping[str, object]) -> None:
         SystemExit: The code is not 0.
         RuntimeError: The app is being served already.
     """
+    launch = target.launch
+    if launch is not None and not launch.lets_serve(app, given):
+        return
     if app.serving:
         raise RuntimeError("this app is being served already")
     with Stop() as stop:
         app.attach_stop(stop)
         try:
-            settings = resolve(given, os.environ, app.properties())
+            flags = launch.flags if launch is not None else {}
+            opened = activated(os.environ)
+            settings = resolve(given, os.environ, app.properties(), flags, opened)
             code = Serving(app, settings, stop).run()
         except UsageError as error:
             complain(str(error))
@@ -104,7 +109,7 @@ class Serving:
     def listen(self) -> list[str]:
         """Open the listeners and return their addresses."""
         try:
-            return self.server.bind()
+            return self.server.bind([])
         except OSError as error:
             raise CannotListen(str(error)) from error
 

@@ -1,7 +1,8 @@
 """Options of ``run()``: one table gives name, type, default, unit, bounds and meaning of each.
 
-``run()``, the ``PYRE_<NAME>`` variables and the reference page all come from `OPTIONS`. An argument
-goes before a variable, a variable before the default. A value that does not fit stops the start and
+``run()``, the ``PYRE_<NAME>`` variables, the flags of ``pyre run`` and the reference pages all come
+from `OPTIONS`. A flag goes before an argument, an argument before a variable, a variable before the
+default. A value that does not fit stops the start and
 names itself; nothing is ever ignored. Read once, before the first socket is opened.
 """
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 MAIN_MODES_NOT = ("subinterp", "auto")
+# The first descriptor of socket activation, as sd_listen_fds(3) has it.
+ACTIVATED_FROM = 3
 
 
 class UsageError(ValueError):
@@ -46,6 +49,11 @@ class Option:
         """Name of the environment variable, such as ``PYRE_PORT``."""
         return f"PYRE_{self.name.upper()}"
 
+    @property
+    def flag(self) -> str:
+        """The flag of ``pyre run``, such as ``--port``."""
+        return f"--{self.name.replace('_', '-')}"
+
 
 OPTIONS: tuple[Option, ...] = (
     Option("host", "text", "127.0.0.1", "Address or name to listen on; `0.0.0.0` or `::` for all."),
@@ -62,8 +70,19 @@ OPTIONS: tuple[Option, ...] = (
         "bind",
         "list",
         None,
-        "Addresses to listen on, each `host:port` or `[ipv6]:port`, instead of `host` and `port`; "
-        "separated by commas in the variable.",
+        "Addresses to listen on, each `host:port`, `[ipv6]:port` or `unix:/path`, instead of "
+        "`host` and `port`; separated by commas in the variable.",
+    ),
+    Option(
+        "uds", "text", None, "Path of a Unix-domain socket to listen on, instead of an address."
+    ),
+    Option(
+        "fd",
+        "count",
+        None,
+        "Descriptor of a socket that listens already, inherited from whoever started this process.",
+        least=0,
+        most=2**20,
     ),
     Option(
         "reuse_port",
@@ -205,8 +224,6 @@ TABLE = {option.name: option for option in OPTIONS}
 
 # Options of the API that this version does not have: refused by name rather than ignored.
 NOT_YET = (
-    "uds",
-    "fd",
     "request_timeout",
     "max_in_flight",
     "max_requests",
@@ -220,7 +237,7 @@ NOT_YET = (
     "log",
 )
 
-ARGUMENT, PROPERTY, VARIABLE, ALIAS, DEFAULT = 4, 3, 2, 1, 0
+FLAG, ARGUMENT, PROPERTY, VARIABLE, ALIAS, DEFAULT = 5, 4, 3, 2, 1, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +266,7 @@ class Settings:
 
     def for_engine(self) -> dict[str, object]:
         """Return what the native server needs to know."""
-        absent = ("host", "port", "bind", "mode", "reload")
+        absent = ("host", "port", "bind", "uds", "fd", "mode", "reload")
         needed: dict[str, object] = {
             name: value for name, value in self.values.items() if name not in absent
         }
@@ -261,6 +278,8 @@ def resolve(
     arguments: Mapping[str, object],
     environment: Mapping[str, str],
     properties: Mapping[str, object] | None = None,
+    flags: Mapping[str, object] | None = None,
+    activated: int = 0,
 ) -> Settings:
     """Work out every option from the arguments of ``run()``, the environment and the defaults.
 
@@ -269,6 +288,9 @@ def resolve(
         environment: Usually ``os.environ``.
         properties: What the app object itself was told (``debug``, ``max_body_size``); goes after
             an argument and before a variable.
+        flags: What ``pyre run`` was given; goes before everything else.
+        activated: How many sockets a service manager has opened for this process, from descriptor
+            3 on; they are listened on unless an address was given.
 
     Raises:
         UsageError: A name is unknown, or a value does not fit; the text names it.
@@ -281,8 +303,12 @@ def resolve(
     values: dict[str, Value] = {}
     ranks: dict[str, int] = {}
     for option in OPTIONS:
-        value, ranks[option.name] = pick(option, arguments, properties or {}, environment)
-        values[option.name] = value
+        given = (flags or {}).get(option.name)
+        if given is not None:
+            value, rank = check(option, given, option.flag), FLAG
+        else:
+            value, rank = pick(option, arguments, properties or {}, environment)
+        values[option.name], ranks[option.name] = value, rank
     if values["reload"]:
         source = "PYRE_RELOAD" if ranks["reload"] == VARIABLE else "run() option 'reload'"
         raise UsageError(f"{source} is not available in this version: leave it out")
@@ -292,7 +318,7 @@ def resolve(
     assert isinstance(workers, int)
     if values["io_workers"] is None:
         values["io_workers"] = min(workers, cpus.usable())
-    return Settings(values, addresses(values, ranks))
+    return Settings(values, addresses(values, ranks, activated))
 
 
 def refuse_unknown(arguments: Mapping[str, object], environment: Mapping[str, str]) -> None:
@@ -405,9 +431,11 @@ def within[N: (int, float)](option: Option, value: N, source: str) -> N:
 
 def bind_address(entry: object, source: str) -> str:
     """Return an address to listen on in the form ``host:port`` or ``[ipv6]:port``."""
-    form = f"{source}: {entry!r} is not of the form host:port or [ipv6]:port"
+    form = f"{source}: {entry!r} is not of the form host:port, [ipv6]:port or unix:/path"
     if not isinstance(entry, str):
         raise UsageError(form)
+    if entry.startswith("unix:") and len(entry) > len("unix:") and "\0" not in entry:
+        return entry
     host, colon, port = entry.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -420,21 +448,53 @@ def bind_address(entry: object, source: str) -> str:
     return join(host, int(port))
 
 
-def addresses(values: Mapping[str, Value], ranks: Mapping[str, int]) -> list[str]:
-    """Return where to listen: ``bind``, or ``host`` and ``port`` if those were said with more
-    weight; said with the same weight they contradict each other.
+def addresses(
+    values: Mapping[str, Value], ranks: Mapping[str, int], activated: int = 0
+) -> list[str]:
+    """Return where to listen. There are four ways to say it; the one that was said with most weight
+    counts, and two of the same weight contradict each other.
     """
+    ways = {
+        "host and port": max(ranks["host"], ranks["port"]),
+        **{name: ranks[name] for name in ("bind", "uds", "fd")},
+    }
+    weight = max(ways.values())
+    said = [way for way, rank in ways.items() if rank == weight]
+    if activated and weight <= ALIAS:
+        return [f"fd:{ACTIVATED_FROM + index}" for index in range(activated)]
+    if weight > DEFAULT and len(said) > 1:
+        raise UsageError(f"give either {' or '.join(said)}: each says where to listen")
     host, port, bind = values["host"], values["port"], values["bind"]
     assert isinstance(host, str)
     assert isinstance(port, int)
-    simple = max(ranks["host"], ranks["port"])
-    if isinstance(bind, list) and ranks["bind"] >= simple:
-        if ranks["bind"] == simple:
-            raise UsageError("give either bind or host and port, not both")
-        return bind
+    match said[0]:
+        case "bind":
+            assert isinstance(bind, list)
+            return bind
+        case "uds":
+            return [f"unix:{values['uds']}"]
+        case "fd":
+            return [f"fd:{values['fd']}"]
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     return [join(host, port)]
+
+
+def activated(environment: Mapping[str, str]) -> int:
+    """Return how many listening sockets a service manager has given to this process.
+
+    As systemd does it: ``LISTEN_PID`` says for which process they are, ``LISTEN_FDS`` how many.
+
+    Example:
+        >>> activated({"LISTEN_PID": "1", "LISTEN_FDS": "1"})
+        0
+    """
+    import os
+
+    if environment.get("LISTEN_PID") != str(os.getpid()):
+        return 0
+    count = environment.get("LISTEN_FDS", "")
+    return int(count) if count.isascii() and count.isdigit() else 0
 
 
 def join(host: str, port: int) -> str:

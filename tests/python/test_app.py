@@ -67,7 +67,7 @@ def test_stop_of_an_app_that_is_not_served() -> None:
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [({"port": -1}, "'port'"), ({"nonsense": 1}, "'nonsense'"), ({"uds": "/x"}, "'uds'")],
+    [({"port": -1}, "'port'"), ({"nonsense": 1}, "'nonsense'"), ({"tls_key": "/x"}, "'tls_key'")],
 )
 def test_usage_errors(
     options: dict[str, Any], named: str, capsys: pytest.CaptureFixture[str]

@@ -37,6 +37,7 @@ def test_main() -> None:
 @pytest.mark.parametrize(
     ("url", "reachable"),
     [
+        ("unix:/a.sock", "--unix-socket /a.sock http://localhost"),
         ("http://0.0.0.0:80", "http://127.0.0.1:80"),
         ("http://[::]:80", "http://[::1]:80"),
         ("http://10.0.0.0:80", "http://10.0.0.0:80"),

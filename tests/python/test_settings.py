@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from typing import Any
 
 import pytest
@@ -64,6 +65,32 @@ def test_precedence() -> None:
     assert resolve({"max_body_size": None}, {}).count("max_body_size") == 10 * 1024 * 1024
 
 
+def test_flags_go_first() -> None:
+    found = resolve({"port": 1}, {"PYRE_PORT": "2"}, flags={"port": 3})
+    assert found.binds == ["127.0.0.1:3"]
+    assert resolve({"port": 1}, {}, flags={"port": None}).binds == ["127.0.0.1:1"]
+    assert resolve({"bind": "a:1"}, {}, flags={"uds": "s"}).binds == ["unix:s"]
+    assert resolve({"debug": True}, {}, {"debug": True}, {"debug": False}).values["debug"] is False
+    with pytest.raises(UsageError, match=r"^--keep-alive-timeout must be"):
+        resolve({}, {}, flags={"keep_alive_timeout": 0.0})
+
+
+def test_sockets_of_a_service_manager() -> None:
+    assert resolve({}, {}, activated=2).binds == ["fd:3", "fd:4"]
+    assert resolve({}, {"PORT": "5"}, activated=1).binds == ["fd:3"]
+    assert resolve({}, {"PYRE_PORT": "5"}, activated=1).binds == ["127.0.0.1:5"]
+
+
+@pytest.mark.parametrize(
+    ("pid", "count", "found"),
+    [(None, "2", 0), ("1", "2", 0), ("ours", "2", 2), ("ours", "x", 0), ("ours", None, 0)],
+)
+def test_sockets_are_for_one_process(pid: str | None, count: str | None, found: int) -> None:
+    environment = {"LISTEN_PID": str(os.getpid()) if pid == "ours" else pid, "LISTEN_FDS": count}
+    given = {name: value for name, value in environment.items() if value is not None}
+    assert settings.activated(given) == found
+
+
 def test_aliases() -> None:
     assert resolve({}, {"PORT": "1", "WEB_CONCURRENCY": "3"}).binds == ["127.0.0.1:1"]
     assert resolve({}, {"WEB_CONCURRENCY": "3"}).count("workers") == 3
@@ -85,6 +112,11 @@ def test_aliases() -> None:
         ({}, {"PYRE_BIND": "a:1, b:2"}, ["a:1", "b:2"]),
         ({}, {"PYRE_BIND": "a:1", "PORT": "9"}, ["a:1"]),
         ({"port": 7}, {"PYRE_BIND": "a:1"}, ["127.0.0.1:7"]),
+        ({"bind": ["a:1", "unix:/s"]}, {}, ["a:1", "unix:/s"]),
+        ({"uds": "/run/s"}, {"PYRE_PORT": "9"}, ["unix:/run/s"]),
+        ({}, {"PYRE_UDS": "s", "PORT": "9"}, ["unix:s"]),
+        ({"fd": 0}, {"PYRE_UDS": "s"}, ["fd:0"]),
+        ({"host": "h"}, {"PYRE_FD": "3"}, ["h:8000"]),
     ],
 )
 def test_addresses(arguments: dict[str, Any], environment: dict[str, str], binds: Any) -> None:
@@ -117,6 +149,11 @@ def test_addresses(arguments: dict[str, Any], environment: dict[str, str], binds
         ({"bind": [5]}, {}, "'bind'"),
         ({"bind": 5}, {}, "'bind'"),
         ({"bind": "a:1", "port": 2}, {}, "bind"),
+        ({"bind": "unix:"}, {}, "'bind'"),
+        ({"bind": "a:1", "uds": "s"}, {}, "bind or uds"),
+        ({"port": 1, "fd": 3}, {}, "host and port or fd"),
+        ({"uds": ""}, {}, "'uds'"),
+        ({"fd": -1}, {}, "'fd'"),
         ({"reload": True}, {}, "'reload'"),
         ({"prot": 1}, {}, "'prot'.*'port'"),
         ({"tls_cert": "x"}, {}, "tls_cert"),

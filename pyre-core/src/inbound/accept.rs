@@ -44,8 +44,10 @@ impl Acceptor {
     }
 
     /// Closes the listening sockets.
-    pub(crate) fn close(&mut self) {
-        self.listeners.clear();
+    pub(crate) fn close(&mut self, registry: &Registry) {
+        for mut listener in self.listeners.drain(..) {
+            listener.deregister(registry);
+        }
         self.pending = false;
         self.paused_until_ms = None;
     }

@@ -133,9 +133,9 @@ impl Reactor {
 
     /// Nothing is left to read: waits for the next request, or ends a connection that is over.
     fn await_more(&mut self, slot: u32) {
-        let is_draining = self.is_draining();
+        let is_ending = self.is_ending();
         let Some(connection) = self.connections.get(slot) else { return };
-        if connection.read_closed || is_draining {
+        if connection.read_closed || is_ending {
             // Nothing is on its way in either direction, so there is nothing to linger for.
             self.close(slot);
         } else if connection.awaiting != Awaiting::First {
@@ -165,7 +165,7 @@ impl Reactor {
         }
         let is_quiet = !connection.readable;
         self.jobs.give_back(job);
-        if ended || (is_quiet && self.is_draining()) {
+        if ended || (is_quiet && self.is_ending()) {
             self.close(slot);
         } else {
             self.await_next(slot, Awaiting::End);

@@ -41,7 +41,7 @@ impl Reactor {
         self.jobs.give_back(job);
         if is_last {
             self.linger(slot);
-        } else if self.is_draining() {
+        } else if self.is_ending() {
             self.read_last(slot);
         } else {
             self.await_next(slot, Awaiting::Request);

@@ -23,7 +23,7 @@ impl Reactor {
             Awaiting::Reply => u64::MAX / 2,
         };
         let is_head = awaiting == Awaiting::Head;
-        let is_hurried = is_head && self.is_draining();
+        let is_hurried = is_head && self.is_ending();
         let span_ms = if is_hurried { span_ms.min(DRAIN_HEAD_MS) } else { span_ms };
         let now_ms = self.clock.now_ms();
         let generation = self.connections.generation(slot);

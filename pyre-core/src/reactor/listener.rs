@@ -1,7 +1,11 @@
-//! Sockets that wait for connections: one per bound address and reactor.
+//! Sockets that wait for connections: one per bound address and reactor, or those of the process
+//! that this one succeeds.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -10,6 +14,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::reactor::transport::Transport;
 use crate::settings::{Bind, Settings};
+use crate::sys;
 
 /// A listening socket that belongs to one reactor.
 pub(crate) enum Listener {
@@ -23,6 +28,16 @@ impl Listener {
             Self::Tcp(listener) => listener.register(registry, token, Interest::READABLE),
             Self::Unix(listener) => listener.register(registry, token, Interest::READABLE),
         }
+    }
+
+    /// Stops watching. Closing is not enough where another process has the socket open too: the
+    /// poll would go on telling of it.
+    pub(crate) fn deregister(&mut self, registry: &Registry) {
+        // It fails only if it was not watched.
+        let _ = match self {
+            Self::Tcp(listener) => listener.deregister(registry),
+            Self::Unix(listener) => listener.deregister(registry),
+        };
     }
 
     /// The next connection that waits.
@@ -43,31 +58,136 @@ impl Listener {
     }
 }
 
+/// Listening sockets that were opened elsewhere, for one entry of `binds`: by the process that this
+/// one succeeds. Connections that wait in any of them are not lost as long as somebody has it open.
+pub(crate) struct Handed {
+    pub(crate) bind: Bind,
+    pub(crate) sockets: Vec<OwnedFd>,
+}
+
 /// Everything that was bound: the listeners of each reactor, and the addresses as URLs.
 pub(crate) struct Bound {
     pub(crate) listeners: Vec<Vec<Listener>>,
     pub(crate) urls: Vec<String>,
-    /// Unix-domain sockets to unlink at the end.
-    pub(crate) paths: Vec<String>,
+    /// Unix-domain sockets made here, to unlink at the end.
+    pub(crate) paths: Vec<SocketPath>,
+    /// The same for those handed over, once this process serves: until then they are the others'.
+    pub(crate) handed_paths: Vec<SocketPath>,
+    /// Copies of all sockets, for a successor of this process. While they are open, nobody is
+    /// refused.
+    pub(crate) copies: Vec<Handed>,
 }
 
-/// Binds every address once per reactor.
+/// A socket in the file system, and which one it is: another server may have put its own there.
+pub(crate) struct SocketPath {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketPath {
+    fn new(path: &Path) -> io::Result<Self> {
+        let metadata = std::fs::symlink_metadata(path)?;
+        Ok(Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// Removes the path if it is still the same socket.
+    pub(crate) fn unlink(&self) {
+        let found = Self::new(&self.path);
+        if found.is_ok_and(|found| (found.device, found.inode) == (self.device, self.inode)) {
+            // Somebody may be faster; then it is gone as well.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Binds every address once per reactor, or takes the sockets that were handed over for it.
 ///
 /// # Errors
 /// A sentence that names the address, and what to do where we know it.
-pub(crate) fn bind(settings: &Settings) -> Result<Bound, String> {
+pub(crate) fn bind(settings: &Settings, mut handed: Vec<Handed>) -> Result<Bound, String> {
     let mut bound = Bound {
         listeners: (0..settings.reactors).map(|_| Vec::new()).collect(),
         urls: Vec::new(),
         paths: Vec::new(),
+        handed_paths: Vec::new(),
+        copies: Vec::new(),
     };
-    for address in &settings.binds {
-        match address {
+    for bind in &settings.binds {
+        bound.copies.push(Handed { bind: bind.clone(), sockets: Vec::new() });
+        if let Some(index) = handed.iter().position(|entry| entry.bind == *bind) {
+            let sockets = handed.remove(index).sockets.into_iter().map(Socket::from).collect();
+            adopt(bind, sockets, &mut bound)?;
+            continue;
+        }
+        match bind {
             Bind::Tcp(host, port) => bind_tcp(settings, host, *port, &mut bound)?,
             Bind::Unix(path) => bind_unix(settings, path, &mut bound)?,
+            Bind::Descriptor(number) => {
+                let socket = sys::duplicate(*number).map_err(|error| {
+                    format!("descriptor {number} cannot be listened on: {error}")
+                })?;
+                adopt(bind, vec![Socket::from(socket)], &mut bound)?;
+            }
         }
     }
     Ok(bound)
+}
+
+/// Takes sockets that listen already and spreads them over the reactors. With fewer sockets than
+/// reactors some share one, with more some have several: none may be left out, as the kernel goes
+/// on giving connections to each.
+fn adopt(bind: &Bind, sockets: Vec<Socket>, bound: &mut Bound) -> Result<(), String> {
+    let fail = |error: io::Error| format!("cannot listen on the socket of {bind}: {error}");
+    let mut groups: Vec<(SockAddr, Vec<Socket>)> = Vec::new();
+    for socket in sockets {
+        if !socket.is_listener().unwrap_or(false) {
+            return Err(format!(
+                "{bind} is no listening socket: whoever opens it has to call listen() as well"
+            ));
+        }
+        let local = socket.local_addr().map_err(fail)?;
+        socket.set_nonblocking(true).map_err(fail)?;
+        match groups.iter_mut().find(|(address, _)| *address == local) {
+            Some((_, group)) => group.push(socket),
+            None => groups.push((local, vec![socket])),
+        }
+    }
+    for (local, group) in groups {
+        if let Some(path) = local.as_pathname() {
+            bound.urls.push(format!("unix:{}", path.display()));
+            // A socket that was given by its descriptor belongs to whoever opened it.
+            if matches!(bind, Bind::Unix(_)) {
+                bound.handed_paths.push(SocketPath::new(path).map_err(fail)?);
+            }
+        } else if local.is_unix() {
+            bound.urls.push(format!("{bind}"));
+        } else if let Some(address) = local.as_socket() {
+            bound.urls.push(format!("http://{address}"));
+        } else {
+            return Err(format!("{bind} is neither a TCP nor a Unix-domain socket"));
+        }
+        bound.share(local.is_unix(), group).map_err(fail)?;
+    }
+    Ok(())
+}
+
+impl Bound {
+    /// Gives listening sockets of one address to the reactors, and keeps copies.
+    fn share(&mut self, is_unix: bool, sockets: Vec<Socket>) -> io::Result<()> {
+        let reactors = self.listeners.len();
+        for index in 0..reactors.max(sockets.len()) {
+            let socket = sockets[index % sockets.len()].try_clone()?;
+            self.listeners[index % reactors].push(if is_unix {
+                Listener::Unix(mio::net::UnixListener::from_std(socket.into()))
+            } else {
+                Listener::Tcp(mio::net::TcpListener::from_std(socket.into()))
+            });
+        }
+        let copies = self.copies.last_mut().expect("each entry begins with an empty list");
+        copies.sockets.extend(sockets.into_iter().map(OwnedFd::from));
+        Ok(())
+    }
 }
 
 fn bind_tcp(settings: &Settings, host: &str, port: u16, bound: &mut Bound) -> Result<(), String> {
@@ -162,10 +282,10 @@ fn bind_address(
         sockets.push(socket);
     }
     // Listening starts when all are bound: the kernel spreads connections over the whole group.
-    for (listeners, socket) in bound.listeners.iter_mut().zip(sockets) {
+    for socket in &sockets {
         socket.listen(settings.backlog)?;
-        listeners.push(Listener::Tcp(mio::net::TcpListener::from_std(socket.into())));
     }
+    bound.share(false, sockets)?;
     Ok(local)
 }
 
@@ -176,7 +296,6 @@ fn bind_unix(settings: &Settings, path: &str, bound: &mut Bound) -> Result<(), S
         return Err(format!("unix:{path} is in use by another server; stop it or choose a path"));
     }
     if let Ok(metadata) = std::fs::symlink_metadata(path) {
-        use std::os::unix::fs::FileTypeExt;
         if !metadata.file_type().is_socket() {
             return Err(format!("unix:{path} is a file that is no socket; choose another path"));
         }
@@ -185,13 +304,10 @@ fn bind_unix(settings: &Settings, path: &str, bound: &mut Bound) -> Result<(), S
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(fail)?;
     socket.bind(&SockAddr::unix(path).map_err(fail)?).map_err(fail)?;
-    bound.paths.push(path.to_owned());
+    bound.paths.push(SocketPath::new(Path::new(path)).map_err(fail)?);
     socket.listen(settings.backlog).map_err(fail)?;
     socket.set_nonblocking(true).map_err(fail)?;
-    for listeners in &mut bound.listeners {
-        let socket = socket.try_clone().map_err(fail)?;
-        listeners.push(Listener::Unix(mio::net::UnixListener::from_std(socket.into())));
-    }
+    bound.share(true, vec![socket]).map_err(fail)?;
     bound.urls.push(format!("unix:{path}"));
     Ok(())
 }

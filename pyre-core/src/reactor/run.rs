@@ -104,7 +104,7 @@ impl Reactor {
             self.read_ready();
             self.dispatch.notify(self.clock.now_ms());
             self.expire();
-            if self.stage == Stage::Draining {
+            if self.is_draining() {
                 self.report_drain();
             }
         }
@@ -197,13 +197,16 @@ impl Reactor {
         self.reading = reading;
     }
 
-    /// Acts when the server begins to drain or to stop.
+    /// Acts when the server begins to leave, to drain or to stop.
     fn follow_stage(&mut self) {
         let stage = self.control.stage();
         if stage != self.stage {
             self.stage = stage;
-            if stage == Stage::Draining {
-                self.begin_drain();
+            match stage {
+                // What waits in the backlog is left to the process that has the sockets now.
+                Stage::Leaving => self.acceptor.close(self.poll.registry()),
+                Stage::Draining => self.begin_drain(),
+                Stage::Serving | Stage::Stopping => {}
             }
         }
     }
@@ -213,11 +216,16 @@ impl Reactor {
         self.stage != Stage::Serving
     }
 
+    /// Whether connections end that have no request.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.stage >= Stage::Draining
+    }
+
     /// Stops accepting: what waits in the backlog is still taken in, then the sockets close.
     /// Connections without a request end; the others end with their next answer.
     fn begin_drain(&mut self) {
         self.accept_backlog();
-        self.acceptor.close();
+        self.acceptor.close(self.poll.registry());
         for slot in self.connections.slots() {
             self.read_last(slot);
         }

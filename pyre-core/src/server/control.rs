@@ -13,6 +13,9 @@ use pyre_interp::ring::Doorbell;
 pub(crate) enum Stage {
     /// Accept and serve.
     Serving,
+    /// Another process accepts now. Requests that come are the last of their connections, which
+    /// wait for one: a client learns that its connection ends from an answer.
+    Leaving,
     /// Accept no more, finish what runs.
     Draining,
     /// Return.
@@ -49,7 +52,8 @@ impl Control {
         // and the doorbell is rung after the store, so no change is slept through.
         match self.stage.load(Ordering::Acquire) {
             0 => Stage::Serving,
-            1 => Stage::Draining,
+            1 => Stage::Leaving,
+            2 => Stage::Draining,
             _ => Stage::Stopping,
         }
     }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::ffi::CStr;
+use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use pyre_ffi::interpreter::InterpreterHandle;
 use pyre_ffi::{
     Arguments, Attached, Bool, Class, ClassSpec, Dict, ExceptionKind, Float, Guarded, Int, List,
-    Object, Owned, Raised, Signature, Str, Type, none,
+    Object, Owned, Raised, Signature, Str, Tuple, Type, none,
 };
 use pyre_interp::job::Pool;
 use pyre_interp::ring::Roster;
@@ -18,7 +19,7 @@ use pyre_interp::worker::lane::Shared;
 
 use crate::entry::Engine;
 use crate::inbound::route::Routes;
-use crate::reactor::listener::{self, Bound};
+use crate::reactor::listener::{self, Bound, Handed, SocketPath};
 use crate::reactor::run::Reactor;
 use crate::router::RouteTable;
 use crate::server::control::{Control, Stage};
@@ -27,7 +28,7 @@ use crate::server::options;
 use crate::server::plumbing::{self, ReactorParts};
 use crate::server::threads::{Threads, deadline_in};
 use crate::server::worker::{self, LoadedApp, WorkerPlan};
-use crate::settings::Settings;
+use crate::settings::{Settings, parse_bind};
 use crate::sys;
 
 /// One server.
@@ -47,7 +48,10 @@ pub(crate) struct Server {
 #[derive(Default)]
 struct State {
     bound: Option<Bound>,
-    paths: Vec<String>,
+    /// Unlinked at the end, unless a successor has taken over.
+    paths: Vec<SocketPath>,
+    /// What a successor would be given; closed when nobody is to be accepted any more.
+    copies: Vec<Handed>,
     waiting: Vec<ReactorParts>,
     rosters: Vec<Arc<Roster>>,
     control: Option<Arc<Control>>,
@@ -59,6 +63,9 @@ const NEW: Signature<3> = Signature {
     required: 3,
     positional_max: 3,
 };
+
+const BIND: Signature<1> =
+    Signature { function: "bind", names: ["handed"], required: 1, positional_max: 1 };
 
 const fn seconds(function: &'static str) -> Signature<1> {
     Signature { function, names: ["seconds"], required: 1, positional_max: 1 }
@@ -106,19 +113,41 @@ impl Server {
         if self.program.is_none() { Pool::Main } else { registered }
     }
 
-    fn bind<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+    fn bind<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
+        let [handed] = given.parse(&BIND, py)?;
+        let handed = read_handed(py, &handed.expect("the signature requires it"))?;
         let settings = &self.settings;
-        let bound = py
-            .detach(|| listener::bind(settings))
+        let mut bound = py
+            .detach(|| listener::bind(settings, handed))
             .map_err(|text| Raised::new(py, ExceptionKind::OSError, &text))?;
         let mut urls = Vec::new();
         for url in &bound.urls {
             urls.push(Str::new(py, url)?.into_any());
         }
         let mut state = self.state.borrow_mut();
-        state.paths.clone_from(&bound.paths);
+        state.paths = std::mem::take(&mut bound.paths);
+        state.copies = std::mem::take(&mut bound.copies);
         state.bound = Some(bound);
         List::from_vec(py, urls).map(Owned::into_any)
+    }
+
+    /// New descriptors of all listening sockets, by the entry of `binds` they belong to. They are
+    /// the caller's to close.
+    fn listeners<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let mut entries = Vec::new();
+        for copies in &self.state.borrow().copies {
+            let mut numbers = Vec::new();
+            for socket in &copies.sockets {
+                let copy = socket.try_clone().map_err(|error| {
+                    Raised::new(py, ExceptionKind::OSError, &format!("no descriptor: {error}"))
+                })?;
+                numbers.push(Int::new(py, i64::from(copy.into_raw_fd()))?.into_any());
+            }
+            let text = Str::new(py, &copies.bind.to_string())?.into_any();
+            let pair = [text, List::from_vec(py, numbers)?.into_any()];
+            entries.push(Tuple::new(py, pair)?.into_any());
+        }
+        List::from_vec(py, entries).map(Owned::into_any)
     }
 
     fn start_workers<'py>(
@@ -212,6 +241,7 @@ impl Server {
         let (Some(bound), Some(control)) = (bound, control) else {
             return Err(Raised::runtime_error(py, "bind() and start_workers() come first"));
         };
+        self.state.borrow_mut().paths.extend(bound.handed_paths);
         let pools =
             self.app.application.routes().iter().map(|handler| self.pool(handler.pool)).collect();
         let fallback = self.app.application.fallback().map(|handler| self.pool(handler.pool));
@@ -238,11 +268,25 @@ impl Server {
         Ok(none(py))
     }
 
-    fn begin_drain<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        if let Some(control) = &self.state.borrow().control {
-            control.advance(Stage::Draining);
-        }
+    fn leave<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.accept_no_more(Stage::Leaving);
+        // They are the successor's now.
+        self.state.borrow_mut().paths.clear();
         Ok(none(py))
+    }
+
+    fn begin_drain<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.accept_no_more(Stage::Draining);
+        Ok(none(py))
+    }
+
+    fn accept_no_more(&self, stage: Stage) {
+        // First: once the reactors have closed theirs, the addresses shall be free.
+        let copies = std::mem::take(&mut self.state.borrow_mut().copies);
+        drop(copies);
+        if let Some(control) = &self.state.borrow().control {
+            control.advance(stage);
+        }
     }
 
     fn wait_drained<'py>(
@@ -274,10 +318,7 @@ impl Server {
             let quiet = reactors.wait(deadline.max(Instant::now() + Duration::from_secs(1)));
             state.rosters.iter().for_each(|roster| roster.close());
             let ended = lanes.wait(deadline);
-            for path in &state.paths {
-                // Somebody may have removed it before us.
-                let _ = std::fs::remove_file(path);
-            }
+            state.paths.iter().for_each(SocketPath::unlink);
             drop(state);
             quiet && ended
         });
@@ -312,6 +353,30 @@ fn read_program(py: Attached<'_>, program: &Object) -> Result<Option<Vec<String>
     Ok(Some(texts))
 }
 
+/// Sockets from pairs of an address and its descriptors, which stay the caller's.
+fn read_handed(py: Attached<'_>, handed: &Object) -> Result<Vec<Handed>, Raised> {
+    let wrong = || Raised::type_error(py, "handed must be a list of (str, list of int)");
+    let list = handed.cast::<List>().ok_or_else(wrong)?;
+    let mut entries = Vec::new();
+    while let Some(item) = list.get(entries.len(), py) {
+        let pair = item.cast::<Tuple>().ok_or_else(wrong)?;
+        let &[text, numbers] = pair.items() else { return Err(wrong()) };
+        let text = text.cast::<Str>().ok_or_else(wrong)?.as_utf8(py)?;
+        let numbers = numbers.cast::<List>().ok_or_else(wrong)?;
+        let mut sockets = Vec::new();
+        while let Some(number) = numbers.get(sockets.len(), py) {
+            let number = number.cast::<Int>().and_then(|number| number.as_i64());
+            let number = number.and_then(|number| number.try_into().ok()).ok_or_else(wrong)?;
+            sockets.push(sys::duplicate(number).map_err(|error| {
+                let text = format!("descriptor {number} was not handed over: {error}");
+                Raised::new(py, ExceptionKind::OSError, &text)
+            })?);
+        }
+        entries.push(Handed { bind: parse_bind(text).ok_or_else(wrong)?, sockets });
+    }
+    Ok(entries)
+}
+
 fn read_seconds(
     py: Attached<'_>,
     given: &Arguments<'_>,
@@ -335,13 +400,27 @@ impl Class for Server {
 
     fn describe(spec: &mut ClassSpec<Self>) {
         spec.constructor(Self::construct)
-            .method0(c"bind", c"bind($self)\n--\n\nOpen the listeners; returns their URLs. Raises OSError in words.", Self::bind)
+            .method(
+                c"bind",
+                c"bind($self, handed)\n--\n\nOpen the listeners, or take those of (address, descriptors); returns their URLs. Raises OSError in words.",
+                Self::bind,
+            )
+            .method0(
+                c"listeners",
+                c"listeners($self)\n--\n\nNew descriptors of the listening sockets, as bind() takes them.",
+                Self::listeners,
+            )
             .bound_method(
                 c"start_workers",
                 c"start_workers($self)\n--\n\nLoad the program in every interpreter and start their lanes. Raises StartError.",
                 Self::start_workers,
             )
             .method0(c"accept", c"accept($self)\n--\n\nBegin to serve.", Self::accept)
+            .method0(
+                c"leave",
+                c"leave($self)\n--\n\nA successor accepts now: requests that come are the last of their connections.",
+                Self::leave,
+            )
             .method0(
                 c"begin_drain",
                 c"begin_drain($self)\n--\n\nAccept no more; requests that are running finish.",
