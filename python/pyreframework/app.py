@@ -5,6 +5,8 @@ Imported in every worker: what only the serving side needs is imported by ``run(
 
 from __future__ import annotations
 
+import sys
+
 from pyreframework import logs, program
 from pyreframework.engine import PyreApp
 from pyreframework.hooks import Hooks
@@ -47,12 +49,13 @@ class Pyre(Routes, Hooks):
         self._shows_tracebacks = False
         self._max_body_size: int | None = None
         self._json_default: Callable[[Any], Any] | None = None
-        self._stop: Stop | int | None = None
+        self._stops: list[Stop | int] = []
         if log_config is not None:
             from logging.config import dictConfig
 
             dictConfig(log_config)
         self.number = program.enroll(self)
+        self.made_in = sys._getframemodulename(1)  # noqa: SLF001 - there is no other name for it
 
     @property
     def debug(self) -> bool:
@@ -166,22 +169,29 @@ class Pyre(Routes, Hooks):
 
         Does nothing if the app is not being served.
         """
-        stop = self._stop
-        if isinstance(stop, int):
-            from os import write
+        for stop in list(self._stops):
+            if isinstance(stop, int):
+                from os import write
 
-            write(stop, b"\0")
-        elif stop is not None:
-            stop.request()
+                write(stop, b"\0")
+            else:
+                stop.request()
 
-    def attach_stop(self, stop: Stop | int | None) -> None:
-        """Say where ``stop()`` goes: an object of ``run()``, or in a worker a file descriptor."""
-        self._stop = stop
+    def attach_stop(self, stop: Stop | int) -> None:
+        """Say where ``stop()`` goes: an object of ``run()``, or in a worker a file descriptor.
+
+        There are several while a test client, or more than one, serves the app as well.
+        """
+        self._stops.append(stop)
+
+    def detach_stop(self, stop: Stop | int) -> None:
+        """Take back what `attach_stop` said."""
+        self._stops.remove(stop)
 
     @property
     def serving(self) -> bool:
-        """Whether ``run()`` is at work on this app."""
-        return self._stop is not None
+        """Whether ``run()`` or a test client is at work on this app."""
+        return bool(self._stops)
 
     def properties(self) -> dict[str, object]:
         """Return the settings made on the app itself, which go before variables."""

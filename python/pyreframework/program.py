@@ -5,8 +5,8 @@ another interpreter; each worker runs it again as a module named ``__mp_main__``
 ``if __name__ == "__main__":`` stays out. The app to serve is the one made at the same place in the
 order of apps; ``run()`` on it hands it over and ends the program there.
 
-A program that was named as ``module:attribute`` on the command line is imported under its own name
-instead, and the attribute is the app, or makes it; ``run()`` then only returns.
+A program that is named as ``module:attribute`` is imported under its own name instead, and the
+attribute is the app, or makes it; ``run()`` then only returns.
 
 Everything at module level here is state of one interpreter. Imported in every worker, so it imports
 nothing but what every interpreter has.
@@ -131,6 +131,37 @@ def describe(number: int, stop_fd: int, debug: bool) -> list[str] | None:
         return None
     path = [entry for entry in sys.path if isinstance(entry, str)]
     return Program(kind, target, number, stop_fd, debug, list(sys.argv), path).pack()
+
+
+def describe_app(app: Pyre, stop_fd: int, debug: bool) -> list[str] | None:
+    """Describe the module that has ``app`` as a global, for workers; None if there is none.
+
+    For an app that is not the running program's own, as when a test runner is ``__main__``. The
+    module that made the app is taken if it has it, or else the one imported first.
+    """
+    found = {
+        name: attribute
+        for name, module in list(sys.modules.items())
+        for attribute, value in list(getattr(module, "__dict__", {}).items())
+        if value is app
+    }
+    if "__main__" in found:
+        return describe(app.number, stop_fd, debug)
+    if not found:
+        return None
+    name = app.made_in if app.made_in in found else next(iter(found))
+    file = getattr(sys.modules[name], "__file__", None)
+    try:
+        spec = find(name)
+    except (ImportError, AttributeError):
+        spec = None  # What the name calls its package is none.
+    # Test runners import files by names that lead nowhere.
+    source = name if spec is not None and spec.origin == file else file
+    if source is None:
+        return None
+    path = [entry for entry in sys.path if isinstance(entry, str)]
+    target = f"{source}:{found[name]}"
+    return Program("attribute", target, app.number, stop_fd, debug, list(sys.argv), path).pack()
 
 
 def in_worker() -> bool:

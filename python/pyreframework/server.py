@@ -54,7 +54,7 @@ def serve(app: Pyre, given: Mapping[str, object]) -> None:
             complain(str(error))
             code = USAGE
         finally:
-            app.attach_stop(None)
+            app.detach_stop(stop)
     if code != GRACEFUL:
         raise SystemExit(code)
 
@@ -72,7 +72,7 @@ class Serving:
         self.stop = stop
         self.on_main = settings.on_main
         debug = bool(settings.values["debug"])
-        texts = None if self.on_main else program.describe(app.number, stop.fd, debug)
+        texts = None if self.on_main else self.describe(debug)
         if texts is None and not self.on_main:
             raise UsageError(
                 "this program is neither a file nor a module, so workers cannot load it; "
@@ -80,6 +80,10 @@ class Serving:
             )
         app.freeze(debug)
         self.server = Server(app.native, settings.for_engine(), texts)
+
+    def describe(self, debug: bool) -> list[str] | None:
+        """Describe the program for the workers, or return None if they could not load it."""
+        return program.describe(self.app.number, self.stop.fd, debug)
 
     def run(self) -> int:
         """Start, serve and stop; return the exit code."""
@@ -132,30 +136,42 @@ class Serving:
         if not drained:
             seconds = self.settings.seconds("shutdown_timeout")
             requests = banner.counted(self.server.abandoned(), "running request")
-            complain(f"gave up {requests} after {seconds:g} s (shutdown_timeout)")
+            self.complain(f"gave up {requests} after {seconds:g} s (shutdown_timeout)")
         ended = self.server.stop(END_SECONDS if drained else 0.0)
         if self.runs_handlers():
             self.app.end_worker()
         self.app.end()
         if not ended:
-            exit_now(ABANDONED, "a worker could not be ended; leaving without it")
+            self.leave(ABANDONED, "a worker could not be ended; leaving without it")
         return GRACEFUL if drained else ABANDONED
 
     def fail(self, error: BaseException, started: bool) -> int:
         """Report why the start failed and end what was started; return the exit code."""
-        if isinstance(error, StartError):
-            complain(f"a worker could not start\n{str(error).rstrip()}")
-        elif isinstance(error, CannotListen):
-            complain(str(error))
-        else:
-            print_exc()
-            complain("the start failed")
+        self.report(error)
         ended = self.server.stop(END_SECONDS)
         if started:
             self.app.end()
         if not ended:
-            exit_now(START_FAILED, "a worker could not be ended; leaving without it")
+            self.leave(START_FAILED, "a worker could not be ended; leaving without it")
         return START_FAILED
+
+    def report(self, error: BaseException) -> None:
+        """Say why the start failed."""
+        if isinstance(error, StartError):
+            self.complain(f"a worker could not start\n{str(error).rstrip()}")
+        elif isinstance(error, CannotListen):
+            self.complain(str(error))
+        else:
+            print_exc()
+            self.complain("the start failed")
+
+    def complain(self, text: str) -> None:
+        """Say what went wrong."""
+        complain(text)
+
+    def leave(self, code: int, reason: str) -> None:
+        """End the process, in which a thread would not survive the end of Python."""
+        exit_now(code, reason)
 
 
 def complain(text: str) -> None:

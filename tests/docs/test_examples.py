@@ -75,8 +75,9 @@ def page_programs() -> list[object]:
 
 
 def modules() -> list[str]:
-    names = [name for _, name, _ in pkgutil.iter_modules(pyreframework.__path__)]
-    return ["pyreframework", *(f"pyreframework.{name}" for name in names if name != "engine")]
+    found = pkgutil.walk_packages(pyreframework.__path__, "pyreframework.")
+    names = [name for _, name, _ in found]
+    return ["pyreframework", *(name for name in names if name != "pyreframework.engine")]
 
 
 def run(code: str, tmp_path: Path) -> None:

@@ -76,6 +76,15 @@ def test_the_app_is_handed_over(write: Write, ending: str) -> None:
     check(load("file", str(write("program.py", APP + ending))), SERVED)
 
 
+@pytest.mark.parametrize("ending", ["", "app.run()", "Pyre().run()", "print(__name__)"])
+def test_an_app_by_its_name(write: Write, tmp_path: Path, ending: str) -> None:
+    """It is imported as what it is, or run as a file that no name leads to."""
+    file = write("package/module.py", f"{APP}other = Pyre()\n{ending}")
+    for target, name in ((f"{file}:app", "__mp_main__"), ("package.module:app", "package.module")):
+        printed = [name] if "print" in ending else []
+        check(load("attribute", target, path=[str(tmp_path)]), *printed, SERVED)
+
+
 def test_surroundings(write: Write) -> None:
     file = write(
         "program.py",

@@ -15,6 +15,7 @@ from pyreframework import (
     redirect,
     set_cookie,
 )
+from pyreframework.testing import TestClient
 
 app = Pyre(debug=False)
 
@@ -96,3 +97,14 @@ app.stop()
 
 if __name__ == "__main__":
     app.run("0.0.0.0", 8000, workers=4, mode="subinterp", shutdown_timeout=5, bind=["a:1"])
+
+
+with TestClient(app, mode="subinterp", threads=1, headers={"X-Key": "k"}) as client:
+    response = client.post("/users/1", json={"a": [1]}, params={"q": [1, True]}, timeout=None)
+    assert_type(response.raise_for_status().status_code, int)
+    assert_type(response.headers["ETag"], str)
+    assert_type(response.headers.get_list("Set-Cookie"), list[str])
+    assert_type(client.cookies["a"], str)
+    with open("notes.txt", "rb") as notes:
+        client.put("/", files={"notes": notes, "b": b"x", "c": ("c.png", b"png", "image/png")})
+    client.request("QUERY", "/", data=[("a", 1)], headers=[("X", "1"), ("X", "2")])

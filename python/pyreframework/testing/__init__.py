@@ -1,0 +1,24 @@
+"""Test an app over real HTTP: `TestClient` serves it on a free port and talks to it.
+
+    from pyreframework.testing import TestClient
+
+    with TestClient(app) as client:
+        assert client.get("/").text == "Hello, World!"
+
+Needs the standard library only. No worker imports this unless the program itself does.
+"""
+
+from pyreframework.testing.bodies import FileSpec
+from pyreframework.testing.client import RequestOptions, TestClient
+from pyreframework.testing.jar import Cookies
+from pyreframework.testing.responses import Headers, HTTPStatusError, TestResponse
+
+__all__ = [
+    "Cookies",
+    "FileSpec",
+    "HTTPStatusError",
+    "Headers",
+    "RequestOptions",
+    "TestClient",
+    "TestResponse",
+]

@@ -1,0 +1,345 @@
+"""`TestClient`: serves an app for real, on a free port, and talks to it over HTTP."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Never, Self, TypedDict, Unpack
+from urllib.parse import urlsplit
+
+from pyreframework import program
+from pyreframework.app import Pyre
+from pyreframework.settings import resolve
+from pyreframework.testing.addresses import is_at, redirected, target
+from pyreframework.testing.bodies import Body, FileSpec, Pairs, encode
+from pyreframework.testing.connections import Connections
+from pyreframework.testing.jar import Cookies
+from pyreframework.testing.outgoing import REDIRECTS, HeaderFields, Outgoing
+from pyreframework.testing.responses import Headers, TestResponse
+from pyreframework.testing.served import ServedApp
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+TIMEOUT_S = 60.0
+REDIRECTS_MAX = 20
+# Fewer than a server has: a client is made for each test.
+THREADS = {"workers": 2, "io_workers": 1}
+DEFAULT_HEADERS = {
+    "User-Agent": "pyre-test-client",
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+}
+# Stands for "as the client does" where None means something else.
+FROM_CLIENT: Any = object()
+
+
+class RequestOptions(TypedDict, total=False):
+    """What a request may have beside method and path; see `TestClient.request`."""
+
+    json: Any
+    data: Pairs | str | bytes | None
+    body: Body | None
+    files: Mapping[str, FileSpec] | Sequence[tuple[str, FileSpec]] | None
+    params: Pairs | str | None
+    headers: HeaderFields | None
+    cookies: Mapping[str, str] | None
+    follow_redirects: bool | None
+    timeout: float | None
+
+
+class TestClient:
+    """Serve an app from a background thread and send it requests.
+
+    The app is served as ``run()`` serves it: same parser, routes, hooks, limits and threads, on a
+    port of its own. It starts when the client is entered or used for the first time; with ``port``
+    given at once, as others may know that port. Hooks for start-up and shut-down always run, with
+    ``with`` or without. A client that nobody closes is closed when it is collected, or at the end
+    of the process. May be used from several threads.
+
+    Args:
+        app: The app; it is frozen by its first start, as by ``run()``.
+        host: Address to listen on.
+        port: TCP port; None for a free one.
+        mode: None runs handlers on the main interpreter, wherever the app was made; ``subinterp``
+            runs them on workers, for which the app must be a global of a module or file.
+        headers: Sent with every request, unless the request has its own.
+        cookies: Cookies to begin with.
+        follow_redirects: Whether requests follow redirects unless they say otherwise.
+        timeout: Seconds that a step of an exchange (connecting, sending, receiving) may take unless
+            the request says otherwise; None for no limit.
+        **options: Options of ``run()``. Variables (``PYRE_...``) are not read, so that tests do not
+            depend on the shell; ``workers`` is 2 and ``io_workers`` 1 unless given.
+
+    Raises:
+        TypeError: ``app`` is not a `Pyre`.
+        ValueError: An option is unknown or has a value that does not fit.
+
+    Example:
+        >>> app = Pyre()
+        >>> @app.get("/hello/{name}")
+        ... def hello(req, name):
+        ...     return {"hello": name}
+        >>> with TestClient(app) as client:
+        ...     client.get("/hello/ada").json()
+        {'hello': 'ada'}
+    """
+
+    __test__ = False  # Not a test to be collected, whatever its name begins with.
+
+    def __init__(
+        self,
+        app: Pyre,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        mode: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        cookies: Mapping[str, str] | None = None,
+        follow_redirects: bool = True,
+        timeout: float | None = TIMEOUT_S,
+        **options: Any,
+    ) -> None:
+        if not isinstance(app, Pyre):
+            raise TypeError(f"TestClient needs a Pyre app, not {type(app).__qualname__}")
+        self.app = app
+        self.headers: dict[str, str] = dict(headers or {})
+        """Sent with every request, unless the request has its own."""
+        self.cookies = Cookies(cookies)
+        """The cookies of this client; may be changed."""
+        self.follow_redirects = follow_redirects
+        self.timeout = timeout
+        given: dict[str, object] = {**THREADS, "mode": mode or "default", **options}
+        if "bind" not in given:
+            given |= {"host": host, "port": port or 0}
+        settings = resolve(given, {}, app.properties())
+        self._lock = threading.Lock()
+        self._settings = settings
+        self._served: ServedApp | None = None
+        self._connections = Connections()
+        self._end: weakref.finalize[..., TestClient] | None = None
+        self._closed = False
+        # A worker that loads a test module must not serve it again.
+        if port and not program.in_worker():
+            self._url()
+
+    @property
+    def base_url(self) -> str:
+        """Address of the server, such as ``http://127.0.0.1:40321``; starts it."""
+        return self._url()
+
+    @property
+    def host(self) -> str:
+        """Address part of `base_url`; starts the server."""
+        return urlsplit(self._url()).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Port of `base_url`; starts the server."""
+        return urlsplit(self._url()).port or 80
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        data: Pairs | str | bytes | None = None,
+        body: Body | None = None,
+        files: Mapping[str, FileSpec] | Sequence[tuple[str, FileSpec]] | None = None,
+        params: Pairs | str | None = None,
+        headers: HeaderFields | None = None,
+        cookies: Mapping[str, str] | None = None,
+        follow_redirects: bool | None = None,
+        timeout: float | None = FROM_CLIENT,
+    ) -> TestResponse:
+        """Send a request and return the whole response.
+
+        Args:
+            method: The method, in any case.
+            path: Path with or without a query, or a whole address of this server.
+            json: Sent as JSON.
+            data: A dict or pairs make a form; text and bytes are sent as they are.
+            body: Text, bytes or an open file are sent as they are, a dict or list as JSON, any
+                other iterable in chunks.
+            files: A multipart form, together with the fields in ``data``: names with contents, or
+                with ``(filename, content, content_type)``.
+            params: Appended to the query; a list gives several pairs.
+            headers: A dict, or pairs to send a name several times; None leaves out what would be
+                sent otherwise.
+            cookies: Sent with this request only, beside those of the client.
+            follow_redirects: Whether to follow redirects; unless given, as the client does.
+            timeout: Seconds for each step; unless given, those of the client. None for no limit.
+
+        Raises:
+            RuntimeError: The client is closed, the app has stopped, or more than 20 redirects.
+            ValueError: Two kinds of body, an address of another server, or a character that a
+                header must not have.
+            TimeoutError: A step took longer than ``timeout``.
+            OSError: The connection broke.
+            http.client.HTTPException: What came back is not HTTP.
+            Exception: The server could not start; whatever stopped it.
+        """
+        encoded = encode(json, data, body, files)
+        base = self._url()
+        outgoing = Outgoing(method.upper(), target(base, path, params), encoded)
+        if follow_redirects is None:
+            follow_redirects = self.follow_redirects
+        if timeout is FROM_CLIENT:
+            timeout = self.timeout
+        history: list[TestResponse] = []
+        while True:
+            response = self._exchange(base, outgoing, headers, cookies, timeout, history)
+            location = response.headers.get("Location")
+            if not follow_redirects or location is None or response.status_code not in REDIRECTS:
+                return response
+            there = redirected(response.url, location)
+            if not is_at(base, there):
+                return response
+            history.append(response)
+            if len(history) > REDIRECTS_MAX:
+                raise RuntimeError(f"more than {REDIRECTS_MAX} redirects, the last one to {there}")
+            outgoing.follow(response.status_code, target(base, there))
+
+    def get(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
+        """Send a GET; see `request`."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
+        """Send a POST; see `request`."""
+        return self.request("POST", path, **options)
+
+    def put(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
+        """Send a PUT; see `request`."""
+        return self.request("PUT", path, **options)
+
+    def delete(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
+        """Send a DELETE; see `request`."""
+        return self.request("DELETE", path, **options)
+
+    def patch(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
+        """Send a PATCH; see `request`."""
+        return self.request("PATCH", path, **options)
+
+    def options(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
+        """Send an OPTIONS; see `request`."""
+        return self.request("OPTIONS", path, **options)
+
+    def head(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
+        """Send a HEAD; see `request`."""
+        return self.request("HEAD", path, **options)
+
+    def websocket_connect(self, path: str, *_: object, **__: object) -> Never:
+        """Refuse: this version of Pyre has no WebSocket, neither in apps nor here.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError(
+            f"cannot connect to {path!r}: this version of Pyre has no WebSocket, "
+            "neither in apps nor in TestClient"
+        )
+
+    def close(self) -> None:
+        """Stop the server, and return once its threads have ended and the port is free.
+
+        Running requests finish first, and the hooks for the end run. A second call does nothing. A
+        closed client cannot be used again.
+
+        Raises:
+            RuntimeError: Requests had to be abandoned after ``shutdown_timeout``, or a thread could
+                not be ended.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._connections.close()
+        if self._end is not None and self._served is not None:
+            self._end.detach()
+            self._served.stop()
+
+    def __enter__(self) -> Self:
+        self._url()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _url(self) -> str:
+        """Return the address of the server, which is started if it is not running yet."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("this TestClient is closed: make a new one")
+            if self._served is None:
+                if program.in_worker():
+                    raise RuntimeError(
+                        "a TestClient cannot serve from a worker: use it in a test, or under "
+                        '`if __name__ == "__main__":`'
+                    )
+                served = ServedApp(self.app, self._settings)
+                served.start()
+                self._served = served
+                self._end = weakref.finalize(self, drop, served, self._connections)
+            elif not self._served.alive:
+                raise RuntimeError("the app has stopped serving: make a new TestClient")
+            return self._served.url
+
+    def _exchange(
+        self,
+        base: str,
+        outgoing: Outgoing,
+        headers: HeaderFields | None,
+        cookies: Mapping[str, str] | None,
+        timeout: float | None,
+        history: Sequence[TestResponse],
+    ) -> TestResponse:
+        """Send one request and read its response."""
+        url = base + outgoing.target
+        fields = outgoing.fields(
+            {"Host": urlsplit(base).netloc, **DEFAULT_HEADERS},
+            {"Cookie": self._cookie(url, cookies)},
+            self.headers,
+            headers,
+        )
+        began = perf_counter()
+        try:
+            received, body = self._connections.exchange(base, outgoing, fields, timeout)
+        except TimeoutError as error:
+            raise TimeoutError(
+                f"{outgoing.method} {url} had no whole answer in time: a step may take {timeout} s "
+                "(timeout=)"
+            ) from error
+        elapsed = timedelta(seconds=perf_counter() - began)
+        return TestResponse(
+            status_code=received.status,
+            body=body,
+            headers=Headers(received.getheaders()),
+            reason=received.reason,
+            method=outgoing.method,
+            url=url,
+            history=list(history),
+            elapsed=elapsed,
+            cookies=self.cookies.take(url, received),
+        )
+
+    def _cookie(self, url: str, cookies: Mapping[str, str] | None) -> str | None:
+        """Return the value of ``Cookie``: what the jar has for an address, and more."""
+        kept = self.cookies.header_for(url)
+        values = [] if kept is None else [kept]
+        values += [f"{name}={value}" for name, value in (cookies or {}).items()]
+        return "; ".join(values) or None
+
+
+def drop(served: ServedApp, connections: Connections) -> None:
+    """End what belongs to a client that is gone."""
+    connections.close()
+    served.drop()

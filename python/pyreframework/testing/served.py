@@ -1,0 +1,151 @@
+"""An app that is served from a thread of this process, until it is told to stop.
+
+`ServedApp` goes through the same steps as ``run()``, with three differences: nothing is printed,
+what goes wrong is raised where the test can see it, and the process is never ended.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from pyreframework import banner, program
+from pyreframework.server import CannotListen, Serving
+from pyreframework.settings import UsageError
+from pyreframework.signals import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyreframework.app import Pyre
+    from pyreframework.settings import Settings
+
+# How long the end of a client that nobody closed may hold up whoever dropped it.
+DROPPED_S = 5.0
+
+
+class ServedApp:
+    """One app being served by a thread; the object may be used from any thread.
+
+    Args:
+        app: What to serve.
+        settings: The options, checked.
+    """
+
+    def __init__(self, app: Pyre, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._stop: Stop | None = None
+        self._ready = threading.Event()
+        self._pid = os.getpid()
+        # A daemon, as `stop` is also called at the end of the process, after Python has waited for
+        # all other threads.
+        self._thread = threading.Thread(target=self._run, name="pyre-test-server", daemon=True)
+        self.url = ""
+        self.failure: BaseException | None = None
+        self.complaints: list[str] = []
+
+    def start(self) -> None:
+        """Serve; returns once requests are accepted, with `url` set.
+
+        Raises:
+            Exception: Why it could not: what a hook raised, `StartError` of a worker, `OSError`.
+        """
+        self._thread.start()
+        self._ready.wait()
+        if not self.url:
+            self._thread.join()
+            failure = self.failure
+            if isinstance(failure, Exception):
+                raise failure
+            # SystemExit or KeyboardInterrupt of a hook would end the test run instead of the test.
+            raise RuntimeError(f"the start ended with {failure!r}") from failure
+
+    def stop(self) -> None:
+        """Let running requests finish, run the last hooks, join all threads.
+
+        Raises:
+            RuntimeError: Requests had to be abandoned, or a thread could not be ended.
+        """
+        if self._pid != os.getpid():
+            return  # A fork has no threads; the server belongs to the process that started it.
+        self._ask()
+        self._thread.join()
+        if self.complaints:
+            raise RuntimeError("; ".join(self.complaints))
+        if self.failure is not None:
+            raise RuntimeError(f"serving ended with {self.failure!r}") from self.failure
+
+    def drop(self) -> None:
+        """Stop for a client that nobody closed; never raises, and waits for a few seconds at most.
+
+        The collector may call this on any thread, even on one that the server waits for.
+        """
+        if self._pid == os.getpid():
+            self._ask()
+            self._thread.join(DROPPED_S)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still serves; the app may have stopped itself."""
+        return self._thread.is_alive()
+
+    def _ask(self) -> None:
+        if self._stop is not None:
+            self._stop.request()
+
+    def _run(self) -> None:
+        try:
+            with Stop() as stop:
+                self._stop = stop
+                self._app.attach_stop(stop)
+                try:
+                    TestServing(self, self._app, self._settings, stop).run()
+                finally:
+                    self._app.detach_stop(stop)
+        except BaseException as error:  # noqa: BLE001 - raised again by `start` or `stop`
+            self.failure = error
+        finally:
+            self._ready.set()
+
+    def answer(self, urls: Sequence[str]) -> None:
+        """Tell `start` where the app is served."""
+        self.url = banner.reachable(urls[0])
+        self._ready.set()
+
+
+class TestServing(Serving):
+    """The steps of ``run()``, which report to a `ServedApp`."""
+
+    __test__ = False
+
+    def __init__(self, owner: ServedApp, app: Pyre, settings: Settings, stop: Stop) -> None:
+        self.owner = owner
+        super().__init__(app, settings, stop)
+
+    def describe(self, debug: bool) -> list[str]:
+        """Describe the module that the app lives in, as ``__main__`` is the test runner."""
+        texts = program.describe_app(self.app, self.stop.fd, debug)
+        if texts is None:
+            raise UsageError(
+                "workers cannot load this app: make it a global of a module or file that can be "
+                "imported, or leave mode out to run its handlers on the main interpreter"
+            )
+        return texts
+
+    def announce(self, urls: list[str]) -> None:
+        """Tell the client instead of printing."""
+        self.owner.answer(urls)
+
+    def report(self, error: BaseException) -> None:
+        """Keep why the start failed, for the client to raise."""
+        self.owner.failure = error.__cause__ if isinstance(error, CannotListen) else error
+
+    def complain(self, text: str) -> None:
+        """Keep what has to be said, for the client to raise."""
+        self.owner.complaints.append(text)
+
+    def leave(self, code: int, reason: str) -> None:
+        """Say that a thread was left behind; the process is not ours to end."""
+        self.complain("a thread of the server could not be ended and goes on running")
