@@ -836,6 +836,17 @@ def test_the_shell_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
         assert echo(client, body=b"more than one byte")["body"]
 
 
+def test_a_unix_domain_socket(tmp_path: Path) -> None:
+    path = tmp_path / "app.sock"
+    with TestClient(echoing(), uds=str(path)) as client:
+        assert client.base_url == "http://localhost"
+        assert echo(client)["headers"]["host"] == "localhost"
+        assert client.get("/to/302/status/201").status_code == 201
+        client.get("/cookies/plain")
+        assert echo(client)["cookies"] == {"plain": "1"}
+    assert not path.exists()
+
+
 def test_bind_and_ipv6() -> None:
     with TestClient(Life().app, bind=["127.0.0.1:0", "127.0.0.1:0"]) as client:
         assert client.get("/").ok

@@ -113,7 +113,7 @@ class TestClient:
         self.follow_redirects = follow_redirects
         self.timeout = timeout
         given: dict[str, object] = {**THREADS, "mode": mode or "default", **options}
-        if "bind" not in given:
+        if not {"bind", "uds", "fd"} & set(given):
             given |= {"host": host, "port": port or 0}
         settings = resolve(given, {}, app.properties())
         self._lock = threading.Lock()
@@ -293,6 +293,10 @@ class TestClient:
                 raise RuntimeError("the app has stopped serving: make a new TestClient")
             return self._served.url
 
+    def _path(self) -> str | None:
+        """Return the Unix-domain socket of the server, if it has one."""
+        return None if self._served is None else self._served.path
+
     def _exchange(
         self,
         base: str,
@@ -312,7 +316,9 @@ class TestClient:
         )
         began = perf_counter()
         try:
-            received, body = self._connections.exchange(base, outgoing, fields, timeout)
+            received, body = self._connections.exchange(
+                base, self._path(), outgoing, fields, timeout
+            )
         except TimeoutError as error:
             raise TimeoutError(
                 f"{outgoing.method} {url} had no whole answer in time: a step may take {timeout} s "

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 import threading
 from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import urlsplit
 
 from pyreframework.testing.outgoing import Fields, Outgoing
+
+
+class UnixConnection(HTTPConnection):
+    """A connection to a Unix-domain socket."""
+
+    def __init__(self, path: str, timeout: float | None) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the path instead of the host."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
 
 
 class Connections:
@@ -21,12 +36,18 @@ class Connections:
         self._pid = os.getpid()
 
     def exchange(
-        self, url: str, outgoing: Outgoing, fields: Fields, timeout: float | None
+        self,
+        url: str,
+        path: str | None,
+        outgoing: Outgoing,
+        fields: Fields,
+        timeout: float | None,
     ) -> tuple[HTTPResponse, bytes]:
         """Send a request and read the response to its end.
 
         Args:
             url: Address of the server.
+            path: Its Unix-domain socket, if it has one.
             outgoing: The request.
             fields: Its header fields.
             timeout: Seconds that each step may take; None for no limit.
@@ -36,7 +57,7 @@ class Connections:
             http.client.HTTPException: What came back is not HTTP.
             ValueError: A header or the method has a character that it must not have.
         """
-        connection = self._take(url, timeout)
+        connection = self._take(url, path, timeout)
         try:
             send(connection, outgoing, fields)
             with connection.getresponse() as response:
@@ -53,7 +74,7 @@ class Connections:
             self._closed = True
             close(self._idle)
 
-    def _take(self, url: str, timeout: float | None) -> HTTPConnection:
+    def _take(self, url: str, path: str | None, timeout: float | None) -> HTTPConnection:
         """Return an idle connection, or a new one."""
         with self._lock:
             if self._pid != os.getpid():
@@ -67,6 +88,8 @@ class Connections:
                     connection.sock.settimeout(timeout)
                     return connection
                 connection.close()
+        if path is not None:
+            return UnixConnection(path, timeout)
         parts = urlsplit(url)
         assert parts.hostname is not None, url
         return HTTPConnection(parts.hostname, parts.port, timeout=timeout)

@@ -43,11 +43,13 @@ class ServedApp:
         # all other threads.
         self._thread = threading.Thread(target=self._run, name="pyre-test-server", daemon=True)
         self.url = ""
+        self.path: str | None = None
         self.failure: BaseException | None = None
         self.complaints: list[str] = []
 
     def start(self) -> None:
-        """Serve; returns once requests are accepted, with `url` set.
+        """Serve; returns once requests are accepted, with `url` set, and `path` if it
+        is at a Unix-domain socket.
 
         Raises:
             Exception: Why it could not: what a hook raised, `StartError` of a worker, `OSError`.
@@ -111,7 +113,10 @@ class ServedApp:
 
     def answer(self, urls: Sequence[str]) -> None:
         """Tell `start` where the app is served."""
-        self.url = banner.reachable(urls[0])
+        if urls[0].startswith("unix:"):
+            self.url, self.path = "http://localhost", urls[0].removeprefix("unix:")
+        else:
+            self.url = banner.reachable(urls[0])
         self._ready.set()
 
 
