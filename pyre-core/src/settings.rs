@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use pyre_http::limits::Limits;
 
+use crate::direct::{Page, Pages};
+
 /// Connections accepted in one turn; the others wait for the next one.
 pub(crate) const ACCEPTS_PER_TURN_MAX: usize = 64;
 
@@ -73,6 +75,11 @@ pub(crate) struct Settings {
     pub(crate) keep_alive_timeout_ms: u64,
     pub(crate) queue_depth: usize,
     pub(crate) server_header: bool,
+    /// Whether answers are counted by route, method and status.
+    pub(crate) metrics: bool,
+    pub(crate) pages: Pages,
+    /// Whether a check of the user says if the server is ready.
+    pub(crate) has_readiness_check: bool,
     pub(crate) limits: Limits,
 }
 
@@ -80,6 +87,21 @@ pub(crate) struct Settings {
 pub(crate) fn milliseconds(seconds: f64) -> u64 {
     let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2).clamp(1, u64::MAX / 2)
+}
+
+/// Reads pages as "metrics /metrics", "live /livez" and "ready /readyz".
+pub(crate) fn parse_pages(texts: &[String]) -> Option<Pages> {
+    let pages = texts.iter().map(|text| {
+        let (name, path) = text.split_once(' ')?;
+        let page = match name {
+            "metrics" => Page::Metrics,
+            "live" => Page::Live,
+            "ready" => Page::Ready,
+            _ => return None,
+        };
+        path.starts_with('/').then(|| (path.to_owned(), page))
+    });
+    pages.collect::<Option<Vec<_>>>().map(Pages::new)
 }
 
 /// Reads "host:port", "\[address\]:port", "unix:/path" or "fd:3".
@@ -117,6 +139,16 @@ mod tests {
     fn a_bind_is_written_as_it_is_read() {
         for text in ["127.0.0.1:8000", "[::1]:0", "localhost:80", "unix:/run/app.sock", "fd:3"] {
             assert_eq!(parse_bind(text).map(|bind| bind.to_string()).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn pages_have_a_name_and_a_path() {
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let pages = parse_pages(&texts(&["live /livez", "metrics /a/b"])).unwrap();
+        assert_eq!(pages.find(b"/a/b"), Some((1, Page::Metrics)));
+        for wrong in ["", "live", "live livez", "alive /livez"] {
+            assert!(parse_pages(&texts(&[wrong])).is_none(), "{wrong}");
         }
     }
 

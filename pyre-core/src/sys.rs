@@ -91,6 +91,14 @@ pub(crate) fn allowed_cpus() -> Vec<usize> {
     Vec::new()
 }
 
+/// Bytes of memory that this process has in use, if the system tells.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
 /// Makes the C allocator give large blocks straight back to the system.
 ///
 /// glibc raises its threshold for `mmap` each time such a block is freed; one large answer would

@@ -20,6 +20,20 @@ pub enum Method {
 }
 
 impl Method {
+    /// All of them, each at the index that is its number.
+    pub const ALL: [Self; 10] = [
+        Self::Get,
+        Self::Head,
+        Self::Post,
+        Self::Put,
+        Self::Delete,
+        Self::Patch,
+        Self::Options,
+        Self::Connect,
+        Self::Trace,
+        Self::Other,
+    ];
+
     /// The method of this name.
     #[inline]
     pub fn of(name: &[u8]) -> Self {
@@ -69,6 +83,9 @@ mod tests {
         {
             assert_eq!(Method::of(name.as_bytes()).as_str(), name);
             assert_eq!(Method::of(name.to_ascii_lowercase().as_bytes()), Method::Other);
+        }
+        for (index, method) in Method::ALL.into_iter().enumerate() {
+            assert_eq!(method as usize, index);
         }
         assert_eq!(Method::of(b"GETS"), Method::Other);
         assert_eq!(Method::of(b""), Method::Other);

@@ -118,6 +118,8 @@ pub struct Job {
     pub client: Client,
     /// Unix seconds when the job was submitted, for the `Date` of its answers.
     pub now_s: u64,
+    /// When the requests were received, in microseconds of the reactor's clock.
+    pub received_us: u64,
     /// The bytes received; every span of the entries points here.
     pub bytes: Vec<u8>,
     /// Header table of all entries.
@@ -130,6 +132,8 @@ pub struct Job {
     pub answers: Vec<u8>,
     /// Index of the first entry that is not answered yet.
     pub next: usize,
+    /// Index of the first entry whose answer the reactor has not counted.
+    pub counted: usize,
     /// The last answer says `Connection: close`, although its request did not ask for that.
     pub closes: bool,
     /// Bytes for the wire: the answers of the entries before `next` that are not written yet.
@@ -144,12 +148,14 @@ impl Job {
             reply_to: ConnectionId { reactor: 0, slot: 0, generation: 0 },
             client: Client::Local,
             now_s: 0,
+            received_us: 0,
             bytes: Vec::with_capacity(READ_BYTES),
             headers: Vec::new(),
             params: Vec::new(),
             entries: Vec::new(),
             answers: Vec::new(),
             next: 0,
+            counted: 0,
             closes: false,
             reply: Vec::new(),
         })
@@ -187,6 +193,7 @@ impl Job {
     /// Empties the job for its next use; large buffers are freed.
     pub fn clear(&mut self) {
         self.next = 0;
+        self.counted = 0;
         self.closes = false;
         recycle(&mut self.headers, KEPT_ENTRIES_MAX);
         recycle(&mut self.params, KEPT_ENTRIES_MAX);

@@ -10,6 +10,7 @@ import sys
 from pyreframework import logs, program
 from pyreframework.engine import PyreApp
 from pyreframework.hooks import Hooks
+from pyreframework.insight import Insight
 from pyreframework.routing import Routes
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 MAX_BODY_SIZE = 10 * 1024 * 1024
 
 
-class Pyre(Routes, Hooks):
+class Pyre(Routes, Insight, Hooks):
     """A web application.
 
     Each app has its own routes, hooks and settings; several can live in one process.
@@ -115,6 +116,7 @@ class Pyre(Routes, Hooks):
         max_head_bytes: int | None = None,
         queue_depth: int | None = None,
         server_header: bool | None = None,
+        metrics: bool | None = None,
         **unknown: Never,
     ) -> None:
         """Serve until a stop signal or ``stop()``, then let running requests finish.
@@ -148,6 +150,7 @@ class Pyre(Routes, Hooks):
             max_head_bytes: Bytes of the largest head.
             queue_depth: Batches that may wait for a worker.
             server_header: Send ``Server: pyre``.
+            metrics: Count answers and show all metrics at ``/metrics``.
             **unknown: Refused by name.
 
         Raises:
@@ -195,7 +198,11 @@ class Pyre(Routes, Hooks):
 
     def properties(self) -> dict[str, object]:
         """Return the settings made on the app itself, which go before variables."""
-        return {"max_body_size": self._max_body_size, "debug": self._debug or None}
+        return {
+            "max_body_size": self._max_body_size,
+            "debug": self._debug or None,
+            "metrics": self.has_page("metrics") or None,
+        }
 
     def freeze(self, debug: bool) -> None:
         """Let nothing more be registered: from here on the app is served.

@@ -33,3 +33,14 @@ def raised(route: str, request_id: object, error: BaseException) -> None:
 def hook_failed(kind: str, error: BaseException) -> None:
     """Log an exception of a hook whose failure stops nothing, such as ``on_shutdown``."""
     logger("app").error("an %s hook raised %s", kind, type(error).__qualname__, exc_info=error)
+
+
+def readiness(is_ready: bool, error: BaseException | None) -> None:
+    """Log that the readiness check has come to another result."""
+    if is_ready:
+        logger("server").info("ready: the readiness check passes")
+    elif error is None:
+        logger("server").warning("not ready: the readiness check says no")
+    else:
+        kind = type(error).__qualname__
+        logger("server").warning("not ready: the readiness check raised %s", kind, exc_info=error)

@@ -32,6 +32,8 @@ class Routes:
     has_gil_routes = False
     listed: list[tuple[str, str, AnyCall, bool]]
     """Method, path, handler and ``gil`` of each route, in the order of registration."""
+    # Pages that the server answers itself: the name of each by its path; see `Insight`.
+    pages: dict[str, str]
 
     if TYPE_CHECKING:
 
@@ -83,6 +85,10 @@ class Routes:
             for one in methods:
                 where = f"{one.upper()} {path}"
                 require_sync(handler, where)
+                if path in self.pages:
+                    raise ValueError(
+                        f"the route {where} conflicts with the {self.pages[path]} page at {path}"
+                    )
                 call, plan = plan_for(handler, names, where)
                 self.native.add_route(one.upper(), path, call, plan, gil)
                 self.listed.append((one.upper(), path, handler, gil))

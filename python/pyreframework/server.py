@@ -16,6 +16,7 @@ from traceback import print_exc
 
 from pyreframework import banner, program, target
 from pyreframework.engine import Server, StartError
+from pyreframework.readiness import Checking
 from pyreframework.settings import UsageError, activated, resolve
 from pyreframework.signals import ABANDONED, Stop, exit_now
 
@@ -78,8 +79,17 @@ class Serving:
                 "this program is neither a file nor a module, so workers cannot load it; "
                 'run(mode="default") or PYRE_MODE=default runs it on the main interpreter'
             )
+        try:
+            pages = app.pages_to_serve(bool(settings.values["metrics"]))
+        except ValueError as error:
+            raise UsageError(str(error)) from None
         app.freeze(debug)
-        self.server = Server(app.native, settings.for_engine(), texts)
+        needed = settings.for_engine() | {
+            "pages": [f"{name} {path}" for path, name in pages.items()],
+            "has_readiness_check": app.readiness is not None,
+        }
+        self.server = Server(app.native, needed, texts)
+        self.checking: Checking | None = None
 
     def describe(self, debug: bool) -> list[str] | None:
         """Describe the program for the workers, or return None if they could not load it."""
@@ -99,6 +109,8 @@ class Serving:
             if self.runs_handlers():
                 self.app.begin_worker()
             self.server.accept()
+            if self.app.readiness is not None:
+                self.checking = Checking(self.app.readiness, self.server)
         except BaseException as error:  # noqa: BLE001 - reported, and the process ends
             return self.fail(error, started)
         try:
@@ -129,6 +141,8 @@ class Serving:
     def drain(self) -> bool:
         """Stop accepting and wait for running requests; tell whether all of them have ended."""
         self.server.begin_drain()
+        if self.checking is not None:
+            self.checking.stop()
         return self.server.wait_drained(self.settings.seconds("shutdown_timeout"))
 
     def finish(self, drained: bool) -> int:

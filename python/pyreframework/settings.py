@@ -219,6 +219,13 @@ OPTIONS: tuple[Option, ...] = (
         most=2**20,
     ),
     Option("server_header", "switch", True, "Send `Server: pyre`."),
+    Option(
+        "metrics",
+        "switch",
+        False,
+        "Count answers by route, method and status, and show all metrics at `/metrics`. Set for "
+        "one app, and another path, by `app.enable_metrics()`.",
+    ),
 )
 TABLE = {option.name: option for option in OPTIONS}
 
@@ -230,7 +237,6 @@ NOT_YET = (
     "log_level",
     "log_format",
     "access_log",
-    "metrics",
     "tls_cert",
     "tls_key",
     "state_url",

@@ -52,7 +52,7 @@ def test_the_engine_is_told_everything_it_needs() -> None:
     assert set(resolve({}, {}).for_engine()) == {
         "binds", "reuse_port", "backlog", "workers", "threads", "gil_threads", "io_workers", "pin",
         "head_timeout", "body_timeout", "keep_alive_timeout", "shutdown_timeout", "max_body_size",
-        "max_head_bytes", "queue_depth", "server_header", "debug",
+        "max_head_bytes", "queue_depth", "server_header", "debug", "metrics",
     }  # fmt: skip
 
 
@@ -159,7 +159,7 @@ def test_addresses(arguments: dict[str, Any], environment: dict[str, str], binds
         ({"tls_cert": "x"}, {}, "tls_cert"),
         ({}, {"PYRE_BIND": "a:1", "PYRE_HOST": "b"}, "bind"),
         ({}, {"PYRE_RELOAD": "1"}, "PYRE_RELOAD"),
-        ({}, {"PYRE_METRICS": "1"}, "PYRE_METRICS"),
+        ({}, {"PYRE_METRICS": "perhaps"}, "PYRE_METRICS"),
         ({}, {"PYRE_PORT": "8O"}, "PYRE_PORT"),
         ({}, {"PYRE_PORT": "\u0664"}, "PYRE_PORT"),
         ({}, {"PYRE_PORT": "1_0"}, "PYRE_PORT"),

@@ -108,6 +108,7 @@ impl Reactor {
     /// Gives a new connection its slot and begins to wait for its first request.
     fn open(&mut self, connection: Connection) {
         let (slot, _) = self.connections.insert(connection);
+        self.ledger.counters.accepted.add(1);
         let registry = self.poll.registry();
         let Some(connection) = self.connections.get(slot) else { return };
         if connection.transport.register(registry, Token(slot as usize)).is_err() {

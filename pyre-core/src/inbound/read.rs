@@ -84,26 +84,30 @@ impl Reactor {
         let is_draining = self.is_draining();
         let Some(connection) = self.connections.get(slot) else { return Parsed::Nothing };
         job.client = connection.client;
+        self.ledger.received(job);
         let limits = &self.frozen.settings.limits;
         while !connection.last && job.entries.len() < limits.pipelined_max {
             match connection.reader.next(&mut job.bytes, &mut job.headers, limits) {
-                Ok(Next::Request(request)) => {
+                Ok(Next::Request(mut request)) => {
+                    if is_draining && connection.reader.position() == job.bytes.len() {
+                        request.keep_alive = false;
+                    }
                     connection.continued = false;
                     connection.last = !request.keep_alive;
-                    self.frozen.routes.admit(&self.heads, job, request);
+                    self.frozen.routes.admit(&self.heads, &mut self.ledger, job, request);
                     if connection.reader.position() == job.bytes.len() {
                         break;
                     }
                 }
                 Ok(Next::Partial) => {
-                    self.frozen.routes.answer_early(&self.heads, job, connection);
+                    self.frozen.routes.answer_early(&self.heads, &mut self.ledger, job, connection);
                     break;
                 }
                 Err(error) => {
                     // One answer, and nothing behind it is served: where the next request would
                     // begin is not known (RFC 9112 section 11.2).
                     connection.last = true;
-                    self.frozen.routes.refuse(&self.heads, job, error);
+                    self.frozen.routes.refuse(&self.heads, &mut self.ledger, job, error);
                     break;
                 }
             }

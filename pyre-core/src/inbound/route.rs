@@ -10,6 +10,10 @@ use pyre_http::method::Method;
 use pyre_http::span::Span;
 use pyre_interp::job::{Call, Entry, Job, Pool, Target};
 
+use crate::direct::{self, Page};
+use crate::metrics::counters::Label;
+use crate::metrics::ledger::Ledger;
+use crate::metrics::vitals::Vitals;
 use crate::reactor::connection::Connection;
 use crate::router::{AllowSet, ExactEndpoint, Found, RouteTable};
 
@@ -20,18 +24,36 @@ pub(crate) struct Routes {
     pub(crate) pools: Vec<Pool>,
     /// Where the fallback handler runs, if there is one.
     pub(crate) fallback: Option<Pool>,
+    /// What the server shows of itself, and the pages that show it.
+    pub(crate) vitals: Arc<Vitals>,
 }
 
 /// What is done with a request.
 enum Decision {
     Run(Target, Pool),
-    Answer(u16, Option<AllowSet>),
+    Answer(Label, Direct),
+}
+
+/// An answer that needs no Python.
+enum Direct {
+    Status(u16, Option<AllowSet>),
+    Page(Page),
 }
 
 impl Routes {
     fn decide(&self, job: &mut Job, request: &Request, exact: Option<ExactEndpoint>) -> Decision {
         let method = request.method_span.of(&job.bytes);
         let path = request.path.of(&job.bytes);
+        if let Some((index, page)) = self.vitals.pages.find(path) {
+            let direct = match request.method {
+                Method::Get | Method::Head => Direct::Page(page),
+                Method::Options => Direct::Status(204, Some(AllowSet::READ_ONLY)),
+                _ => Direct::Status(405, Some(AllowSet::READ_ONLY)),
+            };
+            return Decision::Answer(Label::Direct(index), direct);
+        }
+        let status =
+            |status, allow| Decision::Answer(Label::Unmatched, Direct::Status(status, allow));
         let found = self.table.find(
             exact,
             request.method,
@@ -42,22 +64,28 @@ impl Routes {
         );
         match found {
             Found::Route(id) => Decision::Run(Target::Route(id), self.pools[id.0 as usize]),
-            Found::MethodNotAllowed(allow) => Decision::Answer(405, Some(allow)),
-            Found::Options(allow) => Decision::Answer(204, Some(allow)),
+            Found::MethodNotAllowed(allow) => status(405, Some(allow)),
+            Found::Options(allow) => status(204, Some(allow)),
             Found::NotFound => match self.fallback {
                 Some(pool) => Decision::Run(Target::Fallback, pool),
-                None => Decision::Answer(404, None),
+                None => status(404, None),
             },
         }
     }
 
     /// Adds a whole request to the job, or answers it.
     #[inline]
-    pub(crate) fn admit(&self, heads: &ResponseHeads, job: &mut Job, request: Request) {
+    pub(crate) fn admit(
+        &self,
+        heads: &ResponseHeads,
+        ledger: &mut Ledger,
+        job: &mut Job,
+        request: Request,
+    ) {
         let exact = self.table.exact(request.path.of(&job.bytes));
         let route = exact.and_then(|endpoint| self.table.route_at(endpoint, request.method));
         let Some(route) = route else {
-            return self.admit_any(heads, job, request, exact);
+            return self.admit_any(heads, ledger, job, request, exact);
         };
         let pool = self.pools[route.0 as usize];
         let target = Target::Route(route);
@@ -68,6 +96,7 @@ impl Routes {
     fn admit_any(
         &self,
         heads: &ResponseHeads,
+        ledger: &mut Ledger,
         job: &mut Job,
         request: Request,
         exact: Option<ExactEndpoint>,
@@ -78,16 +107,26 @@ impl Routes {
                 let params = (index(first), index(job.params.len()));
                 job.entries.push(Entry::Call(Call::new(request, params, target, pool)));
             }
-            Decision::Answer(status, allow) => {
+            Decision::Answer(label, direct) => {
                 job.params.truncate(first);
-                self.answer(heads, job, &request, status, allow);
+                self.answer(heads, ledger, job, &request, label, direct);
             }
         }
     }
 
     /// Answers a request that cannot be read.
-    pub(crate) fn refuse(&self, heads: &ResponseHeads, job: &mut Job, error: RequestError) {
-        write_answer(heads, job, error.status(), Persistence::Close, &[], false);
+    pub(crate) fn refuse(
+        &self,
+        heads: &ResponseHeads,
+        ledger: &mut Ledger,
+        job: &mut Job,
+        error: RequestError,
+    ) {
+        let status = error.status();
+        add_answer(ledger, job, |out| {
+            write_error(heads, out, status, Persistence::Close, &[], false)
+        });
+        ledger.answered(None, Label::Unmatched, status);
     }
 
     /// Tells a client that waits before it sends a body to go on, or that it need not.
@@ -97,6 +136,7 @@ impl Routes {
     pub(crate) fn answer_early(
         &self,
         heads: &ResponseHeads,
+        ledger: &mut Ledger,
         job: &mut Job,
         connection: &mut Connection,
     ) {
@@ -115,10 +155,10 @@ impl Routes {
         job.params.truncate(first);
         match decision {
             Decision::Run(..) => job.reply.extend_from_slice(CONTINUE),
-            Decision::Answer(status, allow) => {
+            Decision::Answer(label, direct) => {
                 connection.last = true;
                 let request = Request { keep_alive: false, ..request };
-                self.answer(heads, job, &request, status, allow);
+                self.answer(heads, ledger, job, &request, label, direct);
             }
         }
     }
@@ -128,41 +168,45 @@ impl Routes {
     fn answer(
         &self,
         heads: &ResponseHeads,
+        ledger: &mut Ledger,
         job: &mut Job,
         request: &Request,
-        status: u16,
-        allow: Option<AllowSet>,
+        label: Label,
+        direct: Direct,
     ) {
-        let mut methods = Vec::new();
-        let allow = allow.map(|set| {
-            self.table.write_allow(set, &mut methods);
-            (&b"Allow"[..], &methods[..])
-        });
         let head_only = request.method == Method::Head;
         let connection = Persistence::of(request);
-        write_answer(heads, job, status, connection, allow.as_slice(), head_only);
+        let status = add_answer(ledger, job, |out| match direct {
+            Direct::Page(page) => {
+                direct::write(page, &self.vitals, heads, out, connection, head_only)
+            }
+            Direct::Status(status, allow) => {
+                let mut methods = Vec::new();
+                let allow = allow.map(|set| {
+                    self.table.write_allow(set, &mut methods);
+                    (&b"Allow"[..], &methods[..])
+                });
+                write_error(heads, out, status, connection, allow.as_slice(), head_only);
+                status
+            }
+        });
+        ledger.answered(Some(request), label, status);
     }
 }
 
 /// Appends an answer that needs no Python: to the reply if it is next in order, else to the
 /// answers that wait for those before.
 #[cold]
-fn write_answer(
-    heads: &ResponseHeads,
-    job: &mut Job,
-    status: u16,
-    connection: Persistence,
-    extra: &[(&[u8], &[u8])],
-    head_only: bool,
-) {
+fn add_answer<R>(ledger: &mut Ledger, job: &mut Job, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     if job.entries.is_empty() {
-        write_error(heads, &mut job.reply, status, connection, extra, head_only);
-        return;
+        ledger.counters.requests.add(1);
+        return write(&mut job.reply);
     }
     let start = index(job.answers.len());
-    write_error(heads, &mut job.answers, status, connection, extra, head_only);
+    let result = write(&mut job.answers);
     let end = index(job.answers.len());
     job.entries.push(Entry::Answer(Span { start, end }));
+    result
 }
 
 /// Answers all that is left of a job with one status.

@@ -12,6 +12,7 @@ use pyre_interp::job::{ConnectionId, Job, Pool};
 use pyre_interp::ring::{Consumer, Producer, Roster};
 
 use crate::inbound::route::answer_rest;
+use crate::metrics::counters::Counters;
 use crate::reactor::connection::{Awaiting, Phase};
 use crate::reactor::run::Reactor;
 
@@ -96,6 +97,8 @@ pub(crate) struct Dispatch {
     /// Jobs that wait for a free lane, by pool.
     waiting: [VecDeque<Box<Job>>; 2],
     out: usize,
+    /// Jobs ever pushed, without those taken back.
+    pushed: u64,
     /// When to look at the workers again, and how long the pause before was.
     look_ms: u64,
     pause_ms: u64,
@@ -123,6 +126,7 @@ impl Dispatch {
             depth_max,
             waiting: [VecDeque::new(), VecDeque::new()],
             out: 0,
+            pushed: 0,
             look_ms: 0,
             pause_ms: LOOK_MS,
         }
@@ -157,6 +161,7 @@ impl Dispatch {
         link.out += 1;
         link.touched = true;
         self.out += 1;
+        self.pushed += 1;
         Ok(())
     }
 
@@ -248,6 +253,7 @@ impl Dispatch {
             let taken: Vec<_> = std::iter::from_fn(|| link.jobs.take_back()).collect();
             link.out -= taken.len();
             self.out -= taken.len();
+            self.pushed -= taken.len() as u64;
             for job in taken.into_iter().rev() {
                 self.waiting[queue_of(pool)].push_front(job);
             }
@@ -276,6 +282,14 @@ impl Dispatch {
         self.out + self.waiting.iter().map(VecDeque::len).sum::<usize>()
     }
 
+    /// Shows how many jobs are on their way.
+    pub(crate) fn show(&self, counters: &Counters) {
+        let waiting = self.waiting.iter().map(VecDeque::len).sum::<usize>();
+        counters.running.set((self.out + waiting) as u64);
+        counters.waiting.set(waiting as u64);
+        counters.pushed.set(self.pushed);
+    }
+
     fn is_waiting(&self) -> bool {
         self.waiting.iter().any(|waiting| !waiting.is_empty())
     }
@@ -299,6 +313,8 @@ impl Reactor {
                 self.await_next(slot, Awaiting::Reply);
             }
             Err(mut job) => {
+                let left = job.entries.len() - job.next;
+                self.ledger.counters.overloaded.add(left as u64);
                 answer_rest(&self.heads, &mut job, 503, &[(b"Retry-After", b"1")]);
                 self.flush(slot, job, 0);
             }

@@ -11,7 +11,7 @@ use crate::reactor::run::Reactor;
 impl Reactor {
     /// Takes all replies that lanes have given back.
     pub(crate) fn collect_replies(&mut self) {
-        while let Some(job) = self.dispatch.take_reply() {
+        while let Some(mut job) = self.dispatch.take_reply() {
             let to = job.reply_to;
             match self.connections.get_exactly(to.slot, to.generation) {
                 Some(connection) => {
@@ -20,7 +20,10 @@ impl Reactor {
                     self.list(to.slot);
                 }
                 // The peer went while its handler ran.
-                None => self.jobs.give_back(job),
+                None => {
+                    self.ledger.collected(&mut job);
+                    self.jobs.give_back(job);
+                }
             }
         }
         self.resubmit_waiting();

@@ -10,7 +10,8 @@ use crate::settings::LINGER_MS_MAX;
 
 impl Reactor {
     /// Writes what a job holds, from `written` on. What the socket does not take waits for it.
-    pub(crate) fn flush(&mut self, slot: u32, job: Box<Job>, mut written: usize) {
+    pub(crate) fn flush(&mut self, slot: u32, mut job: Box<Job>, mut written: usize) {
+        self.ledger.collected(&mut job);
         let Some(connection) = self.connections.get(slot) else {
             return self.jobs.give_back(job);
         };

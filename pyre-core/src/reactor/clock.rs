@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// A reading of both clocks.
 pub(crate) struct Clock {
     started: Instant,
+    now_us: u64,
     now_ms: u64,
     wall_s: u64,
     wall_read_ms: u64,
@@ -15,14 +16,17 @@ const WALL_MS: u64 = 100;
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        let mut clock = Self { started: Instant::now(), now_ms: 0, wall_s: 0, wall_read_ms: 0 };
+        let mut clock =
+            Self { started: Instant::now(), now_us: 0, now_ms: 0, wall_s: 0, wall_read_ms: 0 };
         clock.read_wall();
         clock
     }
 
     /// Reads the clocks. Call once a turn.
     pub(crate) fn tick(&mut self) {
-        self.now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX / 2);
+        let elapsed = self.started.elapsed();
+        self.now_us = elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros());
+        self.now_ms = self.now_us / 1000;
         if self.now_ms - self.wall_read_ms >= WALL_MS {
             self.read_wall();
         }
@@ -34,6 +38,11 @@ impl Clock {
         // send none); the epoch is sent instead.
         self.wall_s =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    }
+
+    /// Microseconds since this reactor started.
+    pub(crate) fn now_us(&self) -> u64 {
+        self.now_us
     }
 
     /// Milliseconds since this reactor started.

@@ -4,6 +4,7 @@
 use pyre_http::h1::refuse::write_error;
 use pyre_http::h1::serialize::Connection as Persistence;
 
+use crate::metrics::counters::Label;
 use crate::reactor::connection::{Awaiting, Phase};
 use crate::reactor::run::Reactor;
 use crate::settings::{DRAIN_HEAD_MS, LINGER_IDLE_MS};
@@ -77,6 +78,7 @@ impl Reactor {
         connection.last = true;
         let mut job = connection.inbound.take().unwrap_or_else(|| self.jobs.take());
         job.clear();
+        self.ledger.answered(None, Label::Unmatched, 408);
         write_error(&self.heads, &mut job.reply, 408, Persistence::Close, &[], false);
         self.flush(slot, job, 0);
     }

@@ -10,6 +10,7 @@ use pyre_interp::ring::Doorbell;
 
 use crate::inbound::accept::Acceptor;
 use crate::inbound::submit::Dispatch;
+use crate::metrics::ledger::Ledger;
 use crate::reactor::clock::Clock;
 use crate::reactor::connections::Connections;
 use crate::reactor::jobs::Jobs;
@@ -38,6 +39,7 @@ pub(crate) struct Reactor {
     pub(crate) timers: Timers,
     pub(crate) clock: Clock,
     pub(crate) heads: ResponseHeads,
+    pub(crate) ledger: Ledger,
     pub(crate) frozen: Arc<Frozen>,
     pub(crate) control: Arc<Control>,
     pub(crate) doorbell: Arc<Doorbell>,
@@ -61,6 +63,7 @@ impl Reactor {
         let doorbell = control.doorbell(index);
         let acceptor = Acceptor::new(listeners, poll.registry())?;
         let heads = ResponseHeads::new(frozen.settings.server_header);
+        let ledger = Ledger::new(frozen.routes.vitals.counters[index as usize].clone());
         Ok(Self {
             index,
             poll,
@@ -72,6 +75,7 @@ impl Reactor {
             timers: Timers::new(TIMER_MS),
             clock: Clock::new(),
             heads,
+            ledger,
             frozen,
             control,
             doorbell,
@@ -91,6 +95,7 @@ impl Reactor {
             self.wait(&mut events)?;
             self.clock.tick();
             self.heads.set_now(self.clock.wall_s());
+            self.ledger.begin_turn(&self.clock);
             for event in &events {
                 self.note(event);
             }
@@ -104,10 +109,18 @@ impl Reactor {
             self.read_ready();
             self.dispatch.notify(self.clock.now_ms());
             self.expire();
+            self.show();
             if self.is_draining() {
                 self.report_drain();
             }
         }
+    }
+
+    /// Shows those who read metrics how things stand at the end of a turn.
+    fn show(&self) {
+        let counters = &self.ledger.counters;
+        counters.open.set(self.connections.open() as u64);
+        self.dispatch.show(counters);
     }
 
     /// Tells the server what is left to drain.

@@ -29,6 +29,9 @@ pub(super) const OPTIONS: usize = Method::Options as usize;
 pub struct AllowSet(u64);
 
 impl AllowSet {
+    /// What a page that can only be read allows.
+    pub(crate) const READ_ONLY: Self = Self(1 << GET | 1 << HEAD | 1 << OPTIONS);
+
     pub(super) fn add(&mut self, place: usize) {
         debug_assert!(place < METHODS_MAX, "`Methods::place_or_add` bounds the places");
         self.0 |= 1 << place;

@@ -17,8 +17,10 @@ use pyre_interp::job::Pool;
 use pyre_interp::ring::Roster;
 use pyre_interp::worker::lane::Shared;
 
+use crate::direct::health::Health;
 use crate::entry::Engine;
 use crate::inbound::route::Routes;
+use crate::metrics::vitals::Vitals;
 use crate::reactor::listener::{self, Bound, Handed, SocketPath};
 use crate::reactor::run::Reactor;
 use crate::router::RouteTable;
@@ -55,7 +57,15 @@ struct State {
     waiting: Vec<ReactorParts>,
     rosters: Vec<Arc<Roster>>,
     control: Option<Arc<Control>>,
+    health: Option<Arc<Health>>,
 }
+
+const SET_READY: Signature<2> = Signature {
+    function: "set_ready",
+    names: ["ready", "seconds"],
+    required: 2,
+    positional_max: 2,
+};
 
 const NEW: Signature<3> = Signature {
     function: "Server",
@@ -234,9 +244,10 @@ impl Server {
     }
 
     fn accept<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let (bound, parts, control) = {
+        let (bound, parts, control, rosters) = {
             let mut state = self.state.borrow_mut();
-            (state.bound.take(), std::mem::take(&mut state.waiting), state.control.clone())
+            let parts = std::mem::take(&mut state.waiting);
+            (state.bound.take(), parts, state.control.clone(), state.rosters.clone())
         };
         let (Some(bound), Some(control)) = (bound, control) else {
             return Err(Raised::runtime_error(py, "bind() and start_workers() come first"));
@@ -245,8 +256,11 @@ impl Server {
         let pools =
             self.app.application.routes().iter().map(|handler| self.pool(handler.pool)).collect();
         let fallback = self.app.application.fallback().map(|handler| self.pool(handler.pool));
+        let health = Arc::new(Health::new(control.clone(), self.settings.has_readiness_check));
+        self.state.borrow_mut().health = Some(health.clone());
+        let vitals = Vitals::new(&self.settings, self.table.clone(), &rosters, health);
         let frozen = Arc::new(Frozen {
-            routes: Routes { table: self.table.clone(), pools, fallback },
+            routes: Routes { table: self.table.clone(), pools, fallback, vitals },
             settings: self.settings.clone(),
         });
         let cpus = if self.settings.pin { sys::allowed_cpus() } else { Vec::new() };
@@ -264,6 +278,23 @@ impl Server {
             started.map_err(|error| {
                 Raised::new(py, ExceptionKind::OSError, &format!("cannot start a reactor: {error}"))
             })?;
+        }
+        Ok(none(py))
+    }
+
+    fn set_ready<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [ready, seconds] = given.parse(&SET_READY, py)?;
+        let (Some(ready), Some(seconds)) = (ready, seconds) else {
+            return Err(Raised::type_error(py, "set_ready() takes ready and seconds"));
+        };
+        let counts = Duration::try_from_secs_f64(to_seconds(py, &seconds)?.max(0.0));
+        let is_ready = ready.is_true(py)?;
+        if let Some(health) = &self.state.borrow().health {
+            health.found(is_ready, counts.unwrap_or(Duration::MAX));
         }
         Ok(none(py))
     }
@@ -383,7 +414,10 @@ fn read_seconds(
     signature: &Signature<1>,
 ) -> Result<f64, Raised> {
     let [seconds] = given.parse(signature, py)?;
-    let seconds = seconds.expect("the signature requires it");
+    to_seconds(py, &seconds.expect("the signature requires it"))
+}
+
+fn to_seconds(py: Attached<'_>, seconds: &Object) -> Result<f64, Raised> {
     if let Some(number) = seconds.cast::<Float>() {
         return Ok(number.as_f64());
     }
@@ -416,6 +450,11 @@ impl Class for Server {
                 Self::start_workers,
             )
             .method0(c"accept", c"accept($self)\n--\n\nBegin to serve.", Self::accept)
+            .method(
+                c"set_ready",
+                c"set_ready($self, ready, seconds)\n--\n\nSay what the readiness check found, and how long that counts.",
+                Self::set_ready,
+            )
             .method0(
                 c"leave",
                 c"leave($self)\n--\n\nA successor accepts now: requests that come are the last of their connections.",

@@ -3,7 +3,7 @@
 use pyre_ffi::{Attached, Dict, Float, Int, List, Object, Owned, Raised, Str};
 use pyre_http::limits::Limits;
 
-use crate::settings::{Settings, milliseconds, parse_bind};
+use crate::settings::{Settings, milliseconds, parse_bind, parse_pages};
 
 /// Reads all settings.
 ///
@@ -13,14 +13,10 @@ use crate::settings::{Settings, milliseconds, parse_bind};
 pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Raised> {
     let options = Options { py, dict };
     let mut binds = Vec::new();
-    let list = options.value("binds")?;
-    let list = list.cast::<List>().ok_or_else(|| options.wrong("binds"))?;
-    let mut index = 0;
-    while let Some(item) = list.get(index, py) {
-        let text = item.cast::<Str>().ok_or_else(|| options.wrong("binds"))?;
-        binds.push(parse_bind(text.as_utf8(py)?).ok_or_else(|| options.wrong("binds"))?);
-        index += 1;
+    for text in options.texts("binds")? {
+        binds.push(parse_bind(&text).ok_or_else(|| options.wrong("binds"))?);
     }
+    let pages = parse_pages(&options.texts("pages")?).ok_or_else(|| options.wrong("pages"))?;
     let limits = Limits {
         head_bytes_max: options.count("max_head_bytes")?,
         body_bytes_max: options.count("max_body_size")?,
@@ -40,6 +36,9 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
         keep_alive_timeout_ms: milliseconds(options.seconds("keep_alive_timeout")?),
         queue_depth: options.count("queue_depth")?,
         server_header: options.flag("server_header")?,
+        metrics: options.flag("metrics")?,
+        pages,
+        has_readiness_check: options.flag("has_readiness_check")?,
         limits,
     })
 }
@@ -52,6 +51,17 @@ struct Options<'a, 'py> {
 impl<'py> Options<'_, 'py> {
     fn value(&self, key: &str) -> Result<Owned<'py>, Raised> {
         self.dict.get(&*Str::intern(self.py, key)?, self.py)?.ok_or_else(|| self.wrong(key))
+    }
+
+    fn texts(&self, key: &str) -> Result<Vec<String>, Raised> {
+        let list = self.value(key)?;
+        let list = list.cast::<List>().ok_or_else(|| self.wrong(key))?;
+        let mut texts = Vec::with_capacity(list.len());
+        while let Some(item) = list.get(texts.len(), self.py) {
+            let text = item.cast::<Str>().ok_or_else(|| self.wrong(key))?;
+            texts.push(text.as_utf8(self.py)?.to_owned());
+        }
+        Ok(texts)
     }
 
     fn count(&self, key: &str) -> Result<usize, Raised> {

@@ -143,6 +143,13 @@ impl Roster {
         States(self.states.load(Relaxed)).free().count_ones() as usize
     }
 
+    /// How many lanes are doing something: they look, are blocked, or have been called.
+    pub fn busy(&self) -> usize {
+        let states = States(self.states.load(Relaxed));
+        let parked = states.rested() & !states.awake();
+        self.seats_given.load(Relaxed).saturating_sub(parked.count_ones()) as usize
+    }
+
     /// No lane will park any more, and those that do return with [`Rest::Closed`].
     pub fn close(&self) {
         // Pairs with the Acquire in `LaneSeat::block`.

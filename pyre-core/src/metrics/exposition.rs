@@ -1,0 +1,236 @@
+//! The text format of Prometheus, version 0.0.4: a family a block, a sample a line.
+
+use std::fmt::{Display, Write};
+
+use crate::metrics::counters::{self, Counters, Label, Tally};
+use crate::metrics::histogram::{BOUNDS_US, Durations};
+use crate::metrics::vitals::Vitals;
+use crate::sys;
+use pyre_http::method::Method;
+use pyre_interp::job::Target;
+
+/// The `Content-Type` of the format.
+pub(crate) const CONTENT_TYPE: &[u8] = b"text/plain; version=0.0.4; charset=utf-8";
+
+/// All metrics of a server.
+pub(crate) fn expose(vitals: &Vitals) -> String {
+    let mut page = Page { text: String::with_capacity(4096) };
+    about_the_build(&mut page);
+    about_answers(&mut page, vitals);
+    about_queues(&mut page, vitals);
+    about_the_process(&mut page, vitals);
+    page.text
+}
+
+fn about_the_build(page: &mut Page) {
+    page.family("pyre_build_info", "gauge", "Always 1; the labels tell the version.");
+    page.sample("pyre_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+}
+
+fn about_answers(page: &mut Page, vitals: &Vitals) {
+    let answers = counters::answers(&vitals.counters);
+    let labels: Vec<_> = (0..answers.len()).map(|row| row_labels(vitals, row)).collect();
+    page.family(
+        "pyre_requests_total",
+        "counter",
+        "Requests answered, by method, template of the route and status.",
+    );
+    for (answers, (method, route)) in answers.iter().zip(&labels) {
+        for &(status, count) in &answers.statuses {
+            let status = status.to_string();
+            let labels = [("method", *method), ("route", *route), ("status", status.as_str())];
+            page.sample("pyre_requests_total", &labels, count);
+        }
+    }
+    page.family(
+        "pyre_request_duration_seconds",
+        "histogram",
+        "Time from a request being read to the answer of its handler coming back.",
+    );
+    for (answers, (method, route)) in answers.iter().zip(&labels) {
+        if answers.durations.count() > 0 {
+            page.histogram("pyre_request_duration_seconds", method, route, &answers.durations);
+        }
+    }
+}
+
+/// Method and route of a row. The route is empty for what no route matched.
+fn row_labels(vitals: &Vitals, row: usize) -> (&str, &str) {
+    let (label, method) = vitals.rows.label(row);
+    let name = |method: Method| match method {
+        Method::Other => "other",
+        named => named.as_str(),
+    };
+    match label {
+        Label::Target(Target::Route(id)) => {
+            let route = vitals.table.route(id);
+            (method.map_or(&*route.method, name), route.pattern.text())
+        }
+        Label::Target(Target::Fallback) => (method.map_or("", name), "fallback"),
+        Label::Direct(index) => (method.map_or("", name), vitals.pages.path(index)),
+        Label::Unmatched => (method.map_or("", name), ""),
+    }
+}
+
+fn about_queues(page: &mut Page, vitals: &Vitals) {
+    let sum = |number: fn(&Counters) -> &Tally| vitals.sum(number);
+    page.one(
+        "pyre_connections_open",
+        "gauge",
+        "Connections that are open.",
+        sum(|counters| &counters.open),
+    );
+    page.one(
+        "pyre_connections_total",
+        "counter",
+        "Connections accepted.",
+        sum(|counters| &counters.accepted),
+    );
+    page.one(
+        "pyre_jobs_in_flight",
+        "gauge",
+        "Batches of requests, one to a connection, that handlers have not answered.",
+        sum(|counters| &counters.running),
+    );
+    page.one(
+        "pyre_queue_depth",
+        "gauge",
+        "Batches of requests that no thread of an interpreter has taken yet.",
+        vitals.queued(),
+    );
+    page.one(
+        "pyre_overloaded_total",
+        "counter",
+        "Requests answered 503 because the queues were full.",
+        sum(|counters| &counters.overloaded),
+    );
+    page.one(
+        "pyre_timeouts_total",
+        "counter",
+        "Requests answered 504 because their handler took too long.",
+        sum(|counters| &counters.timed_out),
+    );
+    page.family("pyre_lanes", "gauge", "Threads that run handlers, by interpreter.");
+    for lanes in &vitals.lanes {
+        page.sample("pyre_lanes", &[("worker", &lanes.name)], lanes.count);
+    }
+    page.family("pyre_lanes_busy", "gauge", "Threads that run handlers now, by interpreter.");
+    for lanes in &vitals.lanes {
+        page.sample("pyre_lanes_busy", &[("worker", &lanes.name)], lanes.roster.busy());
+    }
+}
+
+fn about_the_process(page: &mut Page, vitals: &Vitals) {
+    if let Some(bytes) = sys::resident_bytes() {
+        let help = "Memory that this process has in use.";
+        page.one("process_resident_memory_bytes", "gauge", help, bytes);
+    }
+    let help = "Unix time at which the server started.";
+    page.one("pyre_start_time_seconds", "gauge", help, vitals.started_s);
+}
+
+/// A page being written.
+struct Page {
+    text: String,
+}
+
+impl Page {
+    /// Begins a family of samples.
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+    }
+
+    /// A family of one sample without labels.
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.family(name, kind, help);
+        self.sample(name, &[], value);
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.text.push_str(name);
+        let mut before = '{';
+        for (label, text) in labels {
+            self.text.push(before);
+            self.text.push_str(label);
+            self.text.push_str("=\"");
+            self.escaped(text);
+            self.text.push('"');
+            before = ',';
+        }
+        if !labels.is_empty() {
+            self.text.push('}');
+        }
+        self.line(format_args!(" {value}"));
+    }
+
+    fn histogram(&mut self, name: &str, method: &str, route: &str, durations: &Durations) {
+        let bucket_name = format!("{name}_bucket");
+        let mut count = 0;
+        let bounds = BOUNDS_US.iter().map(|&bound| (bound as f64 / 1e6).to_string());
+        let bounds = bounds.chain(["+Inf".to_owned()]);
+        for (bound, bucket) in bounds.zip(durations.buckets) {
+            count += bucket;
+            let labels = [("method", method), ("route", route), ("le", bound.as_str())];
+            self.sample(&bucket_name, &labels, count);
+        }
+        let labels = [("method", method), ("route", route)];
+        self.sample(&format!("{name}_sum"), &labels, durations.sum_us as f64 / 1e6);
+        self.sample(&format!("{name}_count"), &labels, count);
+    }
+
+    /// The text of a label: backslash, quote and line feed have to be escaped.
+    fn escaped(&mut self, text: &str) {
+        for character in text.chars() {
+            match character {
+                '\\' => self.text.push_str("\\\\"),
+                '"' => self.text.push_str("\\\""),
+                '\n' => self.text.push_str("\\n"),
+                other => self.text.push(other),
+            }
+        }
+    }
+
+    fn line(&mut self, text: std::fmt::Arguments<'_>) {
+        self.text.write_fmt(text).expect("a String takes everything");
+        self.text.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::histogram::{Duration, Histogram};
+
+    #[test]
+    fn samples_and_their_labels() {
+        let mut page = Page { text: String::new() };
+        page.one("a_total", "counter", "Some.", 3);
+        page.sample("b", &[("route", "/a\"\\\n")], 0.5);
+        let expected = "# HELP a_total Some.\n# TYPE a_total counter\na_total 3\n\
+                        b{route=\"/a\\\"\\\\\\n\"} 0.5\n";
+        assert_eq!(page.text, expected);
+    }
+
+    #[test]
+    fn buckets_add_up() {
+        let histogram = Histogram::default();
+        for us in [100, 700, 20_000_000] {
+            histogram.note(Duration::of_us(us));
+        }
+        let mut durations = Durations::default();
+        durations.add(&histogram);
+        let mut page = Page { text: String::new() };
+        page.histogram("t", "GET", "/", &durations);
+        for line in [
+            "t_bucket{method=\"GET\",route=\"/\",le=\"0.0005\"} 1\n",
+            "t_bucket{method=\"GET\",route=\"/\",le=\"0.001\"} 2\n",
+            "t_bucket{method=\"GET\",route=\"/\",le=\"10\"} 2\n",
+            "t_bucket{method=\"GET\",route=\"/\",le=\"+Inf\"} 3\n",
+            "t_sum{method=\"GET\",route=\"/\"} 20.0008\n",
+            "t_count{method=\"GET\",route=\"/\"} 3\n",
+        ] {
+            assert!(page.text.contains(line), "{line}{}", page.text);
+        }
+    }
+}

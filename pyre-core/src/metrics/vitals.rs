@@ -1,0 +1,78 @@
+//! All counters of a server, summed when somebody reads them.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pyre_interp::ring::Roster;
+
+use crate::direct::Pages;
+use crate::direct::health::Health;
+use crate::metrics::counters::{Counters, Rows, Tally};
+use crate::router::RouteTable;
+use crate::settings::Settings;
+
+/// The lanes of one interpreter, for reading.
+pub(crate) struct Lanes {
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) count: usize,
+    /// What it is called in metrics: the number of a worker, or `main`.
+    pub(crate) name: String,
+}
+
+/// What can be read about a server while it runs. Holds nothing of Python.
+pub(crate) struct Vitals {
+    /// By reactor.
+    pub(crate) counters: Vec<Arc<Counters>>,
+    pub(crate) rows: Rows,
+    pub(crate) table: Arc<RouteTable>,
+    pub(crate) pages: Pages,
+    pub(crate) lanes: Vec<Lanes>,
+    pub(crate) health: Arc<Health>,
+    /// Unix time of the start.
+    pub(crate) started_s: f64,
+}
+
+impl Vitals {
+    /// Makes the counters of a server.
+    pub(crate) fn new(
+        settings: &Settings,
+        table: Arc<RouteTable>,
+        rosters: &[Arc<Roster>],
+        health: Arc<Health>,
+    ) -> Arc<Self> {
+        let pages = settings.pages.clone();
+        let rows = Rows::new(table.routes().len(), pages.count());
+        let detailed = settings.metrics.then_some(rows);
+        let lanes = rosters.iter().enumerate().map(|(index, roster)| {
+            let is_worker = index < settings.workers;
+            Lanes {
+                roster: roster.clone(),
+                count: if is_worker { settings.lanes } else { settings.main_lanes },
+                name: if is_worker { index.to_string() } else { "main".to_owned() },
+            }
+        });
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        Arc::new(Self {
+            counters: (0..settings.reactors).map(|_| Arc::new(Counters::new(detailed))).collect(),
+            rows,
+            table,
+            pages,
+            lanes: lanes.collect(),
+            health,
+            started_s: since_epoch.map_or(0.0, |since| since.as_secs_f64()),
+        })
+    }
+
+    /// A number, summed over all reactors.
+    pub(crate) fn sum(&self, number: impl Fn(&Counters) -> &Tally) -> u64 {
+        self.counters.iter().map(|counters| number(counters).get()).sum()
+    }
+
+    /// Jobs that no lane has taken: those in rings, and those that wait for a ring.
+    pub(crate) fn queued(&self) -> u64 {
+        // Takes first: a job pushed meanwhile counts as queued, and none counts as taken twice.
+        let taken: u64 = self.lanes.iter().map(|lanes| lanes.roster.progress()).sum();
+        let pushed = self.sum(|counters| &counters.pushed);
+        pushed.saturating_sub(taken) + self.sum(|counters| &counters.waiting)
+    }
+}

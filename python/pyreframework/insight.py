@@ -1,0 +1,147 @@
+"""What an app shows of itself: metrics and health, as pages that the server answers without Python.
+
+Imported in every worker, where the same calls only note what the main interpreter acts upon.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyreframework.engine import PyreApp
+
+METRICS, LIVE, READY = "metrics", "live", "ready"
+
+
+class Readiness:
+    """A check of the user's, how often to ask it, and how long it may take."""
+
+    __slots__ = ("check", "interval", "timeout")
+
+    def __init__(self, check: Callable[[], Any], interval: float, timeout: float) -> None:
+        self.check = check
+        self.interval = interval
+        self.timeout = timeout
+
+
+class Insight:
+    """The part of `Pyre` that switches on what can be seen from outside."""
+
+    native: PyreApp
+
+    if TYPE_CHECKING:
+
+        @property
+        def serving(self) -> bool:
+            """Whether ``run()`` is at work on this app."""
+            ...
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pages: dict[str, str] = {}
+        self.readiness: Readiness | None = None
+
+    def enable_metrics(self, path: str = "/metrics") -> None:
+        """Count answers, and show all metrics in the text format of Prometheus at ``path``.
+
+        The page is answered without Python, so also while every handler is stuck. It takes GET and
+        HEAD from whoever can reach the server: keep it from the public if that is too much.
+
+        Args:
+            path: Where the page is; ``run(metrics=True)`` alone takes ``/metrics``.
+
+        Raises:
+            ValueError: ``path`` is not a plain path, or a route has it.
+            RuntimeError: The app is being served.
+
+        Example:
+            >>> app = Pyre()
+            >>> app.enable_metrics()
+        """
+        self._page(METRICS, path, "enable_metrics")
+
+    def enable_health_probes(
+        self,
+        livez: str = "/livez",
+        readyz: str = "/readyz",
+        *,
+        readiness_check: Callable[[], Any] | None = None,
+        check_interval: float = 5.0,
+        check_timeout: float = 5.0,
+    ) -> None:
+        """Answer health probes: 200 at ``livez``, and at ``readyz`` 200 or 503.
+
+        Both are answered without Python. ``readyz`` says 503 from the moment a stop begins, and
+        while ``readiness_check`` has the last word, until it has returned something true. The check
+        runs on the main interpreter, in a thread of its own, every ``check_interval`` seconds; what
+        it found counts for ``check_interval + check_timeout`` seconds, so that one that hangs makes
+        the server unready. One that raises means no, and is logged.
+
+        Args:
+            livez: Path of the probe that tells whether the process should go on living.
+            readyz: Path of the probe that tells whether to send requests.
+            readiness_check: Called without arguments; may be async.
+            check_interval: Seconds between the end of a check and the next one.
+            check_timeout: Seconds a check may take.
+
+        Raises:
+            ValueError: A path is not a plain one or a route has it, or a time is not above 0.
+            TypeError: ``readiness_check`` cannot be called.
+            RuntimeError: The app is being served.
+
+        Example:
+            >>> app = Pyre()
+            >>> app.enable_health_probes(readiness_check=lambda: True)
+        """
+        check: object = readiness_check
+        if check is not None and not callable(check):
+            kind = type(check).__qualname__
+            raise TypeError(f"readiness_check needs a function, not {kind}")
+        interval = positive_seconds("check_interval", check_interval)
+        timeout = positive_seconds("check_timeout", check_timeout)
+        self._page(LIVE, livez, "enable_health_probes")
+        self._page(READY, readyz, "enable_health_probes")
+        if readiness_check is not None:
+            self.readiness = Readiness(readiness_check, interval, timeout)
+
+    def has_page(self, name: str) -> bool:
+        """Tell whether a page has been switched on."""
+        return name in self.pages.values()
+
+    def pages_to_serve(self, metrics: bool) -> dict[str, str]:
+        """Return the name of each page by its path.
+
+        Args:
+            metrics: Whether the settings ask for metrics; they have the last word.
+
+        Raises:
+            ValueError: A route has the path of the page.
+        """
+        if metrics and not self.has_page(METRICS):
+            self._page(METRICS, "/metrics", "metrics=True")
+        return {path: name for path, name in self.pages.items() if metrics or name != METRICS}
+
+    def _page(self, name: str, path: object, where: str) -> None:
+        """Put a page at a path; it had another one before, perhaps."""
+        if self.serving and where != "metrics=True":
+            raise RuntimeError(f"the app is being served: call {where}() before run()")
+        if not isinstance(path, str) or not path.startswith("/") or set(path) & set("{}?# %"):
+            raise ValueError(f"{where}: the path of a page is plain, as in '/{name}', not {path!r}")
+        if self.pages.get(path, name) != name:
+            raise ValueError(f"{where}: {path} has the {self.pages[path]} page already")
+        for method, pattern in self.native.route_table():
+            if pattern == path:
+                raise ValueError(
+                    f"{where}: the {name} page at {path} conflicts with the route {method} {path}"
+                )
+        self.pages = {at: other for at, other in self.pages.items() if other != name}
+        self.pages[path] = name
+
+
+def positive_seconds(name: str, seconds: object) -> float:
+    """Return a time, or raise a `ValueError` that names it."""
+    if isinstance(seconds, (int, float)) and 0 < seconds <= 86400:
+        return float(seconds)
+    raise ValueError(f"{name} must be a number of seconds from above 0 to 86400, not {seconds!r}")
