@@ -66,11 +66,13 @@ class Output:
         with self.changed:
             return "\n".join(self.lines)
 
-    def wait_for(self, pattern: str, timeout_s: float = SUCCESS_S) -> re.Match[str]:
-        """The first line that has `pattern` in it, as soon as it is printed."""
+    def wait_for(
+        self, pattern: str, timeout_s: float = SUCCESS_S, *, since: int = 0
+    ) -> re.Match[str]:
+        """The first line, from line `since` on, with `pattern` in it, as soon as it is printed."""
         wanted = re.compile(pattern)
         deadline = time.monotonic() + timeout_s
-        seen = 0
+        seen = since
         with self.changed:
             while True:
                 for line in self.lines[seen:]:
