@@ -17,7 +17,7 @@ module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like befor
 from pyreframework.app import Pyre
 from pyreframework.cookies import delete_cookie, get_cookie, get_cookies, set_cookie
 from pyreframework.engine import PyreApp, PyreRequest, PyreResponse, __version__
-from pyreframework.errors import HTTPError, StartError
+from pyreframework.errors import HTTPError, StartError, WorkerImportError
 from pyreframework.redirects import redirect
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "PyreRequest",
     "PyreResponse",
     "StartError",
+    "WorkerImportError",
     "__version__",
     "delete_cookie",
     "get_cookie",

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, Never
 
+    from pyreframework.routing import AnyCall
     from pyreframework.signals import Stop
 
 MAX_BODY_SIZE = 10 * 1024 * 1024
+# Stands for the fallback where routes have numbers.
+FALLBACK = -1
 
 
 class Pyre(Routes, Insight, Hooks):
@@ -204,6 +207,16 @@ class Pyre(Routes, Insight, Hooks):
             "metrics": self.has_page("metrics") or None,
         }
 
+    def handlers(self) -> list[tuple[int, AnyCall, bool | None]]:
+        """Return every handler by the number of its route, `FALLBACK` for that of no route.
+
+        With it comes the ``gil`` that it was registered with.
+        """
+        found = [(number, call, gil) for number, (_, _, call, gil) in enumerate(self.listed)]
+        if self._fallback is not None:
+            found.append((FALLBACK, self._fallback, None))
+        return found
+
     def freeze(self, debug: bool) -> None:
         """Let nothing more be registered: from here on the app is served.
 
@@ -216,6 +229,8 @@ class Pyre(Routes, Insight, Hooks):
 
     def _report(self, route: str, request_id: object, error: BaseException) -> str | None:
         """Log what a handler or hook raised; in debug mode return a page for the client."""
+        if program.in_worker():
+            program.explain(error, route)
         logs.raised(route, request_id, error)
         if not self._shows_tracebacks:
             return None

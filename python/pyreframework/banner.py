@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pyreframework.settings import Settings
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - not listened on here
+# Lines about routes that have moved, before the rest is only counted.
+MOVES_MAX = 10
 
 
 def lines(settings: Settings, urls: Sequence[str], routes: Sequence[tuple[str, str]]) -> list[str]:
@@ -39,6 +41,23 @@ def lines(settings: Settings, urls: Sequence[str], routes: Sequence[tuple[str, s
     path = example_path(routes)
     if path is not None and urls:
         text.append(f"  try: curl -i {reachable(urls[0])}{path}")
+    return text
+
+
+def moves(moved: Sequence[tuple[str, str]], route_count: int) -> list[str]:
+    """Return lines that say which routes run on the main interpreter, and why.
+
+    Example:
+        >>> moves([("GET /a", "it uses numpy, which does not load in workers")], 2)
+        ['GET /a runs on the main interpreter: it uses numpy, which does not load in workers']
+    """
+    reasons = {reason for _, reason in moved}
+    if len(moved) > 1 and len(moved) >= route_count and len(reasons) == 1:
+        return [f"every route runs on the main interpreter: {reasons.pop()}"]
+    text = [f"{route} runs on the main interpreter: {reason}" for route, reason in moved]
+    if len(text) > MOVES_MAX:
+        more = len(text) - MOVES_MAX
+        text[MOVES_MAX:] = [f"so do {counted(more, 'other route')}"]
     return text
 
 

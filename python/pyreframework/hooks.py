@@ -6,7 +6,7 @@ usable as ``@app.x``, ``@app.x()`` and ``app.x(f)``. Imported in every worker.
 
 from __future__ import annotations
 
-from pyreframework import logs
+from pyreframework import logs, program
 from pyreframework.errors import HTTPError, answer
 from pyreframework.injection import plan_for, require_sync
 
@@ -33,7 +33,9 @@ class Hooks:
             "on_worker_start": [],
             "on_worker_stop": [],
         }
-        self._caught: set[type[BaseException]] = set()
+        self._caught: dict[type[BaseException], AnyCall] = {}
+        self._around: list[tuple[str, AnyCall]] = []
+        self._fallback: AnyCall | None = None
 
     if TYPE_CHECKING:
 
@@ -133,8 +135,8 @@ class Hooks:
     def on_worker_start(self, hook: AnyCall | None = None) -> AnyCall:
         """Register ``hook()`` to run once in each interpreter that runs handlers, before any.
 
-        That is every worker, and the main interpreter if it has ``gil=True`` routes or runs them
-        all. If it raises, the program ends with exit code 3 and the traceback.
+        That is every worker, and the main interpreter if it runs any routes. If it raises, the
+        program ends with exit code 3 and the traceback.
         """
         return self._life_hook("on_worker_start", hook)
 
@@ -176,16 +178,24 @@ class Hooks:
             ... def missing(req, exc):
             ...     return {"missing": exc.args[0]}, 404
         """
-        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        # An exception of a module that does not load in a worker cannot be raised there.
+        absent = program.stood_in(kind) is not None
+        if not absent and not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise TypeError(f"exception_handler needs a type of exception, not {kind!r}")
 
         def register(handler: AnyCall) -> AnyCall:
             require_sync(handler, "exception_handler")
-            self.native.add_exception_handler(kind, handler)
-            self._caught.add(kind)
+            if not absent:
+                self.native.add_exception_handler(kind, handler)
+                self._caught[kind] = handler
             return handler
 
         return register if handler is None else register(handler)
+
+    def request_hooks(self) -> list[tuple[str, AnyCall]]:
+        """Return every hook that can be part of any request, with its kind."""
+        caught = [("exception_handler", handler) for handler in self._caught.values()]
+        return self._around + caught
 
     def begin(self) -> None:
         """Run the ``on_startup`` hooks; the first that raises ends the start."""
@@ -212,6 +222,9 @@ class Hooks:
                 self.native.add_after(hook)
             else:
                 self.native.set_fallback(*plan_for(hook, (), kind))
+                self._fallback = hook
+                return hook
+            self._around.append((kind, hook))
             return hook
 
         return register if hook is None else register(hook)
@@ -238,4 +251,4 @@ class Hooks:
     def _catch_http_errors(self) -> None:
         if HTTPError not in self._caught:
             self.native.add_exception_handler(HTTPError, answer)
-            self._caught.add(HTTPError)
+            self._caught[HTTPError] = answer

@@ -164,6 +164,20 @@ def describe_app(app: Pyre, stop_fd: int, debug: bool) -> list[str] | None:
     return Program("attribute", target, app.number, stop_fd, debug, list(sys.argv), path).pack()
 
 
+def stood_in(value: object) -> str | None:
+    """Return the module that a value stands in for in this worker, None for anything real."""
+    imports = sys.modules.get("pyreframework.imports")
+    module: str | None = None if imports is None else imports.stood_in(value)
+    return module
+
+
+def explain(error: BaseException, route: str) -> None:
+    """Say in an exception of a handler what to do, if a module was refused in this worker."""
+    imports = sys.modules.get("pyreframework.imports")
+    if imports is not None:
+        imports.explain(error, route)
+
+
 def in_worker() -> bool:
     """Tell whether this interpreter is a worker."""
     return loading is not None or loaded is not None
@@ -191,7 +205,12 @@ def load(texts: list[str]) -> PyreApp:
         RuntimeError: The program made no such app here.
     """
     global loading, loaded
+    from pyreframework import imports
+
     program = Program.unpack(texts)
+    if program.kind in ("module", "attribute"):
+        imports.own_packages.add(program.target.partition(":")[0].partition(".")[0])
+    imports.install()
     sys.argv[:] = program.argv
     sys.path[:] = program.path
     write_by_line()
@@ -205,6 +224,9 @@ def load(texts: list[str]) -> PyreApp:
             raise RuntimeError(
                 f"{program.target} ended with SystemExit({ended.code!r}) before it made its app"
             ) from ended
+    except Exception as error:
+        imports.explain(error, None)
+        raise
     app = loading.app()
     loading = None
     if app is None:
@@ -313,8 +335,15 @@ def write_by_line() -> None:
         reconfigure(line_buffering=True, write_through=False)
 
 
-def start_worker(native: PyreApp) -> None:
+def start_worker(native: PyreApp, first: bool = True) -> list[tuple[int, str]]:
     """Run the ``on_worker_start`` hooks, then spare the collector everything made so far.
+
+    Args:
+        native: The app that `load` returned.
+        first: No other worker has started yet.
+
+    Returns:
+        Which routes have to run on the main interpreter, and why; see `moves.find`.
 
     Raises:
         BaseException: Whatever a hook raises; it stops the start.
@@ -323,10 +352,22 @@ def start_worker(native: PyreApp) -> None:
     assert app is not None, "load() comes before start_worker()"
     assert app.native is native, "one app to an interpreter"
     app.begin_worker()
+    from pyreframework import imports
+
+    moved: list[tuple[int, str]] = []
+    if first or imports.reasons:
+        from pyreframework import moves
+
+        moved = moves.find(app, first)
+        if imports.reasons:
+            moves.name_routes(app)
+    imports.remove()
+    imports.begin_serving()
     import gc
 
     gc.collect()
     gc.freeze()
+    return moved
 
 
 def stop_worker(native: PyreApp) -> None:

@@ -30,7 +30,7 @@ class Routes:
 
     native: PyreApp
     has_gil_routes = False
-    listed: list[tuple[str, str, AnyCall, bool]]
+    listed: list[tuple[str, str, AnyCall, bool | None]]
     """Method, path, handler and ``gil`` of each route, in the order of registration."""
     # Pages that the server answers itself: the name of each by its path; see `Insight`.
     pages: dict[str, str]
@@ -39,12 +39,17 @@ class Routes:
 
         @overload
         def route[F: AnyCall](
-            self, method: str | Sequence[str], path: str, handler: F, *, gil: bool = False
+            self, method: str | Sequence[str], path: str, handler: F, *, gil: bool | None = None
         ) -> F: ...
 
         @overload
         def route(
-            self, method: str | Sequence[str], path: str, handler: None = None, *, gil: bool = False
+            self,
+            method: str | Sequence[str],
+            path: str,
+            handler: None = None,
+            *,
+            gil: bool | None = None,
         ) -> Decorator: ...
 
     def route(
@@ -53,7 +58,7 @@ class Routes:
         path: str,
         handler: AnyCall | None = None,
         *,
-        gil: bool = False,
+        gil: bool | None = None,
     ) -> AnyCall:
         """Answer ``method`` on ``path`` with ``handler``; as a decorator, return it unchanged.
 
@@ -63,7 +68,9 @@ class Routes:
                 ``uuid``, ``path``, ``str``) one of that type, ``{*rest}`` all that is left.
             handler: Takes the request, path parameters by name (converted as annotated), both, or
                 nothing.
-            gil: Run it on the main interpreter, for packages that do not load in workers.
+            gil: Run it on the main interpreter, for packages that do not load in workers. Left
+                out, that is decided at the start, by what the handler uses; False insists on
+                workers, and the start fails if that cannot be.
 
         Raises:
             ValueError: The path is malformed or taken (both routes are named), or a parameter of
@@ -90,9 +97,9 @@ class Routes:
                         f"the route {where} conflicts with the {self.pages[path]} page at {path}"
                     )
                 call, plan = plan_for(handler, names, where)
-                self.native.add_route(one.upper(), path, call, plan, gil)
+                self.native.add_route(one.upper(), path, call, plan, bool(gil))
                 self.listed.append((one.upper(), path, handler, gil))
-            self.has_gil_routes = self.has_gil_routes or gil
+            self.has_gil_routes = self.has_gil_routes or bool(gil)
             return handler
 
         return register if handler is None else register(handler)
@@ -100,83 +107,103 @@ class Routes:
     if TYPE_CHECKING:
 
         @overload
-        def get[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+        def get[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
 
         @overload
-        def get(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
+        def get(self, path: str, handler: None = None, *, gil: bool | None = None) -> Decorator: ...
 
-    def get(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+    def get(self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None) -> AnyCall:
         """Answer GET on ``path``, and HEAD unless it has a route of its own; see `route`."""
         return self.route("GET", path, handler, gil=gil)
 
     if TYPE_CHECKING:
 
         @overload
-        def post[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+        def post[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
 
         @overload
-        def post(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
+        def post(
+            self, path: str, handler: None = None, *, gil: bool | None = None
+        ) -> Decorator: ...
 
-    def post(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+    def post(
+        self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None
+    ) -> AnyCall:
         """Answer POST requests on ``path``; see `route`."""
         return self.route("POST", path, handler, gil=gil)
 
     if TYPE_CHECKING:
 
         @overload
-        def put[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+        def put[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
 
         @overload
-        def put(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
+        def put(self, path: str, handler: None = None, *, gil: bool | None = None) -> Decorator: ...
 
-    def put(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+    def put(self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None) -> AnyCall:
         """Answer PUT requests on ``path``; see `route`."""
         return self.route("PUT", path, handler, gil=gil)
 
     if TYPE_CHECKING:
 
         @overload
-        def delete[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+        def delete[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
 
         @overload
-        def delete(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
+        def delete(
+            self, path: str, handler: None = None, *, gil: bool | None = None
+        ) -> Decorator: ...
 
-    def delete(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+    def delete(
+        self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None
+    ) -> AnyCall:
         """Answer DELETE requests on ``path``; see `route`."""
         return self.route("DELETE", path, handler, gil=gil)
 
     if TYPE_CHECKING:
 
         @overload
-        def patch[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+        def patch[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
 
         @overload
-        def patch(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
+        def patch(
+            self, path: str, handler: None = None, *, gil: bool | None = None
+        ) -> Decorator: ...
 
-    def patch(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+    def patch(
+        self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None
+    ) -> AnyCall:
         """Answer PATCH requests on ``path``; see `route`."""
         return self.route("PATCH", path, handler, gil=gil)
 
     if TYPE_CHECKING:
 
         @overload
-        def options[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+        def options[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
 
         @overload
-        def options(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
+        def options(
+            self, path: str, handler: None = None, *, gil: bool | None = None
+        ) -> Decorator: ...
 
-    def options(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+    def options(
+        self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None
+    ) -> AnyCall:
         """Answer OPTIONS requests on ``path`` instead of the engine; see `route`."""
         return self.route("OPTIONS", path, handler, gil=gil)
 
     if TYPE_CHECKING:
 
         @overload
-        def head[F: AnyCall](self, path: str, handler: F, *, gil: bool = False) -> F: ...
+        def head[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
 
         @overload
-        def head(self, path: str, handler: None = None, *, gil: bool = False) -> Decorator: ...
+        def head(
+            self, path: str, handler: None = None, *, gil: bool | None = None
+        ) -> Decorator: ...
 
-    def head(self, path: str, handler: AnyCall | None = None, *, gil: bool = False) -> AnyCall:
+    def head(
+        self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None
+    ) -> AnyCall:
         """Answer HEAD requests on ``path`` apart from GET; see `route`."""
         return self.route("HEAD", path, handler, gil=gil)

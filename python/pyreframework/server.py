@@ -15,6 +15,7 @@ import sys
 from traceback import print_exc
 
 from pyreframework import banner, program, target
+from pyreframework.app import FALLBACK
 from pyreframework.engine import Server, StartError
 from pyreframework.readiness import Checking
 from pyreframework.settings import UsageError, activated, resolve
@@ -22,7 +23,7 @@ from pyreframework.signals import ABANDONED, Stop, exit_now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pyreframework.app import Pyre
     from pyreframework.settings import Settings
@@ -64,6 +65,10 @@ class CannotListen(Exception):
     """An address cannot be listened on; its text is the engine's, for people."""
 
 
+class CannotStay(Exception):
+    """A route with ``gil=False`` cannot run on workers; its text is for people."""
+
+
 class Serving:
     """One app being served."""
 
@@ -71,6 +76,8 @@ class Serving:
         self.app = app
         self.settings = settings
         self.stop = stop
+        # What runs on the main interpreter although nobody said so: route and reason.
+        self.moved: list[tuple[str, str]] = []
         self.on_main = settings.on_main
         debug = bool(settings.values["debug"])
         texts = None if self.on_main else self.describe(debug)
@@ -105,7 +112,7 @@ class Serving:
             # Workers that import it first, at the same time, crash CPython (gh-136421).
             import datetime  # noqa: F401, ICN001
 
-            self.server.start_workers()
+            self.note_moves(self.server.start_workers())
             if self.runs_handlers():
                 self.app.begin_worker()
             self.server.accept()
@@ -129,14 +136,34 @@ class Serving:
         except OSError as error:
             raise CannotListen(str(error)) from error
 
+    def note_moves(self, moves: Sequence[tuple[int, str]]) -> None:
+        """Note which routes run on the main interpreter as workers cannot run them.
+
+        Raises:
+            CannotStay: One of them was registered with ``gil=False``.
+        """
+        table = self.app.native.route_table()
+        insists = {number for number, _, gil in self.app.handlers() if gil is False}
+        for number, reason in moves:
+            route = "the fallback" if number == FALLBACK else " ".join(table[number])
+            if number in insists:
+                raise CannotStay(
+                    f"{route} has gil=False, but {reason}: use gil=True, or leave gil out and the "
+                    "route moves to the main interpreter by itself"
+                )
+            self.moved.append((route, reason))
+
     def runs_handlers(self) -> bool:
         """Tell whether any handler runs on the main interpreter."""
-        return self.on_main or self.app.has_gil_routes
+        return self.on_main or self.app.has_gil_routes or bool(self.moved)
 
     def announce(self, urls: list[str]) -> None:
         """Say where the app is served."""
         routes = self.app.native.route_table()
-        banner.show(banner.lines(self.settings, urls, routes))
+        text = banner.lines(self.settings, urls, routes)
+        # Behind what is served, before what to try.
+        text[2:2] = [f"  {line}" for line in banner.moves(self.moved, len(routes))]
+        banner.show(text)
 
     def drain(self) -> bool:
         """Stop accepting and wait for running requests; tell whether all of them have ended."""
@@ -173,7 +200,7 @@ class Serving:
         """Say why the start failed."""
         if isinstance(error, StartError):
             self.complain(f"a worker could not start\n{str(error).rstrip()}")
-        elif isinstance(error, CannotListen):
+        elif isinstance(error, (CannotListen, CannotStay)):
             self.complain(str(error))
         else:
             print_exc()

@@ -124,8 +124,7 @@ OPTIONS: tuple[Option, ...] = (
         "gil_threads",
         "count",
         4,
-        "Threads on the main interpreter for `gil=True` routes, and for all routes of the main "
-        "mode.",
+        "Threads on the main interpreter, for routes that run there.",
         unit="threads",
         least=1,
         most=32,

@@ -132,6 +132,11 @@ impl Dispatch {
         }
     }
 
+    /// Lets go of the link to the main interpreter, as no handler runs there.
+    pub(crate) fn forget_main(&mut self) {
+        self.links.truncate(self.worker_count);
+    }
+
     /// Sends a job to a worker that can take it, or lets it wait.
     ///
     /// # Errors

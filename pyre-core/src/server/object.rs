@@ -26,6 +26,7 @@ use crate::reactor::run::Reactor;
 use crate::router::RouteTable;
 use crate::server::control::{Control, Stage};
 use crate::server::frozen::Frozen;
+use crate::server::moves::{self, Moves};
 use crate::server::options;
 use crate::server::plumbing::{self, ReactorParts};
 use crate::server::threads::{Threads, deadline_in};
@@ -58,6 +59,7 @@ struct State {
     rosters: Vec<Arc<Roster>>,
     control: Option<Arc<Control>>,
     health: Option<Arc<Health>>,
+    moves: Moves,
 }
 
 const SET_READY: Signature<2> = Signature {
@@ -118,9 +120,9 @@ impl Server {
         })
     }
 
-    /// Where a handler runs that was registered for this pool.
-    fn pool(&self, registered: Pool) -> Pool {
-        if self.program.is_none() { Pool::Main } else { registered }
+    /// Where a handler runs, by the number of its route, that was registered for this pool.
+    fn pool(&self, moves: &Moves, number: i64, registered: Pool) -> Pool {
+        if self.program.is_none() { Pool::Main } else { moves.pool(number, registered) }
     }
 
     fn bind<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
@@ -172,10 +174,7 @@ impl Server {
             Err(raised) => raised,
         };
         sys::return_large_blocks_to_the_system();
-        let handlers = this.app.application.routes();
-        let runs_on_main = this.program.is_none()
-            || handlers.iter().any(|handler| this.pool(handler.pool) == Pool::Main);
-        let plumbing = plumbing::lay(&this.settings, runs_on_main)
+        let plumbing = plumbing::lay(&this.settings)
             .map_err(|error| fail(&format!("no descriptors for the reactors: {error}")))?;
         let control = Arc::new(Control::new(plumbing.doorbells.clone()));
         let draining = control.draining();
@@ -202,9 +201,20 @@ impl Server {
                 threads: this.lanes.clone(),
             };
             let threads = this.lanes.clone();
-            py.detach(|| start_worker(&threads, plan)).map_err(|text| fail(&text))?;
+            let moves = py.detach(|| start_worker(&threads, plan)).map_err(|text| fail(&text))?;
+            let mut state = this.state.borrow_mut();
+            if index == 0 {
+                state.moves = moves;
+            } else if let Some(difference) = state.moves.lacks(&moves) {
+                return Err(fail(&difference));
+            }
         }
-        if let Some(parts) = plumbing.main {
+        let handlers = this.app.application.routes();
+        let runs_on_main = this.program.is_none()
+            || !this.state.borrow().moves.is_empty()
+            || handlers.iter().any(|handler| handler.pool == Pool::Main);
+        if runs_on_main {
+            let parts = plumbing.main;
             let shared = Shared {
                 inlet: Guarded::new(py, parts.inlet),
                 roster: parts.roster.clone(),
@@ -215,8 +225,12 @@ impl Server {
             };
             this.start_main_lanes(py, shared, parts.lanes)
                 .map_err(|error| fail(&format!("no thread for a lane: {error}")))?;
+        } else {
+            let mut state = this.state.borrow_mut();
+            state.waiting.iter_mut().for_each(|parts| parts.dispatch.forget_main());
+            state.rosters.pop();
         }
-        Ok(none(py))
+        this.state.borrow().moves.show(py)
     }
 
     fn start_main_lanes(
@@ -253,9 +267,12 @@ impl Server {
             return Err(Raised::runtime_error(py, "bind() and start_workers() come first"));
         };
         self.state.borrow_mut().paths.extend(bound.handed_paths);
-        let pools =
-            self.app.application.routes().iter().map(|handler| self.pool(handler.pool)).collect();
-        let fallback = self.app.application.fallback().map(|handler| self.pool(handler.pool));
+        let moves = std::mem::take(&mut self.state.borrow_mut().moves);
+        let numbered = (0..).zip(self.app.application.routes());
+        let pools = numbered.map(|(number, handler)| self.pool(&moves, number, handler.pool));
+        let pools = pools.collect();
+        let fallback = self.app.application.fallback();
+        let fallback = fallback.map(|handler| self.pool(&moves, moves::FALLBACK, handler.pool));
         let health = Arc::new(Health::new(control.clone(), self.settings.has_readiness_check));
         self.state.borrow_mut().health = Some(health.clone());
         let vitals = Vitals::new(&self.settings, self.table.clone(), &rosters, health);
@@ -358,7 +375,7 @@ impl Server {
 }
 
 /// Starts a worker and waits until it serves.
-fn start_worker(threads: &Arc<Threads>, plan: WorkerPlan) -> Result<(), String> {
+fn start_worker(threads: &Arc<Threads>, plan: WorkerPlan) -> Result<Moves, String> {
     let (ready, answer) = mpsc::channel();
     let name = format!("pyre-worker-{}.0", plan.index);
     threads
@@ -446,7 +463,8 @@ impl Class for Server {
             )
             .bound_method(
                 c"start_workers",
-                c"start_workers($self)\n--\n\nLoad the program in every interpreter and start their lanes. Raises StartError.",
+                c"start_workers($self)\n--\n\nLoad the program in every interpreter and start their lanes; returns the routes that \
+                  move to the main interpreter, by number, and why. Raises StartError.",
                 Self::start_workers,
             )
             .method0(c"accept", c"accept($self)\n--\n\nBegin to serve.", Self::accept)

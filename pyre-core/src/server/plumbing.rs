@@ -29,8 +29,8 @@ pub(crate) struct Plumbing {
     pub(crate) reactors: Vec<ReactorParts>,
     /// One for each worker.
     pub(crate) workers: Vec<LaneParts>,
-    /// That of the main interpreter, if handlers run there.
-    pub(crate) main: Option<LaneParts>,
+    /// That of the main interpreter. Whether handlers run there is known once workers have started.
+    pub(crate) main: LaneParts,
     pub(crate) doorbells: Vec<Arc<Doorbell>>,
     pub(crate) rosters: Vec<Arc<Roster>>,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Plumbing {
 ///
 /// # Errors
 /// If the system has no more descriptors for the polls.
-pub(crate) fn lay(settings: &Settings, runs_on_main: bool) -> io::Result<Plumbing> {
+pub(crate) fn lay(settings: &Settings) -> io::Result<Plumbing> {
     let mut polls = Vec::new();
     let mut doorbells = Vec::new();
     for _ in 0..settings.reactors {
@@ -52,9 +52,7 @@ pub(crate) fn lay(settings: &Settings, runs_on_main: bool) -> io::Result<Plumbin
         polls.push(poll);
     }
     let mut pools = vec![settings.lanes; settings.workers];
-    if runs_on_main {
-        pools.push(settings.main_lanes);
-    }
+    pools.push(settings.main_lanes);
     let mut links: Vec<Vec<Link>> = polls.iter().map(|_| Vec::new()).collect();
     let mut parts = Vec::new();
     for lanes in pools {
@@ -73,7 +71,7 @@ pub(crate) fn lay(settings: &Settings, runs_on_main: bool) -> io::Result<Plumbin
         parts.push(LaneParts { inlet: Inlet::new(ends), roster, lanes });
     }
     let rosters = parts.iter().map(|part| part.roster.clone()).collect();
-    let main = if runs_on_main { parts.pop() } else { None };
+    let main = parts.pop().expect("the last pool is the main interpreter's");
     let reactors = polls
         .into_iter()
         .zip(links)

@@ -9,7 +9,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use pyre_ffi::interpreter::{Ended, InterpreterHandle, IsolatedConfig, run_isolated};
-use pyre_ffi::{Attached, Guarded, List, Object, Owned, Raised, Str, import};
+use pyre_ffi::{Attached, Bool, Guarded, List, Object, Owned, Raised, Str, import};
 use pyre_interp::invoke::application::Application;
 use pyre_interp::job::Pool;
 use pyre_interp::objects::toolkit::Toolkit;
@@ -18,6 +18,7 @@ use pyre_interp::worker::lane::{self, Shared};
 
 use crate::entry::Engine;
 use crate::router::{Route, RouteTable};
+use crate::server::moves::Moves;
 use crate::server::plumbing::LaneParts;
 use crate::server::threads::Threads;
 use crate::sys;
@@ -49,7 +50,7 @@ pub(crate) struct LoadedApp {
 
 /// Runs a worker from its start to its end, on the calling thread, which becomes its first lane.
 /// Tells `ready` when it serves, or why it cannot.
-pub(crate) fn run(plan: WorkerPlan, ready: &Sender<Result<(), String>>) {
+pub(crate) fn run(plan: WorkerPlan, ready: &Sender<Result<Moves, String>>) {
     let config = IsolatedConfig { end_wait: END_WAIT };
     let started = run_isolated(config, |py, handle| {
         if let Err(reason) = serve(plan, py, handle, ready) {
@@ -68,7 +69,7 @@ fn serve(
     plan: WorkerPlan,
     py: Attached<'_>,
     handle: &InterpreterHandle,
-    ready: &Sender<Result<(), String>>,
+    ready: &Sender<Result<Moves, String>>,
 ) -> Result<(), String> {
     let words = |raised: Raised| traceback(py, raised);
     let program = import(py, "pyreframework.program").map_err(words)?;
@@ -83,7 +84,7 @@ fn serve(
         server_header: plan.server_header,
         draining: plan.draining,
     });
-    call(py, &program, "start_worker", &native).map_err(words)?;
+    let moves = start(py, &program, &native, plan.index == 0).map_err(words)?;
     for lane in 1..lanes {
         let name = format!("pyre-worker-{}.{lane}", plan.index);
         let (shared, handle) = (shared.clone(), handle.clone());
@@ -102,7 +103,7 @@ fn serve(
             .map_err(|error| format!("no thread for a lane: {error}"))?;
     }
     let seat = shared.roster.seat();
-    let _ = ready.send(Ok(()));
+    let _ = ready.send(Ok(moves));
     run_lane(py, &shared, seat, &loaded.application, &loaded.toolkit);
     // Hooks run when no handler does any more; with a lane that is stuck they never would.
     if handle.close(END_WAIT, py) {
@@ -136,6 +137,18 @@ fn load<'py>(py: Attached<'py>, program: &Object, texts: &[String]) -> Result<Ow
         list.append(&*Str::new(py, text)?, py)?;
     }
     program.call_method1(&*Str::intern(py, "load")?, &*list, py)
+}
+
+/// Ends the start of the program in Python; returns the routes that cannot run here.
+fn start(
+    py: Attached<'_>,
+    program: &Object,
+    native: &Object,
+    first: bool,
+) -> Result<Moves, Raised> {
+    let name = Str::intern(py, "start_worker")?;
+    let moves = program.call_method2(&name, native, &*Bool::new(py, first), py)?;
+    Moves::read(py, &moves)
 }
 
 fn call(py: Attached<'_>, program: &Object, function: &str, native: &Object) -> Result<(), Raised> {

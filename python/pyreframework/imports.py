@@ -1,0 +1,426 @@
+"""Imports of a worker's program while it is loaded: what is refused there becomes a stand-in.
+
+CPython refuses C extensions in a worker that are not made for sub-interpreters, by an
+``ImportError``. Libraries go on seeing that error, as many of them have a way to do without. Only
+where it would end the program, at an import in the program's own code that no ``try`` around it
+catches, the import gives a stand-in. An extension with a Python file of the same name beside it is
+replaced by that file.
+
+The program is what is neither in the standard library nor in ``site-packages``. State of one
+interpreter; every worker imports this, so it imports nothing before something is refused.
+"""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, SourceFileLoader
+from sys import _getframe
+
+from pyreframework.errors import WorkerImportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import FrameType, ModuleType
+    from typing import Any
+
+# What CPython, and extensions that check for themselves, say when they refuse.
+REFUSAL = "subinterpreter"
+CHAIN_MAX = 64
+STAND_INS = "pyreframework.standins"
+MAIN_NAMES = ("__mp_main__", "__main__")
+
+# Extensions that were refused, in order, and those of them that a Python file replaced.
+refused: list[str] = []
+replaced: dict[str, str] = {}
+# Why a module has a stand-in.
+reasons: dict[str, str] = {}
+# Modules that the program does without, as it catches the error: where it does.
+caught: dict[str, str] = {}
+# Globals that got a plain value out of a stand-in, by the id of their dict and their name, with the
+# module that is missing.
+tainted: dict[tuple[int, str], str] = {}
+# Top-level packages that belong to the program although they are in `site-packages`.
+own_packages: set[str] = set()
+# Extensions to refuse although they might load: `pyre doctor` has seen them crash.
+banned: set[str] = set()
+# Told of each import in the program's code, before it and after it.
+listener: Callable[[str, str], None] | None = None
+
+plain_import = builtins.__import__
+plain_import_module: Callable[..., ModuleType] | None = None
+plain_create_module = ExtensionFileLoader.create_module
+program_files: dict[str, bool] = {}
+partials: dict[str, Any] = {}
+
+
+def install() -> None:
+    """Watch over the imports of this interpreter until `remove`."""
+    global plain_import_module
+    import importlib
+
+    if plain_import_module is None:
+        plain_import_module = importlib.import_module
+        importlib.import_module = import_module
+        builtins.__import__ = import_name
+        setattr(ExtensionFileLoader, "create_module", create_module)  # noqa: B010 - typeshed has another
+
+
+def remove() -> None:
+    """Let imports take their usual way again, but for extensions that a Python file can replace."""
+    global plain_import_module
+    import importlib
+
+    if plain_import_module is not None:
+        importlib.import_module = plain_import_module
+        builtins.__import__ = plain_import
+        plain_import_module = None
+    if "pyreframework.sources" in sys.modules:
+        from pyreframework import sources
+
+        sources.forget()
+
+
+def import_name(
+    name: str,
+    globals: Mapping[str, object] | None = None,  # noqa: A002 - as `__import__` has it
+    locals: Mapping[str, object] | None = None,  # noqa: A002
+    fromlist: Sequence[str] | None = (),
+    level: int = 0,
+) -> ModuleType:
+    """Do what ``__import__`` does, with stand-ins for the program's code."""
+    space = _getframe(1).f_globals if globals is None else globals
+    if not is_program(space):
+        return plain_import(name, globals, locals, fromlist or (), level)
+    try:
+        full = absolute(name, space, level)
+    except (ImportError, KeyError, TypeError):
+        # The import says in its own words what is wrong.
+        return plain_import(name, globals, locals, fromlist or (), level)
+
+    def attempt(items: Sequence[str]) -> ModuleType:
+        return plain_import(name, globals, locals, items, level)
+
+    module: ModuleType = Import(full, tuple(fromlist or ()), False, attempt, _getframe(1)).run()
+    return module
+
+
+def import_module(name: str, package: str | None = None) -> ModuleType:
+    """Do what ``importlib.import_module`` does, with stand-ins for the program's code."""
+    original = plain_import_module
+    assert original is not None, "installed"
+    frame = _getframe(1)
+    if name.startswith(".") or not is_program(frame.f_globals):
+        return original(name, package)
+    module: ModuleType = Import(name, (), True, lambda _: original(name, package), frame).run()
+    return module
+
+
+def create_module(loader: ExtensionFileLoader, spec: ModuleSpec) -> ModuleType | None:
+    """Make the module of an extension, or let a Python file beside it do instead."""
+    try:
+        if spec.name.partition(".")[0] in banned:
+            raise ImportError(f"module {spec.name} crashes in {REFUSAL}s", name=spec.name)
+        return plain_create_module(loader, spec)
+    except ImportError as error:
+        if REFUSAL not in str(error):
+            raise
+        refused.append(spec.name)
+        source = python_file(spec.origin)
+        if source is None:
+            raise
+        replaced[spec.name] = str(error)
+        # The module is made by importlib, and run by the loader it finds here now.
+        spec.loader = SourceFileLoader(spec.name, source)
+        spec.origin = source
+        return None
+
+
+def python_file(extension: str | None) -> str | None:
+    """Return the Python file that the extension beside it was compiled from, if there is one."""
+    from os.path import isfile
+
+    for suffix in EXTENSION_SUFFIXES:
+        if extension is not None and extension.endswith(suffix):
+            source = extension.removesuffix(suffix) + ".py"
+            if isfile(source):
+                return source
+    return None
+
+
+class Import:
+    """One import in the program's code."""
+
+    def __init__(
+        self,
+        name: str,
+        items: tuple[str, ...],
+        leaf: bool,
+        attempt: Callable[[Sequence[str]], ModuleType],
+        frame: FrameType,
+    ) -> None:
+        self.name = name
+        self.items = items
+        # Whether the module of the whole name is wanted, and not that of its first part.
+        self.leaf = leaf or bool(items)
+        self.attempt = attempt
+        self.frame = frame
+
+    def run(self) -> Any:
+        """Return the module, or what stands in for it.
+
+        Raises:
+            BaseException: Whatever the import raises, if that is no refusal or the program catches
+                it.
+        """
+        known = next((part for part in parts(self.name) if part in reasons), None)
+        if known is not None and known not in sys.modules:
+            error = ImportError(reasons[known], name=known)
+            if self.is_caught(error, known):
+                raise error
+            return self.substitute()
+        if listener is not None:
+            listener("begin", self.name)
+        before, seen = set(sys.modules), len(refused)
+        try:
+            return self.attempt(self.items)
+        except Exception as error:
+            reason = refusal(error, refused[seen:])
+            if reason is None:
+                raise
+            drop_orphans(before)
+            if not self.find_missing(error, reason):
+                raise
+        finally:
+            if listener is not None:
+                listener("end", self.name)
+        return self.substitute()
+
+    def find_missing(self, error: Exception, reason: str) -> bool:
+        """Note which modules are missing; tell whether there are any and nothing catches that."""
+        failed = next((part for part in parts(self.name) if part not in sys.modules), None)
+        if failed is not None:
+            if is_program_source(failed) or self.is_caught(error, failed):
+                return False
+            reasons[failed] = reason
+            return True
+        found = False
+        for item in self.items:
+            # One after the other: the first that failed has hidden the others.
+            full = f"{self.name}.{item}"
+            before, seen = set(sys.modules), len(refused)
+            try:
+                self.attempt((item,))
+            except Exception as failure:  # noqa: BLE001 - raised again by the caller, if it matters
+                why = refusal(failure, refused[seen:])
+                if why is None or is_program_source(full) or self.is_caught(failure, full):
+                    return False
+                drop_orphans(before)
+                reasons[full] = why
+                found = True
+        return found
+
+    def is_caught(self, error: BaseException, module: str) -> bool:
+        """Tell whether the program's code around the import catches its error and goes on."""
+        from pyreframework import sources
+
+        frame: FrameType | None = self.frame
+        while frame is not None:
+            if is_program(frame.f_globals) and sources.catches(frame, frame.f_lineno, error):
+                caught[module] = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+                return True
+            frame = frame.f_back
+        return False
+
+    def substitute(self) -> Any:
+        """Return what the import gives in place of the module."""
+        names = list(parts(self.name))
+        missing = next((part for part in names if part in reasons and part not in sys.modules), "")
+        whole: Any
+        if not missing:
+            found = {item: stand_in(f"{self.name}.{item}") for item in self.items}
+            return partial(self.name, {item: one for item, one in found.items() if one})
+        whole = stand_in(missing)
+        if not self.leaf:
+            for name in reversed(names[: names.index(missing)]):
+                # `import a.b.c` gives a; the way from there leads to the stand-in.
+                whole = partial(name, {missing[len(name) + 1 :].partition(".")[0]: whole})
+            return whole
+        for name in self.name[len(missing) :].split(".")[1:]:
+            whole = getattr(whole, name)
+        if self.items == ("*",):
+            from pyreframework.standins import PartialModule
+
+            names = unknown_names(self.frame)
+            whole = PartialModule(whole, {name: getattr(whole, name) for name in names})
+            whole.__all__ = names
+        return whole
+
+
+def begin_serving() -> None:
+    """Let every further use of a stand-in raise."""
+    stand_ins = sys.modules.get(STAND_INS)
+    if stand_ins is not None:
+        vars(stand_ins)["serving"] = True
+
+
+def stood_in(value: object) -> str | None:
+    """Return the module that a value stands in for, or None for anything real."""
+    stand_ins = sys.modules.get(STAND_INS)
+    module: str | None = None if stand_ins is None else stand_ins.of(value)
+    return module
+
+
+def explain(error: BaseException, route: str | None) -> None:
+    """Complete what an exception in a worker says, if an import was refused.
+
+    Args:
+        error: What was raised.
+        route: By the handler of which route, or None while the program is loaded.
+    """
+    link: BaseException | None = error
+    for _ in range(CHAIN_MAX):
+        if link is None:
+            return
+        if isinstance(link, WorkerImportError):
+            link.route = link.route or route
+            return
+        if isinstance(link, ImportError) and REFUSAL in str(link):
+            if route is not None:
+                cure = f"{route} runs on a worker: register the route with gil=True"
+            else:
+                cure = (
+                    "this happened while a worker loaded the program: call it in the handlers that "
+                    'use it, and register these with gil=True, or use run(mode="default")'
+                )
+            error.add_note(cure)
+            return
+        link = link.__cause__ or link.__context__
+
+
+def stand_in(name: str) -> Any:
+    """Return the stand-in for a module that is missing, or None if it is not."""
+    if name not in reasons:
+        return None
+    from pyreframework import standins
+
+    if name not in standins.modules:
+        standins.modules[name] = standins.ModuleStandIn(name, reasons[name])
+    return standins.modules[name]
+
+
+def partial(name: str, missing: dict[str, Any]) -> Any:
+    """Return a view of a module in which some parts are stand-ins."""
+    from pyreframework.standins import PartialModule
+
+    if name not in partials:
+        partials[name] = PartialModule(sys.modules[name], {})
+    partials[name].pyre_parts.update(missing)
+    return partials[name]
+
+
+def parts(name: str) -> Sequence[str]:
+    """Return ``a``, ``a.b`` and ``a.b.c`` for ``a.b.c``."""
+    words = name.split(".")
+    return [".".join(words[: count + 1]) for count in range(len(words))]
+
+
+def absolute(name: str, space: Mapping[str, object], level: int) -> str:
+    """Return the whole name of a module that may be named relative to another one."""
+    if level == 0:
+        return name
+    package = space.get("__package__") or space["__spec__"].parent  # type: ignore[attr-defined]
+    base = str(package).rsplit(".", level - 1)[0]
+    return f"{base}.{name}" if name else base
+
+
+def refusal(error: BaseException, extensions: Sequence[str]) -> str | None:
+    """Return why an import failed, if it did because of an extension that was refused.
+
+    Args:
+        error: What the import raised.
+        extensions: What was refused during the import. Some packages find out that none of their
+            parts could be imported and raise an error that says nothing of the first one.
+    """
+    link: BaseException | None = error
+    for _ in range(CHAIN_MAX):
+        if link is None:
+            break
+        if isinstance(link, ImportError) and REFUSAL in str(link):
+            return str(link)
+        link = link.__cause__ or link.__context__
+    left = [name for name in extensions if name not in replaced]
+    if not left:
+        return None
+    return f"module {left[0]} does not support loading in subinterpreters"
+
+
+def drop_orphans(before: set[str]) -> None:
+    """Remove what a failed import left of packages that were not imported in the end."""
+    for name in set(sys.modules) - before:
+        if any(part not in sys.modules for part in parts(name)[:-1]):
+            del sys.modules[name]
+
+
+def unknown_names(frame: FrameType) -> list[str]:
+    """Return the names that a module uses and nobody has defined so far."""
+    names: dict[str, None] = {}
+    waiting = [frame.f_code]
+    while waiting:
+        code = waiting.pop()
+        names.update(dict.fromkeys(code.co_names))
+        waiting += [one for one in code.co_consts if isinstance(one, type(code))]
+    known = (frame.f_globals, vars(builtins))
+    return [
+        name
+        for name in names
+        if not name.startswith("_") and not any(name in space for space in known)
+    ]
+
+
+def is_program(space: Mapping[str, object]) -> bool:
+    """Tell whether a module with these globals belongs to the program."""
+    name = space.get("__name__")
+    if name in MAIN_NAMES:
+        return True
+    file = space.get("__file__")
+    if not isinstance(name, str) or not isinstance(file, str):
+        return False
+    return is_program_file(file) or name.partition(".")[0] in own_packages
+
+
+def is_ours(space: Mapping[str, object]) -> bool:
+    """Tell whether a module with these globals belongs to this package."""
+    return str(space.get("__name__")).partition(".")[0] == __package__
+
+
+def is_program_file(file: str) -> bool:
+    """Tell whether a file belongs neither to a library nor to this package."""
+    known = program_files.get(file)
+    if known is None:
+        standard = str(sys.modules["os"].__file__).rpartition("/")[0]
+        package = __file__.rpartition("/")[0]
+        library = (standard + "/", package + "/")
+        folders = file.split("/")
+        known = not (
+            file.startswith(library) or "site-packages" in folders or "dist-packages" in folders
+        )
+        program_files[file] = known
+    return known
+
+
+def is_program_source(name: str) -> bool:
+    """Tell whether a module that could not be imported is Python code of the program."""
+    parent, _, _ = name.rpartition(".")
+    path = getattr(sys.modules.get(parent), "__path__", None) if parent else None
+    for finder in sys.meta_path:
+        spec = finder.find_spec(name, path)
+        if spec is not None:
+            origin = spec.origin or ""
+            is_python = not origin.endswith(tuple(EXTENSION_SUFFIXES))
+            return is_python and (
+                is_program_file(origin) if origin.startswith("/") else spec.origin is None
+            )
+    return False

@@ -1,0 +1,109 @@
+"""Which routes of a worker's app use modules that do not load here, and so go elsewhere.
+
+Every worker looks for itself once its program is loaded; the first decides, and the others must not
+need more. Imported only in workers.
+"""
+
+from __future__ import annotations
+
+from pyreframework import imports
+from pyreframework.app import FALLBACK
+from pyreframework.injection import evaluated
+from pyreframework.reach import Graph
+from pyreframework.signatures import Parameter, name_of, parameters
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
+
+    from pyreframework.app import Pyre
+
+
+def find(app: Pyre, first: bool) -> list[tuple[int, str]]:
+    """Return the routes that cannot run in this worker, by number, and why: ``it uses numpy``.
+
+    Args:
+        app: The app, with all its routes and hooks.
+        first: This worker is the first. It also imports what handlers import when they run, to
+            learn whether that is refused.
+    """
+    if not first and not imports.reasons:
+        return []
+    graph = Graph(eager=first)
+    hooks = [
+        (f"the {kind} hook {name_of(hook)}", graph.add(hook)) for kind, hook in app.request_hooks()
+    ]
+    handlers = [
+        (number, [graph.add(root) for root in roots(handler)])
+        for number, handler, gil in app.handlers()
+        if not gil
+    ]
+    reached = graph.spread()
+    if not reached:
+        return []
+    for words, root in hooks:
+        if root in reached:
+            # A hook is part of every route.
+            reason = f"{words} {uses(reached[root])}"
+            return [(number, reason) for number, _ in handlers]
+    found = []
+    for number, numbers in handlers:
+        modules = set[str]().union(*(reached.get(root, ()) for root in numbers))
+        if modules:
+            found.append((number, f"it {uses(modules)}"))
+    return found
+
+
+def uses(modules: set[str]) -> str:
+    """Return the words for modules that are missing.
+
+    Example:
+        >>> uses({"numpy"})
+        'uses numpy, which does not load in workers'
+        >>> uses({"numpy", "orjson", "pandas"})
+        'uses numpy, orjson and pandas, which do not load in workers'
+    """
+    *most, last = sorted(modules)
+    names = f"{', '.join(most)} and {last}" if most else last
+    return f"uses {names}, which {'do' if most else 'does'} not load in workers"
+
+
+def roots(handler: object) -> Iterator[object]:
+    """Yield where a handler begins: itself, and what its arguments and result are annotated as."""
+    yield handler
+    if imports.stood_in(handler):
+        return
+    found = parameters(handler) or []
+    for owner in {parameter.owner for parameter in found}:
+        found.append(Parameter("return", owner, False, False, False))
+    for parameter in found:
+        annotation = parameter.annotation()
+        if isinstance(annotation, str):
+            annotation = evaluated(annotation, parameter)
+        yield annotation
+
+
+def name_routes(app: Pyre) -> None:
+    """Let stand-ins tell from the code at work which route it is."""
+    from pyreframework.standins import routes
+
+    labels = [f"{method} {path}" for method, path in app.native.route_table()]
+    for number, handler, _ in app.handlers():
+        label = "the fallback" if number == FALLBACK else labels[number]
+        code = code_of(handler)
+        if code is not None:
+            routes.setdefault(code, []).append(label)
+
+
+def code_of(handler: object, depth: int = 0) -> CodeType | None:
+    """Return the code that runs first when a handler is called, if it is Python."""
+    if depth > 8 or imports.stood_in(handler):
+        return None
+    code: CodeType | None = getattr(handler, "__code__", None)
+    if code is not None:
+        return code
+    inner = getattr(handler, "__func__", None) or getattr(handler, "func", None)
+    if inner is None and not isinstance(handler, type):
+        inner = getattr(type(handler), "__call__", None)  # noqa: B004 - the function is wanted
+    return None if inner is None else code_of(inner, depth + 1)

@@ -1,0 +1,440 @@
+"""Which stand-ins a handler reaches: the functions, classes and objects it can get at, followed.
+
+From the code of a function its globals are read, with the attributes it names: ``helpers.predict``
+leads to that function alone, not to all of ``helpers``. Methods lead to the attributes of their
+object that they name. Code of libraries is not followed, as stand-ins are in the program's code
+only; what libraries hold of the program (wrapped functions, callbacks, closures) is.
+
+The graph of what leads where is made once for all handlers and walked backwards from the stand-ins.
+It has a bound: beyond it nothing is followed, and a use that was not seen raises when it happens.
+"""
+
+from __future__ import annotations
+
+import builtins
+import gc
+import sys
+from opcode import opmap
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    MethodType,
+    ModuleType,
+)
+
+from pyreframework import imports
+from pyreframework.app import Pyre
+from pyreframework.engine import PyreApp
+from pyreframework.imports import stood_in
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+NODES_MAX = 50_000
+ATOMS = (
+    str, bytes, int, float, complex, bool, type(None), type(Ellipsis), range, CodeType, FrameType,
+    BuiltinFunctionType, Pyre, PyreApp,
+)  # fmt: skip
+
+STANDARD_REFUSED = ("curses", "faulthandler", "readline", "tracemalloc")
+CACHE = opmap["CACHE"]
+EXTENDED, GLOBAL, NAME = opmap["EXTENDED_ARG"], opmap["LOAD_GLOBAL"], opmap["LOAD_NAME"]
+ATTR, DEREF, CONST = opmap["LOAD_ATTR"], opmap["LOAD_DEREF"], opmap["LOAD_CONST"]
+IMPORT = opmap["IMPORT_NAME"]
+# From 3.14 on small numbers have an instruction of their own.
+SMALL = opmap.get("LOAD_SMALL_INT", -1)
+SUPER_ATTR = opmap["LOAD_SUPER_ATTR"]
+
+
+class Bound:
+    """A function as the method of an object or class."""
+
+    __slots__ = ("function", "owner")
+
+    def __init__(self, function: FunctionType, owner: object) -> None:
+        self.function = function
+        self.owner = owner
+
+
+class Lazy:
+    """An import inside of a function."""
+
+    __slots__ = ("items", "level", "line", "name")
+
+    def __init__(self, name: str, level: int, items: list[str], line: int) -> None:
+        self.name = name
+        self.level = level
+        self.items = items
+        self.line = line
+
+
+class Uses:
+    """What a piece of code names: globals and closures with attributes behind them, and imports."""
+
+    __slots__ = ("attributes", "cells", "chains", "imports")
+
+    def __init__(self) -> None:
+        self.chains: list[tuple[str, tuple[str, ...]]] = []
+        self.cells: list[tuple[str, tuple[str, ...]]] = []
+        self.attributes: set[str] = set()
+        self.imports: list[Lazy] = []
+
+
+class Graph:
+    """What leads where, from the roots that `add` was given to the stand-ins.
+
+    Args:
+        eager: Import what functions import, to learn whether it is refused.
+    """
+
+    def __init__(self, eager: bool) -> None:
+        self.eager = eager
+        self.numbers: dict[object, int] = {}
+        self.kept: list[object] = []
+        self.back: list[list[int]] = []
+        self.reasons: dict[int, set[str]] = {}
+        self.waiting: list[tuple[int, object]] = []
+        self.codes: dict[CodeType, Uses] = {}
+        self.tried: set[tuple[str, tuple[str, ...]]] = set()
+
+    def add(self, root: object) -> int:
+        """Return the number of something that is called, followed to its end."""
+        call = getattr(type(root), "__call__", None)  # noqa: B004 - the function is wanted
+        if isinstance(call, FunctionType) and is_own(type(root)) and not stood_in(root):
+            # Of an object only what calling it leads to, and not all it can do.
+            root = Bound(call, root)
+        number = self.node(root)
+        while self.waiting:
+            number_here, value = self.waiting.pop()
+            for found in self.successors(number_here, value):
+                if len(self.kept) > NODES_MAX:
+                    self.waiting.clear()
+                    break
+                self.back[self.node(found)].append(number_here)
+        return number
+
+    def node(self, value: object) -> int:
+        """Return the number of a value, which is followed if it is new."""
+        if isinstance(value, Bound):
+            key: object = (id(value.function), id(value.owner))
+        else:
+            key = id(value)
+        number = self.numbers.get(key)
+        if number is None:
+            number = self.numbers[key] = len(self.kept)
+            self.kept.append(value)  # Alive, so that no other object gets its id.
+            self.back.append([])
+            self.waiting.append((number, value))
+        return number
+
+    def spread(self) -> dict[int, set[str]]:
+        """Return the modules missing to each node that reaches a stand-in."""
+        reached: dict[int, set[str]] = {}
+        for start, modules in self.reasons.items():
+            waiting, seen = [start], {start}
+            while waiting:
+                number = waiting.pop()
+                reached.setdefault(number, set()).update(modules)
+                new = [one for one in self.back[number] if one not in seen]
+                seen.update(new)
+                waiting += new
+        return reached
+
+    def missing(self, number: int, module: str) -> None:
+        """Note that a node is, or uses, a stand-in for a module."""
+        self.reasons.setdefault(number, set()).add(module)
+
+    def successors(self, number: int, value: Any) -> Iterator[object]:
+        """Yield what a value leads to."""
+        module = stood_in(value)
+        if module is not None:
+            self.missing(number, module)
+        elif isinstance(value, ATOMS):
+            return
+        elif isinstance(value, Bound):
+            yield from self.of_function(number, value.function, value.owner)
+        elif isinstance(value, FunctionType):
+            yield from self.of_function(number, value, None)
+        elif isinstance(value, MethodType):
+            if isinstance(value.__func__, FunctionType):
+                yield Bound(value.__func__, value.__self__)
+            else:
+                yield from (value.__func__, value.__self__)
+        elif isinstance(value, ModuleType):
+            return
+        elif isinstance(value, type):
+            yield from self.of_class(value)
+        else:
+            yield from self.of_object(value)
+
+    def of_function(self, number: int, function: FunctionType, owner: object) -> Iterator[object]:
+        """Yield what a function leads to: its defaults, what it wraps, and what its code names."""
+        yield from function.__defaults__ or ()
+        yield from (function.__kwdefaults__ or {}).values()
+        yield from vars(function).values()
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        space = function.__globals__
+        if not imports.is_program(space):
+            # A wrapper of a library has what it wraps in its closure; a method of a base class may
+            # call any other of the object.
+            yield from (content(cell) for cell in cells.values())
+            if owner is not None:
+                yield owner
+            return
+        names: set[str] = set()
+        for code in codes(function.__code__):
+            uses = self.uses(code)
+            names |= uses.attributes
+            for name, chain in uses.chains:
+                self.check_taint(number, space, name)
+                value = space.get(name, vars(builtins).get(name))
+                yield from self.along(number, value, chain, uses)
+            for name, chain in uses.cells:
+                if name in cells:
+                    yield from self.along(number, content(cells[name]), chain, uses)
+            for lazy in uses.imports:
+                yield from self.imported(number, lazy, code, space)
+        if owner is not None:
+            yield from attributes(owner, names)
+
+    def along(
+        self, number: int, value: Any, chain: tuple[str, ...], uses: Uses
+    ) -> Iterator[object]:
+        """Yield what attributes in a row lead to: through modules, to a method, or all of it."""
+        names = list(chain)
+        while isinstance(value, ModuleType) and stood_in(value) is None:
+            space = vars(value)
+            if "pyre_parts" in space:
+                missing = space["pyre_parts"]
+                if not names:
+                    yield from missing.values()
+                    return
+                if names[0] not in missing:
+                    value = space["pyre_whole"]
+                    continue
+                space = missing
+            elif not names:
+                # It goes on under another name: whatever the code names may be meant.
+                if imports.is_program(space):
+                    for name in uses.attributes & space.keys():
+                        self.check_taint(number, space, name)
+                        yield space[name]
+                return
+            name = names.pop(0)
+            self.check_taint(number, space, name)
+            value = space.get(name)
+        if names and stood_in(value) is None and is_own(kind_of(value)):
+            yield from attributes(value, {names[0]})
+        else:
+            yield value
+
+    def of_class(self, kind: type) -> Iterator[object]:
+        """Yield what is in the body of a class of the program, and its bases."""
+        if is_own(kind):
+            yield from kind.__bases__
+            for value in vars(kind).values():
+                yield from unwrapped(value, kind)
+
+    def of_object(self, value: object) -> Iterator[object]:
+        """Yield what an object holds, and its class."""
+        yield type(value)
+        if isinstance(value, dict) and "__builtins__" in value:
+            return  # The globals of a module: who names them is followed.
+        yield from gc.get_referents(value)
+
+    def check_taint(self, number: int, space: dict[str, Any], name: str) -> None:
+        """Note that a node reads a global which got a value in place of a stand-in."""
+        module = imports.tainted.get((id(space), name))
+        if module is not None:
+            self.missing(number, module)
+
+    def uses(self, code: CodeType) -> Uses:
+        """Return what a piece of code names, read once."""
+        found = self.codes.get(code)
+        if found is None:
+            found = self.codes[code] = read(code)
+        return found
+
+    def imported(
+        self, number: int, lazy: Lazy, code: CodeType, space: dict[str, Any]
+    ) -> Iterator[object]:
+        """Yield what an import in a function gives, and note if it is refused."""
+        try:
+            name = imports.absolute(lazy.name, space, lazy.level)
+        except (AttributeError, KeyError):
+            return  # It fails when it is called, here as on the main interpreter.
+        wanted = [name, *(f"{name}.{item}" for item in lazy.items)]
+        if self.eager and not is_standard(name) and not is_there(name, lazy.items):
+            self.try_import(lazy, code, space)
+        missing = missing_of(wanted)
+        if missing is not None:
+            if not goes_on(code, lazy.line, missing, space):
+                self.missing(number, missing)
+            return
+        module = sys.modules.get(name)
+        for item in lazy.items:
+            yield from self.along(number, module, (item,), self.uses(code))
+        if not lazy.items:
+            yield from self.along(number, module, (), self.uses(code))
+
+    def try_import(self, lazy: Lazy, code: CodeType, space: dict[str, Any]) -> None:
+        """Import what a function imports, once, unless it is known to be missing."""
+        key = (imports.absolute(lazy.name, space, lazy.level), tuple(lazy.items))
+        if key in self.tried or goes_on(code, lazy.line, lazy.name, space):
+            return
+        self.tried.add(key)
+        try:
+            imports.import_name(lazy.name, space, None, lazy.items, lazy.level)
+        except (Exception, SystemExit):  # noqa: BLE001 - it will raise again, where it is called
+            return
+
+
+def read(code: CodeType) -> Uses:
+    """Read from its instructions what a piece of code names."""
+    uses = Uses()
+    steps = list(instructions(code))
+    cells = tuple(name for name in code.co_cellvars if name not in code.co_varnames)
+    places = code.co_varnames + cells + code.co_freevars
+    lines = list(code.co_lines())
+    index = 0
+    while index < len(steps):
+        place, operation, argument = steps[index]
+        index += 1
+        if operation == IMPORT:
+            level, items = (constant(code, steps[index - back]) for back in (3, 2))
+            line = next((line for first, last, line in lines if first <= place < last), None)
+            uses.imports.append(
+                Lazy(
+                    code.co_names[argument],
+                    level if isinstance(level, int) else 0,
+                    list(items) if isinstance(items, tuple) else [],
+                    line or code.co_firstlineno,
+                )
+            )
+        elif operation == ATTR:
+            uses.attributes.add(code.co_names[argument >> 1])
+        elif operation == SUPER_ATTR:
+            uses.attributes.add(code.co_names[argument >> 2])
+        elif operation in (GLOBAL, NAME, DEREF):
+            first = index
+            while index < len(steps) and steps[index][1] == ATTR:
+                index += 1
+            chain = tuple(code.co_names[step[2] >> 1] for step in steps[first:index])
+            uses.attributes.update(chain)
+            if operation == DEREF:
+                uses.cells.append((places[argument], chain))
+            else:
+                name = code.co_names[argument >> 1 if operation == GLOBAL else argument]
+                uses.chains.append((name, chain))
+    return uses
+
+
+def instructions(code: CodeType) -> Iterator[tuple[int, int, int]]:
+    """Yield place, operation and whole argument of each instruction, without the caches."""
+    raw = code.co_code
+    high = 0
+    for place in range(0, len(raw), 2):
+        operation, argument = raw[place], raw[place + 1] | high
+        if operation == EXTENDED:
+            high = argument << 8
+        elif operation != CACHE:
+            high = 0
+            yield place, operation, argument
+
+
+def constant(code: CodeType, step: tuple[int, int, int]) -> object:
+    """Return the constant that an instruction loads, or None."""
+    _, operation, argument = step
+    if operation == CONST:
+        return code.co_consts[argument]
+    return argument if operation == SMALL else None
+
+
+def codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield a piece of code and those inside of it: functions, comprehensions, class bodies."""
+    yield code
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield from codes(one)
+
+
+def missing_of(names: list[str]) -> str | None:
+    """Return the first module that one of the names needs and that has a stand-in."""
+    for name in names:
+        for part in imports.parts(name):
+            if part in imports.reasons and part not in sys.modules:
+                return part
+    return None
+
+
+def goes_on(code: CodeType, line: int, module: str, space: dict[str, Any]) -> bool:
+    """Tell whether code catches the error when a module is refused there."""
+    from pyreframework import sources
+
+    refused = ImportError(f"{module}: {imports.REFUSAL}s", name=module)
+    return sources.catches_in(code, line, refused, space)
+
+
+def is_there(name: str, items: list[str]) -> bool:
+    """Tell whether an import finds everything loaded."""
+    module = sys.modules.get(name)
+    return module is not None and all(item in vars(module) for item in items)
+
+
+def is_standard(name: str) -> bool:
+    """Tell whether a module is in the standard library, and loads in workers."""
+    top = name.partition(".")[0]
+    return top in sys.stdlib_module_names and top not in STANDARD_REFUSED
+
+
+def kind_of(value: object) -> type:
+    """Return a class itself, and the class of anything else."""
+    return value if isinstance(value, type) else type(value)
+
+
+def is_own(kind: type) -> bool:
+    """Tell whether a class is defined by the program."""
+    module = sys.modules.get(str(vars(kind).get("__module__")))
+    return module is not None and imports.is_program(vars(module))
+
+
+def attributes(owner: object, names: set[str]) -> Iterator[object]:
+    """Yield what an object or class has under some names, methods with their owner."""
+    kind = kind_of(owner)
+    held = {} if owner is kind else getattr(owner, "__dict__", {})
+    for name in names | {"__getattr__", "__getattribute__"}:
+        if name in held:
+            yield held[name]
+            continue
+        base = next((base for base in kind.__mro__ if name in vars(base)), object)
+        if base is not object:
+            yield from unwrapped(vars(base)[name], owner)
+
+
+def unwrapped(value: object, owner: object) -> Iterator[object]:
+    """Yield the functions behind what stands in the body of a class."""
+    if isinstance(value, (staticmethod, classmethod)):
+        value = value.__func__
+    if isinstance(value, property):
+        for function in (value.fget, value.fset, value.fdel):
+            yield bound(function, owner)
+    else:
+        yield bound(value, owner)
+
+
+def bound(function: object, owner: object) -> object:
+    """Return a function as the method of its owner, and anything else as it is."""
+    return Bound(function, owner) if isinstance(function, FunctionType) else function
+
+
+def content(cell: CellType) -> object:
+    """Return what a closure holds, None if nothing yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None

@@ -1,0 +1,391 @@
+"""C extensions that workers refuse: routes that use them move, everything else stays."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from serving import Server, run_to_end, serve, wait_until
+
+WORKER, MAIN = "__mp_main__", "__main__"
+MOVED = {
+    "GET /numpy": "numpy",
+    "POST /helper/{factor:float}": "numpy",
+    "GET /pandas": "pandas",
+    "GET /values": "numpy and pandas",
+    "POST /items": "pydantic",
+    "POST /orders": "pydantic",
+    "GET /orjson": "orjson",
+    "GET /inside": "numpy",
+}
+Write = Callable[[str, str], Path]
+
+
+@pytest.fixture(scope="module", params=[WORKER, MAIN], ids=["workers", "main"])
+def home(request: pytest.FixtureRequest) -> str:
+    """Where plain handlers run."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def server(home: str) -> Iterator[Server]:
+    with serve("extensions", mode="default" if home == MAIN else None) as server:
+        yield server
+        assert server.get("/plain").status == 200
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(name: str, text: str) -> Path:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text))
+        return file
+
+    return write
+
+
+def banner(server: Server) -> list[str]:
+    """What the program has printed, the whole banner at least."""
+    server.output.wait_for("try: curl")
+    return [line.strip() for line in server.output.text().splitlines()]
+
+
+def test_plain_routes_stay(server: Server, home: str) -> None:
+    assert server.get("/plain").json() == {"where": home}
+    assert server.get("/plain/21").json() == [42, home]
+    # An annotation that nobody evaluates moves nothing.
+    assert server.get("/series").json() == [home, None]
+
+
+def test_routes_that_use_them_move(server: Server) -> None:
+    assert server.get("/numpy").json() == {"where": MAIN, "sum": 9.0}
+    assert server.post("/helper/2.5", b"[2, 4]").json() == [5.0, 10.0]
+    rows = [{"fruit": "apple", "count": 3}, {"fruit": "pear", "count": 4}]
+    assert server.get("/pandas").json() == {"where": MAIN, "rows": rows}
+    assert server.get("/orjson").json() == {"where": MAIN}
+    assert server.get("/inside").json() == [MAIN, 5.0]
+
+
+def test_plain_values_out_of_them_move_too(server: Server) -> None:
+    assert server.get("/values").json() == [MAIN, 7, 2, 6.0]
+
+
+def test_models(server: Server) -> None:
+    item = server.post("/items", b'{"name": " plum ", "price": 2}')
+    assert item.json() == {"name": "plum", "price": 2.0, "tags": []}
+    order = server.post("/orders", b'[{"name": "plum", "price": 2, "tags": ["new"]}]').json()
+    assert order[0] == MAIN
+    assert order[1]["items"] == [{"name": "plum", "price": 2.0, "tags": ["new"]}]
+    refused = server.post("/items", b'{"price": -1}')
+    assert (refused.status, refused.json()) == (422, {"problems": 2})
+
+
+def test_libraries_that_do_without_stay(server: Server, home: str) -> None:
+    assert server.get("/msgpack").json() == [home, {"a": [1, 2]}]
+    assert server.get("/sqlalchemy").json() == [home, 42]
+
+
+def test_a_program_that_does_without_stays(server: Server, home: str) -> None:
+    assert server.get("/fallback").json() == [home, home == WORKER]
+
+
+def test_gil_is_taken_at_its_word(server: Server) -> None:
+    assert server.get("/gil").json() == [MAIN, [0, 1, 2]]
+
+
+def test_a_pipeline_of_both_kinds_is_answered_in_order(server: Server, home: str) -> None:
+    with server.connect() as peer:
+        for target in ("/plain", "/numpy", "/plain", "/pandas", "/plain"):
+            peer.send(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        places = [peer.reply().json()["where"] for _ in range(5)]
+    assert places == [home, MAIN, home, MAIN, home]
+
+
+def test_what_was_not_seen_raises(server: Server, home: str) -> None:
+    for target in ("/hidden", "/hidden-import", "/hidden-result"):
+        reply = server.get(target)
+        if home == MAIN:
+            assert reply.json() == ([0, 1, 2] if target != "/hidden-result" else [1])
+        else:
+            assert (reply.status, reply.json()) == (500, {"error": "internal server error"})
+    if home == WORKER:
+        server.output.wait_for(
+            "WorkerImportError: GET /hidden uses numpy.arange on a worker, and numpy does not load "
+            "in workers: register the route with gil=True"
+        )
+        server.output.wait_for(
+            "WorkerImportError: GET /hidden-result uses Order on a worker, and pydantic does not "
+        )
+        server.output.wait_for(
+            "GET /hidden-import runs on a worker: register the route with gil=True"
+        )
+
+
+def test_the_banner_says_which_and_why(server: Server, home: str) -> None:
+    said = [line for line in banner(server) if " runs on the main interpreter: " in line]
+    expected = []
+    if home == WORKER:
+        for route, modules in MOVED.items():
+            do = "do" if " and " in modules else "does"
+            expected.append(
+                f"{route} runs on the main interpreter: it uses {modules}, which {do} not load in "
+                "workers"
+            )
+    assert said == expected
+
+
+def test_gil_false_insists(write: Write) -> None:
+    file = write(
+        "program.py",
+        """
+        import numpy as np
+        from pyreframework import Pyre
+
+        app = Pyre()
+        app.get("/plain", lambda req: "plain", gil=False)
+
+        @app.get("/predict", gil=False)
+        def predict(req):
+            return float(np.ones(3).sum())
+
+        app.run()
+        """,
+    )
+    ending = run_to_end(file)
+    assert ending.code == 3
+    assert ending.output == (
+        "pyre: GET /predict has gil=False, but it uses numpy, which does not load in workers: use "
+        "gil=True, or leave gil out and the route moves to the main interpreter by itself\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("hook", "words"),
+    [
+        (
+            "@app.before_request\ndef check(req):\n    np.ones(1)",
+            "the before_request hook check uses numpy",
+        ),
+        (
+            "@app.after_request\ndef check(req, resp):\n    np.ones(1)",
+            "the after_request hook check uses numpy",
+        ),
+        (
+            "@app.exception_handler(KeyError)\ndef check(req, error):\n    return np.ones(1).sum()",
+            "the exception_handler hook check uses numpy",
+        ),
+    ],
+)
+def test_a_hook_moves_every_route(write: Write, hook: str, words: str) -> None:
+    file = write(
+        "program.py",
+        "import numpy as np\nfrom pyreframework import Pyre\napp = Pyre()\n"
+        "app.get('/a', lambda req: __name__)\napp.fallback(lambda req: __name__)\n"
+        f"{hook}\napp.run()\n",
+    )
+    with serve(file) as server:
+        assert [server.get("/a").text, server.get("/none").text] == [MAIN, MAIN]
+        assert (
+            f"every route runs on the main interpreter: {words}, which does not load in workers"
+            in banner(server)
+        )
+
+
+def test_only_the_fallback_moves(write: Write) -> None:
+    file = write(
+        "program.py",
+        """
+        import numpy as np
+        from pyreframework import Pyre
+
+        app = Pyre()
+        app.get("/a", lambda req: __name__)
+        app.fallback(lambda req: [__name__, float(np.ones(2).sum())])
+        app.run()
+        """,
+    )
+    with serve(file) as server:
+        assert server.get("/a").text == WORKER
+        assert server.get("/none").json() == [MAIN, 2.0]
+        assert banner(server)[2] == (
+            "the fallback runs on the main interpreter: it uses numpy, which does not load in "
+            "workers"
+        )
+
+
+def test_json_default_moves_nothing(write: Write) -> None:
+    """In a worker nothing is an array, so the question for one is answered, and with no."""
+    file = write(
+        "program.py",
+        """
+        import numpy as np
+        from pyreframework import Pyre
+
+        app = Pyre()
+
+        def default(value):
+            if isinstance(value, (np.ndarray, np.generic)):
+                return value.tolist()
+            if isinstance(value, complex):
+                return [value.real, value.imag]
+            raise TypeError(type(value).__name__)
+
+        app.json_default = default
+        app.get("/plain", lambda req: [__name__, 1 + 2j])
+        app.get("/array", lambda req: [__name__, np.arange(2)])
+        app.run()
+        """,
+    )
+    with serve(file) as server:
+        assert server.get("/plain").json() == [WORKER, [1.0, 2.0]]
+        assert server.get("/array").json() == [MAIN, [0, 1]]
+
+
+def test_hooks_of_workers_run_on_main_too_if_a_route_moves(write: Write) -> None:
+    file = write(
+        "program.py",
+        """
+        import numpy as np
+        from pyreframework import Pyre
+
+        app = Pyre()
+        model = None
+
+        @app.on_worker_start
+        def load():
+            global model
+            model = np.arange(3)
+            print("STARTED", __name__, flush=True)
+
+        @app.on_worker_stop
+        def end():
+            print("STOPPED", __name__, flush=True)
+
+        app.get("/model", lambda req: [__name__, int(model.sum())])
+        app.get("/plain", lambda req: __name__)
+        app.run()
+        """,
+    )
+    with serve(file, workers=2) as server:
+        assert server.get("/model").json() == [MAIN, 3]
+        assert server.get("/plain").text == WORKER
+        assert banner(server).count(f"STARTED {WORKER}") == 2
+        assert banner(server).count(f"STARTED {MAIN}") == 1
+    assert banner(server).count(f"STOPPED {MAIN}") == 1
+
+
+def test_models_in_another_file(write: Write) -> None:
+    write("service/__init__.py", "")
+    write(
+        "service/models.py",
+        """
+        from pydantic import BaseModel
+
+        class Item(BaseModel):
+            name: str
+        """,
+    )
+    write(
+        "service/views.py",
+        """
+        from . import models
+        from .models import Item
+
+        class Items:
+            def __init__(self, prefix):
+                self.prefix = prefix
+
+            def add(self, req):
+                return self.make(self.prefix + req.text()).model_dump()
+
+            def make(self, name):
+                return models.Item(name=name)
+
+            def where(self, req):
+                return __name__ + self.suffix()
+
+            def suffix(self):
+                import sys
+                return " " + sys.modules["__main__"].__name__
+
+        def check(item: Item):
+            return None
+        """,
+    )
+    file = write(
+        "program.py",
+        """
+        import functools
+        from pyreframework import Pyre
+        from service.views import Items, check
+
+        app = Pyre()
+        items = Items("a ")
+        app.post("/items", items.add)
+        app.get("/where", items.where)
+
+        def logged(handler):
+            @functools.wraps(handler)
+            def inner(req):
+                return handler(req)
+            return inner
+
+        @app.post("/wrapped")
+        @logged
+        def wrapped(req):
+            return items.add(req)
+
+        app.post("/partial", functools.partial(lambda made, req: made.add(req), items))
+        app.run()
+        """,
+    )
+    with serve(file) as server:
+        for target in ("/items", "/wrapped", "/partial"):
+            assert server.post(target, b"plum").json() == {"name": "a plum"}
+        assert server.get("/where").text == f"service.views {WORKER}"
+        moved = [line.split()[1] for line in banner(server) if "it uses pydantic" in line]
+        assert moved == ["/items", "/wrapped", "/partial"]
+
+
+def test_a_failing_start_says_what_was_refused(write: Write) -> None:
+    """A library that imports it for the program: there is no import to put a stand-in at."""
+    site = write("site-packages/library.py", "def make():\n    import numpy\n    return numpy\n")
+    file = write(
+        "program.py",
+        f"""
+        import sys
+        sys.path.append({str(site.parent)!r})
+        import library
+        from pyreframework import Pyre
+        app = Pyre()
+        made = library.make()
+        app.run()
+        """,
+    )
+    ending = run_to_end(file)
+    assert ending.code == 3
+    assert "does not support loading in subinterpreters" in ending.output
+    assert 'run(mode="default")' in ending.output
+
+
+def test_memory_of_what_was_refused_is_not_kept(write: Write) -> None:
+    """What a failed import leaves in ``sys.modules`` is removed."""
+    file = write(
+        "program.py",
+        """
+        import sys
+        import numpy
+        import pandas
+        from pyreframework import Pyre
+        app = Pyre()
+        names = ("numpy", "pandas")
+        app.get("/", lambda req: [name for name in sys.modules if name.startswith(names)])
+        app.run()
+        """,
+    )
+    with serve(file, workers=1) as server:
+        wait_until(lambda: server.get("/").status == 200, "it serves")
+        assert server.get("/").json() == []
