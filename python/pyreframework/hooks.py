@@ -197,6 +197,10 @@ class Hooks:
         caught = [("exception_handler", handler) for handler in self._caught.values()]
         return self._around + caught
 
+    def start_hooks(self) -> list[AnyCall]:
+        """Return the ``on_worker_start`` hooks."""
+        return self._life["on_worker_start"]
+
     def begin(self) -> None:
         """Run the ``on_startup`` hooks; the first that raises ends the start."""
         self._run("on_startup")

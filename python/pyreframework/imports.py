@@ -44,8 +44,8 @@ caught: dict[str, str] = {}
 tainted: dict[tuple[int, str], str] = {}
 # Top-level packages that belong to the program although they are in `site-packages`.
 own_packages: set[str] = set()
-# Extensions to refuse although they might load: `pyre doctor` has seen them crash.
-banned: set[str] = set()
+# Packages to refuse although they might load, and why: `pyre doctor` has seen them crash.
+banned: dict[str, str] = {}
 # Told of each import in the program's code, before it and after it.
 listener: Callable[[str, str], None] | None = None
 
@@ -121,8 +121,6 @@ def import_module(name: str, package: str | None = None) -> ModuleType:
 def create_module(loader: ExtensionFileLoader, spec: ModuleSpec) -> ModuleType | None:
     """Make the module of an extension, or let a Python file beside it do instead."""
     try:
-        if spec.name.partition(".")[0] in banned:
-            raise ImportError(f"module {spec.name} crashes in {REFUSAL}s", name=spec.name)
         return plain_create_module(loader, spec)
     except ImportError as error:
         if REFUSAL not in str(error):
@@ -175,6 +173,9 @@ class Import:
             BaseException: Whatever the import raises, if that is no refusal or the program catches
                 it.
         """
+        top = self.name.partition(".")[0]
+        if top in banned and top not in caught:
+            reasons[top] = banned[top]
         known = next((part for part in parts(self.name) if part in reasons), None)
         if known is not None and known not in sys.modules:
             error = ImportError(reasons[known], name=known)
@@ -344,13 +345,18 @@ def refusal(error: BaseException, extensions: Sequence[str]) -> str | None:
         extensions: What was refused during the import. Some packages find out that none of their
             parts could be imported and raise an error that says nothing of the first one.
     """
+    reason = None
     link: BaseException | None = error
     for _ in range(CHAIN_MAX):
         if link is None:
             break
         if isinstance(link, ImportError) and REFUSAL in str(link):
-            return str(link)
+            # The first error is the plainest; packages wrap it into pages of advice.
+            said = next(line for line in str(link).splitlines() if REFUSAL in line)
+            reason = said.removeprefix("Original error was: ")
         link = link.__cause__ or link.__context__
+    if reason is not None:
+        return reason
     left = [name for name in extensions if name not in replaced]
     if not left:
         return None

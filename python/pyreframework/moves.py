@@ -30,7 +30,17 @@ def find(app: Pyre, first: bool) -> list[tuple[int, str]]:
     """
     if not first and not imports.reasons:
         return []
-    graph = Graph(eager=first)
+    return [(number, f"{user} {uses(modules)}") for number, user, modules in survey(app, first)]
+
+
+def survey(app: Pyre, eager: bool) -> list[tuple[int, str, set[str]]]:
+    """Return the routes that cannot run in this worker, what of them uses modules, and which.
+
+    Args:
+        app: The app, with all its routes and hooks.
+        eager: Import what handlers import when they run.
+    """
+    graph = Graph(eager)
     hooks = [
         (f"the {kind} hook {name_of(hook)}", graph.add(hook)) for kind, hook in app.request_hooks()
     ]
@@ -40,19 +50,34 @@ def find(app: Pyre, first: bool) -> list[tuple[int, str]]:
         if not gil
     ]
     reached = graph.spread()
-    if not reached:
-        return []
     for words, root in hooks:
         if root in reached:
             # A hook is part of every route.
-            reason = f"{words} {uses(reached[root])}"
-            return [(number, reason) for number, _ in handlers]
+            return [(number, words, reached[root]) for number, _ in handlers]
     found = []
     for number, numbers in handlers:
         modules = set[str]().union(*(reached.get(root, ()) for root in numbers))
         if modules:
-            found.append((number, f"it {uses(modules)}"))
+            found.append((number, "it", modules))
     return found
+
+
+def note_start_hooks(app: Pyre) -> None:
+    """Count as stand-ins the globals that ``on_worker_start`` hooks assign, if these use any.
+
+    For those who do not run the hooks, and so do not see what they assign.
+    """
+    from pyreframework.sources import declared_global
+
+    graph = Graph(eager=True)
+    hooks = [(hook, graph.add(hook)) for hook in app.start_hooks()]
+    reached = graph.spread()
+    for hook, number in hooks:
+        for module in reached.get(number, ()):
+            code = code_of(hook)
+            space = getattr(hook, "__globals__", {})
+            for name in declared_global(code) if code is not None else ():
+                imports.tainted[id(space), name] = module
 
 
 def uses(modules: set[str]) -> str:

@@ -1,0 +1,303 @@
+"""``pyre doctor``: which modules of a program load in workers, and which routes that moves.
+
+The program is loaded in a child process, first in its main interpreter and then in an interpreter
+like a worker's, as the server does it, but nothing is served and no hook is run. What the child
+finds comes back over a pipe. A module that takes the whole child with it is named, and the next
+child goes on without it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+from pyreframework import banner
+from pyreframework.app import FALLBACK
+from pyreframework.server import GRACEFUL, START_FAILED, USAGE, complain
+from pyreframework.target import Launch, ProgramFailed, Target, TargetError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, TextIO
+
+# How many modules may crash before it is given up.
+CRASHES_MAX = 16
+CHILD_SECONDS = 120.0
+HEADINGS = ("MODULE", "IN WORKERS", "WHY", "MOVES")
+SHOWN_ROUTES_MAX = 3
+
+# What the child's isolated interpreter runs; it gets its arguments as JSON.
+EXAMINE = """
+import sys
+sys.path[:] = {path!r}
+from pyreframework import doctor
+doctor.examine({texts!r}, {banned!r}, {pipe})
+"""
+
+
+class Report:
+    """What the children have found."""
+
+    def __init__(self) -> None:
+        self.banned: dict[str, str] = {}
+        # Modules that the program imports, and those imports that have not come to an end.
+        self.imported: dict[str, None] = {}
+        self.open: list[str] = []
+        self.stage = ""
+        self.found: dict[str, Any] | None = None
+        self.output = ""
+        self.code = 0
+
+    def take(self, text: str) -> None:
+        """Take the lines that a child has written."""
+        self.open, self.stage, self.found = [], "", None
+        for line in text.splitlines():
+            event, value = json.loads(line)
+            if event == "begin":
+                self.open.append(value)
+            elif event == "end":
+                self.open.remove(value)
+            elif event == "stage":
+                self.stage = value
+            else:
+                self.found = value
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run ``pyre doctor`` with its arguments: one target.
+
+    Args:
+        argv: What stands behind ``doctor`` on the command line.
+    """
+    if len(argv) != 1 or argv[0].startswith("-"):
+        complain("pyre doctor takes one argument: module:app or file.py")
+        return USAGE
+    return run(argv[0])
+
+
+def run(target: str, stream: TextIO | None = None) -> int:
+    """Examine the program that ``target`` names, and print what was found.
+
+    Args:
+        target: ``module:app`` or ``file.py``, as for ``pyre run``.
+        stream: Where to print; standard output if left out.
+
+    Returns:
+        An exit code: 0 if workers can serve the program, 3 if it would not start, 2 if there is no
+        such target.
+    """
+    stream = sys.stdout if stream is None else stream
+    try:
+        Target.parse(target)
+    except TargetError as error:
+        complain(str(error))
+        return USAGE
+    report = Report()
+    for _ in range(CRASHES_MAX):
+        ask_child(target, report)
+        if report.found is not None or report.code in (USAGE, START_FAILED) or not report.open:
+            break
+        report.banned[report.open[-1].partition(".")[0]] = ending(report.code)
+    if report.found is None:
+        print(report.output, end="", file=stream)
+        if report.code == USAGE:
+            return USAGE
+        where = "a worker" if report.stage == "worker" else "the main interpreter"
+        failed = "" if report.code == START_FAILED else f": the process {ending(report.code)}"
+        print(f"{target} does not load in {where}{failed}", file=stream)
+        return START_FAILED
+    print("\n".join(lines(target, report.found)), file=stream)
+    return START_FAILED if report.found["insists"] else GRACEFUL
+
+
+def ask_child(target: str, report: Report) -> None:
+    """Let a child examine the program, and take what it finds."""
+    read_end, write_end = os.pipe()
+    command = "import sys; from pyreframework import doctor; sys.exit(doctor.child(sys.argv[1]))"
+    given = json.dumps({"target": target, "banned": report.banned, "pipe": write_end})
+    with os.fdopen(read_end, encoding="utf-8") as pipe:
+        with subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-c", command, given],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(write_end,),
+            text=True,
+            errors="replace",
+        ) as process:
+            os.close(write_end)
+            try:
+                report.output, _ = process.communicate(timeout=CHILD_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                report.output, _ = process.communicate()
+        report.code = process.returncode
+        report.take(pipe.read())
+
+
+def ending(code: int) -> str:
+    """Return how a process ended, in words.
+
+    Example:
+        >>> ending(-11), ending(1)
+        ('crashes (SIGSEGV)', 'ends with exit code 1')
+    """
+    if code >= 0:
+        return f"ends with exit code {code}"
+    if code == -signal.SIGKILL:
+        return f"was ended after {CHILD_SECONDS:g} s"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"crashes ({name})"
+
+
+def lines(target: str, found: dict[str, Any]) -> list[str]:
+    """Return the table, and what it comes to."""
+    routes: list[str] = found["routes"]
+    moves: list[tuple[int, str, list[str]]] = found["moves"]
+    everything = len(moves) > 1 and any(user != "it" for _, user, _ in moves)
+    rows = []
+    for module, (state, why) in sorted(found["modules"].items()):
+        moved = [name(routes, number) for number, _, missing in moves if module in missing]
+        if everything and moved:
+            shown = "every route"
+        else:
+            shown = ", ".join(moved[:SHOWN_ROUTES_MAX])
+            if len(moved) > SHOWN_ROUTES_MAX:
+                shown += f" and {len(moved) - SHOWN_ROUTES_MAX} more"
+        rows.append((module, state, why or "-", shown or "-"))
+    refused = sum(row[1] == "no" for row in rows)
+    text = table([HEADINGS, *rows]) if rows else []
+    from pyreframework.moves import uses
+
+    reasons = [(name(routes, number), f"{user} {uses(set(mods))}") for number, user, mods in moves]
+    text += [""] if text else []
+    text += banner.moves(reasons, len(routes))
+    modules = banner.counted(len(rows), "module")
+    does = "does" if refused == 1 else "do"
+    text.append(
+        f"{target}: {refused} of {modules} {does} not load in workers, {len(moves)} of "
+        f"{banner.counted(len(routes), 'route')} moved to the main interpreter"
+    )
+    return text + list(found["insists"])
+
+
+def name(routes: Sequence[str], number: int) -> str:
+    """Return a route as messages name it."""
+    return "the fallback" if number == FALLBACK else routes[number]
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return rows in columns that are as wide as they must be."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def child(given: str) -> int:
+    """Load the program as the server does, in this process; the pipe gets what comes of it."""
+    asked = json.loads(given)
+    pipe: int = asked["pipe"]
+    tell(pipe, "stage", "main")
+    try:
+        app = Launch(Target.parse(asked["target"]), serves=False).load([])
+    except TargetError as error:
+        complain(str(error))
+        return USAGE
+    except ProgramFailed:
+        return START_FAILED
+    assert app is not None, "nothing is served here"
+    import datetime  # noqa: F401, ICN001 - as the server does, before the first worker
+
+    from pyreframework import program
+
+    texts = program.describe(app.number, -1, False)
+    if texts is None:
+        complain("workers cannot load this program, as it is neither a file nor a module")
+        return START_FAILED
+    tell(pipe, "stage", "worker")
+    code = EXAMINE.format(path=sys.path, texts=texts, banned=asked["banned"], pipe=pipe)
+    import _interpreters
+
+    failed = _interpreters.exec(_interpreters.create("isolated"), code)
+    if failed is not None:
+        print(failed.errdisplay, file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    # Without finalisation: it is not what is examined, and extensions may not survive it.
+    os._exit(GRACEFUL if failed is None else START_FAILED)
+
+
+def tell(pipe: int, event: str, value: object) -> None:
+    """Write a line to the parent; small ones at once, so that a crash cannot cut them."""
+    data = f"{json.dumps([event, value])}\n".encode()
+    while data:
+        data = data[os.write(pipe, data) :]
+
+
+def examine(texts: list[str], banned: dict[str, str], pipe: int) -> None:
+    """Load the program in this interpreter, which is like a worker's, and tell what was found."""
+    from pyreframework import imports, moves, program
+
+    seen: dict[str, None] = {}
+
+    def listen(event: str, module: str) -> None:
+        seen[module.partition(".")[0]] = None
+        tell(pipe, event, module)
+
+    imports.banned.update(banned)
+    imports.listener = listen
+    program.load(texts)
+    app = program.loaded
+    assert app is not None, "just loaded"
+    moves.note_start_hooks(app)
+    moved = moves.survey(app, eager=True)
+    imports.remove()
+    routes = [f"{method} {path}" for method, path in app.native.route_table()]
+    insists = {number for number, _, gil in app.handlers() if gil is False}
+    tell(
+        pipe,
+        "found",
+        {
+            "modules": modules_of(seen),
+            "routes": routes,
+            "moves": [(number, user, sorted(missing)) for number, user, missing in moved],
+            "insists": [
+                f"{routes[number]} has gil=False, so the program would not start"
+                for number, _, _ in moved
+                if number in insists
+            ],
+        },
+    )
+
+
+def modules_of(seen: Sequence[str] | dict[str, None]) -> dict[str, tuple[str, str]]:
+    """Return for each module that the program imports whether it loads here, and why not.
+
+    Modules of the program and of the standard library are left out, unless they are refused.
+    """
+    from pyreframework import imports
+    from pyreframework.reach import is_standard
+
+    found: dict[str, tuple[str, str]] = {}
+    for module in seen:
+        loaded = sys.modules.get(module)
+        if loaded is None or is_standard(module) or module == __package__:
+            continue
+        file = getattr(loaded, "__file__", None)
+        if isinstance(file, str) and not imports.is_program_file(file):
+            count = sum(part.startswith(f"{module}.") for part in imports.replaced)
+            slower = f"in Python, as {banner.counted(count, 'extension')} of it would not load"
+            found[module] = ("yes", slower if count else "")
+    for module, why in imports.reasons.items():
+        found[module] = ("no", why)
+    for module, place in imports.caught.items():
+        found[module] = ("no", f"{os.path.relpath(place)} goes on without it")
+    return found
