@@ -1,6 +1,6 @@
-//! Modules by name, source text for tests, and exceptions sent to other threads.
+//! Modules by name, and source text for tests.
 
-use std::ffi::{CString, c_ulong};
+use std::ffi::CString;
 
 use pyo3_ffi as ffi;
 
@@ -37,14 +37,4 @@ pub fn run_source(py: Attached<'_>, source: &str, globals: &Object<Dict>) -> Res
     };
     // SAFETY: a new reference to `None`, or NULL with an exception set.
     unsafe { Owned::or_raised(result, py) }.map(|_: Owned<'_>| ())
-}
-
-/// Raises `class` in the thread with that `threading.get_ident()`, when it next runs Python code
-/// of this interpreter.
-///
-/// Answers whether there is such a thread.
-pub fn raise_in_thread<T>(py: Attached<'_>, ident: u64, class: &Object<T>) -> bool {
-    let _ = py;
-    // SAFETY: a live object, on an attached thread; CPython looks the thread up by its number.
-    unsafe { ffi::PyThreadState_SetAsyncExc(ident as c_ulong as _, class.as_ptr()) > 0 }
 }

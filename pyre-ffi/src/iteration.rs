@@ -19,6 +19,12 @@ pub struct Iteration<'py> {
 }
 
 impl<T> Object<T> {
+    /// Whether this is what calling an `async def` function gives.
+    #[inline]
+    pub fn is_coroutine(&self) -> bool {
+        self.type_pointer() == &raw mut ffi::PyCoro_Type
+    }
+
     /// `iter(object)`, as a Rust iterator.
     pub fn iterate<'py>(&self, py: Attached<'py>) -> Result<Iteration<'py>, Raised> {
         // SAFETY: the handle shows a live object, on an attached thread.

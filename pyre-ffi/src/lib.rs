@@ -37,6 +37,8 @@ mod object;
 mod call;
 mod iteration;
 mod code;
+mod context;
+mod threads;
 mod gc;
 
 // One type each: make, read, fill.
@@ -62,7 +64,8 @@ pub use borrowed::Borrowed;
 pub use buffer::Buffer;
 pub use bytes::Bytes;
 pub use class::{Arguments, Class, ClassHandle, ClassSpec, Instance, Signature, Visitor};
-pub use code::{import, raise_in_thread, run_source};
+pub use code::{import, run_source};
+pub use context::copy_context;
 pub use dict::{Dict, DictItems};
 pub use gc::{collect_garbage, disable_gc, enable_gc, freeze_gc, gc_is_enabled};
 pub use guarded::Guarded;
@@ -76,4 +79,5 @@ pub use object::{Any, Builtin, Kind, Object, Type};
 pub use owned::Owned;
 pub use raised::{Exception, ExceptionKind, Raised, RecursionGuard};
 pub use text::{Str, Text};
+pub use threads::{ThreadId, frame_of_thread, raise_in_thread, withdraw_from_thread};
 pub use tuple::Tuple;

@@ -15,9 +15,10 @@ use std::{
 };
 
 use pyre_ffi::{
-    Attached, Dict, Guarded, Held, Int, InterpreterId, Object, Owned, Slot, Str, import,
+    Attached, Dict, Guarded, Held, Int, InterpreterId, Object, Owned, Slot, Str, ThreadId,
+    copy_context, frame_of_thread, import,
     interpreter::{Closed, Ended, InterpreterHandle, IsolatedConfig, embed, run_isolated},
-    raise_in_thread, run_source,
+    raise_in_thread, run_source, withdraw_from_thread,
 };
 
 const SOON: IsolatedConfig = IsolatedConfig { end_wait: Duration::from_secs(20) };
@@ -356,17 +357,56 @@ fn an_exception_reaches_a_running_thread() {
                 let threading = import(py, "threading").unwrap();
                 let name = Str::new(py, "get_ident").unwrap();
                 let ident = threading.call_method0(&name, py).unwrap();
-                sender.send(ident.cast::<Int>().unwrap().as_u64(py).unwrap()).unwrap();
+                let thread = ThreadId::current(py);
+                assert_eq!(ident.cast::<Int>().unwrap().as_u64(py), Some(thread.ident));
+                sender.send(thread).unwrap();
                 let globals = Dict::new(py).unwrap();
                 let raised = run_source(py, "while True: pass", &globals).unwrap_err();
                 raised.matches(pyre_ffi::ExceptionKind::TimeoutError, py)
             })
         });
-        let ident = py.detach(move || receiver.recv().unwrap());
+        let thread = py.detach(move || receiver.recv().unwrap());
+        // It may not have begun to run Python code when it tells of itself.
+        let frame = loop {
+            match frame_of_thread(py, thread) {
+                Some(frame) => break frame,
+                None => py.detach(thread::yield_now),
+            }
+        };
+        let code = frame.attr(&Str::new(py, "f_code").unwrap(), py).unwrap();
+        let name = code.attr(&Str::new(py, "co_name").unwrap(), py).unwrap();
+        assert!(name.cast::<Str>().unwrap().equals_str("<module>"));
+        drop((frame, code, name));
         let class = pyre_ffi::ExceptionKind::TimeoutError.object(py);
-        assert!(raise_in_thread(py, ident, &class));
+        // What is withdrawn in time is not raised.
+        assert!(raise_in_thread(py, thread, &class));
+        assert!(withdraw_from_thread(py, thread));
+        let kind = pyre_ffi::ExceptionKind::TimeoutError.object(py);
+        assert!(raise_in_thread(py, thread, &kind));
         assert_eq!(py.detach(|| lane.join().unwrap()), Ok(true));
-        assert!(!raise_in_thread(py, 1, &class));
+        let nobody = ThreadId { ident: 1, state: -1 };
+        assert!(!raise_in_thread(py, nobody, &class));
+        assert!(frame_of_thread(py, nobody).is_none());
+    });
+}
+
+#[test]
+fn a_context_keeps_what_is_set_in_it() {
+    isolated(|py, _| {
+        let globals = Dict::new(py).unwrap();
+        let source = "import contextvars\nvar = contextvars.ContextVar('var', default=0)";
+        run_source(py, source, &globals).unwrap();
+        let context = copy_context(py).unwrap();
+        let pristine = context.copied_context(py).unwrap();
+        context.enter_context(py).unwrap();
+        assert!(context.equals(&pristine, py).unwrap());
+        context.enter_context(py).unwrap_err().clear(py);
+        run_source(py, "var.set(1)", &globals).unwrap();
+        context.exit_context(py).unwrap();
+        assert!(!context.equals(&pristine, py).unwrap());
+        run_source(py, "assert var.get() == 0", &globals).unwrap();
+        context.exit_context(py).unwrap_err().clear(py);
+        globals.enter_context(py).unwrap_err().clear(py);
     });
 }
 

@@ -158,6 +158,27 @@ where
     unsafe { method::<T, _>(this, ptr::null_mut(), body) }
 }
 
+/// As `next`, for functions that want the object and not only its value.
+pub(super) unsafe extern "C" fn next_bound<T: Class, F>(
+    this: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    F: Item
+        + for<'a, 'py> Fn(
+            &'a Object<Instance<T>>,
+            Attached<'py>,
+        ) -> Result<Option<Owned<'py>>, Raised>,
+{
+    // SAFETY: lent by CPython for this call.
+    let object: Borrowed<'_, Instance<T>> = unsafe { lend(this) };
+    let body = |_: &T, py: Attached<'_>| {
+        let item = conjure::<F>()(&object, py)?;
+        Ok(item.map_or(ptr::null_mut(), Owned::into_pointer))
+    };
+    // SAFETY: an instance of `T`, lent by CPython for this call.
+    unsafe { method::<T, _>(this, ptr::null_mut(), body) }
+}
+
 /// `mp_length`.
 pub(super) unsafe extern "C" fn length<T: Class, F>(this: *mut ffi::PyObject) -> ffi::Py_ssize_t
 where

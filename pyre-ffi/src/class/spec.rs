@@ -209,6 +209,22 @@ impl<T: Class> ClassSpec<T> {
         self.add_slot(ffi::Py_tp_iternext, next as *mut c_void)
     }
 
+    /// As [`next`](Self::next), for iterators that give out themselves.
+    pub fn bound_next<F>(&mut self, next: F) -> &mut Self
+    where
+        F: Item
+            + for<'a, 'py> Fn(
+                &'a Object<Instance<T>>,
+                Attached<'py>,
+            ) -> Result<Option<Owned<'py>>, Raised>,
+    {
+        let _ = next;
+        let next: ffi::iternextfunc = slots::next_bound::<T, F>;
+        let itself: ffi::getiterfunc = ffi::PyObject_SelfIter;
+        self.add_slot(ffi::Py_tp_iter, itself as *mut c_void);
+        self.add_slot(ffi::Py_tp_iternext, next as *mut c_void)
+    }
+
     /// The bytes that `memoryview(object)` shows, which cannot be written to.
     pub fn buffer<F>(&mut self, bytes: F) -> &mut Self
     where

@@ -1,0 +1,73 @@
+//! Other threads of the same interpreter: exceptions sent to them, and where they are.
+
+use std::ffi::c_ulong;
+
+use pyo3_ffi as ffi;
+
+use crate::{Attached, Object, Owned};
+
+/// A thread of an interpreter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ThreadId {
+    /// What `threading.get_ident()` says on it.
+    pub ident: u64,
+    /// The number of its thread state, which no other one of the process has.
+    pub state: i64,
+}
+
+impl ThreadId {
+    /// This thread, as it runs the interpreter of `py`.
+    pub fn current(_py: Attached<'_>) -> ThreadId {
+        // SAFETY: may be called on any thread.
+        let ident = unsafe { ffi::PyThread_get_thread_ident() };
+        // SAFETY: on an attached thread, so there is a state.
+        let state = unsafe { ffi::PyThreadState_Get() };
+        // SAFETY: this thread's own state.
+        ThreadId { ident, state: unsafe { ffi::PyThreadState_GetID(state) } }
+    }
+}
+
+/// Raises `class` in a thread, when it next runs Python code of this interpreter.
+///
+/// Answers whether there is such a thread.
+pub fn raise_in_thread<T>(py: Attached<'_>, thread: ThreadId, class: &Object<T>) -> bool {
+    let _ = py;
+    // SAFETY: a live object, on an attached thread; CPython looks the thread up by its number.
+    unsafe { ffi::PyThreadState_SetAsyncExc(thread.ident as c_ulong as _, class.as_ptr()) > 0 }
+}
+
+/// Takes back what [`raise_in_thread`] left for a thread, if it has not been raised yet.
+///
+/// Answers whether there is such a thread.
+pub fn withdraw_from_thread(py: Attached<'_>, thread: ThreadId) -> bool {
+    let _ = py;
+    // SAFETY: on an attached thread; NULL says that nothing is to be raised.
+    unsafe {
+        ffi::PyThreadState_SetAsyncExc(thread.ident as c_ulong as _, std::ptr::null_mut()) > 0
+    }
+}
+
+/// The frame that another thread of this interpreter runs, if it runs Python code.
+///
+/// Unlike `sys._current_frames()`, which looks at the threads of all interpreters and makes their
+/// frames objects of this one.
+pub fn frame_of_thread<'py>(py: Attached<'py>, thread: ThreadId) -> Option<Owned<'py>> {
+    // SAFETY: on an attached thread.
+    let interpreter = unsafe { ffi::PyInterpreterState_Get() };
+    // SAFETY: an interpreter lives while a thread is attached to it. Its states are ended on threads
+    // that are attached to it, so none ends while we are; new ones come in before the first.
+    let mut state = unsafe { ffi::PyInterpreterState_ThreadHead(interpreter) };
+    while !state.is_null() {
+        // SAFETY: a state of this interpreter, which lives as said above.
+        if unsafe { ffi::PyThreadState_GetID(state) } == thread.state {
+            // SAFETY: as above. The thread does not run meanwhile, as we have the lock.
+            let frame = unsafe { ffi::PyThreadState_GetFrame(state) };
+            let frame = std::ptr::NonNull::new(frame.cast::<ffi::PyObject>())?;
+            // SAFETY: a new reference to an object of this interpreter.
+            return Some(unsafe { Owned::from_pointer(frame, py) });
+        }
+        // SAFETY: as above.
+        state = unsafe { ffi::PyThreadState_Next(state) };
+    }
+    None
+}
