@@ -29,6 +29,11 @@
 //! The lane called is the parked one with the lowest number. As good as the last one to park: few
 //! lanes do the work and stay warm, and those that are never needed stay untouched, without an order
 //! to maintain.
+//!
+//! A lane that runs an event loop does not park its thread: it brings a bell that ends its wait.
+//!
+//! A lane that another one has taken the place of *retires* when it comes back: it leaves, and sleeps
+//! until it is *recalled*, to take the place of a lane that is stuck in turn.
 
 use super::{
     states::{LANES_MAX, States},
@@ -38,7 +43,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::Ordering::{Acquire, Relaxed, Release},
+        atomic::Ordering::{AcqRel, Acquire, Relaxed, Release},
     },
 };
 
@@ -57,9 +62,26 @@ pub struct Roster {
 struct Lane {
     /// Messages taken so far. Written by the lane only.
     takes: AtomicU64,
-    /// The thread to unpark, known before the lane first parks.
-    thread: OnceLock<thread::Thread>,
+    /// How to wake the lane, known before it first parks.
+    waker: OnceLock<Waker>,
+    /// One of [`HERE`], [`RETIRED`], [`RECALLED`].
+    retirement: AtomicU32,
 }
+
+/// What ends the sleep of a lane.
+enum Waker {
+    /// Its thread is parked.
+    Thread(thread::Thread),
+    /// It waits for something else as well, and this ends that.
+    Bell(Box<dyn Fn() + Send + Sync>),
+}
+
+/// The lane is none of the two.
+const HERE: u32 = 0;
+/// The lane has left and waits to be recalled.
+const RETIRED: u32 = 1;
+/// The lane was recalled and has not come back yet.
+const RECALLED: u32 = 2;
 
 impl Roster {
     /// Makes a roster for `lanes` lanes. They count for nothing until they sit down.
@@ -68,7 +90,13 @@ impl Roster {
     /// If `lanes` is 0 or more than [`LANES_MAX`].
     pub fn new(lanes: usize) -> Arc<Self> {
         assert!((1..=LANES_MAX).contains(&lanes), "a worker has 1 to {LANES_MAX} lanes");
-        let lane = |_| Line(Lane { takes: AtomicU64::new(0), thread: OnceLock::new() });
+        let lane = |_| {
+            Line(Lane {
+                takes: AtomicU64::new(0),
+                waker: OnceLock::new(),
+                retirement: AtomicU32::new(HERE),
+            })
+        };
         Arc::new(Self {
             states: Line(AtomicU64::new(0)),
             closed: Line(AtomicBool::new(false)),
@@ -87,6 +115,34 @@ impl Roster {
         let seat = LaneSeat { roster: self.clone(), lane };
         seat.move_to(States::look);
         seat
+    }
+
+    /// As [`Self::seat`], for a lane that sleeps by other means than [`LaneSeat::block`]. The bell must
+    /// end its sleep, or keep the next one from beginning.
+    ///
+    /// # Panics
+    /// If every lane has its seat.
+    pub fn seat_with_bell(self: &Arc<Self>, bell: impl Fn() + Send + Sync + 'static) -> LaneSeat {
+        let seat = self.seat();
+        let waker = &self.lanes[seat.lane as usize].waker;
+        waker.get_or_init(|| Waker::Bell(Box::new(bell)));
+        seat
+    }
+
+    /// Brings one lane back that has retired. Tells whether there was one.
+    #[cold]
+    pub fn recall(&self) -> bool {
+        let retired = self.lanes.iter().find(|lane| {
+            // Release and Acquire: the lane goes on after what came before this, and we after what it
+            // did before it retired.
+            lane.retirement.compare_exchange(RETIRED, RECALLED, AcqRel, Relaxed).is_ok()
+        });
+        retired.inspect(|lane| lane.wake()).is_some()
+    }
+
+    /// How many seats have not been given out.
+    pub fn seats_left(&self) -> usize {
+        self.lanes.len().saturating_sub(self.seats_given.load(Relaxed) as usize)
     }
 
     /// Something was pushed: wakes one parked lane, unless a lane looks anyway. Once a turn, after
@@ -124,7 +180,7 @@ impl Roster {
             let next = chosen.map_or(stalled, |lane| stalled.call(lane));
             match self.replace(states, next) {
                 Ok(()) => {
-                    chosen.inspect(|&lane| self.lanes[lane as usize].unpark());
+                    chosen.inspect(|&lane| self.lanes[lane as usize].wake());
                     return chosen.is_some();
                 }
                 Err(now) => states = now,
@@ -154,10 +210,10 @@ impl Roster {
     pub fn close(&self) {
         // Pairs with the Acquire in `LaneSeat::block`.
         self.closed.store(true, Release);
-        // Pairs with the fence in `LaneSeat::announce`: either we know the lane's thread and unpark
-        // it, or the lane, which names its thread before it announces, sees that we closed.
+        // Pairs with the fences in `LaneSeat::announce` and `LaneSeat::retire`: either we know how to
+        // wake the lane and do so, or the lane, which says how before that, sees that we closed.
         fence(Site::RosterClosed);
-        self.lanes.iter().for_each(|lane| lane.unpark());
+        self.lanes.iter().for_each(|lane| lane.wake());
     }
 
     /// How many lanes are called.
@@ -173,7 +229,7 @@ impl Roster {
             let Some(lane) = states.first_parked() else { return false };
             match self.replace(states, states.call(lane)) {
                 Ok(()) => {
-                    self.lanes[lane as usize].unpark();
+                    self.lanes[lane as usize].wake();
                     return true;
                 }
                 Err(now) => states = now,
@@ -194,9 +250,11 @@ impl Roster {
 }
 
 impl Lane {
-    fn unpark(&self) {
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
+    fn wake(&self) {
+        match self.waker.get() {
+            Some(Waker::Thread(thread)) => thread.unpark(),
+            Some(Waker::Bell(ring)) => ring(),
+            None => {}
         }
     }
 }
@@ -251,9 +309,7 @@ impl LaneSeat {
     /// # Panics
     /// If another thread has announced itself with this seat.
     pub fn announce(&mut self) {
-        let this = thread::current();
-        let known = self.roster.lanes[self.lane as usize].thread.get_or_init(|| this.clone());
-        assert_eq!(known.id(), this.id(), "a seat stays with its thread");
+        self.introduce();
         self.move_to(States::park);
         // Pairs with the fence in `Roster::notify`.
         fence(Site::RosterAnnounced);
@@ -279,6 +335,54 @@ impl LaneSeat {
                 return Rest::Closed;
             }
             thread::park();
+        }
+    }
+
+    /// Which of the lanes this is.
+    pub fn number(&self) -> usize {
+        self.lane as usize
+    }
+
+    /// Whether the roster was closed: for lanes that do not [`Self::block`].
+    pub fn is_closed(&self) -> bool {
+        // Pairs with the Release in `Roster::close`.
+        self.roster.closed.load(Acquire)
+    }
+
+    /// Leaves, as another lane has taken this one's place, and sleeps until the lane is recalled or
+    /// the roster closed. The interpreter must have been let go.
+    #[cold]
+    pub fn retire(&mut self) -> Rest {
+        self.introduce();
+        self.move_to(States::leave);
+        // What this lane was called for, or relied on to find, falls to another.
+        self.roster.notify();
+        let retirement = &self.roster.lanes[self.lane as usize].retirement;
+        // Pairs with the AcqRel in `Roster::recall`.
+        retirement.store(RETIRED, Release);
+        // Pairs with the fence in `Roster::close`.
+        fence(Site::RosterAnnounced);
+        let rest = loop {
+            if retirement.load(Acquire) == RECALLED {
+                break Rest::Called;
+            }
+            if self.is_closed() {
+                break Rest::Closed;
+            }
+            thread::park();
+        };
+        retirement.store(HERE, Relaxed);
+        self.move_to(States::look);
+        rest
+    }
+
+    /// Says how to wake this lane.
+    fn introduce(&self) {
+        let this = thread::current();
+        let waker = &self.roster.lanes[self.lane as usize].waker;
+        let known = waker.get_or_init(|| Waker::Thread(this.clone()));
+        if let Waker::Thread(known) = known {
+            assert_eq!(known.id(), this.id(), "a seat stays with its thread");
         }
     }
 
