@@ -5,15 +5,15 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use pyre_ffi::{
-    Arguments, Attached, Borrowed, Class, ClassSpec, Held, Int, List, Object, Owned, Raised,
+    Arguments, Attached, Borrowed, Class, ClassSpec, Float, Held, Int, List, Object, Owned, Raised,
     Signature, Str, Tuple, Type, Visitor, none,
 };
 use pyre_interp::invoke::application::{
     Application, Argument, Conversion, Handler, Parameter, Plan,
 };
-use pyre_interp::job::Pool;
 
 use crate::router::{Converter, Pattern, RouteTable, RouteTableBuilder};
+use crate::settings::milliseconds;
 
 /// An app before it is served.
 #[derive(Default)]
@@ -35,18 +35,18 @@ pub(crate) struct App {
     frozen: OnceCell<FrozenApp>,
 }
 
-const ADD_ROUTE: Signature<5> = Signature {
+const ADD_ROUTE: Signature<7> = Signature {
     function: "add_route",
-    names: ["method", "path", "handler", "plan", "on_main"],
-    required: 5,
-    positional_max: 5,
+    names: ["method", "path", "handler", "plan", "on_main", "is_async", "timeout"],
+    required: 7,
+    positional_max: 7,
 };
 
-const SET_FALLBACK: Signature<2> = Signature {
+const SET_FALLBACK: Signature<3> = Signature {
     function: "set_fallback",
-    names: ["handler", "plan"],
-    required: 2,
-    positional_max: 2,
+    names: ["handler", "plan", "is_async"],
+    required: 3,
+    positional_max: 3,
 };
 
 const ADD_EXCEPTION_HANDLER: Signature<2> = Signature {
@@ -65,6 +65,11 @@ const ADD_AFTER: Signature<1> = one("add_after", "hook");
 const SET_JSON_DEFAULT: Signature<1> = one("set_json_default", "function");
 const SET_REPORT: Signature<1> = one("set_report", "function");
 const SET_OWNER: Signature<1> = one("set_owner", "owner");
+const SET_SETTLE: Signature<1> = one("set_settle", "function");
+const SET_RUN_TASKS: Signature<1> = one("set_run_tasks", "function");
+const NEED_LOOP: Signature<1> = one("need_loop", "for_requests");
+const SET_DEBUG: Signature<1> = one("set_debug", "debug");
+const SETTLE: Signature<1> = one("settle", "coroutine");
 
 impl App {
     fn construct(
@@ -104,10 +109,12 @@ impl App {
         py: Attached<'py>,
         given: Arguments<'_>,
     ) -> Result<Owned<'py>, Raised> {
-        let [method, path, handler, plan, on_main] = required(given.parse(&ADD_ROUTE, py)?);
+        let [method, path, handler, plan, on_main, is_async, timeout] =
+            required(given.parse(&ADD_ROUTE, py)?);
         let method = text(py, "method", method)?.to_ascii_uppercase();
         let path = text(py, "path", path)?;
-        let pool = if on_main.is_true(py)? { Pool::Main } else { Pool::Workers };
+        let (on_main, is_async) = (on_main.is_true(py)?, is_async.is_true(py)?);
+        let timeout_ms = read_timeout(py, &timeout)?;
         let pattern =
             Pattern::parse(path).map_err(|error| Raised::value_error(py, &error.to_string()))?;
         let mut parameters = Vec::new();
@@ -121,7 +128,9 @@ impl App {
             parameters,
             label: format!("{method} {path}"),
             pattern: Some(Held::new(py, Str::new(py, path)?)),
-            pool,
+            is_async,
+            on_main,
+            timeout_ms,
         };
         let added = self.change(py, |building| {
             let added = building.routes.add(&method, path);
@@ -139,14 +148,17 @@ impl App {
         py: Attached<'py>,
         given: Arguments<'_>,
     ) -> Result<Owned<'py>, Raised> {
-        let [handler, plan] = required(given.parse(&SET_FALLBACK, py)?);
+        let [handler, plan, is_async] = required(given.parse(&SET_FALLBACK, py)?);
+        let is_async = is_async.is_true(py)?;
         let handler = Handler {
             callable: callable(py, "handler", handler)?,
             plan: read_plan(py, &plan, &[])?,
             parameters: Vec::new(),
             label: "fallback".to_owned(),
             pattern: None,
-            pool: Pool::Workers,
+            is_async,
+            on_main: false,
+            timeout_ms: None,
         };
         self.change(py, |building| building.application.set_fallback(handler))?;
         Ok(none(py))
@@ -217,6 +229,72 @@ impl App {
         self.replace(py, given, &SET_OWNER, |application| &mut application.owner)
     }
 
+    fn set_settle<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        self.replace(py, given, &SET_SETTLE, |application| &mut application.settle)
+    }
+
+    fn set_run_tasks<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        self.replace(py, given, &SET_RUN_TASKS, |application| &mut application.run_tasks)
+    }
+
+    fn need_loop<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [for_requests] = required(given.parse(&NEED_LOOP, py)?);
+        let for_requests = for_requests.is_true(py)?;
+        self.change(py, |building| {
+            building.application.wants_loop = true;
+            building.application.has_async_hooks |= for_requests;
+        })?;
+        Ok(none(py))
+    }
+
+    fn set_debug<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [debug] = required(given.parse(&SET_DEBUG, py)?);
+        let debug = debug.is_true(py)?;
+        if self.frozen.get().is_none() {
+            self.change(py, |building| building.application.debug = debug)?;
+        }
+        Ok(none(py))
+    }
+
+    /// Waits for a coroutine as lanes do.
+    fn settle<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
+        let [coroutine] = required(given.parse(&SETTLE, py)?);
+        let settle = {
+            let building = self.building.borrow();
+            let building = building.as_ref().map(|building| &building.application);
+            let frozen = self.frozen.get().map(|frozen| &*frozen.application);
+            let settle = building.or(frozen).and_then(|application| application.settle.as_ref());
+            settle.map(|settle| settle.to_owned(py))
+        };
+        match settle {
+            Some(settle) => settle.call1(&*coroutine, py),
+            None => Err(Raised::runtime_error(py, "this app has no way to await a coroutine")),
+        }
+    }
+
+    fn end_task<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        if let Some(frozen) = self.frozen.get() {
+            frozen.application.tasks.end();
+        }
+        Ok(none(py))
+    }
+
     /// Puts the one argument into a place of the app; `None` empties it.
     fn replace<'py>(
         &self,
@@ -285,6 +363,19 @@ fn callable(py: Attached<'_>, name: &str, value: Borrowed<'_>) -> Result<Held, R
     }
     let text = format!("{name} must be callable, and {} is not", value.type_name());
     Err(Raised::type_error(py, &text))
+}
+
+/// Milliseconds; 0 for no limit, none for what the server says.
+fn read_timeout(py: Attached<'_>, seconds: &Object) -> Result<Option<u64>, Raised> {
+    if seconds.is_none() {
+        return Ok(None);
+    }
+    match (seconds.cast::<Float>(), seconds.cast::<Int>().and_then(|number| number.as_i64())) {
+        (Some(seconds), _) if seconds.as_f64() > 0.0 => Ok(Some(milliseconds(seconds.as_f64()))),
+        (Some(_), _) | (None, Some(0)) => Ok(Some(0)),
+        (None, Some(seconds)) if seconds > 0 => Ok(Some(milliseconds(seconds as f64))),
+        _ => Err(Raised::type_error(py, "timeout must be a number of seconds, or None")),
+    }
 }
 
 fn conversion(converter: Converter) -> Conversion {
@@ -358,12 +449,12 @@ impl Class for App {
             .constructor(Self::construct)
             .method(
                 c"add_route",
-                c"add_route($self, method, path, handler, plan, on_main)\n--\n\nAdd a route; returns its number.",
+                c"add_route($self, method, path, handler, plan, on_main, is_async, timeout)\n--\n\nAdd a route; returns its number.",
                 Self::add_route,
             )
             .method(
                 c"set_fallback",
-                c"set_fallback($self, handler, plan)\n--\n\nAnswer what no route matches.",
+                c"set_fallback($self, handler, plan, is_async)\n--\n\nAnswer what no route matches.",
                 Self::set_fallback,
             )
             .method(c"add_before", c"add_before($self, hook)\n--\n\nCall hook(req) before handlers.", Self::add_before)
@@ -383,6 +474,36 @@ impl Class for App {
                 c"set_report($self, function)\n--\n\nCall function(route, request_id, exception) for what nothing \
                   else handles; a str it returns is the page for the client.",
                 Self::set_report,
+            )
+            .method(
+                c"set_settle",
+                c"set_settle($self, function)\n--\n\nCall function(coroutine) to wait for its result.",
+                Self::set_settle,
+            )
+            .method(
+                c"set_run_tasks",
+                c"set_run_tasks($self, function)\n--\n\nCall function(tasks) for what req.add_task() left.",
+                Self::set_run_tasks,
+            )
+            .method(
+                c"need_loop",
+                c"need_loop($self, for_requests)\n--\n\nSomething is async: interpreters need an event loop.",
+                Self::need_loop,
+            )
+            .method(
+                c"set_debug",
+                c"set_debug($self, debug)\n--\n\nTell of coroutines that block their event loop.",
+                Self::set_debug,
+            )
+            .method(
+                c"settle",
+                c"settle($self, coroutine)\n--\n\nWait for a coroutine's result, as lanes do.",
+                Self::settle,
+            )
+            .method0(
+                c"end_task",
+                c"end_task($self)\n--\n\nOne of the tasks of run_tasks has ended.",
+                Self::end_task,
             )
             .method(c"set_owner", c"set_owner($self, owner)\n--\n\nWhat req.app shows.", Self::set_owner)
             .method0(

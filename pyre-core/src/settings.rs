@@ -37,6 +37,13 @@ pub(crate) const ACCEPT_PAUSE_MS: u64 = 100;
 /// Stack of a lane's thread; CPython 3.13 counts on 8 MiB for its limit on C recursion.
 pub(crate) const LANE_STACK_BYTES: usize = 8 * 1024 * 1024;
 
+/// The shortest and the longest time that an interrupted handler has to end, in milliseconds.
+pub(crate) const OVERRUN_GRACE_MS_MIN: u64 = 50;
+pub(crate) const OVERRUN_GRACE_MS_MAX: u64 = 1_000;
+
+/// How long a client that has closed its side may still be waiting for its answer, in milliseconds.
+pub(crate) const HALF_CLOSED_MS: u64 = 500;
+
 /// Where a listener is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Bind {
@@ -73,6 +80,10 @@ pub(crate) struct Settings {
     pub(crate) head_timeout_ms: u64,
     pub(crate) body_timeout_ms: u64,
     pub(crate) keep_alive_timeout_ms: u64,
+    /// 0: no limit.
+    pub(crate) request_timeout_ms: u64,
+    /// Requests that may be with handlers at once; none: only queues bound them.
+    pub(crate) in_flight_max: Option<usize>,
     pub(crate) queue_depth: usize,
     pub(crate) server_header: bool,
     /// Whether answers are counted by route, method and status.

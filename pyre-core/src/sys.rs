@@ -3,8 +3,10 @@
 
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
+use pyre_interp::worker::loop_lane::Bell;
 use socket2::SockRef;
 
 /// Receives into the spare capacity of `buffer`, at most `bytes_max`, and returns how many bytes
@@ -97,6 +99,58 @@ pub(crate) fn resident_bytes() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
+}
+
+/// What a loop lane sleeps on: a counter that is rung, beside the selector of its event loop.
+pub(crate) struct LoopBell {
+    /// Readable once it was rung.
+    listening: OwnedFd,
+    ringing: OwnedFd,
+}
+
+impl LoopBell {
+    /// # Errors
+    /// If the process has no more descriptors.
+    pub(crate) fn new() -> io::Result<Self> {
+        // A pair of sockets is there on every system; both ends are closed with the bell.
+        let (listening, ringing) = std::os::unix::net::UnixStream::pair()?;
+        listening.set_nonblocking(true)?;
+        ringing.set_nonblocking(true)?;
+        Ok(Self { listening: listening.into(), ringing: ringing.into() })
+    }
+
+    /// Forgets that it was rung.
+    fn quieten(&self) {
+        let mut rung = [MaybeUninit::<u8>::uninit(); 64];
+        // Would block: it was not rung.
+        while SockRef::from(&self.listening).recv(&mut rung).is_ok_and(|count| count == rung.len())
+        {
+        }
+    }
+}
+
+impl Bell for LoopBell {
+    fn wait(&self, descriptor: i32, timeout: Option<Duration>) -> bool {
+        let poll = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let mut polled = [poll(self.listening.as_raw_fd()), poll(descriptor)];
+        // Rounded up, as asyncio does: a timer is due when the wait is over.
+        let milliseconds = timeout.map_or(-1, |timeout| {
+            i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
+        });
+        // SAFETY: two live structures, as many as the call is told of.
+        let found = unsafe { libc::poll(polled.as_mut_ptr(), 2, milliseconds) };
+        // A failure is an interruption by a signal, or the system's want of memory: the caller looks
+        // after everything, and comes back.
+        if found > 0 && polled[0].revents != 0 {
+            self.quieten();
+        }
+        found > 0 && polled[1].revents != 0
+    }
+
+    fn ring(&self) {
+        // Would block: it was rung often enough.
+        let _ = SockRef::from(&self.ringing).send(&[1]);
+    }
 }
 
 /// Makes the C allocator give large blocks straight back to the system.

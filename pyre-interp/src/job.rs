@@ -36,7 +36,7 @@ pub const REPLY_PART_BYTES: usize = 256 * 1024;
 pub struct RouteId(pub u32);
 
 /// Where a reply belongs: a slot of a reactor, as long as the generation is still the same.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ConnectionId {
     /// Index of the reactor that owns the connection.
     pub reactor: u32,
@@ -60,8 +60,40 @@ pub enum Client {
 pub enum Pool {
     /// Any of the workers' sub-interpreters.
     Workers,
+    /// The event loop of any of the workers, for `async def` handlers.
+    WorkerLoops,
     /// The main interpreter, for handlers with `gil=True` and for apps that are no file.
     Main,
+    /// The event loop of the main interpreter.
+    MainLoop,
+}
+
+impl Pool {
+    /// How many there are.
+    pub const COUNT: usize = 4;
+
+    /// Every pool, in the order of their indices.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Workers, Self::WorkerLoops, Self::Main, Self::MainLoop];
+
+    /// Its place in tables of pools.
+    #[inline]
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Whether its handlers run on the main interpreter.
+    #[must_use]
+    pub fn is_on_main(self) -> bool {
+        matches!(self, Self::Main | Self::MainLoop)
+    }
+
+    /// Whether its handlers run on an event loop.
+    #[must_use]
+    pub fn is_loop(self) -> bool {
+        matches!(self, Self::WorkerLoops | Self::MainLoop)
+    }
 }
 
 /// The handler that answers a request.
@@ -134,6 +166,8 @@ pub struct Job {
     pub next: usize,
     /// Index of the first entry whose answer the reactor has not counted.
     pub counted: usize,
+    /// Requests that count as being with handlers, if they are counted.
+    pub admitted: usize,
     /// The last answer says `Connection: close`, although its request did not ask for that.
     pub closes: bool,
     /// Bytes for the wire: the answers of the entries before `next` that are not written yet.
@@ -156,6 +190,7 @@ impl Job {
             answers: Vec::new(),
             next: 0,
             counted: 0,
+            admitted: 0,
             closes: false,
             reply: Vec::new(),
         })
@@ -194,6 +229,7 @@ impl Job {
     pub fn clear(&mut self) {
         self.next = 0;
         self.counted = 0;
+        self.admitted = 0;
         self.closes = false;
         recycle(&mut self.headers, KEPT_ENTRIES_MAX);
         recycle(&mut self.params, KEPT_ENTRIES_MAX);

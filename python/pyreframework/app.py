@@ -15,9 +15,12 @@ from pyreframework.routing import Routes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Sequence
     from typing import Any, Never
 
+    from pyreframework.background import Task
+    from pyreframework.hooks import Lifespan
     from pyreframework.routing import AnyCall
     from pyreframework.signals import Stop
 
@@ -35,6 +38,9 @@ class Pyre(Routes, Insight, Hooks):
         debug: Show tracebacks to clients. Never in production.
         log_config: For ``logging.config.dictConfig``, applied in each interpreter as the app is
             made.
+        lifespan: ``lifespan(app)`` gives an async context manager, which is entered in each
+            interpreter that runs handlers, on its event loop, before the first request, and left
+            after the last.
 
     Example:
         >>> app = Pyre()
@@ -43,12 +49,23 @@ class Pyre(Routes, Insight, Hooks):
         ...     return {"hello": name}
     """
 
-    def __init__(self, debug: bool = False, log_config: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        debug: bool = False,
+        log_config: dict[str, Any] | None = None,
+        *,
+        lifespan: Lifespan | None = None,
+    ) -> None:
         super().__init__()
+        self._lifespan = lifespan
         self.listed = []
         self.native = PyreApp()
         self.native.set_owner(self)
         self.native.set_report(self._report)
+        self.native.set_settle(self.loop.settle)
+        self.native.set_run_tasks(self._run_tasks)
+        if lifespan is not None:
+            self.native.need_loop(False)
         self.debug = debug
         self._shows_tracebacks = False
         self._max_body_size: int | None = None
@@ -114,6 +131,8 @@ class Pyre(Routes, Insight, Hooks):
         head_timeout: float | None = None,
         body_timeout: float | None = None,
         keep_alive_timeout: float | None = None,
+        request_timeout: float | None = None,
+        max_in_flight: int | None = None,
         shutdown_timeout: float | None = None,
         max_body_size: int | None = None,
         max_head_bytes: int | None = None,
@@ -148,6 +167,8 @@ class Pyre(Routes, Insight, Hooks):
             head_timeout: Seconds for the head of a request to arrive.
             body_timeout: Seconds without a further byte of a body.
             keep_alive_timeout: Seconds an idle connection is kept.
+            request_timeout: Seconds a handler may take; 0 for no limit.
+            max_in_flight: Requests that may be with handlers at once; 0 for no limit.
             shutdown_timeout: Seconds running requests have to finish after a stop signal.
             max_body_size: Bytes of the largest body.
             max_head_bytes: Bytes of the largest head.
@@ -224,8 +245,20 @@ class Pyre(Routes, Insight, Hooks):
             debug: Whether clients see tracebacks; what the settings came to.
         """
         self._shows_tracebacks = debug
+        self.loop.debug = debug
         self._catch_http_errors()
+        self.native.set_debug(debug)
         self.native.freeze()
+
+    def open_loop(self) -> AbstractEventLoop:
+        """Return the event loop of this interpreter; called by the engine, which drives it."""
+        return self.loop.open()
+
+    def _run_tasks(self, tasks: list[Task]) -> None:
+        """Run what ``req.add_task`` left; called by the engine once the answer is on its way."""
+        from pyreframework.background import run
+
+        run(tasks, self.native)
 
     def _report(self, route: str, request_id: object, error: BaseException) -> str | None:
         """Log what a handler or hook raised; in debug mode return a page for the client."""

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from pyreframework import logs, program
 from pyreframework.errors import HTTPError, answer
-from pyreframework.injection import plan_for, require_sync
+from pyreframework.event_loop import Loop
+from pyreframework.injection import plan_for, require_callable
+from pyreframework.signatures import is_async
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
     from typing import Any, overload
 
     from pyreframework.engine import PyreApp
     from pyreframework.routing import Decorator
 
     type AnyCall = Callable[..., Any]
+    type Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 
 class Hooks:
@@ -27,6 +31,9 @@ class Hooks:
     native: PyreApp
 
     def __init__(self) -> None:
+        self.loop = Loop()
+        self._lifespan: Lifespan | None = None
+        self._entered: AbstractAsyncContextManager[object] | None = None
         self._life: dict[str, list[AnyCall]] = {
             "on_startup": [],
             "on_shutdown": [],
@@ -52,7 +59,7 @@ class Hooks:
         skipped. One that raises gives 500, or what an exception handler makes of it.
 
         Raises:
-            TypeError: ``hook`` cannot be called, or is async.
+            TypeError: ``hook`` cannot be called.
 
         Example:
             >>> app = Pyre()
@@ -77,7 +84,7 @@ class Hooks:
         What it returns replaces the answer, unless it is None.
 
         Raises:
-            TypeError: ``hook`` cannot be called, or is async.
+            TypeError: ``hook`` cannot be called.
         """
         return self._request_hook("after_request", hook)
 
@@ -93,7 +100,7 @@ class Hooks:
         """Register ``handler(req)`` for requests that no route matches, instead of 404.
 
         Raises:
-            TypeError: ``handler`` cannot be called, or is async.
+            TypeError: ``handler`` cannot be called.
         """
         return self._request_hook("fallback", handler)
 
@@ -107,6 +114,8 @@ class Hooks:
 
     def on_startup(self, hook: AnyCall | None = None) -> AnyCall:
         """Register ``hook()`` to run once, on the main interpreter, before serving.
+
+        It may be an ``async def`` function.
 
         If it raises, the program ends with exit code 3 and the traceback.
         """
@@ -170,7 +179,7 @@ class Hooks:
         The handler of the nearest type is taken; a later one for the same type replaces the former.
 
         Raises:
-            TypeError: ``kind`` is no exception type, or ``handler`` cannot be called or is async.
+            TypeError: ``kind`` is no exception type, or ``handler`` cannot be called.
 
         Example:
             >>> app = Pyre()
@@ -184,8 +193,9 @@ class Hooks:
             raise TypeError(f"exception_handler needs a type of exception, not {kind!r}")
 
         def register(handler: AnyCall) -> AnyCall:
-            require_sync(handler, "exception_handler")
+            require_callable(handler, "exception_handler")
             if not absent:
+                self._note_async(handler)
                 self.native.add_exception_handler(kind, handler)
                 self._caught[kind] = handler
             return handler
@@ -210,45 +220,65 @@ class Hooks:
         self._run_all("on_shutdown")
 
     def begin_worker(self) -> None:
-        """Run the ``on_worker_start`` hooks of this interpreter; the first that raises ends it."""
+        """Run the ``on_worker_start`` hooks of this interpreter and enter the lifespan.
+
+        The first that raises ends the start.
+        """
         self._run("on_worker_start")
+        if self._lifespan is not None:
+            context = self._lifespan(self)
+            self.loop.complete(context.__aenter__())
+            self._entered = context
 
     def end_worker(self) -> None:
-        """Run the ``on_worker_stop`` hooks of this interpreter; one that raises is reported."""
+        """Leave the lifespan and run the ``on_worker_stop`` hooks; one that raises is reported."""
+        if self._entered is not None:
+            context, self._entered = self._entered, None
+            try:
+                self.loop.complete(context.__aexit__(None, None, None))
+            except BaseException as error:  # noqa: BLE001 - the hooks must still run
+                logs.hook_failed("lifespan", error)
         self._run_all("on_worker_stop")
 
     def _request_hook(self, kind: str, hook: AnyCall | None) -> AnyCall:
         def register(hook: AnyCall) -> AnyCall:
-            require_sync(hook, kind)
-            if kind == "before_request":
-                self.native.add_before(hook)
-            elif kind == "after_request":
-                self.native.add_after(hook)
-            else:
-                self.native.set_fallback(*plan_for(hook, (), kind))
+            require_callable(hook, kind)
+            if kind == "fallback":
+                self.native.set_fallback(*plan_for(hook, (), kind), is_async(hook))
                 self._fallback = hook
                 return hook
+            if kind == "before_request":
+                self.native.add_before(hook)
+            else:
+                self.native.add_after(hook)
             self._around.append((kind, hook))
+            self._note_async(hook)
             return hook
 
         return register if hook is None else register(hook)
 
     def _life_hook(self, kind: str, hook: AnyCall | None) -> AnyCall:
         def register(hook: AnyCall) -> AnyCall:
-            require_sync(hook, kind)
+            require_callable(hook, kind)
+            if kind in ("on_worker_start", "on_worker_stop") and is_async(hook):
+                self.native.need_loop(False)
             self._life[kind].append(hook)
             return hook
 
         return register if hook is None else register(hook)
 
+    def _note_async(self, hook: AnyCall) -> None:
+        if is_async(hook):
+            self.native.need_loop(True)
+
     def _run(self, kind: str) -> None:
         for hook in self._life[kind]:
-            hook()
+            self.loop.complete(hook())
 
     def _run_all(self, kind: str) -> None:
         for hook in self._life[kind]:
             try:
-                hook()
+                self.loop.complete(hook())
             except BaseException as error:  # noqa: BLE001 - the next hook must still run
                 logs.hook_failed(kind, error)
 

@@ -8,7 +8,7 @@ look-up. Imports nothing but the engine.
 from __future__ import annotations
 
 from pyreframework.engine import PyreRequest
-from pyreframework.signatures import Parameter, is_async, name_of, parameters
+from pyreframework.signatures import Parameter, name_of, parameters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,19 +51,14 @@ def path_names(pattern: str) -> list[str]:
         names.append(inside.removeprefix("*").partition(":")[0])
 
 
-def require_sync(call: object, use: str) -> None:
-    """Raise unless ``call`` can be called and is no ``async def``.
+def require_callable(call: object, use: str) -> None:
+    """Raise unless ``call`` can be called.
 
     Raises:
         TypeError: It cannot serve as ``use``, such as ``"before_request"``.
     """
     if not callable(call):
         raise TypeError(f"{use} needs a function, not {type(call).__qualname__}")
-    if is_async(call):
-        raise TypeError(
-            f"{use}: {name_of(call)} is an async function, which this version cannot call; "
-            "write it with def"
-        )
 
 
 def plan_for(handler: Handler, names: Sequence[str], where: str) -> tuple[Handler, Plan]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from logging import Logger
+    from types import FrameType
 
 
 def logger(name: str) -> Logger:
@@ -44,3 +45,38 @@ def readiness(is_ready: bool, error: BaseException | None) -> None:
     else:
         kind = type(error).__qualname__
         logger("server").warning("not ready: the readiness check raised %s", kind, exc_info=error)
+
+
+def task_failed(name: str, error: BaseException) -> None:
+    """Log an exception of a function that was to run after an answer."""
+    logger("app").error("the task %s raised %s", name, type(error).__qualname__, exc_info=error)
+
+
+def overran(route: str, thread: str, seconds: float, frame: FrameType | None) -> None:
+    """Log that a handler took longer than it may, and where it is.
+
+    Args:
+        route: Method and pattern.
+        thread: The worker that runs it.
+        seconds: How long it has taken.
+        frame: What its thread runs, if that is Python code.
+    """
+    from traceback import format_stack
+
+    stack = "".join(format_stack(frame)) if frame is not None else "  (no Python code)\n"
+    logger("server").warning(
+        "%s took longer than its request_timeout (%.1f s so far, on %s) and is interrupted at\n%s",
+        route,
+        seconds,
+        thread,
+        stack.rstrip(),
+    )
+
+
+def blocked(route: str, seconds: float) -> None:
+    """Log that a coroutine did not let its event loop go on for a while; in debug mode."""
+    logger("app").warning(
+        "%s blocked its event loop for %.3f s: nothing else on the loop ran meanwhile",
+        route,
+        seconds,
+    )

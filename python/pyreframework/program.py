@@ -378,6 +378,7 @@ def stop_worker(native: PyreApp) -> None:
     app = loaded
     if app is not None and app.native is native:
         app.end_worker()
+        app.loop.close()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()

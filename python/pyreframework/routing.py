@@ -6,7 +6,8 @@ says no to a bad or conflicting path there and then. Imported in every worker.
 
 from __future__ import annotations
 
-from pyreframework.injection import path_names, plan_for, require_sync
+from pyreframework.injection import path_names, plan_for, require_callable
+from pyreframework.signatures import is_async
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Routes:
         handler: AnyCall | None = None,
         *,
         gil: bool | None = None,
+        request_timeout: float | None = None,
     ) -> AnyCall:
         """Answer ``method`` on ``path`` with ``handler``; as a decorator, return it unchanged.
 
@@ -71,11 +73,13 @@ class Routes:
             gil: Run it on the main interpreter, for packages that do not load in workers. Left
                 out, that is decided at the start, by what the handler uses; False insists on
                 workers, and the start fails if that cannot be.
+            request_timeout: Seconds this route may take, instead of the option of that name; 0 for
+                no limit.
 
         Raises:
             ValueError: The path is malformed or taken (both routes are named), or a parameter of
                 the handler can be filled from nowhere.
-            TypeError: The handler cannot be called, or is async.
+            TypeError: The handler cannot be called.
 
         Example:
             >>> app = Pyre()
@@ -91,13 +95,15 @@ class Routes:
             names = path_names(path)
             for one in methods:
                 where = f"{one.upper()} {path}"
-                require_sync(handler, where)
+                require_callable(handler, where)
                 if path in self.pages:
                     raise ValueError(
                         f"the route {where} conflicts with the {self.pages[path]} page at {path}"
                     )
                 call, plan = plan_for(handler, names, where)
-                self.native.add_route(one.upper(), path, call, plan, bool(gil))
+                self.native.add_route(
+                    one.upper(), path, call, plan, bool(gil), is_async(handler), request_timeout
+                )
                 self.listed.append((one.upper(), path, handler, gil))
             self.has_gil_routes = self.has_gil_routes or bool(gil)
             return handler

@@ -115,6 +115,7 @@ class Serving:
             self.note_moves(self.server.start_workers())
             if self.runs_handlers():
                 self.app.begin_worker()
+            self.server.start_main()
             self.server.accept()
             if self.app.readiness is not None:
                 self.checking = Checking(self.app.readiness, self.server)
@@ -182,6 +183,7 @@ class Serving:
         if self.runs_handlers():
             self.app.end_worker()
         self.app.end()
+        self.app.loop.close()
         if not ended:
             self.leave(ABANDONED, "a worker could not be ended; leaving without it")
         return GRACEFUL if drained else ABANDONED

@@ -182,6 +182,26 @@ OPTIONS: tuple[Option, ...] = (
         most=86400,
     ),
     Option(
+        "request_timeout",
+        "seconds",
+        30.0,
+        "Time a handler may take, from the arrival of the request; then it is interrupted and the "
+        "answer is 504. 0 for no limit. A route may have its own.",
+        unit="seconds",
+        least=0,
+        most=86400,
+    ),
+    Option(
+        "max_in_flight",
+        "count",
+        0,
+        "Requests that may be with handlers or wait for one at once, in the whole process; beyond "
+        "that the answer is 503 at once. 0: only `queue_depth` bounds them.",
+        unit="requests",
+        least=0,
+        most=2**31,
+    ),
+    Option(
         "shutdown_timeout",
         "seconds",
         30.0,
@@ -230,8 +250,6 @@ TABLE = {option.name: option for option in OPTIONS}
 
 # Options of the API that this version does not have: refused by name rather than ignored.
 NOT_YET = (
-    "request_timeout",
-    "max_in_flight",
     "max_requests",
     "log_level",
     "log_format",

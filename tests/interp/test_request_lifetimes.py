@@ -111,19 +111,23 @@ def test_handlers_of_a_forgotten_app() -> None:
         from pyreframework.engine import PyreApp, Server
         from pyreframework.settings import resolve
 
+        settings = resolve({"port": 0}, {}).for_engine()
+        settings |= {"pages": [], "has_readiness_check": False}
+
         def make():
             app, box = PyreApp(), "hello"
             def handler(req):
                 return box + str(len(box))
             handler.cycle = handler, app
-            app.add_route("GET", "/", handler, None, True)
+            app.add_route("GET", "/", handler, None, True, False, None)
             app.freeze()
-            return Server(app, resolve({"port": 0}, {}).for_engine(), None)
+            return Server(app, settings, None)
 
         server = make()
         gc.collect()
-        url = server.bind()[0]
+        url = server.bind([])[0]
         server.start_workers()
+        server.start_main()
         server.accept()
         client = http.client.HTTPConnection("127.0.0.1", int(url.rpartition(":")[2]), timeout=30)
         client.request("GET", "/")

@@ -370,13 +370,6 @@ def test_failing_stop_hooks_do_not_stop_the_stop(program: Program) -> None:
     assert "last" in output.splitlines()
 
 
-def test_async_handlers_are_refused_in_words(program: Program) -> None:
-    """Until they exist; never taken and then answered with a coroutine."""
-    ending = run_to_end(program("@app.get('/async')\nasync def h(req): return 'x'\napp.run()"))
-    assert ending.code != 0
-    assert "async" in ending.output
-
-
 def test_app_without_a_file() -> None:
     text = (
         "from pyreframework import Pyre; app = Pyre(); app.get('/', lambda req: 'hello'); "

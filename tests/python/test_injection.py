@@ -11,7 +11,7 @@ import pytest
 
 import pyreframework
 from pyreframework import PyreRequest
-from pyreframework.injection import path_names, plan_for, require_sync
+from pyreframework.injection import path_names, plan_for, require_callable
 
 if TYPE_CHECKING:
     from somewhere import Unknown
@@ -160,10 +160,10 @@ def test_refusals() -> None:
             plan(handler, "a")
 
 
-def test_require_sync() -> None:
-    async def handler(req): ...
+def test_require_callable() -> None:
+    async def handler() -> None: ...
 
-    with pytest.raises(TypeError, match=r"GET /: .*handler is an async function"):
-        require_sync(handler, "GET /")
+    require_callable(handler, "GET /")
+    require_callable(print, "GET /")
     with pytest.raises(TypeError, match="GET / needs a function, not int"):
-        require_sync(5, "GET /")
+        require_callable(5, "GET /")

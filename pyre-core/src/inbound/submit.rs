@@ -1,11 +1,13 @@
 //! Step 5: a job goes into the ring of a worker, or waits, or is refused. Hot path.
 //!
+//! Each pool has its workers: the lanes of a sub-interpreter are one, and its event loop is another.
 //! The home worker is first. When it has work queued and takes none for a millisecond, another of
 //! its lanes is woken; when all its lanes are blocked, jobs go to the other workers, and when all
 //! lanes everywhere are blocked they wait here, so that the first lane that is free takes them.
 //! The waiting is bounded: a full system answers 503 at once.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use pyre_interp::job::{ConnectionId, Job, Pool};
@@ -13,7 +15,7 @@ use pyre_interp::ring::{Consumer, Producer, Roster};
 
 use crate::inbound::route::answer_rest;
 use crate::metrics::counters::Counters;
-use crate::reactor::connection::{Awaiting, Phase};
+use crate::reactor::connection::Phase;
 use crate::reactor::run::Reactor;
 
 /// A worker is looked at this often while it has work queued, in milliseconds.
@@ -27,6 +29,7 @@ pub(crate) struct Link {
     jobs: Producer<Box<Job>>,
     replies: Consumer<Box<Job>>,
     roster: Arc<Roster>,
+    pool: Pool,
     lanes: usize,
     /// Jobs pushed and not yet back.
     out: usize,
@@ -44,6 +47,7 @@ impl Link {
         jobs: Producer<Box<Job>>,
         replies: Consumer<Box<Job>>,
         roster: Arc<Roster>,
+        pool: Pool,
         lanes: usize,
         out_max: usize,
     ) -> Self {
@@ -51,6 +55,7 @@ impl Link {
             jobs,
             replies,
             roster,
+            pool,
             lanes,
             out: 0,
             out_max,
@@ -71,7 +76,7 @@ impl Link {
         // If some lanes are blocked, no more than the others can take at once, so that little is
         // behind them if they block as well.
         let free = self.roster.free();
-        free == self.lanes || self.jobs.len() < free
+        free >= self.lanes || self.jobs.len() < free
     }
 
     /// Looks whether the worker gets on. If it has taken nothing for a while, the lanes that run
@@ -89,13 +94,15 @@ impl Link {
 
 /// The rings to all workers, and the jobs that none of them can take now.
 pub(crate) struct Dispatch {
-    /// The workers' links, then the main interpreter's if it runs handlers.
+    /// Links stand by pool, in the order of the pools.
     links: Vec<Link>,
-    worker_count: usize,
-    home: usize,
+    /// Which links belong to each pool.
+    members: [Range<usize>; Pool::COUNT],
+    /// The home worker's place among those of its pool.
+    reactor: usize,
     depth_max: usize,
     /// Jobs that wait for a free lane, by pool.
-    waiting: [VecDeque<Box<Job>>; 2],
+    waiting: [VecDeque<Box<Job>>; Pool::COUNT],
     out: usize,
     /// Jobs ever pushed, without those taken back.
     pushed: u64,
@@ -104,27 +111,21 @@ pub(crate) struct Dispatch {
     pause_ms: u64,
 }
 
-/// The queue of a pool.
-fn queue_of(pool: Pool) -> usize {
-    match pool {
-        Pool::Workers => 0,
-        Pool::Main => 1,
-    }
-}
-
 impl Dispatch {
-    pub(crate) fn new(
-        links: Vec<Link>,
-        worker_count: usize,
-        reactor: usize,
-        depth_max: usize,
-    ) -> Self {
+    /// Puts the links of a reactor together, which stand in the order of the pools.
+    pub(crate) fn new(links: Vec<Link>, reactor: usize, depth_max: usize) -> Self {
+        debug_assert!(links.is_sorted_by_key(|link| link.pool.index()));
+        let members = Pool::ALL.map(|pool| {
+            let start = links.partition_point(|link| link.pool.index() < pool.index());
+            let end = links.partition_point(|link| link.pool.index() <= pool.index());
+            start..end
+        });
         Self {
             links,
-            worker_count,
-            home: if worker_count == 0 { 0 } else { reactor % worker_count },
+            members,
+            reactor,
             depth_max,
-            waiting: [VecDeque::new(), VecDeque::new()],
+            waiting: Default::default(),
             out: 0,
             pushed: 0,
             look_ms: 0,
@@ -132,9 +133,13 @@ impl Dispatch {
         }
     }
 
-    /// Lets go of the link to the main interpreter, as no handler runs there.
+    /// Lets go of the links to the main interpreter, as no handler runs there.
     pub(crate) fn forget_main(&mut self) {
-        self.links.truncate(self.worker_count);
+        let first = self.members[Pool::Main.index()].start;
+        self.links.truncate(first);
+        for pool in [Pool::Main, Pool::MainLoop] {
+            self.members[pool.index()] = first..first;
+        }
     }
 
     /// Sends a job to a worker that can take it, or lets it wait.
@@ -142,7 +147,7 @@ impl Dispatch {
     /// # Errors
     /// Gives the job back when as many as allowed are waiting.
     fn send(&mut self, job: Box<Job>, pool: Pool, now_ms: u64) -> Result<(), Box<Job>> {
-        let queue = queue_of(pool);
+        let queue = pool.index();
         if self.waiting[queue].is_empty()
             && let Some(index) = self.choose(pool, now_ms)
         {
@@ -172,16 +177,18 @@ impl Dispatch {
 
     /// The worker for the next job: home if it has room, else the one with the shortest queue.
     fn choose(&mut self, pool: Pool, now_ms: u64) -> Option<usize> {
-        let (depth_max, count) = (self.depth_max, self.worker_count);
-        if pool == Pool::Main {
-            return self.links.get_mut(count)?.has_room(depth_max, now_ms).then_some(count);
+        let depth_max = self.depth_max;
+        let Range { start, end } = self.members[pool.index()];
+        if start == end {
+            return None;
         }
-        if self.links.get_mut(self.home)?.has_room(depth_max, now_ms) {
-            return Some(self.home);
+        let home = start + self.reactor % (end - start);
+        if self.links[home].has_room(depth_max, now_ms) {
+            return Some(home);
         }
-        let workers = self.links[..count].iter_mut().enumerate();
+        let workers = self.links[start..end].iter_mut().enumerate();
         let open = workers.filter_map(|(index, link)| {
-            link.has_room(depth_max, now_ms).then(|| (link.jobs.len(), index))
+            link.has_room(depth_max, now_ms).then(|| (link.jobs.len(), start + index))
         });
         open.min().map(|(_, index)| index)
     }
@@ -210,8 +217,8 @@ impl Dispatch {
 
     /// Sends on the waiting jobs that workers can take now, the oldest first.
     fn send_waiting(&mut self, now_ms: u64) {
-        for pool in [Pool::Workers, Pool::Main] {
-            let queue = queue_of(pool);
+        for pool in Pool::ALL {
+            let queue = pool.index();
             while !self.waiting[queue].is_empty()
                 && let Some(index) = self.choose(pool, now_ms)
                 && let Some(job) = self.waiting[queue].pop_front()
@@ -248,19 +255,18 @@ impl Dispatch {
     #[cold]
     fn look(&mut self, now_ms: u64) {
         let mut queued = false;
-        for (index, link) in self.links.iter_mut().enumerate() {
+        for link in &mut self.links {
             if link.jobs.is_empty() || link.look(now_ms) {
                 queued |= !link.jobs.is_empty();
                 continue;
             }
-            let pool = if index < self.worker_count { Pool::Workers } else { Pool::Main };
             // They came before those that wait: they go in front, the oldest first.
             let taken: Vec<_> = std::iter::from_fn(|| link.jobs.take_back()).collect();
             link.out -= taken.len();
             self.out -= taken.len();
             self.pushed -= taken.len() as u64;
             for job in taken.into_iter().rev() {
-                self.waiting[queue_of(pool)].push_front(job);
+                self.waiting[link.pool.index()].push_front(job);
             }
         }
         self.send_waiting(now_ms);
@@ -272,6 +278,14 @@ impl Dispatch {
     /// When the reactor should look at its workers, if jobs are out.
     pub(crate) fn next_look_ms(&self, now_ms: u64) -> Option<u64> {
         (self.out > 0 || self.is_waiting()).then_some(self.look_ms.max(now_ms + 1))
+    }
+
+    /// Lets event loops look for requests whose client has departed.
+    #[cold]
+    pub(crate) fn tell_departure(&self) {
+        for link in self.links.iter().filter(|link| link.pool.is_loop() && link.out > 0) {
+            link.roster.notify();
+        }
     }
 
     /// Takes back what no lane has begun: its clients are gone, and nobody waits for the answers.
@@ -306,24 +320,39 @@ impl Reactor {
         let generation = self.connections.generation(slot);
         job.reply_to = ConnectionId { reactor: self.index, slot, generation };
         job.now_s = self.clock.wall_s();
-        let Some(pool) = job.current().map(|call| call.pool) else {
+        let Some(call) = job.current() else {
             return self.flush(slot, job, 0);
         };
+        let (pool, awaited) = (call.pool, (call.target, call.request.method));
+        let is_pipelined = job.entries.len() - job.next > 1 || !job.reply.is_empty();
         let now_ms = self.clock.now_ms();
+        let span_ms = self.frozen.allowances.for_job(&job);
+        if !self.admission.admit(&mut job) {
+            return self.refuse_overload(slot, job);
+        }
         match self.dispatch.send(job, pool, now_ms) {
             Ok(()) => {
                 if let Some(connection) = self.connections.get(slot) {
                     connection.phase = Phase::Answering;
+                    connection.is_pipelined = is_pipelined;
+                    connection.awaited = awaited;
                 }
-                self.await_next(slot, Awaiting::Reply);
+                self.await_reply(slot, span_ms);
             }
             Err(mut job) => {
-                let left = job.entries.len() - job.next;
-                self.ledger.counters.overloaded.add(left as u64);
-                answer_rest(&self.heads, &mut job, 503, &[(b"Retry-After", b"1")]);
-                self.flush(slot, job, 0);
+                self.admission.release(&mut job);
+                self.refuse_overload(slot, job);
             }
         }
+    }
+
+    /// RFC 9110 section 15.6.4.
+    #[cold]
+    fn refuse_overload(&mut self, slot: u32, mut job: Box<Job>) {
+        let left = job.entries.len() - job.next;
+        self.ledger.counters.overloaded.add(left as u64);
+        answer_rest(&self.heads, &mut job, 503, &[(b"Retry-After", b"1")]);
+        self.flush(slot, job, 0);
     }
 
     /// Sends on what was waiting for a free lane.

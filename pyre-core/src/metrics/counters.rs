@@ -132,7 +132,7 @@ pub(crate) struct Counters {
     pub(crate) requests: Tally,
     /// Requests answered 503, because every queue was full.
     pub(crate) overloaded: Tally,
-    /// Requests answered 504, because their handler took too long.
+    /// Requests answered 504 while their handler, which could not be interrupted, ran on.
     pub(crate) timed_out: Tally,
     /// Connections accepted.
     pub(crate) accepted: Tally,

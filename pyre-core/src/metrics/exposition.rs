@@ -107,7 +107,7 @@ fn about_queues(page: &mut Page, vitals: &Vitals) {
     page.one(
         "pyre_timeouts_total",
         "counter",
-        "Requests answered 504 because their handler took too long.",
+        "Requests answered 504 while their handler, which could not be interrupted, ran on.",
         sum(|counters| &counters.timed_out),
     );
     page.family("pyre_lanes", "gauge", "Threads that run handlers, by interpreter.");

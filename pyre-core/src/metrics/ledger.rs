@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pyre_http::message::Request;
 use pyre_http::method::Method;
-use pyre_interp::job::{Entry, Job};
+use pyre_interp::job::{Entry, Job, Target};
 
 use crate::metrics::counters::{Counters, Label};
 use crate::metrics::histogram::Duration;
@@ -54,6 +54,13 @@ impl Ledger {
             }
         }
         job.counted = job.next;
+    }
+
+    /// Notes that a client was told that its handler took too long, while that ran on.
+    #[cold]
+    pub(crate) fn overran(&mut self, target: Target, method: Method) {
+        self.counters.timed_out.add(1);
+        self.counters.answered(Label::Target(target), method, 504, None);
     }
 
     /// Notes an answer made without Python; `request` is `None` if it could not be read.

@@ -12,11 +12,14 @@ use crate::router::RouteTable;
 use crate::settings::Settings;
 
 /// The lanes of one interpreter, for reading.
+#[derive(Clone)]
 pub(crate) struct Lanes {
     pub(crate) roster: Arc<Roster>,
     pub(crate) count: usize,
-    /// What it is called in metrics: the number of a worker, or `main`.
+    /// What it is called in metrics: the number of a worker, or `main`; and `.loop` behind that, if
+    /// it is the one that runs the event loop.
     pub(crate) name: String,
+    pub(crate) is_on_main: bool,
 }
 
 /// What can be read about a server while it runs. Holds nothing of Python.
@@ -37,27 +40,19 @@ impl Vitals {
     pub(crate) fn new(
         settings: &Settings,
         table: Arc<RouteTable>,
-        rosters: &[Arc<Roster>],
+        lanes: Vec<Lanes>,
         health: Arc<Health>,
     ) -> Arc<Self> {
         let pages = settings.pages.clone();
         let rows = Rows::new(table.routes().len(), pages.count());
         let detailed = settings.metrics.then_some(rows);
-        let lanes = rosters.iter().enumerate().map(|(index, roster)| {
-            let is_worker = index < settings.workers;
-            Lanes {
-                roster: roster.clone(),
-                count: if is_worker { settings.lanes } else { settings.main_lanes },
-                name: if is_worker { index.to_string() } else { "main".to_owned() },
-            }
-        });
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         Arc::new(Self {
             counters: (0..settings.reactors).map(|_| Arc::new(Counters::new(detailed))).collect(),
             rows,
             table,
             pages,
-            lanes: lanes.collect(),
+            lanes,
             health,
             started_s: since_epoch.map_or(0.0, |since| since.as_secs_f64()),
         })

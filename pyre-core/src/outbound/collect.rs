@@ -13,6 +13,16 @@ impl Reactor {
     pub(crate) fn collect_replies(&mut self) {
         while let Some(mut job) = self.dispatch.take_reply() {
             let to = job.reply_to;
+            self.admission.release(&mut job);
+            let has_departed = self.departures.remove(to);
+            if has_departed && !job.is_finished() {
+                // No lane has begun it, as nobody waits for it any more.
+                self.jobs.give_back(job);
+                if self.connections.get_exactly(to.slot, to.generation).is_some() {
+                    self.close(to.slot);
+                }
+                continue;
+            }
             match self.connections.get_exactly(to.slot, to.generation) {
                 Some(connection) => {
                     connection.phase = Phase::Reading;
@@ -21,7 +31,10 @@ impl Reactor {
                 }
                 // The peer went while its handler ran.
                 None => {
-                    self.ledger.collected(&mut job);
+                    // Unless it was told before that its handler took too long.
+                    if !has_departed {
+                        self.ledger.collected(&mut job);
+                    }
                     self.jobs.give_back(job);
                 }
             }

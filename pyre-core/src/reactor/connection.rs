@@ -1,7 +1,8 @@
 //! One connection: where it stands, its buffers, its deadline.
 
 use pyre_http::h1::reader::RequestReader;
-use pyre_interp::job::{Client, Job};
+use pyre_http::method::Method;
+use pyre_interp::job::{Client, Job, Target};
 
 use crate::reactor::transport::Transport;
 
@@ -45,7 +46,7 @@ pub(crate) enum Awaiting {
     Writable,
     /// The peer to close, after our last answer.
     End,
-    /// A lane. Handlers have no deadline here.
+    /// A handler.
     Reply,
 }
 
@@ -83,6 +84,14 @@ pub(crate) struct Connection {
     pub(crate) alarm_ms: u64,
     /// When lingering ends, whatever the peer does.
     pub(crate) linger_until_ms: u64,
+    /// When the peer has waited for a handler as long as it may.
+    pub(crate) reply_until_ms: u64,
+    /// When the peer counts as gone, as it has closed its side.
+    pub(crate) departs_ms: u64,
+    /// The job that is out has more than one request, or answers that are not written.
+    pub(crate) is_pipelined: bool,
+    /// The request that waits for a handler.
+    pub(crate) awaited: (Target, Method),
 }
 
 impl Connection {
@@ -104,6 +113,10 @@ impl Connection {
             deadline_ms: u64::MAX,
             alarm_ms: u64::MAX,
             linger_until_ms: u64::MAX,
+            reply_until_ms: u64::MAX,
+            departs_ms: u64::MAX,
+            is_pipelined: false,
+            awaited: (Target::Fallback, Method::Get),
         }
     }
 

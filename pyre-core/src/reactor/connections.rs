@@ -46,6 +46,13 @@ impl Connections {
         self.slots.get(slot as usize).map_or(0, |slot| slot.generation)
     }
 
+    /// Lets a connection go on with the next generation: a reply for the one before is a stranger's.
+    pub(crate) fn renew(&mut self, slot: u32) {
+        if let Some(slot) = self.slots.get_mut(slot as usize) {
+            slot.generation = slot.generation.wrapping_add(1);
+        }
+    }
+
     /// Takes a connection out; its slot goes on with the next generation.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Connection> {
         let entry = self.slots.get_mut(slot as usize)?;

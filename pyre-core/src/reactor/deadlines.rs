@@ -3,11 +3,14 @@
 
 use pyre_http::h1::refuse::write_error;
 use pyre_http::h1::serialize::Connection as Persistence;
+use pyre_http::method::Method;
+use pyre_interp::job::ConnectionId;
 
 use crate::metrics::counters::Label;
 use crate::reactor::connection::{Awaiting, Phase};
 use crate::reactor::run::Reactor;
-use crate::settings::{DRAIN_HEAD_MS, LINGER_IDLE_MS};
+use crate::server::frozen::FOR_EVER_MS;
+use crate::settings::{DRAIN_HEAD_MS, HALF_CLOSED_MS, LINGER_IDLE_MS};
 
 impl Reactor {
     /// Starts a wait of a connection, or goes on with one of the same kind.
@@ -21,7 +24,7 @@ impl Reactor {
             Awaiting::First | Awaiting::Head => settings.head_timeout_ms,
             Awaiting::Body | Awaiting::Writable => settings.body_timeout_ms,
             Awaiting::End => LINGER_IDLE_MS,
-            Awaiting::Reply => u64::MAX / 2,
+            Awaiting::Reply => FOR_EVER_MS,
         };
         let is_head = awaiting == Awaiting::Head;
         let is_hurried = is_head && self.is_ending();
@@ -34,10 +37,41 @@ impl Reactor {
             deadline_ms = deadline_ms.min(connection.deadline_ms);
         }
         connection.awaiting = awaiting;
+        self.set_deadline(slot, generation, deadline_ms);
+    }
+
+    /// Starts the wait for a handler, which may take so long.
+    pub(crate) fn await_reply(&mut self, slot: u32, span_ms: u64) {
+        let deadline_ms = self.clock.now_ms().saturating_add(span_ms);
+        let generation = self.connections.generation(slot);
+        let Some(connection) = self.connections.get(slot) else { return };
+        connection.awaiting = Awaiting::Reply;
+        connection.reply_until_ms = deadline_ms;
+        connection.departs_ms = FOR_EVER_MS;
+        self.set_deadline(slot, generation, deadline_ms);
+    }
+
+    /// The client has closed its side while it waits for a handler. It may have said all it wanted to
+    /// (RFC 9112 section 9.6 lets it), or be gone; so it counts as gone a little later.
+    #[cold]
+    pub(crate) fn note_closed_side(&mut self, slot: u32, is_broken: bool) {
+        let now_ms = self.clock.now_ms();
+        let generation = self.connections.generation(slot);
+        let Some(connection) = self.connections.get(slot) else { return };
+        let departs_ms = if is_broken { now_ms } else { now_ms + HALF_CLOSED_MS };
+        if departs_ms < connection.departs_ms {
+            connection.departs_ms = departs_ms;
+            let deadline_ms = departs_ms.min(connection.reply_until_ms);
+            self.set_deadline(slot, generation, deadline_ms);
+        }
+    }
+
+    fn set_deadline(&mut self, slot: u32, generation: u32, deadline_ms: u64) {
+        let Some(connection) = self.connections.get(slot) else { return };
         connection.deadline_ms = deadline_ms;
-        if connection.deadline_ms < connection.alarm_ms && awaiting != Awaiting::Reply {
-            connection.alarm_ms = connection.deadline_ms;
-            self.timers.arm(slot, generation, connection.deadline_ms);
+        if deadline_ms < connection.alarm_ms && deadline_ms < FOR_EVER_MS {
+            connection.alarm_ms = deadline_ms;
+            self.timers.arm(slot, generation, deadline_ms);
         }
     }
 
@@ -53,12 +87,9 @@ impl Reactor {
             let Some(connection) = self.connections.get_exactly(slot, generation) else { continue };
             connection.alarm_ms = u64::MAX;
             if connection.deadline_ms > now_ms {
-                // Something happened since the wheel was set: look again later. A connection
-                // that waits for a lane is looked at again when its answer is written.
-                if connection.awaiting != Awaiting::Reply {
-                    connection.alarm_ms = connection.deadline_ms;
-                    self.timers.arm(slot, generation, connection.deadline_ms);
-                }
+                // Something happened since the wheel was set: look again later.
+                let deadline_ms = connection.deadline_ms;
+                self.set_deadline(slot, generation, deadline_ms);
                 continue;
             }
             self.give_up(slot);
@@ -69,6 +100,9 @@ impl Reactor {
     /// Ends a connection whose deadline has passed.
     fn give_up(&mut self, slot: u32) {
         let Some(connection) = self.connections.get(slot) else { return };
+        if connection.awaiting == Awaiting::Reply {
+            return self.give_up_reply(slot);
+        }
         let is_late = matches!(connection.awaiting, Awaiting::Head | Awaiting::Body);
         if !is_late || connection.phase != Phase::Reading {
             self.close(slot);
@@ -80,6 +114,38 @@ impl Reactor {
         job.clear();
         self.ledger.answered(None, Label::Unmatched, 408);
         write_error(&self.heads, &mut job.reply, 408, Persistence::Close, &[], false);
+        self.flush(slot, job, 0);
+    }
+
+    /// The client of a request has gone, or has waited for a handler as long as it may.
+    #[cold]
+    fn give_up_reply(&mut self, slot: u32) {
+        let now_ms = self.clock.now_ms();
+        let generation = self.connections.generation(slot);
+        self.departures.insert(ConnectionId { reactor: self.index, slot, generation });
+        self.dispatch.tell_departure();
+        let Some(connection) = self.connections.get(slot) else { return };
+        if now_ms < connection.reply_until_ms {
+            connection.departs_ms = FOR_EVER_MS;
+            let deadline_ms = connection.reply_until_ms;
+            return self.set_deadline(slot, generation, deadline_ms);
+        }
+        if connection.is_pipelined {
+            // Some of its requests may have been answered, but the answers are where nobody can
+            // reach them, and this one would be taken for the first of those.
+            return self.close(slot);
+        }
+        // RFC 9110 section 15.6.5. The answer of the handler, if there ever is one, meets another
+        // generation and is dropped.
+        connection.last = true;
+        connection.phase = Phase::Reading;
+        connection.alarm_ms = u64::MAX;
+        let (target, method) = connection.awaited;
+        let is_head = method == Method::Head;
+        self.connections.renew(slot);
+        self.ledger.overran(target, method);
+        let mut job = self.jobs.take();
+        write_error(&self.heads, &mut job.reply, 504, Persistence::Close, &[], is_head);
         self.flush(slot, job, 0);
     }
 }

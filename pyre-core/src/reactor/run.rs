@@ -7,11 +7,14 @@ use std::time::Duration;
 use mio::{Events, Poll, Token};
 use pyre_http::h1::serialize::ResponseHeads;
 use pyre_interp::ring::Doorbell;
+use pyre_interp::worker::departures::Departures;
 
 use crate::inbound::accept::Acceptor;
+use crate::inbound::admission::Admission;
 use crate::inbound::submit::Dispatch;
 use crate::metrics::ledger::Ledger;
 use crate::reactor::clock::Clock;
+use crate::reactor::connection::Phase;
 use crate::reactor::connections::Connections;
 use crate::reactor::jobs::Jobs;
 use crate::reactor::listener::Listener;
@@ -36,6 +39,8 @@ pub(crate) struct Reactor {
     pub(crate) ready: Vec<u32>,
     pub(crate) jobs: Jobs,
     pub(crate) dispatch: Dispatch,
+    pub(crate) admission: Admission,
+    pub(crate) departures: Arc<Departures>,
     pub(crate) timers: Timers,
     pub(crate) clock: Clock,
     pub(crate) heads: ResponseHeads,
@@ -57,6 +62,7 @@ impl Reactor {
         poll: Poll,
         listeners: Vec<Listener>,
         dispatch: Dispatch,
+        admission: Admission,
         frozen: Arc<Frozen>,
         control: Arc<Control>,
     ) -> io::Result<Self> {
@@ -72,6 +78,8 @@ impl Reactor {
             ready: Vec::new(),
             jobs: Jobs::default(),
             dispatch,
+            admission,
+            departures: control.departures(),
             timers: Timers::new(TIMER_MS),
             clock: Clock::new(),
             heads,
@@ -174,6 +182,12 @@ impl Reactor {
         }
         let slot = u32::try_from(token.0).expect("tokens of connections are slots");
         let Some(connection) = self.connections.get(slot) else { return };
+        if connection.phase == Phase::Answering && (event.is_read_closed() || event.is_error()) {
+            let is_broken = event.is_error() || event.is_write_closed();
+            connection.end_seen = true;
+            connection.readable = true;
+            return self.note_closed_side(slot, is_broken);
+        }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             connection.readable = true;
             connection.end_seen |= event.is_read_closed() || event.is_error();

@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use pyre_interp::ring::Doorbell;
+use pyre_interp::worker::departures::Departures;
+
+/// How often the end of what nobody tells of is looked for.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What reactors are to do. A stage never goes back.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -33,6 +37,7 @@ pub(crate) struct Control {
     draining: Arc<AtomicBool>,
     /// Jobs that lanes have not answered, by reactor, for the word at the end.
     running: Vec<AtomicUsize>,
+    departures: Arc<Departures>,
 }
 
 impl Control {
@@ -43,8 +48,14 @@ impl Control {
             changed: Condvar::new(),
             draining: Arc::default(),
             running: doorbells.iter().map(|_| AtomicUsize::new(0)).collect(),
+            departures: Arc::default(),
             doorbells,
         }
+    }
+
+    /// Who needs no answer any more.
+    pub(crate) fn departures(&self) -> Arc<Departures> {
+        self.departures.clone()
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -73,9 +84,24 @@ impl Control {
         // Relaxed: see where lanes read it.
         self.draining.store(stage != Stage::Serving, Ordering::Relaxed);
         self.stage.fetch_max(stage as u8, Ordering::AcqRel);
+        // With the lock, so that whoever has looked at the stage and not begun to wait is told too.
+        drop(self.drained.lock());
+        self.changed.notify_all();
         for doorbell in &self.doorbells {
             doorbell.notify();
         }
+    }
+
+    /// Waits until everything is to return, at most so long. Tells whether it is.
+    ///
+    /// # Threads
+    /// Blocks the caller.
+    pub(crate) fn wait_stopping(&self, patience: Duration) -> bool {
+        let mut drained = self.drained.lock();
+        if self.stage() != Stage::Stopping {
+            self.changed.wait_for(&mut drained, patience);
+        }
+        self.stage() == Stage::Stopping
     }
 
     /// A reactor has no connection left.
@@ -99,6 +125,23 @@ impl Control {
         while drained.contains(&false) {
             if self.changed.wait_until(&mut drained, deadline).timed_out() {
                 return !drained.contains(&false);
+            }
+        }
+        true
+    }
+
+    /// Looks now and then whether something nobody tells of has happened, until the deadline. Returns
+    /// whether it has.
+    ///
+    /// # Threads
+    /// Blocks the caller.
+    pub(crate) fn wait_until(&self, deadline: Instant, happened: impl Fn() -> bool) -> bool {
+        let mut drained = self.drained.lock();
+        while !happened() {
+            let next = (Instant::now() + LOOK).min(deadline);
+            self.changed.wait_until(&mut drained, next);
+            if Instant::now() >= deadline {
+                return happened();
             }
         }
         true

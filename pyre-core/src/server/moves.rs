@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 
 use pyre_ffi::{Attached, Int, List, Object, Owned, Raised, Str, Tuple};
-use pyre_interp::job::Pool;
 
 /// The number that stands for the fallback, as in `pyreframework.app`.
 pub(crate) const FALLBACK: i64 = -1;
@@ -45,9 +44,9 @@ impl Moves {
         List::from_vec(py, rows).map(Owned::into_any)
     }
 
-    /// Where the handler of a route runs that was registered for this pool.
-    pub(crate) fn pool(&self, number: i64, registered: Pool) -> Pool {
-        if self.0.contains_key(&number) { Pool::Main } else { registered }
+    /// Whether a route moves.
+    pub(crate) fn contains(&self, number: i64) -> bool {
+        self.0.contains_key(&number)
     }
 
     /// Whether nothing moves.
@@ -81,10 +80,8 @@ mod tests {
     #[test]
     fn a_route_that_moves_runs_on_main() {
         let moves = moves(&[1, FALLBACK]);
-        assert_eq!(moves.pool(0, Pool::Workers), Pool::Workers);
-        assert_eq!(moves.pool(0, Pool::Main), Pool::Main);
-        assert_eq!(moves.pool(1, Pool::Workers), Pool::Main);
-        assert_eq!(moves.pool(FALLBACK, Pool::Workers), Pool::Main);
+        assert!(!moves.contains(0));
+        assert!(moves.contains(1) && moves.contains(FALLBACK));
     }
 
     #[test]

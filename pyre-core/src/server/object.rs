@@ -10,27 +10,28 @@ use std::time::{Duration, Instant};
 
 use pyre_ffi::interpreter::InterpreterHandle;
 use pyre_ffi::{
-    Arguments, Attached, Bool, Class, ClassSpec, Dict, ExceptionKind, Float, Guarded, Int, List,
-    Object, Owned, Raised, Signature, Str, Tuple, Type, none,
+    Arguments, Attached, Bool, Class, ClassSpec, Dict, ExceptionKind, Float, Int, List, Object,
+    Owned, Raised, Signature, Str, Tuple, Type, none,
 };
-use pyre_interp::job::Pool;
-use pyre_interp::ring::Roster;
-use pyre_interp::worker::lane::Shared;
 
 use crate::direct::health::Health;
 use crate::entry::Engine;
+use crate::inbound::admission::Admission;
 use crate::inbound::route::Routes;
-use crate::metrics::vitals::Vitals;
+use crate::metrics::vitals::{Lanes, Vitals};
 use crate::reactor::listener::{self, Bound, Handed, SocketPath};
 use crate::reactor::run::Reactor;
 use crate::router::RouteTable;
 use crate::server::control::{Control, Stage};
-use crate::server::frozen::Frozen;
+use crate::server::crew::{self, Crews, LoadedApp, Station, Surroundings};
+use crate::server::frozen::{Allowances, Frozen};
+use crate::server::monitor;
 use crate::server::moves::{self, Moves};
 use crate::server::options;
-use crate::server::plumbing::{self, ReactorParts};
+use crate::server::places::Places;
+use crate::server::plumbing::{self, CrewParts, ReactorParts};
 use crate::server::threads::{Threads, deadline_in};
-use crate::server::worker::{self, LoadedApp, WorkerPlan};
+use crate::server::worker::{self, WorkerPlan};
 use crate::settings::{Settings, parse_bind};
 use crate::sys;
 
@@ -39,9 +40,11 @@ pub(crate) struct Server {
     settings: Settings,
     app: LoadedApp,
     table: Arc<RouteTable>,
+    places: Places,
     /// What workers load; none: every handler runs on the main interpreter.
     program: Option<Arc<Vec<String>>>,
     state: RefCell<State>,
+    crews: Arc<Crews>,
     /// The lanes of workers and of the main interpreter.
     lanes: Arc<Threads>,
     reactors: Arc<Threads>,
@@ -56,7 +59,9 @@ struct State {
     /// What a successor would be given; closed when nobody is to be accepted any more.
     copies: Vec<Handed>,
     waiting: Vec<ReactorParts>,
-    rosters: Vec<Arc<Roster>>,
+    lanes: Vec<Lanes>,
+    /// What the lanes of the main interpreter are made of.
+    main: Option<(CrewParts, Surroundings)>,
     control: Option<Arc<Control>>,
     health: Option<Arc<Health>>,
     moves: Moves,
@@ -107,6 +112,7 @@ impl Server {
             settings.workers = 0;
         }
         Ok(Self {
+            places: Places::new(&frozen.application, &settings, program.is_some()),
             settings,
             app: LoadedApp {
                 application: frozen.application.clone(),
@@ -115,14 +121,10 @@ impl Server {
             table: frozen.table.clone(),
             program: program.map(Arc::new),
             state: RefCell::new(State::default()),
+            crews: Arc::default(),
             lanes: Arc::default(),
             reactors: Arc::default(),
         })
-    }
-
-    /// Where a handler runs, by the number of its route, that was registered for this pool.
-    fn pool(&self, moves: &Moves, number: i64, registered: Pool) -> Pool {
-        if self.program.is_none() { Pool::Main } else { moves.pool(number, registered) }
     }
 
     fn bind<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
@@ -174,17 +176,28 @@ impl Server {
             Err(raised) => raised,
         };
         sys::return_large_blocks_to_the_system();
-        let plumbing = plumbing::lay(&this.settings)
+        let settings = &this.settings;
+        let crew = |lanes| this.places.crew(lanes);
+        let plumbing = plumbing::lay(settings, crew(settings.lanes), crew(settings.main_lanes))
             .map_err(|error| fail(&format!("no descriptors for the reactors: {error}")))?;
         let control = Arc::new(Control::new(plumbing.doorbells.clone()));
-        let draining = control.draining();
+        let around = Surroundings {
+            doorbells: plumbing.doorbells,
+            server_header: settings.server_header,
+            request_timeout: (settings.request_timeout_ms > 0)
+                .then(|| Duration::from_millis(settings.request_timeout_ms)),
+            departures: control.departures(),
+            draining: control.draining(),
+            crews: this.crews.clone(),
+            threads: this.lanes.clone(),
+        };
         {
             let mut state = this.state.borrow_mut();
             state.control = Some(control);
-            state.rosters = plumbing.rosters;
+            state.lanes = plumbing.lanes;
             state.waiting = plumbing.reactors;
         }
-        let cpus = if this.settings.pin { sys::allowed_cpus() } else { Vec::new() };
+        let cpus = if settings.pin { sys::allowed_cpus() } else { Vec::new() };
         // One at a time: interpreters that import extension modules for the first time at the
         // same moment crash CPython 3.13.0 (gh-136421).
         for (index, parts) in plumbing.workers.into_iter().enumerate() {
@@ -192,13 +205,10 @@ impl Server {
             let plan = WorkerPlan {
                 index,
                 parts,
-                doorbells: plumbing.doorbells.clone(),
+                around: around.clone(),
                 program,
                 routes: this.table.clone(),
-                server_header: this.settings.server_header,
-                draining: draining.clone(),
                 cpu: cpu_of(&cpus, index),
-                threads: this.lanes.clone(),
             };
             let threads = this.lanes.clone();
             let moves = py.detach(|| start_worker(&threads, plan)).map_err(|text| fail(&text))?;
@@ -209,89 +219,84 @@ impl Server {
                 return Err(fail(&difference));
             }
         }
-        let handlers = this.app.application.routes();
-        let runs_on_main = this.program.is_none()
-            || !this.state.borrow().moves.is_empty()
-            || handlers.iter().any(|handler| handler.pool == Pool::Main);
-        if runs_on_main {
-            let parts = plumbing.main;
-            let shared = Shared {
-                inlet: Guarded::new(py, parts.inlet),
-                roster: parts.roster.clone(),
-                doorbells: plumbing.doorbells,
-                pool: Pool::Main,
-                server_header: this.settings.server_header,
-                draining,
-            };
-            this.start_main_lanes(py, shared, parts.lanes)
-                .map_err(|error| fail(&format!("no thread for a lane: {error}")))?;
+        let mut state = this.state.borrow_mut();
+        let state = &mut *state;
+        if this.places.use_main(&this.app.application, &state.moves) {
+            state.main = Some((plumbing.main, around));
         } else {
-            let mut state = this.state.borrow_mut();
             state.waiting.iter_mut().for_each(|parts| parts.dispatch.forget_main());
-            state.rosters.pop();
+            state.lanes.retain(|lanes| !lanes.is_on_main);
         }
-        this.state.borrow().moves.show(py)
+        state.moves.show(py)
     }
 
-    fn start_main_lanes(
-        &self,
-        py: Attached<'_>,
-        shared: Shared,
-        lanes: usize,
-    ) -> std::io::Result<()> {
-        let shared = Arc::new(shared);
+    /// Starts the lanes of the main interpreter, if handlers run there. Its hooks have run.
+    fn start_main<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let Some((parts, around)) = self.state.borrow_mut().main.take() else {
+            return Ok(none(py));
+        };
         let handle = InterpreterHandle::main(py);
-        for lane in 0..lanes {
-            let (shared, handle) = (shared.clone(), handle.clone());
-            let (application, toolkit) = (self.app.application.clone(), self.app.toolkit.clone());
-            let seat = shared.roster.seat();
-            self.lanes.start(format!("pyre-main.{lane}"), None, move || {
-                let entered = handle.enter(|py| {
-                    worker::run_lane(py, &shared, seat, &application, &toolkit);
-                    drop((application, toolkit));
-                });
-                // Closed: the interpreter ended before this lane began.
-                let _ = entered;
-            })?;
-        }
-        Ok(())
+        let station =
+            Station { name: "pyre-main".to_owned(), handle, app: self.app.clone(), cpu: None };
+        let start = || {
+            if let Some(parts) = parts.event_loop {
+                let seat = crew::prepare_loop(py, parts, &station, &around)?;
+                crew::start_loop(&around.threads, &station, seat)?;
+            }
+            if let Some(parts) = parts.lanes {
+                crew::start_lanes(py, parts, &station, &around, false)?;
+            }
+            Ok(())
+        };
+        start().map(|()| none(py)).map_err(|error: std::io::Error| {
+            Raised::new(py, ExceptionKind::OSError, &format!("cannot start a lane: {error}"))
+        })
     }
 
     fn accept<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let (bound, parts, control, rosters) = {
+        let (bound, parts, control, lanes) = {
             let mut state = self.state.borrow_mut();
             let parts = std::mem::take(&mut state.waiting);
-            (state.bound.take(), parts, state.control.clone(), state.rosters.clone())
+            (state.bound.take(), parts, state.control.clone(), state.lanes.clone())
         };
         let (Some(bound), Some(control)) = (bound, control) else {
             return Err(Raised::runtime_error(py, "bind() and start_workers() come first"));
         };
         self.state.borrow_mut().paths.extend(bound.handed_paths);
         let moves = std::mem::take(&mut self.state.borrow_mut().moves);
-        let numbered = (0..).zip(self.app.application.routes());
-        let pools = numbered.map(|(number, handler)| self.pool(&moves, number, handler.pool));
-        let pools = pools.collect();
-        let fallback = self.app.application.fallback();
-        let fallback = fallback.map(|handler| self.pool(&moves, moves::FALLBACK, handler.pool));
+        let application = &self.app.application;
+        let place = |number, handler| self.places.of(handler, moves.contains(number));
+        let routes = (0..).zip(application.routes());
+        let pools = routes.map(|(number, handler)| place(number, handler)).collect();
+        let fallback = application.fallback().map(|handler| place(moves::FALLBACK, handler));
+        let own_timeouts = application.routes().iter().map(|handler| handler.timeout_ms);
+        let allowances = Allowances::new(self.settings.request_timeout_ms, own_timeouts);
+        let admission = Admission::new(self.settings.in_flight_max);
+        monitor::start(&self.lanes, &self.crews, &control, &allowances).map_err(|error| {
+            Raised::new(py, ExceptionKind::OSError, &format!("cannot start the monitor: {error}"))
+        })?;
         let health = Arc::new(Health::new(control.clone(), self.settings.has_readiness_check));
         self.state.borrow_mut().health = Some(health.clone());
-        let vitals = Vitals::new(&self.settings, self.table.clone(), &rosters, health);
+        let vitals = Vitals::new(&self.settings, self.table.clone(), lanes, health);
         let frozen = Arc::new(Frozen {
             routes: Routes { table: self.table.clone(), pools, fallback, vitals },
             settings: self.settings.clone(),
+            allowances,
         });
         let cpus = if self.settings.pin { sys::allowed_cpus() } else { Vec::new() };
         for (index, (parts, listeners)) in parts.into_iter().zip(bound.listeners).enumerate() {
             let ReactorParts { poll, dispatch } = parts;
             let number = u32::try_from(index).expect("reactors are few");
             let (frozen, control) = (frozen.clone(), control.clone());
-            let started = Reactor::new(number, poll, listeners, dispatch, frozen, control)
-                .and_then(|reactor| {
-                    let name = format!("pyre-reactor-{index}");
-                    self.reactors.start(name, cpu_of(&cpus, index), move || {
-                        sys::end_process_if_it_fails("a reactor", || reactor.run());
-                    })
-                });
+            let admission = admission.clone();
+            let started =
+                Reactor::new(number, poll, listeners, dispatch, admission, frozen, control)
+                    .and_then(|reactor| {
+                        let name = format!("pyre-reactor-{index}");
+                        self.reactors.start(name, cpu_of(&cpus, index), move || {
+                            sys::end_process_if_it_fails("a reactor", || reactor.run());
+                        })
+                    });
             started.map_err(|error| {
                 Raised::new(py, ExceptionKind::OSError, &format!("cannot start a reactor: {error}"))
             })?;
@@ -345,12 +350,19 @@ impl Server {
         let deadline = deadline_in(read_seconds(py, &given, &WAIT_DRAINED)?);
         let control = self.state.borrow().control.clone();
         let patience = deadline.saturating_duration_since(Instant::now());
-        let drained = control.is_none_or(|control| py.detach(|| control.wait_drained(patience)));
+        let crews = &self.crews;
+        let drained = control.is_none_or(|control| {
+            py.detach(|| {
+                control.wait_drained(patience)
+                    && control.wait_until(deadline, || crews.tasks_left() == 0)
+            })
+        });
         Ok(Bool::new(py, drained).into_any())
     }
 
     fn abandoned<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
         let running = self.state.borrow().control.as_ref().map_or(0, |control| control.running());
+        let running = running + self.crews.tasks_left();
         Int::new(py, i64::try_from(running).unwrap_or(i64::MAX)).map(Owned::into_any)
     }
 
@@ -360,16 +372,19 @@ impl Server {
         if let Some(control) = &state.control {
             control.advance(Stage::Stopping);
         }
+        let crews = self.crews.clone();
+        let main = InterpreterHandle::main(py);
         let (reactors, lanes) = (&*self.reactors, &*self.lanes);
         let ended = py.detach(move || {
             // Reactors first: they let go of their rings, so that no lane waits for them.
             let quiet = reactors.wait(deadline.max(Instant::now() + Duration::from_secs(1)));
-            state.rosters.iter().for_each(|roster| roster.close());
+            state.lanes.iter().for_each(|lanes| lanes.roster.close());
             let ended = lanes.wait(deadline);
             state.paths.iter().for_each(SocketPath::unlink);
             drop(state);
             quiet && ended
         });
+        crews.forget(&main);
         Ok(Bool::new(py, ended).into_any())
     }
 }
@@ -466,6 +481,11 @@ impl Class for Server {
                 c"start_workers($self)\n--\n\nLoad the program in every interpreter and start their lanes; returns the routes that \
                   move to the main interpreter, by number, and why. Raises StartError.",
                 Self::start_workers,
+            )
+            .method0(
+                c"start_main",
+                c"start_main($self)\n--\n\nStart the lanes of the main interpreter, if handlers run there.",
+                Self::start_main,
             )
             .method0(c"accept", c"accept($self)\n--\n\nBegin to serve.", Self::accept)
             .method(

@@ -34,6 +34,14 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
         head_timeout_ms: milliseconds(options.seconds("head_timeout")?),
         body_timeout_ms: milliseconds(options.seconds("body_timeout")?),
         keep_alive_timeout_ms: milliseconds(options.seconds("keep_alive_timeout")?),
+        request_timeout_ms: match options.seconds("request_timeout")? {
+            0.0 => 0,
+            seconds => milliseconds(seconds),
+        },
+        in_flight_max: match options.count("max_in_flight")? {
+            0 => None,
+            count => Some(count),
+        },
         queue_depth: options.count("queue_depth")?,
         server_header: options.flag("server_header")?,
         metrics: options.flag("metrics")?,

@@ -4,11 +4,15 @@ use std::io;
 use std::sync::Arc;
 
 use mio::{Poll, Waker};
-use pyre_interp::ring::{Doorbell, Roster, ring};
+use pyre_interp::job::Pool;
+use pyre_interp::ring::{Doorbell, LANES_MAX, Roster, ring};
 use pyre_interp::worker::inlet::{Ends, Inlet};
+use pyre_interp::worker::watch::Watch;
 
 use crate::inbound::submit::{Dispatch, Link};
+use crate::metrics::vitals::Lanes;
 use crate::reactor::run::DOORBELL;
+use crate::server::places::Crew;
 use crate::settings::Settings;
 
 /// What a reactor is made of, before it has its sockets.
@@ -17,29 +21,40 @@ pub(crate) struct ReactorParts {
     pub(crate) dispatch: Dispatch,
 }
 
-/// What a pool of lanes is made of.
+/// What the lanes of an interpreter are made of, or the one that runs its event loop.
 pub(crate) struct LaneParts {
+    pub(crate) pool: Pool,
     pub(crate) inlet: Inlet,
     pub(crate) roster: Arc<Roster>,
+    /// By the number of the seat.
+    pub(crate) watches: Vec<Arc<Watch>>,
     pub(crate) lanes: usize,
+}
+
+/// What the threads of an interpreter are made of.
+#[derive(Default)]
+pub(crate) struct CrewParts {
+    /// Absent if the event loop's thread is the only one.
+    pub(crate) lanes: Option<LaneParts>,
+    pub(crate) event_loop: Option<LaneParts>,
 }
 
 /// All ends of everything that connects threads.
 pub(crate) struct Plumbing {
     pub(crate) reactors: Vec<ReactorParts>,
     /// One for each worker.
-    pub(crate) workers: Vec<LaneParts>,
+    pub(crate) workers: Vec<CrewParts>,
     /// That of the main interpreter. Whether handlers run there is known once workers have started.
-    pub(crate) main: LaneParts,
+    pub(crate) main: CrewParts,
     pub(crate) doorbells: Vec<Arc<Doorbell>>,
-    pub(crate) rosters: Vec<Arc<Roster>>,
+    pub(crate) lanes: Vec<Lanes>,
 }
 
 /// Makes a pair of rings for every reactor and pool of lanes.
 ///
 /// # Errors
 /// If the system has no more descriptors for the polls.
-pub(crate) fn lay(settings: &Settings) -> io::Result<Plumbing> {
+pub(crate) fn lay(settings: &Settings, worker: Crew, main: Crew) -> io::Result<Plumbing> {
     let mut polls = Vec::new();
     let mut doorbells = Vec::new();
     for _ in 0..settings.reactors {
@@ -51,35 +66,69 @@ pub(crate) fn lay(settings: &Settings) -> io::Result<Plumbing> {
         })));
         polls.push(poll);
     }
-    let mut pools = vec![settings.lanes; settings.workers];
-    pools.push(settings.main_lanes);
-    let mut links: Vec<Vec<Link>> = polls.iter().map(|_| Vec::new()).collect();
-    let mut parts = Vec::new();
-    for lanes in pools {
-        let roster = Roster::new(lanes);
-        let mut ends = Vec::new();
-        for links in &mut links {
-            // A lane must always find room for a reply: jobs in the ring, jobs being run, and
-            // those that came back in this turn.
-            let depth = settings.queue_depth.next_power_of_two();
-            let replies = (settings.queue_depth + lanes).next_power_of_two() * 2;
-            let (to_worker, from_reactor) = ring(depth);
-            let (to_reactor, from_worker) = ring(replies);
-            links.push(Link::new(to_worker, from_worker, roster.clone(), lanes, replies));
-            ends.push(Ends { jobs: from_reactor, replies: to_reactor });
-        }
-        parts.push(LaneParts { inlet: Inlet::new(ends), roster, lanes });
-    }
-    let rosters = parts.iter().map(|part| part.roster.clone()).collect();
-    let main = parts.pop().expect("the last pool is the main interpreter's");
+    let mut layer =
+        Layer { settings, links: polls.iter().map(|_| Vec::new()).collect(), all: Vec::new() };
+    // Pool by pool: that is the order in which a reactor keeps its links.
+    let workers = settings.workers;
+    let mut lanes = layer.several(workers, Pool::Workers, worker.lanes);
+    let mut loops = layer.several(workers, Pool::WorkerLoops, usize::from(worker.has_loop));
+    let mut crew = || CrewParts { lanes: lanes.next(), event_loop: loops.next() };
+    let workers = (0..workers).map(|_| crew()).collect();
+    let main = CrewParts {
+        lanes: layer.several(1, Pool::Main, main.lanes).next(),
+        event_loop: layer.several(1, Pool::MainLoop, usize::from(main.has_loop)).next(),
+    };
+    let Layer { links, all, .. } = layer;
     let reactors = polls
         .into_iter()
         .zip(links)
         .enumerate()
         .map(|(index, (poll, links))| ReactorParts {
             poll,
-            dispatch: Dispatch::new(links, settings.workers, index, settings.queue_depth),
+            dispatch: Dispatch::new(links, index, settings.queue_depth),
         })
         .collect();
-    Ok(Plumbing { reactors, workers: parts, main, doorbells, rosters })
+    Ok(Plumbing { reactors, workers, main, doorbells, lanes: all })
+}
+
+/// Lays the rings of one pool after the other.
+struct Layer<'a> {
+    settings: &'a Settings,
+    /// By reactor.
+    links: Vec<Vec<Link>>,
+    all: Vec<Lanes>,
+}
+
+impl Layer<'_> {
+    /// The parts of several interpreters; of none if they have no lanes in this pool.
+    fn several(&mut self, count: usize, pool: Pool, lanes: usize) -> std::vec::IntoIter<LaneParts> {
+        let count = if lanes == 0 { 0 } else { count };
+        let parts: Vec<LaneParts> = (0..count).map(|index| self.one(pool, index, lanes)).collect();
+        parts.into_iter()
+    }
+
+    fn one(&mut self, pool: Pool, index: usize, lanes: usize) -> LaneParts {
+        let depth_max = self.settings.queue_depth;
+        // Lanes that are stuck are replaced, as far as there are seats. An event loop cannot be:
+        // what runs on it belongs to its thread.
+        let seats = if pool.is_loop() { 1 } else { LANES_MAX };
+        let roster = Roster::new(seats);
+        let interpreter = if pool.is_on_main() { "main".to_owned() } else { index.to_string() };
+        let name = if pool.is_loop() { format!("{interpreter}.loop") } else { interpreter };
+        let is_on_main = pool.is_on_main();
+        self.all.push(Lanes { roster: roster.clone(), count: lanes, name, is_on_main });
+        let mut ends = Vec::new();
+        for links in &mut self.links {
+            // A lane must always find room for a reply: jobs in the ring, jobs being run, and
+            // those that came back in this turn.
+            let depth = depth_max.next_power_of_two();
+            let replies = (depth_max + seats).next_power_of_two() * 2;
+            let (to_worker, from_reactor) = ring(depth);
+            let (to_reactor, from_worker) = ring(replies);
+            links.push(Link::new(to_worker, from_worker, roster.clone(), pool, lanes, replies));
+            ends.push(Ends { jobs: from_reactor, replies: to_reactor });
+        }
+        let watches = (0..seats).map(|_| Arc::default()).collect();
+        LaneParts { pool, inlet: Inlet::new(ends), roster, watches, lanes }
+    }
 }

@@ -2,26 +2,18 @@
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use pyre_ffi::interpreter::{Ended, InterpreterHandle, IsolatedConfig, run_isolated};
-use pyre_ffi::{Attached, Bool, Guarded, List, Object, Owned, Raised, Str, import};
-use pyre_interp::invoke::application::Application;
-use pyre_interp::job::Pool;
-use pyre_interp::objects::toolkit::Toolkit;
-use pyre_interp::ring::{Doorbell, LaneSeat};
-use pyre_interp::worker::lane::{self, Shared};
+use pyre_ffi::{Attached, Bool, List, Object, Owned, Raised, Str, import};
 
 use crate::entry::Engine;
 use crate::router::{Route, RouteTable};
+use crate::server::crew::{self, LoadedApp, Station, Surroundings};
 use crate::server::moves::Moves;
-use crate::server::plumbing::LaneParts;
-use crate::server::threads::Threads;
-use crate::sys;
+use crate::server::plumbing::CrewParts;
 
 /// How long the end of a worker waits for its lanes and the user's threads. The server stops
 /// waiting earlier if it is told to.
@@ -30,32 +22,25 @@ const END_WAIT: Duration = Duration::from_secs(600);
 /// What a worker is started with.
 pub(crate) struct WorkerPlan {
     pub(crate) index: usize,
-    pub(crate) parts: LaneParts,
-    pub(crate) doorbells: Vec<Arc<Doorbell>>,
+    pub(crate) parts: CrewParts,
+    pub(crate) around: Surroundings,
     /// What `pyreframework.program.load` takes.
     pub(crate) program: Arc<Vec<String>>,
     /// The main interpreter's routes, which this one must have too.
     pub(crate) routes: Arc<RouteTable>,
-    pub(crate) server_header: bool,
-    pub(crate) draining: Arc<AtomicBool>,
     pub(crate) cpu: Option<usize>,
-    pub(crate) threads: Arc<Threads>,
 }
 
-/// An app as lanes use it.
-pub(crate) struct LoadedApp {
-    pub(crate) application: Arc<Application>,
-    pub(crate) toolkit: Arc<Toolkit>,
-}
-
-/// Runs a worker from its start to its end, on the calling thread, which becomes its first lane.
-/// Tells `ready` when it serves, or why it cannot.
+/// Runs a worker from its start to its end, on the calling thread, which becomes the thread of its
+/// event loop, or its first lane if it has none. Tells `ready` when it serves, or why it cannot.
 pub(crate) fn run(plan: WorkerPlan, ready: &Sender<Result<Moves, String>>) {
     let config = IsolatedConfig { end_wait: END_WAIT };
+    let crews = plan.around.crews.clone();
     let started = run_isolated(config, |py, handle| {
         if let Err(reason) = serve(plan, py, handle, ready) {
             let _ = ready.send(Err(reason));
         }
+        crews.forget(handle);
     });
     match started {
         Ok(((), Ended::Clean | Ended::StillBusy)) => {}
@@ -72,62 +57,37 @@ fn serve(
     ready: &Sender<Result<Moves, String>>,
 ) -> Result<(), String> {
     let words = |raised: Raised| traceback(py, raised);
+    let no_thread = |error: std::io::Error| format!("no thread for a lane: {error}");
     let program = import(py, "pyreframework.program").map_err(words)?;
     let native = load(py, &program, &plan.program).map_err(words)?;
-    let loaded = check(py, &native, &plan.routes)?;
-    let lanes = plan.parts.lanes;
-    let shared = Arc::new(Shared {
-        inlet: Guarded::new(py, plan.parts.inlet),
-        roster: plan.parts.roster,
-        doorbells: plan.doorbells,
-        pool: Pool::Workers,
-        server_header: plan.server_header,
-        draining: plan.draining,
-    });
+    let app = check(py, &native, &plan.routes)?;
     let moves = start(py, &program, &native, plan.index == 0).map_err(words)?;
-    for lane in 1..lanes {
-        let name = format!("pyre-worker-{}.{lane}", plan.index);
-        let (shared, handle) = (shared.clone(), handle.clone());
-        let (application, toolkit) = (loaded.application.clone(), loaded.toolkit.clone());
-        let seat = shared.roster.seat();
-        plan.threads
-            .start(name, plan.cpu, move || {
-                let entered = handle.enter(|py| {
-                    run_lane(py, &shared, seat, &application, &toolkit);
-                    // Released here, where the interpreter may be touched.
-                    drop((application, toolkit));
-                });
-                // Closed: the worker ended before this lane began.
-                let _ = entered;
-            })
-            .map_err(|error| format!("no thread for a lane: {error}"))?;
-    }
-    let seat = shared.roster.seat();
+    let name = format!("pyre-worker-{}", plan.index);
+    let station = Station { name, handle: handle.clone(), app, cpu: plan.cpu };
+    let CrewParts { lanes, event_loop } = plan.parts;
+    let seat = match event_loop {
+        Some(parts) => Some(
+            crew::prepare_loop(py, parts, &station, &plan.around)
+                .map_err(|error| format!("no descriptors for an event loop: {error}"))?,
+        ),
+        None => None,
+    };
+    let own = match lanes {
+        Some(parts) => crew::start_lanes(py, parts, &station, &plan.around, seat.is_none())
+            .map_err(no_thread)?,
+        None => None,
+    };
     let _ = ready.send(Ok(moves));
-    run_lane(py, &shared, seat, &loaded.application, &loaded.toolkit);
+    if let Some(seat) = seat {
+        crew::run_loop(py, seat, &station.app);
+    } else if let Some((shared, seat)) = own {
+        crew::run_lane(py, &shared, seat, &station.app);
+    }
     // Hooks run when no handler does any more; with a lane that is stuck they never would.
     if handle.close(END_WAIT, py) {
         call(py, &program, "stop_worker", &native).map_err(words)?;
     }
     Ok(())
-}
-
-/// Runs a lane to its end. One that panics takes a job with it, whose client would wait for ever;
-/// so it takes the process, as a reactor does.
-pub(crate) fn run_lane(
-    py: Attached<'_>,
-    shared: &Shared,
-    seat: LaneSeat,
-    application: &Arc<Application>,
-    toolkit: &Arc<Toolkit>,
-) {
-    sys::end_process_if_it_fails("a lane", || {
-        if let Err(raised) = lane::run(py, shared, seat, application, toolkit) {
-            raised.write_unraisable("a lane", py);
-            return Err(io::Error::from(io::ErrorKind::OutOfMemory));
-        }
-        Ok(())
-    });
 }
 
 /// Runs the user's program and returns its native app.

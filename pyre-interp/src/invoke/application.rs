@@ -3,9 +3,12 @@
 //! Collected while the program is imported, in every interpreter for itself, and frozen before
 //! the first request. Handlers are found by their route's place in the order of registration.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use pyre_ffi::{Attached, Held, Object, Raised, Str, Tuple, Type, Visitor};
 
-use crate::job::{Pool, RouteId, Target};
+use crate::job::{RouteId, Target};
 
 /// What a path parameter, or the annotation of an argument, asks its text to become.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,8 +70,35 @@ pub struct Handler {
     pub label: String,
     /// The pattern, which `req.route` tells; the fallback has none.
     pub pattern: Option<Held<Str>>,
-    /// The interpreters that run it.
-    pub pool: Pool,
+    /// It is an `async def` function.
+    pub is_async: bool,
+    /// It was registered for the main interpreter.
+    pub on_main: bool,
+    /// How long it may take, in milliseconds, if that is not what the server says.
+    pub timeout_ms: Option<u64>,
+}
+
+/// A count of what is to be done after answers, for those who wait for its end.
+#[derive(Clone, Default)]
+pub struct Tasks(Arc<AtomicUsize>);
+
+impl Tasks {
+    pub(crate) fn begin(&self, count: usize) {
+        self.0.fetch_add(count, Relaxed);
+    }
+
+    /// One has ended.
+    pub fn end(&self) {
+        // Never below zero: a program may call what the engine calls.
+        let less = |count: usize| count.checked_sub(1);
+        let _ = self.0.fetch_update(Relaxed, Relaxed, less);
+    }
+
+    /// How many have not ended.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.0.load(Relaxed)
+    }
 }
 
 /// A handler for exceptions of a class.
@@ -91,6 +121,19 @@ pub struct Application {
     pub json_default: Option<Held>,
     /// Told of exceptions that nothing else handles.
     pub report: Option<Held>,
+    /// Runs a coroutine on the interpreter's event loop and waits for its result; for lanes that
+    /// have no loop of their own.
+    pub settle: Option<Held>,
+    /// Runs what a handler left to be done after its answer.
+    pub run_tasks: Option<Held>,
+    /// Hooks or exception handlers are `async def` functions.
+    pub has_async_hooks: bool,
+    /// Something that is no handler needs an event loop.
+    pub wants_loop: bool,
+    /// Coroutines that block their event loop are reported.
+    pub debug: bool,
+    /// How many tasks have been left and have not ended.
+    pub tasks: Tasks,
     /// The Python object that owns the app; `req.app`.
     pub owner: Option<Held>,
 }
@@ -145,6 +188,18 @@ impl Application {
         }
     }
 
+    /// Method and pattern of what a target stands for.
+    #[must_use]
+    pub fn label(&self, target: Target) -> &str {
+        &self.handler(target).label
+    }
+
+    /// Whether anything here needs an event loop.
+    #[must_use]
+    pub fn needs_loop(&self) -> bool {
+        self.wants_loop || self.routes.iter().chain(&self.fallback).any(|handler| handler.is_async)
+    }
+
     /// The exception handler for the nearest class in the method resolution order.
     pub(crate) fn exception_handler<'a>(
         &'a self,
@@ -176,6 +231,8 @@ impl Application {
         self.json_default
             .iter()
             .chain(&self.report)
+            .chain(&self.settle)
+            .chain(&self.run_tasks)
             .chain(&self.owner)
             .for_each(|function| visitor.held(function));
     }

@@ -1,22 +1,28 @@
 //! One request: before hooks, handler, after hooks, answer. Hot path.
+//!
+//! This is the short way, for what needs no hooks and raises nothing. All else goes the long way,
+//! through the stages.
 
-use pyre_ffi::{Held, Owned, Raised};
+use pyre_ffi::{Owned, Raised};
 
 use crate::invoke::application::{Argument, Handler, Plan};
 use crate::invoke::arguments::{Unfit, arguments};
-use crate::objects::response::Response;
+use crate::invoke::stages::{Next, Stages};
 use crate::serialize::answer::Answer;
 use crate::worker::lane::Lane;
 
 impl<'py> Lane<'py, '_> {
     /// Makes the answer to the request that is loaded. Never fails: what is raised is answered.
+    ///
+    /// Coroutines are awaited on the interpreter's event loop, while this thread waits.
     #[inline]
     pub(crate) fn exchange(&mut self, handler: &Handler) -> Answer<'py> {
         if !self.app.before.is_empty() || !self.app.after.is_empty() {
-            return self.exchange_with_hooks(handler);
+            let mut stages = Stages::default();
+            let next = self.begin(handler, &mut stages);
+            return self.exchange_in_stages(handler, stages, next);
         }
-        let answered = self.invoke(handler).and_then(|result| self.answer(result));
-        match answered {
+        match self.invoke(handler).and_then(|result| self.answer(result)) {
             Ok(answer) => answer,
             Err(raised) => self.answer_raised(handler, raised),
         }
@@ -24,7 +30,7 @@ impl<'py> Lane<'py, '_> {
 
     /// Calls the handler.
     #[inline]
-    fn invoke(&mut self, handler: &Handler) -> Result<Owned<'py>, Raised> {
+    pub(crate) fn invoke(&mut self, handler: &Handler) -> Result<Owned<'py>, Raised> {
         let py = self.py;
         let callable = handler.callable.bind(py);
         match &handler.plan {
@@ -54,53 +60,62 @@ impl<'py> Lane<'py, '_> {
         result
     }
 
+    /// Turns a result into an answer; that of a coroutine is waited for.
     #[inline]
-    pub(crate) fn answer(&mut self, result: Owned<'py>) -> Result<Answer<'py>, Raised> {
+    fn answer(&mut self, result: Owned<'py>) -> Result<Answer<'py>, Raised> {
+        let result = if result.is_coroutine() { self.settle(&result)? } else { result };
+        self.encode(result)
+    }
+
+    /// Turns a result into an answer.
+    #[inline]
+    pub(crate) fn encode(&mut self, result: Owned<'py>) -> Result<Answer<'py>, Raised> {
         let conventions = self.conventions();
         self.desk.answer(self.py, result, conventions)
     }
 
-    /// The long way round: every hook sees the request, and the answer as a response object.
-    fn exchange_with_hooks(&mut self, handler: &Handler) -> Answer<'py> {
-        let answered = self
-            .run_before(handler)
-            .or_else(|raised| self.recover(handler, raised))
-            .and_then(|result| self.run_after(result));
-        match answered {
-            Ok(answer) => answer,
-            Err(raised) => self.answer_raised(handler, raised),
-        }
+    /// Waits for the result of a coroutine, which runs on the interpreter's event loop.
+    #[cold]
+    fn settle(&mut self, coroutine: &Owned<'py>) -> Result<Owned<'py>, Raised> {
+        let settle = self.app.settle.as_ref().ok_or_else(|| {
+            Raised::runtime_error(self.py, "this app has no way to await a coroutine")
+        })?;
+        settle.bind(self.py).call1(coroutine, self.py)
     }
 
-    /// The first before hook that answers, else the handler.
-    fn run_before(&mut self, handler: &Handler) -> Result<Owned<'py>, Raised> {
-        let app = self.app;
-        for hook in &app.before {
-            let result = self.call_hook(hook)?;
-            if !result.is_none() {
-                return Ok(result);
+    /// The answer for what was raised on the short way.
+    #[cold]
+    fn answer_raised(&mut self, handler: &Handler, raised: Raised) -> Answer<'py> {
+        let mut stages = Stages::at_handler();
+        let next = self.resume(handler, &mut stages, Err(raised));
+        self.exchange_in_stages(handler, stages, next)
+    }
+
+    /// The answer when our own code panicked; the panic hook has written message and place.
+    #[cold]
+    pub(crate) fn answer_panic(&mut self, handler: &Handler) -> Answer<'py> {
+        let text = format!("the server failed in {}", handler.label);
+        let raised = Raised::runtime_error(self.py, &text);
+        let mut stages = Stages::at_the_end();
+        let next = self.resume(handler, &mut stages, Err(raised));
+        self.exchange_in_stages(handler, stages, next)
+    }
+
+    /// Goes through the stages from here on, waiting for each coroutine.
+    fn exchange_in_stages(
+        &mut self,
+        handler: &Handler,
+        mut stages: Stages<'py>,
+        mut next: Next<'py>,
+    ) -> Answer<'py> {
+        loop {
+            match next {
+                Next::Answer(answer) => return answer,
+                Next::Await(coroutine) => {
+                    let outcome = self.settle(&coroutine);
+                    next = self.resume(handler, &mut stages, outcome);
+                }
             }
         }
-        self.invoke(handler)
-    }
-
-    fn call_hook(&mut self, hook: &Held) -> Result<Owned<'py>, Raised> {
-        hook.bind(self.py).call1(&*self.request, self.py)
-    }
-
-    /// Shows the response to every after hook; one that returns something replaces it.
-    fn run_after(&mut self, result: Owned<'py>) -> Result<Answer<'py>, Raised> {
-        let (py, app) = (self.py, self.app);
-        if app.after.is_empty() {
-            return self.answer(result);
-        }
-        let mut response = Response::of_result(py, self.tools, result)?;
-        for hook in &app.after {
-            let replaced = hook.bind(py).call2(&*self.request, &*response, py)?;
-            if !replaced.is_none() {
-                response = Response::of_result(py, self.tools, replaced)?;
-            }
-        }
-        self.answer(response.into_any())
     }
 }

@@ -1,71 +1,35 @@
-//! An exception becomes an answer, and a report if nobody meant it to be one. Once per request.
+//! An exception that nobody handles becomes an error response, and a report if nobody meant it to
+//! be one. Once per request.
 
 use pyre_ffi::{Dict, Exception, List, Object, Owned, Raised, Str};
 
 use crate::invoke::application::{Conversion, Handler, Parameter};
 use crate::invoke::arguments::describe;
 use crate::objects::response::Response;
-use crate::serialize::answer::{Answer, Body};
 use crate::worker::lane::Lane;
 
-/// Exception handlers that may raise one after the other before it counts as a failure.
-const HANDLERS_IN_A_ROW_MAX: usize = 4;
-
 impl<'py> Lane<'py, '_> {
-    /// The answer for what a handler or hook raised. Never fails.
-    #[cold]
-    pub(crate) fn answer_raised(&mut self, handler: &Handler, raised: Raised) -> Answer<'py> {
-        self.desk.clear();
-        let recovered = self.recover(handler, raised);
-        let answered = recovered.and_then(|result| self.answer(result));
-        answered.unwrap_or_else(|raised| {
-            // Not even the answer to the failure could be made: tell whoever reads standard error.
-            raised.write_unraisable(&handler.label, self.py);
-            self.desk.clear();
-            Answer { status: 500, kind: None, body: Body::Empty }
-        })
-    }
-
-    /// The answer when our own code panicked; the panic hook has written message and place.
-    #[cold]
-    pub(crate) fn answer_panic(&mut self, handler: &Handler) -> Answer<'py> {
-        let text = format!("the server failed in {}", handler.label);
-        let raised = Raised::runtime_error(self.py, &text);
-        self.answer_raised(handler, raised)
-    }
-
-    /// The result that stands for an exception: that of the user's exception handler, or an error
-    /// response, after a report.
+    /// The response for an exception that has no handler.
     ///
     /// # Errors
     /// Only if no response object can be made.
     #[cold]
-    pub(crate) fn recover(
+    pub(crate) fn error_for(
         &mut self,
         handler: &Handler,
-        raised: Raised,
+        exception: &Object<Exception>,
     ) -> Result<Owned<'py>, Raised> {
         let py = self.py;
-        let mut exception = raised.take(py);
-        // A handler of exceptions may raise one that has a handler itself, such as HTTPError.
-        for _ in 0..HANDLERS_IN_A_ROW_MAX {
-            let class = exception.class(py);
-            let handled = match self.app.exception_handler(&class, py) {
-                Ok(Some(function)) => function.bind(py).call2(&*self.request, &*exception, py),
-                Ok(None) => break,
-                Err(raised) => Err(raised),
-            };
-            match handled {
-                Ok(result) => return Ok(result),
-                Err(raised) => exception = raised.take(py),
-            }
-        }
         // A body that is not what the handler asked for is the client's fault, if the handler did
         // not say otherwise.
-        if self.request.get().is_complaint(&exception, py) {
+        if self.request.get().is_complaint(exception, py) {
             return self.error_response(400);
         }
-        let page = self.report(handler, &exception);
+        // It took longer than it may: the monitor has reported where it was.
+        if exception.is_instance(&*self.tools.overrun.bind(py), py)? {
+            return self.error_response(504);
+        }
+        let page = self.report(handler, exception);
         if let Some(page) = page {
             return Ok(Response::page(py, self.tools, 500, page)?.into_any());
         }
@@ -98,7 +62,8 @@ impl<'py> Lane<'py, '_> {
         }
     }
 
-    fn error_response(&mut self, status: u16) -> Result<Owned<'py>, Raised> {
+    /// A response with the server's own words for a status.
+    pub(crate) fn error_response(&mut self, status: u16) -> Result<Owned<'py>, Raised> {
         let text = Str::new(self.py, pyre_http::status::error_text(status))?;
         let body = Dict::new(self.py)?;
         body.set(&*Str::intern(self.py, "error")?, &*text, self.py)?;

@@ -2,5 +2,6 @@
 
 pub mod application; // what the user has registered, in this interpreter
 pub(crate) mod arguments; // path values, converted, as arguments of the handler
-pub(crate) mod exchange; // one request: before hooks, handler, after hooks, answer
-pub(crate) mod failure; // an exception becomes an answer and a report, once
+pub(crate) mod exchange; // one request, the short way: handler, answer
+pub(crate) mod stages; // the long way: hooks, coroutines, exception handlers
+pub(crate) mod failure; // an exception becomes an error response and a report, once

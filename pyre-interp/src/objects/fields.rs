@@ -20,6 +20,8 @@ pub(crate) struct Fields {
     pub(crate) body: Slot,
     pub(crate) state: Slot,
     pub(crate) id: Slot<Str>,
+    /// What is to be done after the answer: a list of (function, args, keywords).
+    pub(crate) tasks: Slot<List>,
     /// The exception that told the handler of a malformed body.
     pub(crate) complaint: Slot,
 }
@@ -35,6 +37,7 @@ impl Fields {
         self.body.clear(py);
         self.state.clear(py);
         self.id.clear(py);
+        self.tasks.clear(py);
         self.complaint.clear(py);
     }
 
@@ -48,6 +51,7 @@ impl Fields {
         visitor.slot(&self.body);
         visitor.slot(&self.state);
         visitor.slot(&self.id);
+        visitor.slot(&self.tasks);
         visitor.slot(&self.complaint);
     }
 }

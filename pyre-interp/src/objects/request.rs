@@ -5,8 +5,8 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use pyre_ffi::{
-    Arguments, Attached, Borrowed, Bytes, Class, ClassSpec, Exception, ExceptionKind, Instance,
-    Int, Object, Owned, Raised, Signature, Str, Tuple, Visitor, none,
+    Arguments, Attached, Bool, Borrowed, Bytes, Class, ClassSpec, Dict, Exception, ExceptionKind,
+    Instance, Int, List, Object, Owned, Raised, Signature, Str, Tuple, Visitor, none,
 };
 use pyre_http::span::Span;
 
@@ -18,11 +18,13 @@ use crate::objects::request_id;
 use crate::objects::source::{Source, call_of};
 use crate::objects::toolkit::Toolkit;
 use crate::serialize::json::{self, DecodeFailure};
+use crate::worker::departures::Departures;
 
 /// A request, as handlers and hooks see it.
 pub struct Request {
     app: Arc<Application>,
     tools: Arc<Toolkit>,
+    departures: Arc<Departures>,
     source: Source,
     fields: Fields,
     /// Something may have been put into `fields`.
@@ -35,10 +37,12 @@ impl Request {
         py: Attached<'py>,
         tools: &Arc<Toolkit>,
         app: &Arc<Application>,
+        departures: &Arc<Departures>,
     ) -> Result<Owned<'py, Instance<Request>>, Raised> {
         let value = Self {
             app: app.clone(),
             tools: tools.clone(),
+            departures: departures.clone(),
             source: Source::empty(),
             fields: Fields::default(),
             touched: Cell::new(false),
@@ -63,6 +67,11 @@ impl Request {
         if self.touched.get() {
             self.fields.complaint.clear(py);
         }
+    }
+
+    /// Takes what is to be done after the answer, if anything.
+    pub(crate) fn take_tasks<'py>(&self, py: Attached<'py>) -> Option<Owned<'py, List>> {
+        if self.touched.get() { self.fields.tasks.take(py) } else { None }
     }
 
     /// Takes the job out and forgets what was made of it.
@@ -297,6 +306,36 @@ impl Request {
         Ok(found.map_or_else(|| or_none(py, default), Owned::into_any))
     }
 
+    fn add_task<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
+        let Some((function, values)) = given.positional().split_first() else {
+            return Err(Raised::type_error(py, "add_task() takes a function and its arguments"));
+        };
+        if !function.is_callable() {
+            let text = format!("add_task() takes a function, not {}", function.type_name());
+            return Err(Raised::type_error(py, &text));
+        }
+        // A request object that was kept is past its answer: nobody would run the task.
+        if !self.source.is_loaded() {
+            return Err(Raised::runtime_error(py, "the request has been answered already"));
+        }
+        let mut values: Vec<Owned<'_>> =
+            values.iter().map(|value| Borrowed::to_owned(*value, py)).collect();
+        let values = Tuple::from_tail(py, &mut values, 0)?;
+        let keywords = Dict::new(py)?;
+        for (name, value) in given.named() {
+            keywords.set(&*name, &*value, py)?;
+        }
+        let task = [Borrowed::to_owned(*function, py), values.into_any(), keywords.into_any()];
+        let tasks = self.fields().tasks.get_or_make(py, || List::new(py))?;
+        tasks.append(&*Tuple::new(py, task)?, py)?;
+        Ok(none(py))
+    }
+
+    fn is_disconnected<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let gone = self.departures.contains(self.job(py)?.reply_to);
+        Ok(Bool::new(py, gone).into_any())
+    }
+
     fn repr<'py>(&self, py: Attached<'py>) -> Result<Owned<'py, Str>, Raised> {
         let Some(job) = self.source.read() else { return Str::new(py, "<PyreRequest>") };
         let request = &call_of(&job).request;
@@ -415,6 +454,18 @@ impl Class for Request {
                 c"query_param",
                 c"query_param($self, name, default=None, /)\n--\n\nThe last value of one query parameter.",
                 Self::query_param,
+            )
+            .method(
+                c"add_task",
+                c"add_task($self, function, /, *args, **keywords)\n--\n\nCall function(*args, **keywords) \
+                  once the answer is on its way; it may be an async function.",
+                Self::add_task,
+            )
+            .method0(
+                c"is_disconnected",
+                c"is_disconnected($self, /)\n--\n\nWhether the client has closed its side of the connection while \
+                  it was waiting for this answer, or was told that its time is over.",
+                Self::is_disconnected,
             )
             .buffer_of(Self::body)
             .repr(Self::repr);

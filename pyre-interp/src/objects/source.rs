@@ -34,6 +34,11 @@ impl Source {
         *self.state.borrow_mut() = State::Loaded(job);
     }
 
+    /// Whether its answer is still to be made.
+    pub(crate) fn is_loaded(&self) -> bool {
+        matches!(*self.state.borrow(), State::Loaded(_))
+    }
+
     /// Takes the job out again.
     pub(crate) fn unload(&self) -> Box<Job> {
         match self.state.replace(State::Empty) {
@@ -89,6 +94,7 @@ fn own_part(job: &mut Job) -> Box<Job> {
         job.params.extend_from_slice(&part.params);
     }
     part.client = job.client;
+    part.reply_to = job.reply_to;
     part.entries.push(job.entries[job.next].clone());
     part
 }

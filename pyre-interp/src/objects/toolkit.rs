@@ -1,6 +1,11 @@
 //! What all lanes of one interpreter work with: its classes, and the caches of its codecs.
 
-use pyre_ffi::{Attached, ClassHandle, Guarded, ModuleBuilder, Raised, Str, Visitor, import};
+use pyre_ffi::{
+    Attached, ClassHandle, ExceptionKind, Guarded, Held, ModuleBuilder, Raised, Str, Type, Visitor,
+    import,
+};
+
+use crate::event_loop::RequestCoroutine;
 
 use crate::objects::headers::ResponseHeaders;
 use crate::objects::request::Request;
@@ -13,6 +18,10 @@ pub struct Toolkit {
     pub request: ClassHandle<Request>,
     /// `PyreResponse`.
     pub response: ClassHandle<Response>,
+    /// What tasks see of a request.
+    pub(crate) coroutine: ClassHandle<RequestCoroutine>,
+    /// `RequestTimeout`, raised in a handler that takes too long.
+    pub overrun: Held<Type>,
     /// `ResponseHeaders`, which responses look up in the module.
     pub(crate) headers: ClassHandle<ResponseHeaders>,
     /// What the JSON encoder knows of types it has met.
@@ -32,10 +41,17 @@ impl Toolkit {
         let mapping =
             import(py, "_collections_abc")?.attr(&*Str::new(py, "MutableMapping")?, py)?;
         mapping.call_method1(&*Str::new(py, "register")?, &headers.object(py), py)?;
+        let overrun = module.exception(
+            c"pyreframework.engine.RequestTimeout",
+            c"Raised inside a handler that takes longer than its request_timeout.",
+            &ExceptionKind::BaseException.object(py),
+        )?;
         Ok(Self {
             headers,
             request: module.class::<Request>()?,
             response: module.class::<Response>()?,
+            coroutine: module.class::<RequestCoroutine>()?,
+            overrun: Held::new(py, overrun),
             encode_cache: EncodeCache::new(py)?,
             keys: Guarded::new(py, KeyCache::new()),
         })
@@ -45,6 +61,8 @@ impl Toolkit {
     pub fn traverse(&self, visitor: &mut Visitor<'_>) {
         self.request.visit(visitor);
         self.response.visit(visitor);
+        self.coroutine.visit(visitor);
+        visitor.held(&self.overrun);
         self.headers.visit(visitor);
     }
 }

@@ -4,19 +4,22 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised};
+use pyre_ffi::{Attached, Guarded, Instance, List, Owned, Raised, ThreadId, withdraw_from_thread};
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
 
-use crate::invoke::application::Application;
-use crate::job::{Job, Pool, REPLY_PART_BYTES, Target};
+use crate::invoke::application::{Application, Handler};
+use crate::job::{Call, Job, Pool, REPLY_PART_BYTES, Target};
 use crate::objects::request::Request;
 use crate::objects::toolkit::Toolkit;
 use crate::ring::{Doorbell, LaneSeat, Rest, Roster};
-use crate::serialize::answer::{Conventions, Desk};
+use crate::serialize::answer::{Answer, Conventions, Desk};
 use crate::serialize::wire::{self, Manner};
+use crate::worker::departures::Departures;
 use crate::worker::inlet::Inlet;
+use crate::worker::watch::Watch;
 
 /// What the lanes of one interpreter share with each other and with the reactors.
 pub struct Shared {
@@ -24,12 +27,18 @@ pub struct Shared {
     pub inlet: Guarded<Inlet>,
     /// Who of the lanes sleeps.
     pub roster: Arc<Roster>,
+    /// What each lane runs, by the number of its seat.
+    pub watches: Vec<Arc<Watch>>,
     /// The doorbells of the reactors, by index.
     pub doorbells: Vec<Arc<Doorbell>>,
     /// Which handlers run here.
     pub pool: Pool,
     /// Whether answers name the server.
     pub server_header: bool,
+    /// How long a handler may take, unless its route says otherwise.
+    pub request_timeout: Option<Duration>,
+    /// Who needs no answer any more.
+    pub departures: Arc<Departures>,
     /// The server drains: the last answer of each connection says so.
     pub draining: Arc<AtomicBool>,
 }
@@ -44,8 +53,13 @@ pub(crate) struct Lane<'py, 'a> {
     pub(crate) desk: Desk,
     /// Room for the arguments of a call; empty between calls.
     pub(crate) arguments: Vec<Owned<'py>>,
+    pub(crate) shared: &'a Shared,
+    pub(crate) watch: Arc<Watch>,
+    /// Reactors that were sent something since they were last woken.
+    pub(crate) unrung: Unrung,
+    /// Lists of what is to be done once the answers are on their way.
+    pub(crate) tasks: Vec<Owned<'py, List>>,
     heads: ResponseHeads,
-    shared: &'a Shared,
 }
 
 /// Takes jobs and runs them until the roster is closed.
@@ -62,29 +76,26 @@ pub fn run(
     app: &Arc<Application>,
     tools: &Arc<Toolkit>,
 ) -> Result<(), Raised> {
-    let mut lane = Lane {
-        py,
-        app,
-        tools,
-        request: Request::new(py, tools, app)?,
-        desk: Desk::default(),
-        arguments: Vec::new(),
-        heads: ResponseHeads::new(shared.server_header),
-        shared,
-    };
-    // Reactors that were sent something since they were last woken.
-    let mut unrung = Unrung::new(shared.doorbells.len());
+    let mut lane = Lane::new(py, shared, &seat, app, tools)?;
     loop {
         if let Some(job) = shared.inlet.with(py, Inlet::take) {
             seat.took();
-            let reactor = job.reply_to.reactor as usize;
             let job = lane.run_job(job);
-            shared.inlet.with(py, |inlet| inlet.give_back(job));
-            unrung.add(reactor);
+            lane.give_back(job);
+            if !lane.tasks.is_empty() {
+                lane.run_tasks();
+            }
+            if lane.watch.take_replaced() {
+                lane.unrung.ring(&shared.doorbells);
+                let seat = &mut seat;
+                if py.detach(move || seat.retire()) == Rest::Closed {
+                    return Ok(());
+                }
+            }
             continue;
         }
         // The batch is done: each reactor is woken once, if it sleeps.
-        unrung.ring(&shared.doorbells);
+        lane.unrung.ring(&shared.doorbells);
         seat.announce();
         if !shared.inlet.with(py, |inlet| inlet.is_empty()) {
             seat.cancel();
@@ -99,22 +110,46 @@ pub fn run(
     }
 }
 
-impl<'a> Lane<'_, 'a> {
+impl<'py, 'a> Lane<'py, 'a> {
+    /// What a lane works with, on the thread that runs it.
+    pub(crate) fn new(
+        py: Attached<'py>,
+        shared: &'a Shared,
+        seat: &LaneSeat,
+        app: &'a Arc<Application>,
+        tools: &'a Arc<Toolkit>,
+    ) -> Result<Self, Raised> {
+        let watch = shared.watches[seat.number()].clone();
+        watch.settle(ThreadId::current(py));
+        Ok(Self {
+            py,
+            app,
+            tools,
+            request: Request::new(py, tools, app, &shared.departures)?,
+            desk: Desk::default(),
+            arguments: Vec::new(),
+            shared,
+            watch,
+            unrung: Unrung::new(shared.doorbells.len()),
+            tasks: Vec::new(),
+            heads: ResponseHeads::new(shared.server_header),
+        })
+    }
+
     /// Runs the calls of a job in order, as far as they belong here.
     fn run_job(&mut self, mut job: Box<Job>) -> Box<Job> {
-        self.heads.set_now(job.now_s);
+        if self.shared.departures.contains(job.reply_to) {
+            return job;
+        }
+        self.set_now(job.now_s);
         while let Some(call) = job.current() {
             if call.pool != self.shared.pool {
                 break;
             }
-            let target = call.target;
-            let manner = Manner {
-                connection: Connection::of(&call.request),
-                head_only: call.request.method == Method::Head,
-            };
+            let (target, manner) = (call.target, manner_of(call));
             job = self.run_call(job, target, manner);
             job.next += 1;
-            if job.reply.len() >= REPLY_PART_BYTES {
+            if job.reply.len() >= REPLY_PART_BYTES || self.watch.is_replaced() {
                 break;
             }
         }
@@ -122,13 +157,42 @@ impl<'a> Lane<'_, 'a> {
     }
 
     /// Runs one call, with the job inside the request object meanwhile.
-    fn run_call(&mut self, job: Box<Job>, target: Target, mut manner: Manner) -> Box<Job> {
+    fn run_call(&mut self, job: Box<Job>, target: Target, manner: Manner) -> Box<Job> {
         self.request.get().load(job);
         let app = self.app;
         let handler = app.handler(target);
-        // A fault of our own costs this request and no other.
-        let made = catch_unwind(AssertUnwindSafe(|| self.exchange(handler)));
-        let answer = made.unwrap_or_else(|_| self.answer_panic(handler));
+        self.watch.begin(target);
+        let answer = self.guarded(handler, |lane| lane.exchange(handler), Lane::answer_panic);
+        self.end_piece();
+        self.finish(answer, manner)
+    }
+
+    /// Runs a part of an exchange. A fault of our own costs this request and no other.
+    #[inline]
+    pub(crate) fn guarded<R>(
+        &mut self,
+        handler: &Handler,
+        part: impl FnOnce(&mut Self) -> R,
+        failed: impl FnOnce(&mut Self, &Handler) -> R,
+    ) -> R {
+        let made = catch_unwind(AssertUnwindSafe(|| part(self)));
+        made.unwrap_or_else(|_| failed(self, handler))
+    }
+
+    /// The piece of work that the watch shows has ended. What was to interrupt it is withdrawn.
+    #[inline]
+    pub(crate) fn end_piece(&self) {
+        if self.watch.end() {
+            withdraw_from_thread(self.py, self.watch.thread());
+        }
+    }
+
+    /// Writes the answer of the request that is loaded, and takes the job out again.
+    #[inline]
+    pub(crate) fn finish(&mut self, answer: Answer<'py>, mut manner: Manner) -> Box<Job> {
+        if let Some(tasks) = self.request.get().take_tasks(self.py) {
+            self.keep_tasks(tasks);
+        }
         let mut job = self.unload();
         let is_last = job.next + 1 == job.entries.len();
         // Relaxed: a request that just misses it is answered, and its connection closed after.
@@ -144,17 +208,55 @@ impl<'a> Lane<'_, 'a> {
         job
     }
 
+    #[cold]
+    fn keep_tasks(&mut self, tasks: Owned<'py, List>) {
+        self.app.tasks.begin(tasks.len());
+        self.tasks.push(tasks);
+    }
+
+    /// Wakes the reactors and runs what handlers have left to be done. On a loop lane it only begins
+    /// here.
+    #[cold]
+    pub(crate) fn run_tasks(&mut self) {
+        self.unrung.ring(&self.shared.doorbells);
+        for tasks in std::mem::take(&mut self.tasks) {
+            let run =
+                self.app.run_tasks.as_ref().map(|run| run.bind(self.py).call1(&tasks, self.py));
+            if let Some(Err(raised)) = run {
+                raised.write_unraisable("what a request left to be done", self.py);
+            }
+        }
+    }
+
+    /// Gives a job back to its reactor, which is woken at the end of the batch.
+    #[inline]
+    pub(crate) fn give_back(&mut self, job: Box<Job>) {
+        let reactor = job.reply_to.reactor as usize;
+        self.shared.inlet.with(self.py, |inlet| inlet.give_back(job));
+        self.unrung.add(reactor);
+    }
+
+    /// Sets the time that answers bear.
+    #[inline]
+    pub(crate) fn set_now(&mut self, now_s: u64) {
+        self.heads.set_now(now_s);
+    }
+
     /// Takes the job back. A request object that somebody has kept goes on with a copy of its own
     /// part, and the lane with a new object.
-    fn unload(&mut self) -> Box<Job> {
+    pub(crate) fn unload(&mut self) -> Box<Job> {
         self.request.get().forget_complaint(self.py);
         if self.request.is_unique() {
             return self.request.get().unload(self.py);
         }
         let job = self.request.get().part();
-        self.request =
-            Request::new(self.py, self.tools, self.app).expect("memory for a request object");
+        self.request = self.new_request().expect("memory for a request object");
         job
+    }
+
+    /// A request object with nothing loaded.
+    pub(crate) fn new_request(&self) -> Result<Owned<'py, Instance<Request>>, Raised> {
+        Request::new(self.py, self.tools, self.app, &self.shared.departures)
     }
 
     pub(crate) fn conventions(&self) -> Conventions<'a> {
@@ -162,8 +264,17 @@ impl<'a> Lane<'_, 'a> {
     }
 }
 
+/// How the answer to a call is written.
+#[inline]
+pub(crate) fn manner_of(call: &Call) -> Manner {
+    Manner {
+        connection: Connection::of(&call.request),
+        head_only: call.request.method == Method::Head,
+    }
+}
+
 /// The reactors to wake at the end of a batch.
-struct Unrung {
+pub(crate) struct Unrung {
     reactors: Vec<usize>,
 }
 
@@ -178,7 +289,7 @@ impl Unrung {
         }
     }
 
-    fn ring(&mut self, doorbells: &[Arc<Doorbell>]) {
+    pub(crate) fn ring(&mut self, doorbells: &[Arc<Doorbell>]) {
         for reactor in self.reactors.drain(..) {
             doorbells[reactor].notify();
         }

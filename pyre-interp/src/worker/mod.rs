@@ -1,4 +1,7 @@
-//! Step 6: the lanes of one interpreter take jobs and run them.
+//! Step 6: the lanes of one interpreter.
 
-pub mod inlet; // the worker's ends of all its rings
-pub mod lane; // one thread of the interpreter: takes jobs, runs them, sleeps
+pub mod inlet; // the worker's ends of its rings
+pub mod departures; // who needs no answer any more
+pub mod watch; // what a lane runs at this moment, for those who watch it
+pub mod lane; // a lane's loop: take, run, give back, sleep
+pub mod loop_lane; // the lane that runs an event loop

@@ -1,0 +1,267 @@
+//! The threads of one interpreter that run handlers: its lanes, and the one that runs its event loop.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pyre_ffi::interpreter::InterpreterHandle;
+use pyre_ffi::{Attached, Guarded, Owned, Raised, Str};
+use pyre_interp::invoke::application::Application;
+use pyre_interp::objects::toolkit::Toolkit;
+use pyre_interp::ring::{Doorbell, LaneSeat, Roster};
+use pyre_interp::worker::departures::Departures;
+use pyre_interp::worker::lane::{self, Shared};
+use pyre_interp::worker::loop_lane::{self, Bell};
+use pyre_interp::worker::watch::Watch;
+
+use crate::server::plumbing::LaneParts;
+use crate::server::threads::Threads;
+use crate::sys::{self, LoopBell};
+
+/// What all lanes of a server know.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) doorbells: Vec<Arc<Doorbell>>,
+    pub(crate) server_header: bool,
+    pub(crate) request_timeout: Option<Duration>,
+    pub(crate) departures: Arc<Departures>,
+    pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) crews: Arc<Crews>,
+    pub(crate) threads: Arc<Threads>,
+}
+
+/// An app as lanes use it.
+#[derive(Clone)]
+pub(crate) struct LoadedApp {
+    pub(crate) application: Arc<Application>,
+    pub(crate) toolkit: Arc<Toolkit>,
+}
+
+/// An interpreter with the app in it, ready for lanes.
+#[derive(Clone)]
+pub(crate) struct Station {
+    /// What its threads are called.
+    pub(crate) name: String,
+    pub(crate) handle: InterpreterHandle,
+    pub(crate) app: LoadedApp,
+    pub(crate) cpu: Option<usize>,
+}
+
+/// Lanes that are watched together.
+pub(crate) struct Crew {
+    pub(crate) name: String,
+    pub(crate) handle: InterpreterHandle,
+    pub(crate) app: LoadedApp,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) watches: Vec<Arc<Watch>>,
+    /// Starts one more lane; an event loop's thread has no other.
+    pub(crate) start_lane: Option<StartLane>,
+    /// A thread is on its way to interrupt a handler.
+    pub(crate) is_interrupting: AtomicBool,
+}
+
+type StartLane = Box<dyn Fn() -> io::Result<()> + Send + Sync>;
+
+/// All crews of a server. An interpreter takes out its own before it ends, as they refer to it.
+#[derive(Default)]
+pub(crate) struct Crews {
+    crews: Mutex<Vec<Arc<Crew>>>,
+}
+
+impl Crews {
+    fn add(&self, crew: Crew) {
+        self.crews.lock().push(Arc::new(crew));
+    }
+
+    /// Forgets the crews of an interpreter.
+    ///
+    /// # Threads
+    /// On a thread that is attached to it, as this drops references to its objects.
+    pub(crate) fn forget(&self, handle: &InterpreterHandle) {
+        let mut left = Vec::new();
+        let mut crews = self.crews.lock();
+        while let Some(at) = crews.iter().position(|crew| crew.handle.id() == handle.id()) {
+            left.push(crews.swap_remove(at));
+        }
+        // Dropped without the lock: Python code may run.
+        drop(crews);
+    }
+
+    /// How many tasks that were left for after an answer have not ended.
+    pub(crate) fn tasks_left(&self) -> usize {
+        let crews = self.crews.lock();
+        // The crews of one interpreter share their count.
+        let mut counted = Vec::new();
+        let mut left = 0;
+        for crew in &*crews {
+            if !counted.contains(&crew.handle.id()) {
+                counted.push(crew.handle.id());
+                left += crew.app.application.tasks.left();
+            }
+        }
+        left
+    }
+
+    /// The crews of this moment.
+    pub(crate) fn all(&self) -> Vec<Arc<Crew>> {
+        self.crews.lock().clone()
+    }
+}
+
+/// Starts the lanes of an interpreter, the first of them on the calling thread: that one is returned
+/// as a seat, to be taken with [`run_lane`].
+///
+/// # Errors
+/// If the system has no room for another thread.
+pub(crate) fn start_lanes(
+    py: Attached<'_>,
+    parts: LaneParts,
+    station: &Station,
+    around: &Surroundings,
+    is_first_own: bool,
+) -> io::Result<Option<(Arc<Shared>, LaneSeat)>> {
+    let lanes = parts.lanes;
+    let shared = share(py, parts, around);
+    let start_lane: StartLane = {
+        let (shared, station, threads) = (shared.clone(), station.clone(), around.threads.clone());
+        let number = AtomicUsize::new(usize::from(is_first_own));
+        Box::new(move || {
+            let number = number.fetch_add(1, Ordering::Relaxed);
+            start_lane(&threads, &station, &shared, number)
+        })
+    };
+    let own = is_first_own.then(|| (shared.clone(), shared.roster.seat()));
+    for _ in usize::from(is_first_own)..lanes {
+        start_lane()?;
+    }
+    around.crews.add(crew_of(station, &shared, Some(start_lane)));
+    Ok(own)
+}
+
+fn crew_of(station: &Station, shared: &Shared, start_lane: Option<StartLane>) -> Crew {
+    Crew {
+        name: station.name.clone(),
+        handle: station.handle.clone(),
+        app: station.app.clone(),
+        roster: shared.roster.clone(),
+        watches: shared.watches.clone(),
+        start_lane,
+        is_interrupting: AtomicBool::new(false),
+    }
+}
+
+fn share(py: Attached<'_>, parts: LaneParts, around: &Surroundings) -> Arc<Shared> {
+    Arc::new(Shared {
+        inlet: Guarded::new(py, parts.inlet),
+        roster: parts.roster,
+        watches: parts.watches,
+        doorbells: around.doorbells.clone(),
+        pool: parts.pool,
+        server_header: around.server_header,
+        request_timeout: around.request_timeout,
+        departures: around.departures.clone(),
+        draining: around.draining.clone(),
+    })
+}
+
+fn start_lane(
+    threads: &Arc<Threads>,
+    station: &Station,
+    shared: &Arc<Shared>,
+    number: usize,
+) -> io::Result<()> {
+    let name = format!("{}.{number}", station.name);
+    let (shared, seat) = (shared.clone(), shared.roster.seat());
+    let Station { handle, app, cpu, .. } = station.clone();
+    threads.start(name, cpu, move || {
+        let entered = handle.enter(|py| {
+            run_lane(py, &shared, seat, &app);
+            // Released here, where the interpreter may be touched.
+            drop(app);
+        });
+        // Closed: the interpreter ended before this lane began.
+        let _ = entered;
+    })
+}
+
+/// Runs a lane to its end. One that panics takes a job with it, whose client would wait for ever;
+/// so it takes the process, as a reactor does.
+pub(crate) fn run_lane(py: Attached<'_>, shared: &Shared, seat: LaneSeat, app: &LoadedApp) {
+    let LoadedApp { application, toolkit } = app;
+    end_process_if_it_fails(py, "a lane", || lane::run(py, shared, seat, application, toolkit));
+}
+
+/// The thread of an event loop, before it runs.
+pub(crate) struct LoopSeat {
+    shared: Arc<Shared>,
+    seat: LaneSeat,
+    bell: Arc<LoopBell>,
+}
+
+/// Prepares the lane that runs the event loop of an interpreter.
+///
+/// # Errors
+/// If the process has no more descriptors.
+pub(crate) fn prepare_loop(
+    py: Attached<'_>,
+    parts: LaneParts,
+    station: &Station,
+    around: &Surroundings,
+) -> io::Result<LoopSeat> {
+    let bell = Arc::new(LoopBell::new()?);
+    let shared = share(py, parts, around);
+    let seat = {
+        let bell = bell.clone();
+        shared.roster.seat_with_bell(move || bell.ring())
+    };
+    around.crews.add(crew_of(station, &shared, None));
+    Ok(LoopSeat { shared, seat, bell })
+}
+
+/// Runs the lane of an event loop to its end.
+pub(crate) fn run_loop(py: Attached<'_>, seat: LoopSeat, app: &LoadedApp) {
+    let LoopSeat { shared, seat, bell } = seat;
+    let LoadedApp { application, toolkit } = app;
+    end_process_if_it_fails(py, "an event loop", || {
+        let event_loop = event_loop_of(py, app)?;
+        loop_lane::run(py, &shared, seat, &*bell, event_loop, application, toolkit)
+    });
+}
+
+/// The loop that the app has opened in this interpreter.
+fn event_loop_of<'py>(py: Attached<'py>, app: &LoadedApp) -> Result<Owned<'py>, Raised> {
+    let owner = app.application.owner.as_ref().ok_or_else(|| {
+        Raised::runtime_error(py, "the app has no owner that could open an event loop")
+    })?;
+    owner.bind(py).call_method0(&*Str::intern(py, "open_loop")?, py)
+}
+
+/// Starts the lane of an event loop on a thread of its own.
+///
+/// # Errors
+/// If the system has no room for another thread.
+pub(crate) fn start_loop(
+    threads: &Arc<Threads>,
+    station: &Station,
+    seat: LoopSeat,
+) -> io::Result<()> {
+    let Station { name, handle, app, cpu } = station.clone();
+    threads.start(format!("{name}.loop"), cpu, move || {
+        let entered = handle.enter(|py| {
+            run_loop(py, seat, &app);
+            drop(app);
+        });
+        let _ = entered;
+    })
+}
+
+fn end_process_if_it_fails(py: Attached<'_>, name: &str, run: impl FnOnce() -> Result<(), Raised>) {
+    sys::end_process_if_it_fails(name, || {
+        run().map_err(|raised| {
+            raised.write_unraisable(name, py);
+            io::Error::other("the reason stands above")
+        })
+    });
+}

@@ -1,0 +1,199 @@
+//! The monitor: a thread that looks at all lanes now and then, interrupts handlers that have taken
+//! longer than they may, and has another lane take the place of one that does not end all the same.
+//!
+//! It costs lanes nothing but to say what they run (`pyre_interp::worker::watch`). How long a piece of
+//! work has taken is counted from the first look that saw it, so it is interrupted up to one look
+//! late. Coroutines that wait are not seen here: the loop lane counts their time itself.
+//!
+//! An interruption is an exception that Python raises in the handler's thread as soon as that runs
+//! bytecode again. Setting it takes the interpreter's GIL, so another thread does it: one that keeps
+//! its GIL for ever must not keep the monitor from looking after the others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use pyre_ffi::{
+    Attached, Float, Raised, Str, ThreadId, frame_of_thread, import, none, raise_in_thread,
+};
+use pyre_interp::job::Target;
+use pyre_interp::worker::watch::{Piece, Watch};
+
+use crate::server::control::Control;
+use crate::server::crew::{Crew, Crews};
+use crate::server::frozen::{Allowances, FOR_EVER_MS, grace_ms};
+use crate::server::threads::Threads;
+
+/// Looks in the shortest time that any handler may take.
+const LOOKS: u64 = 10;
+
+/// The shortest and the longest pause between two looks, in milliseconds.
+const PAUSE_MS_MIN: u64 = 2;
+const PAUSE_MS_MAX: u64 = 100;
+
+/// Starts the monitor, unless every handler may take as long as it likes.
+///
+/// # Errors
+/// If the system has no room for another thread.
+pub(crate) fn start(
+    threads: &Arc<Threads>,
+    crews: &Arc<Crews>,
+    control: &Arc<Control>,
+    allowances: &Allowances,
+) -> std::io::Result<()> {
+    let Some(shortest_ms) = allowances.shortest_ms() else { return Ok(()) };
+    let pause_ms = (shortest_ms / LOOKS).clamp(PAUSE_MS_MIN, PAUSE_MS_MAX);
+    let monitor = Monitor {
+        threads: threads.clone(),
+        crews: crews.clone(),
+        allowances: allowances.clone(),
+        seen: HashMap::new(),
+    };
+    let control = control.clone();
+    threads.start("pyre-monitor".to_owned(), None, move || {
+        let mut monitor = monitor;
+        while !control.wait_stopping(Duration::from_millis(pause_ms)) {
+            monitor.look(Instant::now());
+        }
+    })
+}
+
+struct Monitor {
+    threads: Arc<Threads>,
+    crews: Arc<Crews>,
+    allowances: Allowances,
+    /// What each lane was seen to run, by the address of its watch.
+    seen: HashMap<usize, Seen>,
+}
+
+/// A piece of work that a lane was seen to run.
+struct Seen {
+    piece: Piece,
+    since: Instant,
+    /// When it is interrupted, or interrupted again.
+    interrupt_at: Instant,
+    /// The log was told of it.
+    is_reported: bool,
+    /// When another lane takes the place of its own; none if that was done.
+    replace_at: Option<Instant>,
+}
+
+impl Monitor {
+    fn look(&mut self, now: Instant) {
+        for crew in self.crews.all() {
+            for watch in &crew.watches {
+                self.look_at(&crew, watch, now);
+            }
+        }
+    }
+
+    fn look_at(&mut self, crew: &Arc<Crew>, watch: &Arc<Watch>, now: Instant) {
+        let key = Arc::as_ptr(watch) as usize;
+        let Some(piece) = watch.piece() else {
+            self.seen.remove(&key);
+            return;
+        };
+        let allowed_ms = self.allowances.of(piece.target);
+        if allowed_ms >= FOR_EVER_MS {
+            self.seen.remove(&key);
+            return;
+        }
+        let allowed = Duration::from_millis(allowed_ms);
+        let grace = Duration::from_millis(grace_ms(allowed_ms));
+        let fresh = || Seen {
+            piece,
+            since: now,
+            interrupt_at: now + allowed,
+            is_reported: false,
+            replace_at: Some(now + allowed + grace),
+        };
+        let seen = self.seen.entry(key).or_insert_with(fresh);
+        if seen.piece != piece {
+            *seen = fresh();
+        }
+        if now >= seen.interrupt_at {
+            // One that catches the exception and goes on is interrupted again.
+            seen.interrupt_at = now + grace;
+            let took = (!seen.is_reported).then(|| now - seen.since);
+            seen.is_reported = interrupt(&self.threads, crew, watch, piece, took);
+        }
+        if seen.replace_at.is_some_and(|moment| now >= moment) {
+            seen.replace_at = None;
+            replace(crew, watch);
+        }
+    }
+}
+
+/// Has an exception raised in the handler that a lane runs, and the log told where it was, if it is
+/// said how long that took. Returns whether a thread is on its way.
+fn interrupt(
+    threads: &Arc<Threads>,
+    crew: &Arc<Crew>,
+    watch: &Arc<Watch>,
+    piece: Piece,
+    took: Option<Duration>,
+) -> bool {
+    if crew.is_interrupting.swap(true, Ordering::AcqRel) {
+        // The thread before still waits for the GIL; there will be another look.
+        return took.is_none();
+    }
+    let (crew, watch) = (crew.clone(), watch.clone());
+    let failed = crew.clone();
+    let started = threads.start("pyre-interrupt".to_owned(), None, move || {
+        let handle = crew.handle.clone();
+        let entered = handle.enter(|py| {
+            if let Some(thread) = watch.interrupt(piece.number) {
+                raise_in_thread(py, thread, &*crew.app.toolkit.overrun.bind(py));
+                if let Some(took) = took
+                    && let Err(raised) = report(py, &crew, piece.target, thread, took)
+                {
+                    raised.write_unraisable("the report of a handler that took too long", py);
+                }
+            }
+            crew.is_interrupting.store(false, Ordering::Release);
+            // Dropped here, where the interpreter may be touched.
+            drop(crew);
+        });
+        // Closed: the interpreter ends, and the handler with it.
+        let _ = entered;
+    });
+    if started.is_err() {
+        // No room for a thread now: there will be another look.
+        failed.is_interrupting.store(false, Ordering::Release);
+    }
+    started.is_ok()
+}
+
+fn report(
+    py: Attached<'_>,
+    crew: &Crew,
+    target: Option<Target>,
+    thread: ThreadId,
+    took: Duration,
+) -> Result<(), Raised> {
+    let label = match target {
+        Some(target) => crew.app.application.label(target),
+        None => "a callback of the event loop",
+    };
+    let logs = import(py, "pyreframework.logs")?;
+    let overran = logs.attr(&*Str::intern(py, "overran")?, py)?;
+    let arguments = [
+        Str::new(py, label)?.into_any(),
+        Str::new(py, &crew.name)?.into_any(),
+        Float::new(py, took.as_secs_f64())?.into_any(),
+        frame_of_thread(py, thread).unwrap_or_else(|| none(py)),
+    ];
+    overran.call(pyre_ffi::Owned::borrow_all(&arguments), py).map(drop)
+}
+
+/// Has another lane take the place of one whose handler does not end.
+fn replace(crew: &Crew, watch: &Watch) {
+    let Some(start_lane) = &crew.start_lane else { return };
+    watch.replace();
+    if crew.roster.recall() || crew.roster.seats_left() == 0 {
+        return;
+    }
+    // Without room for a thread the others go on; the lane comes back when its handler ends.
+    let _ = start_lane();
+}

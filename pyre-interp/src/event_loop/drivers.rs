@@ -1,0 +1,301 @@
+//! Drivers: tasks that were made before they are needed, each with a context of its own, waiting for
+//! a request. Hot path.
+//!
+//! While the lane steps coroutines, one driver is *entered*: its task is the current one and its
+//! context the one that code runs in. A request that ends without waiting leaves the driver as it
+//! was, if nobody has set a context variable, kept the task, or left something with it; otherwise the
+//! next request gets another driver.
+
+use std::sync::Arc;
+
+use pyre_ffi::{
+    Attached, ClassHandle, ExceptionKind, Held, Instance, Owned, Raised, Step, Str, copy_context,
+    import, none,
+};
+
+use crate::event_loop::asyncio::EventLoop;
+use crate::event_loop::request_coroutine::{RequestCoroutine, Turnstile};
+use crate::job::Target;
+
+/// Drivers kept for reuse.
+const IDLE_MAX: usize = 1024;
+
+/// A task and what belongs to it.
+pub(crate) struct Driver<'py> {
+    pub(crate) coroutine: Owned<'py, Instance<RequestCoroutine>>,
+    pub(crate) task: Owned<'py>,
+    context: Owned<'py>,
+    /// A copy of the context as it was made.
+    pristine: Owned<'py>,
+    /// How many know of the task when no request has it.
+    references: isize,
+}
+
+/// What came of a coroutine's first steps.
+pub(crate) enum Stepped<'py> {
+    /// It has ended.
+    Ended(Result<Owned<'py>, Raised>),
+    /// It waits for this, and the driver's task will go on with it.
+    Waits {
+        /// None: for the next iteration of the loop.
+        future: Owned<'py>,
+        /// The task was asked to cancel meanwhile.
+        cancel: bool,
+    },
+}
+
+/// The drivers of one event loop.
+pub(crate) struct Drivers<'py> {
+    py: Attached<'py>,
+    turnstile: Arc<Turnstile>,
+    idle: Vec<Driver<'py>>,
+    /// The driver whose task is the current one.
+    entered: Option<Driver<'py>>,
+    cancelled_error: Owned<'py>,
+}
+
+impl<'py> Drivers<'py> {
+    pub(crate) fn new(py: Attached<'py>, turnstile: Arc<Turnstile>) -> Result<Self, Raised> {
+        let exceptions = import(py, "asyncio.exceptions")?;
+        let cancelled_error = exceptions.attr(&*Str::intern(py, "CancelledError")?, py)?;
+        Ok(Self { py, turnstile, idle: Vec::new(), entered: None, cancelled_error })
+    }
+
+    /// Whether this is asyncio's exception for what was cancelled.
+    pub(crate) fn is_cancellation(&self, raised: &Raised) -> bool {
+        raised.matches_class(&self.cancelled_error, self.py)
+    }
+
+    /// Enters a driver, if none is entered.
+    #[inline]
+    pub(crate) fn enter_any(
+        &mut self,
+        event_loop: &EventLoop<'py>,
+        class: &ClassHandle<RequestCoroutine>,
+    ) -> Result<(), Raised> {
+        if self.entered.is_some() {
+            return Ok(());
+        }
+        let driver = match self.idle.pop() {
+            Some(driver) => driver,
+            None => self.make(event_loop, class)?,
+        };
+        self.enter(event_loop, driver)
+    }
+
+    /// Enters a driver that has a request already.
+    pub(crate) fn enter(
+        &mut self,
+        event_loop: &EventLoop<'py>,
+        driver: Driver<'py>,
+    ) -> Result<(), Raised> {
+        self.leave(event_loop)?;
+        driver.context.enter_context(self.py)?;
+        let entered = event_loop.enter_task(&driver.task);
+        if entered.is_err() {
+            driver.context.exit_context(self.py)?;
+        }
+        self.entered = Some(driver);
+        entered
+    }
+
+    /// Leaves the driver that is entered; it is idle then.
+    pub(crate) fn leave(&mut self, event_loop: &EventLoop<'py>) -> Result<(), Raised> {
+        match self.take(event_loop)? {
+            Some(driver) if self.idle.len() < IDLE_MAX => self.idle.push(driver),
+            Some(driver) => driver.end(self.py, event_loop)?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Leaves the driver that is entered and takes it.
+    pub(crate) fn take(
+        &mut self,
+        event_loop: &EventLoop<'py>,
+    ) -> Result<Option<Driver<'py>>, Raised> {
+        let Some(driver) = self.entered.take() else { return Ok(None) };
+        event_loop.leave_task(&driver.task)?;
+        driver.context.exit_context(self.py)?;
+        Ok(Some(driver))
+    }
+
+    /// Makes the first steps of a coroutine, under the driver that is entered.
+    #[inline]
+    pub(crate) fn step(
+        &mut self,
+        event_loop: &EventLoop<'py>,
+        coroutine: &Owned<'py>,
+        target: Target,
+    ) -> Stepped<'py> {
+        let py = self.py;
+        let driver = self.entered.as_ref().expect("a driver is entered while a lane steps");
+        driver.coroutine.begin(target);
+        let mut stepped = coroutine.send(&none(py), py);
+        loop {
+            let future = match stepped {
+                Ok(Step::Returned(value)) => {
+                    driver.coroutine.put_back();
+                    return Stepped::Ended(Ok(value));
+                }
+                Err(raised) => {
+                    driver.coroutine.put_back();
+                    return Stepped::Ended(Err(raised));
+                }
+                Ok(Step::Yielded(future)) => future,
+            };
+            match self.wait_for(event_loop, driver, &future) {
+                Ok(cancel) => return Stepped::Waits { future, cancel },
+                Err(raised) => stepped = throw(py, coroutine, raised),
+            }
+        }
+    }
+
+    /// Has the driver's task woken when the future is done, as the task would itself. Answers
+    /// whether the task was asked to cancel before.
+    ///
+    /// # Errors
+    /// What asyncio raises in a coroutine that waits for something impossible.
+    fn wait_for(
+        &self,
+        event_loop: &EventLoop<'py>,
+        driver: &Driver<'py>,
+        future: &Owned<'py>,
+    ) -> Result<bool, Raised> {
+        let py = self.py;
+        let is_cancelled = driver.coroutine.is_cancelled();
+        driver.coroutine.forget_cancelling();
+        let wakeup = driver.coroutine.wakeup(py).ok_or_else(|| {
+            Raised::runtime_error(py, "the task of this request does not wait to be woken")
+        })?;
+        if future.is_none() {
+            if is_cancelled {
+                return Err(Raised::with(py, &self.cancelled_error, &*none(py)));
+            }
+            event_loop.call_soon(&wakeup, driver.coroutine.as_any(), &driver.context)?;
+            return Ok(false);
+        }
+        let blocking = Str::intern(py, "_asyncio_future_blocking")?;
+        let refuse = |what: &str| {
+            let future = future.repr(py)?;
+            Err(Raised::runtime_error(py, &format!("{what}: {}", future.as_utf8(py)?)))
+        };
+        match future.attr_if_any(&blocking, py)? {
+            None => return refuse("Task got bad yield"),
+            Some(blocks) if !blocks.is_true(py)? => {
+                return refuse("yield was used instead of yield from in a task with a future");
+            }
+            Some(_) => {}
+        }
+        let its_loop = future.call_method0(&*Str::intern(py, "get_loop")?, py)?;
+        if !its_loop.is(event_loop.object()) {
+            return refuse("Task got a future that is attached to a different loop");
+        }
+        if future.is(&driver.task) {
+            return refuse("Task cannot await on itself");
+        }
+        future.set_attr(&blocking, &*pyre_ffi::Bool::new(py, false), py)?;
+        event_loop.when_done(future, &wakeup, &driver.context)?;
+        Ok(is_cancelled)
+    }
+
+    /// The request of the driver that is entered has been answered: if it has left its mark, another
+    /// driver will serve the next one.
+    #[inline]
+    pub(crate) fn settle(&mut self, event_loop: &EventLoop<'py>) -> Result<(), Raised> {
+        match &self.entered {
+            Some(driver) if !driver.is_clean(self.py)? => self.replace(event_loop),
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn replace(&mut self, event_loop: &EventLoop<'py>) -> Result<(), Raised> {
+        match self.take(event_loop)? {
+            Some(driver) => driver.end(self.py, event_loop),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes back a driver whose request had waited, if it is as it was.
+    pub(crate) fn give_back(
+        &mut self,
+        event_loop: &EventLoop<'py>,
+        driver: Driver<'py>,
+    ) -> Result<(), Raised> {
+        if self.idle.len() < IDLE_MAX && driver.is_clean(self.py)? {
+            self.idle.push(driver);
+            return Ok(());
+        }
+        driver.end(self.py, event_loop)
+    }
+
+    /// Ends all tasks that wait for requests.
+    pub(crate) fn end(&mut self, event_loop: &EventLoop<'py>) -> Result<(), Raised> {
+        self.leave(event_loop)?;
+        self.idle.drain(..).try_for_each(|driver| driver.end(self.py, event_loop))
+    }
+
+    fn make(
+        &self,
+        event_loop: &EventLoop<'py>,
+        class: &ClassHandle<RequestCoroutine>,
+    ) -> Result<Driver<'py>, Raised> {
+        let py = self.py;
+        let context = copy_context(py)?;
+        let pristine = context.copied_context(py)?;
+        let home = Held::new(py, event_loop.object().clone());
+        let value = RequestCoroutine::new(self.turnstile.clone(), home);
+        let coroutine = Instance::new(py, class, value)?;
+        let task = event_loop.start_task(coroutine.as_any(), &context)?;
+        let references = task.reference_count();
+        Ok(Driver { coroutine, task, context, pristine, references })
+    }
+}
+
+impl<'py> Driver<'py> {
+    /// Whether the next request would not notice that there was one before.
+    #[inline]
+    fn is_clean(&self, py: Attached<'py>) -> Result<bool, Raised> {
+        if self.coroutine.is_cancelled()
+            || self.task.reference_count() != self.references
+            || !self.context.equals(&self.pristine, py)?
+        {
+            return Ok(false);
+        }
+        // Somebody may have asked to be called when the task ends, or for it to be cancelled.
+        if !self.task.attr(&*Str::intern(py, "_callbacks")?, py)?.is_none() {
+            return Ok(false);
+        }
+        let requests = self.task.call_method0(&*Str::intern(py, "cancelling")?, py)?;
+        Ok(!requests.is_true(py)?)
+    }
+
+    /// Lets the task end.
+    #[cold]
+    fn end(self, py: Attached<'py>, event_loop: &EventLoop<'py>) -> Result<(), Raised> {
+        self.coroutine.end();
+        match self.coroutine.wakeup(py) {
+            Some(wakeup) => event_loop.call_soon(&wakeup, self.coroutine.as_any(), &self.context),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Raises in a coroutine what was wrong with what it yielded.
+#[cold]
+fn throw<'py>(
+    py: Attached<'py>,
+    coroutine: &Owned<'py>,
+    raised: Raised,
+) -> Result<Step<'py>, Raised> {
+    let exception = raised.take(py);
+    match coroutine.call_method1(&*Str::intern(py, "throw")?, &*exception, py) {
+        Ok(yielded) => Ok(Step::Yielded(yielded)),
+        Err(raised) if raised.matches(ExceptionKind::StopIteration, py) => {
+            let stopped = raised.take(py).into_any();
+            stopped.attr(&*Str::intern(py, "value")?, py).map(Step::Returned)
+        }
+        Err(raised) => Err(raised),
+    }
+}

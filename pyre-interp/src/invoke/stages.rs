@@ -1,0 +1,248 @@
+//! The long way of a request: hooks, handler and exception handlers, any of which may be a
+//! coroutine.
+//!
+//! ```text
+//!   Before(0..) ──▶ Handler ──▶ After(0..) ──▶ answer
+//!      │ answers ───────────────▲   │
+//!      │ raises     raises      │   │ raises, or the result cannot be encoded
+//!      └────────▶ Recovery ─────┘   └──▶ Recovery, its result is final ──▶ answer
+//! ```
+//! The lane asks what is next and gets an answer or a coroutine; when that one has ended, however
+//! long it took, the lane goes on with its outcome. So the rules stand here once, for lanes that
+//! wait for a coroutine and for those that run an event loop.
+
+use pyre_ffi::{Exception, Instance, Owned, Raised};
+
+use crate::invoke::application::Handler;
+use crate::objects::response::Response;
+use crate::serialize::answer::{Answer, Body};
+use crate::worker::lane::Lane;
+
+/// Exception handlers that may raise one after the other before it counts as a failure.
+const RECOVERIES_MAX: usize = 4;
+
+/// Where a request stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// The before hook with this number runs.
+    Before(usize),
+    /// The handler runs.
+    Handler,
+    /// The after hook with this number runs.
+    After(usize),
+    /// An exception handler runs, or the error response stands in for it.
+    Recovery {
+        /// How many ran before.
+        tries: usize,
+        /// No after hook sees its result.
+        is_last: bool,
+    },
+}
+
+/// What has become of a request so far.
+pub(crate) struct Stages<'py> {
+    stage: Stage,
+    /// What after hooks see.
+    response: Option<Owned<'py, Instance<Response>>>,
+}
+
+impl Default for Stages<'_> {
+    fn default() -> Self {
+        Self { stage: Stage::Before(0), response: None }
+    }
+}
+
+impl Stages<'_> {
+    /// The stages of a request whose handler has run.
+    pub(crate) fn at_handler() -> Self {
+        Self { stage: Stage::Handler, response: None }
+    }
+
+    /// The stages of a request that no hook sees any more.
+    pub(crate) fn at_the_end() -> Self {
+        Self { stage: Stage::Recovery { tries: 0, is_last: true }, response: None }
+    }
+}
+
+/// What comes next of a request.
+pub(crate) enum Next<'py> {
+    /// This coroutine has to end first.
+    Await(Owned<'py>),
+    /// Its answer, on the lane's desk: to be written before anything else is encoded.
+    Answer(Answer<'py>),
+}
+
+/// What follows from the outcome of a stage.
+enum Step<'py> {
+    Run(Stage),
+    Finish(Owned<'py>),
+    Recover(Owned<'py, Exception>),
+}
+
+impl<'py> Lane<'py, '_> {
+    /// Begins the stages of the request that is loaded.
+    pub(crate) fn begin(&mut self, handler: &Handler, stages: &mut Stages<'py>) -> Next<'py> {
+        self.proceed(handler, stages, Step::Run(self.before_or_handler(0)))
+    }
+
+    /// Goes on with the outcome of the stage that has ended. Never fails.
+    pub(crate) fn resume(
+        &mut self,
+        handler: &Handler,
+        stages: &mut Stages<'py>,
+        outcome: Result<Owned<'py>, Raised>,
+    ) -> Next<'py> {
+        let step = self.follow(stages, outcome);
+        self.proceed(handler, stages, step)
+    }
+
+    fn proceed(
+        &mut self,
+        handler: &Handler,
+        stages: &mut Stages<'py>,
+        mut step: Step<'py>,
+    ) -> Next<'py> {
+        loop {
+            let outcome = match step {
+                Step::Run(stage) => {
+                    stages.stage = stage;
+                    match self.run_stage(handler, stages, stage) {
+                        Ok(result) if result.is_coroutine() => return Next::Await(result),
+                        outcome => outcome,
+                    }
+                }
+                Step::Recover(exception) => match self.recover(handler, stages, exception) {
+                    Ok(Ok(result)) if result.is_coroutine() => return Next::Await(result),
+                    Ok(outcome) => outcome,
+                    Err(hopeless) => return Next::Answer(self.bare_failure(handler, hopeless)),
+                },
+                Step::Finish(result) => match self.encode(result) {
+                    Ok(answer) => return Next::Answer(answer),
+                    Err(raised) => {
+                        self.desk.clear();
+                        stages.response = None;
+                        Err(raised)
+                    }
+                },
+            };
+            step = self.follow(stages, outcome);
+        }
+    }
+
+    /// What follows when the current stage has ended like this.
+    fn follow(
+        &mut self,
+        stages: &mut Stages<'py>,
+        outcome: Result<Owned<'py>, Raised>,
+    ) -> Step<'py> {
+        let followed = outcome.and_then(|result| match stages.stage {
+            Stage::Before(index) if result.is_none() => {
+                Ok(Step::Run(self.before_or_handler(index + 1)))
+            }
+            Stage::Before(_) | Stage::Handler | Stage::Recovery { is_last: false, .. } => {
+                self.show_to_after_hooks(stages, result)
+            }
+            Stage::Recovery { is_last: true, .. } => Ok(Step::Finish(result)),
+            Stage::After(index) => {
+                if !result.is_none() {
+                    stages.response = Some(Response::of_result(self.py, self.tools, result)?);
+                }
+                Ok(self.after_or_finish(stages, index + 1))
+            }
+        });
+        followed.unwrap_or_else(|raised| Step::Recover(raised.take(self.py)))
+    }
+
+    fn before_or_handler(&self, index: usize) -> Stage {
+        if index < self.app.before.len() { Stage::Before(index) } else { Stage::Handler }
+    }
+
+    fn show_to_after_hooks(
+        &mut self,
+        stages: &mut Stages<'py>,
+        result: Owned<'py>,
+    ) -> Result<Step<'py>, Raised> {
+        if self.app.after.is_empty() {
+            return Ok(Step::Finish(result));
+        }
+        // A failure from here on is that of what after hooks were to see: they do not see it.
+        stages.stage = Stage::After(0);
+        stages.response = Some(Response::of_result(self.py, self.tools, result)?);
+        Ok(self.after_or_finish(stages, 0))
+    }
+
+    fn after_or_finish(&self, stages: &mut Stages<'py>, index: usize) -> Step<'py> {
+        if index < self.app.after.len() {
+            return Step::Run(Stage::After(index));
+        }
+        let response = stages.response.take().expect("after hooks were shown a response");
+        // What cannot be encoded is answered without them.
+        stages.stage = Stage::After(index);
+        Step::Finish(response.into_any())
+    }
+
+    /// Calls what the stage consists of.
+    fn run_stage(
+        &mut self,
+        handler: &Handler,
+        stages: &Stages<'py>,
+        stage: Stage,
+    ) -> Result<Owned<'py>, Raised> {
+        let (py, app) = (self.py, self.app);
+        match stage {
+            Stage::Before(index) => app.before[index].bind(py).call1(&*self.request, py),
+            Stage::Handler => self.invoke(handler),
+            Stage::After(index) => {
+                let response = stages.response.as_ref().expect("it was made before this stage");
+                app.after[index].bind(py).call2(&*self.request, &**response, py)
+            }
+            Stage::Recovery { .. } => unreachable!("recovery has an exception to begin with"),
+        }
+    }
+
+    /// Finds out what stands for an exception: the result of the user's exception handler, or an
+    /// error response, after a report.
+    ///
+    /// # Errors
+    /// If not even the error response could be made.
+    #[cold]
+    fn recover(
+        &mut self,
+        handler: &Handler,
+        stages: &mut Stages<'py>,
+        mut exception: Owned<'py, Exception>,
+    ) -> Result<Result<Owned<'py>, Raised>, Raised> {
+        let py = self.py;
+        self.desk.clear();
+        let (tries, is_last) = match stages.stage {
+            Stage::Before(_) | Stage::Handler => (0, false),
+            Stage::After(_) => (0, true),
+            Stage::Recovery { tries, is_last } => (tries + 1, is_last),
+        };
+        stages.stage = Stage::Recovery { tries, is_last };
+        if tries < RECOVERIES_MAX {
+            match self.app.exception_handler(&exception.class(py), py) {
+                // It may raise an exception that has a handler itself, such as HTTPError.
+                Ok(Some(function)) => {
+                    return Ok(function.bind(py).call2(&*self.request, &*exception, py));
+                }
+                Ok(None) => {}
+                Err(raised) => exception = raised.take(py),
+            }
+        }
+        if tries > RECOVERIES_MAX + 1 {
+            return Err(Raised::restore(py, exception));
+        }
+        stages.stage = Stage::Recovery { tries: tries.max(RECOVERIES_MAX), is_last };
+        Ok(self.error_for(handler, &exception))
+    }
+
+    /// The answer when not even the answer to a failure can be made: whoever reads standard error
+    /// is told.
+    #[cold]
+    fn bare_failure(&mut self, handler: &Handler, raised: Raised) -> Answer<'py> {
+        raised.write_unraisable(&handler.label, self.py);
+        self.desk.clear();
+        Answer { status: 500, kind: None, body: Body::Empty }
+    }
+}

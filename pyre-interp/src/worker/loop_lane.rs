@@ -1,0 +1,541 @@
+//! The loop lane: the thread of an interpreter that takes jobs for `async def` handlers, steps their
+//! coroutines, and runs the asyncio loop on which those that wait go on. Hot path.
+//!
+//! ```text
+//!   take jobs ──▶ step ──▶ ended: write the answer, next call of the job
+//!                   └────▶ waits: it is a flight, its task goes on with it
+//!   iterate the loop ────▶ flights whose coroutine has ended: as above
+//!   cancel flights that are overdue or whose client has gone
+//!   sleep until a job comes, the loop's selector is ready, or a timer is due
+//! ```
+//! With one thread to an interpreter, this lane runs its `def` handlers as well.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised};
+
+use crate::event_loop::asyncio::EventLoop;
+use crate::event_loop::drivers::{Driver, Drivers, Stepped};
+use crate::event_loop::flights::{End, Flight, Flights};
+use crate::event_loop::request_coroutine::{Outcome, Turnstile};
+use crate::invoke::application::{Application, Handler};
+use crate::invoke::stages::{Next, Stages};
+use crate::job::{Job, REPLY_PART_BYTES, Target};
+use crate::objects::request::Request;
+use crate::objects::toolkit::Toolkit;
+use crate::ring::LaneSeat;
+use crate::serialize::answer::Answer;
+use crate::serialize::wire::Manner;
+use crate::worker::inlet::Inlet;
+use crate::worker::lane::{Lane, Shared, manner_of};
+
+/// Jobs taken before the loop has its turn.
+const JOBS_PER_TURN_MAX: usize = 64;
+
+/// Turns with jobs alone before the loop looks at its selector all the same.
+const TURNS_WITHOUT_LOOK_MAX: u32 = 16;
+
+/// Request objects kept for reuse.
+const SPARE_REQUESTS_MAX: usize = 1024;
+
+/// What counts as blocking the loop; the same as asyncio's `slow_callback_duration`.
+const BLOCKING: Duration = Duration::from_millis(100);
+
+/// How long flights that were cancelled at the end have to end.
+const LAST_FLIGHTS_MAX: Duration = Duration::from_secs(2);
+
+/// What a loop lane sleeps on, which takes a system call that is not for this crate.
+pub trait Bell: Send + Sync {
+    /// Waits until the bell rings, the descriptor is readable, or the time is over. Answers whether
+    /// the descriptor is readable.
+    fn wait(&self, descriptor: i32, timeout: Option<Duration>) -> bool;
+
+    /// Ends the wait, or keeps the next one from beginning.
+    fn ring(&self);
+}
+
+/// Takes jobs and runs them until the roster is closed, and with them everything else that runs on
+/// the loop.
+///
+/// # Errors
+/// If the loop is not one that we know, or what a lane works with cannot be made.
+///
+/// # Threads
+/// Blocks the calling thread, on which the loop is the running one meanwhile.
+pub fn run(
+    py: Attached<'_>,
+    shared: &Shared,
+    mut seat: LaneSeat,
+    bell: &dyn Bell,
+    event_loop: Owned<'_>,
+    app: &Arc<Application>,
+    tools: &Arc<Toolkit>,
+) -> Result<(), Raised> {
+    let event_loop = event_loop.as_any().to_owned(py);
+    let lane = Lane::new(py, shared, &seat, app, tools)?;
+    let turnstile = Arc::new(Turnstile {
+        ended: Guarded::new(py, Vec::new()),
+        watch: lane.watch.clone(),
+        app: app.clone(),
+    });
+    let event_loop = EventLoop::open(py, event_loop)?;
+    let mut lane = LoopLane {
+        py,
+        drivers: Drivers::new(py, turnstile.clone())?,
+        lane,
+        event_loop,
+        turnstile,
+        flights: Flights::default(),
+        requests: Vec::new(),
+        departures: shared.departures.version(),
+    };
+    let served = lane.serve(&mut seat, bell);
+    let closed = lane.close();
+    served.and(closed)
+}
+
+struct LoopLane<'py, 'a> {
+    py: Attached<'py>,
+    lane: Lane<'py, 'a>,
+    event_loop: EventLoop<'py>,
+    drivers: Drivers<'py>,
+    turnstile: Arc<Turnstile>,
+    flights: Flights<'py>,
+    /// Request objects with nothing loaded.
+    requests: Vec<Owned<'py, Instance<Request>>>,
+    /// The version of the departures that has been looked at.
+    departures: u64,
+}
+
+/// What a request carries from one stretch of work to the next.
+struct Ride<'py> {
+    target: Target,
+    manner: Manner,
+    stages: Stages<'py>,
+    /// The driver that it had before, not entered.
+    driver: Option<Driver<'py>>,
+    end: Option<End>,
+}
+
+impl<'py> LoopLane<'py, '_> {
+    fn serve(&mut self, seat: &mut LaneSeat, bell: &dyn Bell) -> Result<(), Raised> {
+        // The loop has something to do that shows in its selector or is due by its timers.
+        let mut is_due = false;
+        let mut turns_without_look = 0;
+        loop {
+            let mut is_idle = !self.take_jobs(seat);
+            self.drivers.leave(&self.event_loop)?;
+            self.lane.unrung.ring(&self.lane.shared.doorbells);
+            self.run_tasks();
+            self.cancel_departed()?;
+            self.cancel_overdue()?;
+            turns_without_look += 1;
+            let looks = turns_without_look >= TURNS_WITHOUT_LOOK_MAX && !is_idle;
+            if is_due || looks || self.event_loop.has_ready() {
+                turns_without_look = 0;
+                is_due = false;
+                self.iterate();
+                self.lane.unrung.ring(&self.lane.shared.doorbells);
+                self.run_tasks();
+                is_idle = false;
+            }
+            if !is_idle {
+                continue;
+            }
+            seat.announce();
+            let has_jobs = !self.lane.shared.inlet.with(self.py, |inlet| inlet.is_empty());
+            if has_jobs || self.lane.shared.departures.version() != self.departures {
+                seat.cancel();
+                continue;
+            }
+            if seat.is_closed() {
+                seat.cancel();
+                return Ok(());
+            }
+            let timer = self.event_loop.next_timer()?;
+            let deadline = self.flights.next_deadline();
+            let deadline = deadline.map(|moment| moment.saturating_duration_since(Instant::now()));
+            let timeout = timer.into_iter().chain(deadline).min();
+            let selector = self.event_loop.selector();
+            let began = Instant::now();
+            is_due = self.py.detach(|| bell.wait(selector, timeout))
+                || timer.is_some_and(|timer| began.elapsed() >= timer);
+            seat.cancel();
+        }
+    }
+
+    fn run_tasks(&mut self) {
+        if !self.lane.tasks.is_empty() {
+            self.lane.run_tasks();
+        }
+    }
+
+    /// Takes the jobs that are there, up to a bound. Tells whether there was one.
+    fn take_jobs(&mut self, seat: &mut LaneSeat) -> bool {
+        for number in 0..JOBS_PER_TURN_MAX {
+            let Some(job) = self.lane.shared.inlet.with(self.py, Inlet::take) else {
+                return number > 0;
+            };
+            seat.took();
+            if !self.lane.shared.departures.contains(job.reply_to) {
+                self.lane.set_now(job.now_s);
+                self.run_job(job);
+            } else {
+                self.lane.give_back(job);
+            }
+        }
+        true
+    }
+
+    /// Runs the calls of a job in order, as far as they belong here, and gives it back; unless one
+    /// waits, which the others then wait for.
+    fn run_job(&mut self, mut job: Box<Job>) {
+        while let Some(call) = job.current() {
+            if call.pool != self.lane.shared.pool {
+                break;
+            }
+            let (target, manner) = (call.target, manner_of(call));
+            let Some(answered) = self.run_call(job, target, manner) else { return };
+            job = answered;
+            job.next += 1;
+            if job.reply.len() >= REPLY_PART_BYTES {
+                break;
+            }
+        }
+        self.lane.give_back(job);
+    }
+
+    /// Runs one call. The job stays inside the request object if the call waits.
+    fn run_call(&mut self, job: Box<Job>, target: Target, manner: Manner) -> Option<Box<Job>> {
+        self.lane.request.get().load(job);
+        let handler = self.lane.app.handler(target);
+        let mut ride = Ride { target, manner, stages: Stages::default(), driver: None, end: None };
+        self.lane.watch.begin(target);
+        let began = self.lane.app.debug.then(Instant::now);
+        let next = if handler.is_async || self.lane.app.has_async_hooks {
+            self.begin(handler, &mut ride)
+        } else {
+            self.begin_sync(handler, &mut ride)
+        };
+        let answer = self.proceed(handler, ride, next);
+        self.lane.end_piece();
+        if let Some(began) = began {
+            self.report_blocking(handler, began.elapsed());
+        }
+        answer.map(|answer| self.lane.finish(answer, manner))
+    }
+
+    /// In debug mode asyncio reports steps that take long; this does so for those that we make.
+    #[cold]
+    fn report_blocking(&self, handler: &Handler, took: Duration) {
+        if took < BLOCKING {
+            return;
+        }
+        let told = (|| {
+            let (py, text) = (self.py, pyre_ffi::Str::new(self.py, &handler.label)?);
+            let seconds = pyre_ffi::Float::new(py, took.as_secs_f64())?;
+            let logs = pyre_ffi::import(py, "pyreframework.logs")?;
+            logs.call_method2(&*pyre_ffi::Str::intern(py, "blocked")?, &*text, &*seconds, py)
+        })();
+        self.tell(told.map(drop));
+    }
+
+    #[inline]
+    fn begin(&mut self, handler: &Handler, ride: &mut Ride<'py>) -> Next<'py> {
+        if let Err(raised) = self.drivers.enter_any(&self.event_loop, &self.lane.tools.coroutine) {
+            return self.lane.resume(handler, &mut ride.stages, Err(raised));
+        }
+        self.begin_stages(handler, ride)
+    }
+
+    /// Begins a request that has no business with the loop: its handler may run one of its own.
+    fn begin_sync(&mut self, handler: &Handler, ride: &mut Ride<'py>) -> Next<'py> {
+        let left = self.drivers.leave(&self.event_loop);
+        if let Err(raised) = left.and_then(|()| self.event_loop.set_running(false)) {
+            return self.lane.resume(handler, &mut ride.stages, Err(raised));
+        }
+        let next = self.begin_stages(handler, ride);
+        match self.event_loop.set_running(true) {
+            Ok(()) => next,
+            Err(raised) => self.lane.resume(handler, &mut Stages::at_the_end(), Err(raised)),
+        }
+    }
+
+    fn begin_stages(&mut self, handler: &Handler, ride: &mut Ride<'py>) -> Next<'py> {
+        let begin = |lane: &mut Lane<'py, '_>| lane.begin(handler, &mut ride.stages);
+        self.lane.guarded(handler, begin, |lane, handler| Next::Answer(lane.answer_panic(handler)))
+    }
+
+    fn resume(
+        &mut self,
+        handler: &Handler,
+        stages: &mut Stages<'py>,
+        outcome: Result<Owned<'py>, Raised>,
+    ) -> Next<'py> {
+        let resume = |lane: &mut Lane<'py, '_>| lane.resume(handler, stages, outcome);
+        self.lane.guarded(handler, resume, |lane, handler| Next::Answer(lane.answer_panic(handler)))
+    }
+
+    /// Goes on with the request that is loaded, until it is answered or waits: then it is a flight.
+    fn proceed(
+        &mut self,
+        handler: &Handler,
+        mut ride: Ride<'py>,
+        mut next: Next<'py>,
+    ) -> Option<Answer<'py>> {
+        loop {
+            let coroutine = match next {
+                Next::Await(coroutine) => coroutine,
+                Next::Answer(answer) => {
+                    let settled = match ride.driver.take() {
+                        Some(driver) => self.drivers.give_back(&self.event_loop, driver),
+                        None => self.drivers.settle(&self.event_loop),
+                    };
+                    self.tell(settled);
+                    return Some(answer);
+                }
+            };
+            let entered = match ride.driver.take() {
+                Some(driver) => self.drivers.enter(&self.event_loop, driver),
+                None => self.drivers.enter_any(&self.event_loop, &self.lane.tools.coroutine),
+            };
+            let outcome = match entered {
+                Err(raised) => Err(raised),
+                Ok(()) => match self.drivers.step(&self.event_loop, &coroutine, ride.target) {
+                    Stepped::Ended(outcome) => outcome,
+                    Stepped::Waits { future, cancel } => {
+                        match self.take_off(ride, coroutine, future, cancel) {
+                            Ok(()) => return None,
+                            // Without a driver nobody can go on with it: that ends the server.
+                            Err(raised) => {
+                                raised.write_unraisable(&handler.label, self.py);
+                                panic!("a request was lost on its way to the event loop");
+                            }
+                        }
+                    }
+                },
+            };
+            drop(coroutine);
+            next = self.resume(handler, &mut ride.stages, outcome);
+        }
+    }
+
+    /// The request that is loaded waits: another request object takes its place.
+    fn take_off(
+        &mut self,
+        ride: Ride<'py>,
+        coroutine: Owned<'py>,
+        future: Owned<'py>,
+        cancel: bool,
+    ) -> Result<(), Raised> {
+        let spare = match self.requests.pop() {
+            Some(request) => request,
+            None => self.lane.new_request()?,
+        };
+        let driver = self.drivers.take(&self.event_loop)?.expect("it has just been stepped");
+        let request = mem::replace(&mut self.lane.request, spare);
+        let connection = request.get().with_call(|job, _| job.reply_to);
+        let Ride { target, manner, stages, end, .. } = ride;
+        let number = self.flights.next_number();
+        driver.coroutine.hand_over(self.py, coroutine, future.clone(), number);
+        let task = driver.task.clone();
+        let flight = Flight { request, driver, stages, target, manner, connection, end };
+        let timeout_ms = self.lane.app.handler(target).timeout_ms;
+        let span = match timeout_ms {
+            Some(0) => None,
+            Some(timeout_ms) => Some(Duration::from_millis(timeout_ms)),
+            None => self.lane.shared.request_timeout,
+        };
+        self.flights.insert(flight, Instant::now(), span);
+        if cancel && !future.is_none() {
+            // As asyncio does it: if what it waits for cannot be cancelled, its next step is.
+            let cancelled =
+                future.call_method0(&*pyre_ffi::Str::intern(self.py, "cancel")?, self.py)?;
+            if !cancelled.is_true(self.py)? {
+                call(&task, "cancel", self.py)?;
+                call(&task, "uncancel", self.py)?;
+            }
+        }
+        if self.lane.shared.departures.contains(connection) {
+            self.cancel(number, End::Departed)?;
+        }
+        Ok(())
+    }
+
+    /// One iteration of the loop, and what has ended by it.
+    fn iterate(&mut self) {
+        self.lane.watch.begin_callbacks();
+        let iterated = self.event_loop.run_once();
+        self.lane.end_piece();
+        // What a callback raises is reported by the loop; this is for what ends programs, such as
+        // SystemExit: here it ends nothing.
+        self.tell(iterated);
+        loop {
+            let ended = self.turnstile.ended.with(self.py, mem::take);
+            if ended.is_empty() {
+                return;
+            }
+            self.lane.set_now(now_s());
+            for number in ended {
+                self.land(number);
+            }
+            let left = self.drivers.leave(&self.event_loop);
+            self.tell(left);
+        }
+    }
+
+    /// Goes on with a flight whose coroutine has ended.
+    fn land(&mut self, number: u32) {
+        let Some(flight) = self.flights.remove(number) else { return };
+        let Flight { request, driver, mut stages, target, manner, end, .. } = flight;
+        let outcome = driver.coroutine.take_outcome(self.py).expect("it has ended");
+        let spare = mem::replace(&mut self.lane.request, request);
+        if self.requests.len() < SPARE_REQUESTS_MAX {
+            self.requests.push(spare);
+        }
+        let handler = self.lane.app.handler(target);
+        self.lane.watch.begin(target);
+        let mut ride =
+            Ride { target, manner, stages: Stages::default(), driver: Some(driver), end };
+        // Hooks see the context variables that the handler has set.
+        if !self.lane.app.after.is_empty()
+            && let Some(driver) = ride.driver.take()
+        {
+            let entered = self.drivers.enter(&self.event_loop, driver);
+            self.tell(entered);
+        }
+        let outcome = match self.outcome_of(outcome, end) {
+            Some(outcome) => outcome,
+            None => return self.drop_request(ride),
+        };
+        let next = self.resume(handler, &mut stages, outcome);
+        ride.stages = stages;
+        let answer = self.proceed(handler, ride, next);
+        self.lane.end_piece();
+        if let Some(answer) = answer {
+            let mut job = self.lane.finish(answer, manner);
+            job.next += 1;
+            if job.reply.len() >= REPLY_PART_BYTES {
+                self.lane.give_back(job);
+            } else {
+                self.run_job(job);
+            }
+        }
+    }
+
+    /// What a coroutine ended with, as its request sees it; none if nobody wants to know.
+    fn outcome_of(
+        &mut self,
+        outcome: Outcome<'py>,
+        end: Option<End>,
+    ) -> Option<Result<Owned<'py>, Raised>> {
+        let raised = match outcome {
+            Ok(value) => return Some(Ok(value)),
+            Err(exception) => Raised::restore(self.py, exception),
+        };
+        if !self.drivers.is_cancellation(&raised) {
+            return Some(Err(raised));
+        }
+        let status = match end {
+            None => return Some(Err(raised)),
+            Some(End::Overrun) => 504,
+            Some(End::Closed) => 503,
+            Some(End::Departed) => {
+                raised.clear(self.py);
+                return None;
+            }
+        };
+        raised.clear(self.py);
+        Some(self.lane.error_response(status))
+    }
+
+    /// Gives the job back without an answer: its client has gone.
+    fn drop_request(&mut self, mut ride: Ride<'py>) {
+        let settled = match ride.driver.take() {
+            Some(driver) => self.drivers.give_back(&self.event_loop, driver),
+            None => self.drivers.settle(&self.event_loop),
+        };
+        self.tell(settled);
+        self.lane.end_piece();
+        let mut job = self.lane.unload();
+        job.next = job.entries.len();
+        job.closes = true;
+        self.lane.give_back(job);
+    }
+
+    /// Cancels flights whose client has gone since the last look.
+    fn cancel_departed(&mut self) -> Result<(), Raised> {
+        let version = self.lane.shared.departures.version();
+        if version == self.departures {
+            return Ok(());
+        }
+        self.departures = version;
+        let flights = &self.flights;
+        let departed = self.lane.shared.departures.among(|id| flights.of(id).is_some());
+        for connection in departed {
+            if let Some(number) = self.flights.of(&connection) {
+                self.cancel(number, End::Departed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Cancels flights that have lasted as long as they may.
+    fn cancel_overdue(&mut self) -> Result<(), Raised> {
+        if self.flights.next_deadline().is_none() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        while let Some(number) = self.flights.overdue(now) {
+            self.cancel(number, End::Overrun)?;
+        }
+        Ok(())
+    }
+
+    /// Cancels a flight, once.
+    #[cold]
+    fn cancel(&mut self, number: u32, end: End) -> Result<(), Raised> {
+        let Some(flight) = self.flights.get(number) else { return Ok(()) };
+        if flight.end.is_none() {
+            flight.end = Some(end);
+            let task = flight.driver.task.clone();
+            call(&task, "cancel", self.py)?;
+        }
+        Ok(())
+    }
+
+    /// Ends what still flies, and the tasks that wait for requests.
+    fn close(&mut self) -> Result<(), Raised> {
+        for number in self.flights.numbers() {
+            self.cancel(number, End::Closed)?;
+        }
+        let until = Instant::now() + LAST_FLIGHTS_MAX;
+        while !self.flights.is_empty() && self.event_loop.has_ready() && Instant::now() < until {
+            self.iterate();
+        }
+        self.lane.unrung.ring(&self.lane.shared.doorbells);
+        self.drivers.end(&self.event_loop)?;
+        if self.event_loop.has_ready() {
+            self.iterate();
+        }
+        self.event_loop.close()
+    }
+
+    /// Tells of a failure that concerns no request, and goes on.
+    fn tell(&self, done: Result<(), Raised>) {
+        if let Err(raised) = done {
+            raised.write_unraisable("the event loop", self.py);
+        }
+    }
+}
+
+fn call(object: &Owned<'_>, method: &str, py: Attached<'_>) -> Result<(), Raised> {
+    object.call_method0(&*pyre_ffi::Str::intern(py, method)?, py).map(drop)
+}
+
+/// Unix time in seconds.
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

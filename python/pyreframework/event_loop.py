@@ -1,0 +1,95 @@
+"""The asyncio loop of an interpreter: opened, run for hooks, awaited from lanes, closed.
+
+While the app is served, the engine drives the loop on a thread of its own; before and after that,
+hooks run on it. Imported in every worker, so asyncio is imported when the first coroutine comes.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Coroutine
+    from typing import Any
+
+# What is left on the loop at the end has this long to end, once it was cancelled.
+CANCELLED_SECONDS = 5.0
+
+
+class Loop:
+    """The event loop of one app in one interpreter, opened when it is needed."""
+
+    __slots__ = ("_loop", "debug")
+
+    def __init__(self) -> None:
+        self._loop: AbstractEventLoop | None = None
+        self.debug = False
+
+    def open(self) -> AbstractEventLoop:
+        """Return the loop; make it first if nobody has needed it so far."""
+        if self._loop is None:
+            import asyncio
+
+            # The stock loop, whatever policy the program has set: the engine knows this one.
+            self._loop = asyncio.SelectorEventLoop()
+            self._loop.set_debug(self.debug)
+        return self._loop
+
+    def complete(self, result: Any) -> object:
+        """Return what a hook returned, or what its coroutine comes to.
+
+        Only before and after the app is served: meanwhile the loop belongs to the engine.
+        """
+        if not is_coroutine(result):
+            return result
+        return self.open().run_until_complete(result)
+
+    def settle(self, coroutine: Coroutine[Any, Any, object]) -> object:
+        """Run a coroutine on the loop and wait for what it comes to.
+
+        Called by lanes, whose threads have no loop. If there is none that runs, the coroutine gets
+        one of its own.
+        """
+        import asyncio
+
+        if self._loop is None or not self._loop.is_running():
+            return asyncio.run(coroutine)
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            # The one that waits was interrupted: nobody wants to know any more.
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Cancel what is left on the loop, let it end, and close it."""
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return
+        import asyncio
+
+        try:
+            tasks = asyncio.all_tasks(loop)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                loop.run_until_complete(asyncio.wait(tasks, timeout=CANCELLED_SECONDS))
+            for task in tasks:
+                if task.done() and not task.cancelled() and task.exception() is not None:
+                    loop.call_exception_handler(
+                        {
+                            "message": "a task failed as the event loop closed",
+                            "exception": task.exception(),
+                            "task": task,
+                        }
+                    )
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()
+
+
+def is_coroutine(result: object) -> bool:
+    """Tell whether this is what calling an ``async def`` function gives."""
+    return hasattr(result, "send") and hasattr(result, "throw") and hasattr(result, "cr_frame")
