@@ -208,8 +208,9 @@ class Hooks:
         return self._around + caught
 
     def start_hooks(self) -> list[AnyCall]:
-        """Return the ``on_worker_start`` hooks."""
-        return self._life["on_worker_start"]
+        """Return what runs as a worker starts: the ``on_worker_start`` hooks and the lifespan."""
+        lifespan = [] if self._lifespan is None else [self._lifespan]
+        return [*self._life["on_worker_start"], *lifespan]
 
     def begin(self) -> None:
         """Run the ``on_startup`` hooks; the first that raises ends the start."""
@@ -222,13 +223,24 @@ class Hooks:
     def begin_worker(self) -> None:
         """Run the ``on_worker_start`` hooks of this interpreter and enter the lifespan.
 
-        The first that raises ends the start.
+        The first that raises ends the start, unless this is a worker and it was for a module that
+        does not load there.
         """
-        self._run("on_worker_start")
+        for hook in self._life["on_worker_start"]:
+            try:
+                self.loop.complete(hook())
+            except Exception as error:
+                if not program.starts_without(hook, error):
+                    raise
         if self._lifespan is not None:
-            context = self._lifespan(self)
-            self.loop.complete(context.__aenter__())
-            self._entered = context
+            try:
+                context = self._lifespan(self)
+                self.loop.complete(context.__aenter__())
+            except Exception as error:
+                if not program.starts_without(self._lifespan, error):
+                    raise
+            else:
+                self._entered = context
 
     def end_worker(self) -> None:
         """Leave the lifespan and run the ``on_worker_stop`` hooks; one that raises is reported."""

@@ -52,6 +52,7 @@ listener: Callable[[str, str], None] | None = None
 plain_import = builtins.__import__
 plain_import_module: Callable[..., ModuleType] | None = None
 plain_create_module = ExtensionFileLoader.create_module
+plain_exec_module = SourceFileLoader.exec_module
 program_files: dict[str, bool] = {}
 partials: dict[str, Any] = {}
 
@@ -65,6 +66,7 @@ def install() -> None:
         plain_import_module = importlib.import_module
         importlib.import_module = import_module
         builtins.__import__ = import_name
+        SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign, assignment]
         setattr(ExtensionFileLoader, "create_module", create_module)  # noqa: B010 - typeshed has another
 
 
@@ -76,6 +78,7 @@ def remove() -> None:
     if plain_import_module is not None:
         importlib.import_module = plain_import_module
         builtins.__import__ = plain_import
+        SourceFileLoader.exec_module = plain_exec_module  # type: ignore[method-assign]
         plain_import_module = None
     if "pyreframework.sources" in sys.modules:
         from pyreframework import sources
@@ -92,7 +95,8 @@ def import_name(
 ) -> ModuleType:
     """Do what ``__import__`` does, with stand-ins for the program's code."""
     space = _getframe(1).f_globals if globals is None else globals
-    if not is_program(space):
+    # Functions written in C that import for themselves pass a list.
+    if not is_program(space) or isinstance(fromlist, list):
         return plain_import(name, globals, locals, fromlist or (), level)
     try:
         full = absolute(name, space, level)
@@ -134,6 +138,17 @@ def create_module(loader: ExtensionFileLoader, spec: ModuleSpec) -> ModuleType |
         spec.loader = SourceFileLoader(spec.name, source)
         spec.origin = source
         return None
+
+
+def exec_module(loader: SourceFileLoader, module: ModuleType) -> None:
+    """Run a module's code; one of the program goes on behind what needs a refused module."""
+    if not is_program(vars(module)):
+        return plain_exec_module(loader, module)
+    from pyreframework.execution import run
+
+    code = loader.get_code(module.__name__)
+    assert code is not None, "there is a file"
+    return run(code, vars(module))
 
 
 def python_file(extension: str | None) -> str | None:
@@ -225,15 +240,11 @@ class Import:
 
     def is_caught(self, error: BaseException, module: str) -> bool:
         """Tell whether the program's code around the import catches its error and goes on."""
-        from pyreframework import sources
-
-        frame: FrameType | None = self.frame
-        while frame is not None:
-            if is_program(frame.f_globals) and sources.catches(frame, frame.f_lineno, error):
-                caught[module] = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-                return True
-            frame = frame.f_back
-        return False
+        frame = is_caught(self.frame, error)
+        if frame is None:
+            return False
+        caught[module] = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        return True
 
     def substitute(self) -> Any:
         """Return what the import gives in place of the module."""
@@ -299,6 +310,30 @@ def explain(error: BaseException, route: str | None) -> None:
             error.add_note(cure)
             return
         link = link.__cause__ or link.__context__
+
+
+def is_caught(frame: FrameType | None, error: BaseException) -> FrameType | None:
+    """Return the frame, this one or a caller, in which code of the program catches an error."""
+    from pyreframework import sources
+
+    while frame is not None:
+        if is_program(frame.f_globals) and sources.catches(frame, frame.f_lineno, error):
+            return frame
+        frame = frame.f_back
+    return None
+
+
+def note_refused(extensions: Sequence[str], error: BaseException, reason: str) -> str:
+    """Note which module was refused where it was not the program that imported it; return it."""
+    if extensions:
+        name = extensions[-1]
+    else:
+        # `module numpy._core._multiarray_umath does not support loading in subinterpreters`
+        words = reason.split()
+        name = words[1] if words[0] == "module" else str(getattr(error, "name", None) or words[0])
+    module = name.partition(".")[0]
+    reasons.setdefault(module, reason)
+    return module
 
 
 def stand_in(name: str) -> Any:

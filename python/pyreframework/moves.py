@@ -67,6 +67,7 @@ def note_start_hooks(app: Pyre) -> None:
 
     For those who do not run the hooks, and so do not see what they assign.
     """
+    from pyreframework.execution import function_of
     from pyreframework.sources import declared_global
 
     graph = Graph(eager=True)
@@ -74,10 +75,10 @@ def note_start_hooks(app: Pyre) -> None:
     reached = graph.spread()
     for hook, number in hooks:
         for module in reached.get(number, ()):
-            code = code_of(hook)
-            space = getattr(hook, "__globals__", {})
-            for name in declared_global(code) if code is not None else ():
-                imports.tainted[id(space), name] = module
+            function = function_of(hook)
+            if function is not None:
+                for name in declared_global(function.__code__):
+                    imports.tainted[id(function.__globals__), name] = module
 
 
 def uses(modules: set[str]) -> str:

@@ -19,6 +19,7 @@ from _thread import get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from importlib.machinery import ModuleSpec
     from types import CodeType, ModuleType
 
@@ -171,6 +172,15 @@ def stood_in(value: object) -> str | None:
     return module
 
 
+def starts_without(hook: Callable[..., object], error: BaseException) -> bool:
+    """Tell whether this is a worker that can start although a hook of its start raised."""
+    if not in_worker():
+        return False
+    from pyreframework import execution
+
+    return execution.start_without(hook, error)
+
+
 def explain(error: BaseException, route: str) -> None:
     """Say in an exception of a handler what to do, if a module was refused in this worker."""
     imports = sys.modules.get("pyreframework.imports")
@@ -260,7 +270,9 @@ def run(program: Program) -> None:
         module.__package__ = spec.parent
         module.__loader__ = spec.loader
     sys.modules["__main__"] = sys.modules[WORKER_NAME] = module
-    exec(code, module.__dict__)  # noqa: S102 - the user's own program
+    from pyreframework import execution
+
+    execution.run(code, module.__dict__)
 
 
 def code_of(program: Program) -> tuple[CodeType, ModuleSpec | None, str | None]:

@@ -225,6 +225,27 @@ def assigned(statement: _ast.stmt) -> list[str]:
     return names
 
 
+def stored(statement: _ast.stmt) -> set[str]:
+    """Return the names that a statement itself binds."""
+    if isinstance(statement, (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef)):
+        return {statement.name}
+    return {
+        node.id
+        for node in inside(statement)
+        if isinstance(node, _ast.Name) and isinstance(node.ctx, _ast.Store)
+    }
+
+
+def named(statement: _ast.stmt) -> set[str]:
+    """Return every name that stands in a statement."""
+    return {node.id for node in inside(statement) if isinstance(node, _ast.Name)}
+
+
+def module_of(body: list[_ast.stmt]) -> _ast.Module:
+    """Return a module of these statements."""
+    return _ast.Module(body=body, type_ignores=[])
+
+
 def declared_global(code: CodeType) -> list[str]:
     """Return the globals that a function assigns."""
     from opcode import opmap

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from serving import Server, run_to_end, serve, wait_until
 
@@ -350,22 +352,150 @@ def test_models_in_another_file(write: Write) -> None:
         assert moved == ["/items", "/wrapped", "/partial"]
 
 
-def test_a_failing_start_says_what_was_refused(write: Write) -> None:
-    """A library that imports it for the program: there is no import to put a stand-in at."""
-    site = write("site-packages/library.py", "def make():\n    import numpy\n    return numpy\n")
+def library(write: Write) -> str:
+    """A library that imports numpy when it is called, and the lines that let programs find it."""
     file = write(
-        "program.py",
-        f"""
-        import sys
-        sys.path.append({str(site.parent)!r})
-        import library
-        from pyreframework import Pyre
-        app = Pyre()
-        made = library.make()
-        app.run()
+        "site-packages/library.py",
+        """
+        def make(*values):
+            import numpy
+            return numpy.array(values)
+
+        def decorate(function):
+            import numpy
+            return function
         """,
     )
-    ending = run_to_end(file)
+    return f"import sys\nsys.path.append({str(file.parent)!r})\nimport library\n"
+
+
+def test_what_a_library_cannot_do_in_a_worker(write: Write) -> None:
+    """No import of the program's own: the refusal comes out of a call, of pickle for example."""
+    numbers = pickle.dumps(np.arange(4))
+    write(
+        "service.py",
+        f"""
+        import pickle
+        import library
+        weights = pickle.loads({numbers!r})
+        plain = [1, 2]
+        """,
+    )
+    file = write(
+        "program.py",
+        library(write)
+        + textwrap.dedent(
+            """
+            from pyreframework import Pyre
+            import service
+            from service import plain
+
+            app = Pyre()
+            made = library.make(1, 2)
+            table = {}
+            table["a"] = library.make(3)
+            held = {}
+            model = None
+
+            @app.on_worker_start
+            def load():
+                global model
+                held["rows"] = library.make(5)
+                model = library.make(6)
+
+            @library.decorate
+            def helper(values):
+                return sum(values)
+
+            app.get("/helper", lambda req: [__name__, helper(plain)])
+            app.get("/made", lambda req: [__name__, made.tolist()])
+            app.get("/table", lambda req: [__name__, table["a"].tolist()])
+            app.get("/weights", lambda req: [__name__, service.weights.tolist()])
+            app.get("/held", lambda req: [__name__, held["rows"].tolist()])
+            app.get("/model", lambda req: [__name__, model.tolist()])
+            app.get("/plain", lambda req: [__name__, plain])
+            app.run()
+            """
+        ),
+    )
+    with serve(file) as server:
+        assert server.get("/helper").json() == [MAIN, 3]
+        assert server.get("/plain").json() == [WORKER, [1, 2]]
+        assert server.get("/made").json() == [MAIN, [1, 2]]
+        assert server.get("/table").json() == [MAIN, [3]]
+        assert server.get("/weights").json() == [MAIN, [0, 1, 2, 3]]
+        assert server.get("/held").json() == [MAIN, [5]]
+        assert server.get("/model").json() == [MAIN, [6]]
+
+
+def test_async_handlers(write: Write) -> None:
+    """They move to the loop of the main interpreter, and so does what a lifespan made for them."""
+    file = write(
+        "program.py",
+        library(write)
+        + textwrap.dedent(
+            """
+            import asyncio
+            from contextlib import asynccontextmanager
+            import numpy as np
+            from pyreframework import Pyre
+
+            models = {}
+
+            @asynccontextmanager
+            async def lifespan(app):
+                models["a"] = library.make(1, 2)
+                yield
+                models.clear()
+
+            app = Pyre(lifespan=lifespan)
+
+            async def scaled(values):
+                await asyncio.sleep(0)
+                return (np.asarray(values) * 2).tolist()
+
+            @app.get("/plain")
+            async def plain(req):
+                await asyncio.sleep(0)
+                return __name__
+
+            @app.get("/scaled")
+            async def moved(req):
+                return [__name__, await scaled([1, 2])]
+
+            @app.get("/model")
+            async def model(req):
+                return [__name__, models["a"].tolist()]
+
+            @app.get("/hidden")
+            async def hidden(req):
+                await asyncio.sleep(0)
+                return globals()["n" + "p"].zeros(3)
+
+            app.run()
+            """
+        ),
+    )
+    with serve(file) as server:
+        assert server.get("/plain").text == WORKER
+        assert server.get("/scaled").json() == [MAIN, [2, 4]]
+        assert server.get("/model").json() == [MAIN, [1, 2]]
+        assert server.get("/hidden").status == 500
+        server.output.wait_for("WorkerImportError: GET /hidden uses numpy.zeros on a worker")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "library.make(1)",
+        "@app.get('/')\n@library.decorate\ndef f(req):\n    return 1",
+        "handler = app.get('/', library.make(1).sum)",
+    ],
+)
+def test_a_failing_start_says_what_was_refused(write: Write, statement: str) -> None:
+    """A statement that assigns nothing, or registers something: it must not get lost."""
+    text = f"from pyreframework import Pyre\napp = Pyre()\n{statement}\napp.run()\n"
+    ending = run_to_end(write("program.py", library(write) + text))
     assert ending.code == 3
     assert "does not support loading in subinterpreters" in ending.output
     assert 'run(mode="default")' in ending.output

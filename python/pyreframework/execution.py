@@ -1,0 +1,153 @@
+"""Runs the code of the program's modules in a worker, beyond statements that need what is refused.
+
+``model = joblib.load("model.bin")`` at the top of a module is no import: a library imports numpy
+for it, and the refusal comes out of the call. What such a statement would have assigned is a
+stand-in then, and the module goes on behind it. The same goes for ``on_worker_start`` hooks, which
+set globals.
+
+Imported in every worker, so it imports nothing but what is needed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from pyreframework import imports
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _ast import stmt
+    from collections.abc import Callable
+    from types import CodeType, FunctionType
+    from typing import Any
+
+UNWRAP_MAX = 16
+ASSIGNING = ("AnnAssign", "Assign", "AugAssign", "ClassDef", "FunctionDef", "AsyncFunctionDef")
+
+
+def run(code: CodeType, space: dict[str, Any]) -> None:
+    """Run the code of a module in its globals.
+
+    Raises:
+        BaseException: What the code raises, if that is not for a module that is refused, if the
+            statement assigns nothing or has to do with an app, or if a ``try`` around the module's
+            import goes on.
+    """
+    rest: CodeType | None = code
+    while rest is not None:
+        rest = run_part(rest, space)
+
+
+def run_part(code: CodeType, space: dict[str, Any]) -> CodeType | None:
+    """Run code to its end, or return what is behind the statement that could not be run."""
+    seen = len(imports.refused)
+    try:
+        exec(code, space)  # noqa: S102 - the user's own program
+    except Exception as error:
+        reason = imports.refusal(error, ())
+        if reason is None or imports.is_caught(sys._getframe(1), error):  # noqa: SLF001
+            raise
+        statement, rest = split(code, error)
+        if statement is None or names_an_app(statement, space):
+            raise
+        module = imports.note_refused(imports.refused[seen:], error, reason)
+        assign_stand_ins(statement, space, module)
+        return rest
+    return None
+
+
+def split(code: CodeType, error: BaseException) -> tuple[stmt | None, CodeType | None]:
+    """Return the statement of a module that raised, if it assigns, and the code behind it."""
+    import __future__
+
+    from pyreframework import sources
+
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code is not code:
+        trace = trace.tb_next
+    tree = sources.tree(code.co_filename)
+    if trace is None or tree is None:
+        return None, None
+    body: list[stmt] = tree.body  # type: ignore[attr-defined]
+    line = trace.tb_lineno
+    index = next((at for at, one in enumerate(body) if sources.covers(one, line)), None)
+    if index is None or type(body[index]).__name__ not in ASSIGNING:
+        return None, None
+    flags = 0
+    for feature in __future__.all_feature_names:
+        flags |= code.co_flags & getattr(__future__, feature).compiler_flag
+    rest = sources.module_of(body[index + 1 :])
+    return body[index], compile(rest, code.co_filename, "exec", flags, dont_inherit=True)
+
+
+def names_an_app(statement: stmt, space: dict[str, Any]) -> bool:
+    """Tell whether a statement may be there to register something, which must not get lost."""
+    from pyreframework import sources
+    from pyreframework.app import Pyre
+
+    return any(isinstance(space.get(name), Pyre) for name in sources.named(statement))
+
+
+def assign_stand_ins(statement: stmt, space: dict[str, Any], module: str) -> None:
+    """Give stand-ins to what a statement would have assigned."""
+    from pyreframework import sources
+    from pyreframework.standins import StandIn
+
+    stored = sources.stored(statement)
+    for name in sources.assigned(statement):
+        if name in stored:
+            space[name] = StandIn(module, name)
+        else:
+            # An object that would have been changed.
+            imports.tainted[id(space), name] = module
+
+
+def start_without(hook: Callable[..., object], error: BaseException) -> bool:
+    """Tell whether a worker can start although a hook of its start raised.
+
+    It can if the hook needed a module that is refused. The globals that it would have set, and the
+    objects of the program that it names and may have changed, count as stand-ins.
+    """
+    reason = imports.refusal(error, ())
+    function = function_of(hook)
+    if reason is None or function is None:
+        return False
+    space = function.__globals__
+    from pyreframework import sources
+    from pyreframework.standins import StandIn
+
+    module = imports.note_refused((), error, reason)
+    code = function.__code__
+    assigned = sources.declared_global(code)
+    for name in assigned:
+        space[name] = StandIn(module, name)
+    for name in code.co_names:
+        if name in space and name not in assigned and holds_state(space[name]):
+            imports.tainted[id(space), name] = module
+    return True
+
+
+def function_of(hook: Any) -> FunctionType | None:
+    """Return the function of the program that a hook is, or wraps."""
+    from types import FunctionType
+
+    for _ in range(UNWRAP_MAX):
+        if isinstance(hook, type):
+            # An async context manager, as a lifespan.
+            hook = getattr(hook, "__aenter__", None)
+        inner = getattr(hook, "__wrapped__", None) or getattr(hook, "__func__", None)
+        if inner is None:
+            break
+        hook = inner
+    if isinstance(hook, FunctionType) and imports.is_program(hook.__globals__):
+        return hook
+    return None
+
+
+def holds_state(value: object) -> bool:
+    """Tell whether a global is an object that a function may have changed."""
+    from types import FunctionType, ModuleType
+
+    from pyreframework.app import Pyre
+
+    return not isinstance(value, (ModuleType, FunctionType, type, Pyre, str, int, float, bytes))
