@@ -121,6 +121,12 @@ class Server:
             self._paused = False
             self._signal(signal.SIGCONT)
 
+    def wait(self, timeout_s: float) -> int | None:
+        """Return the exit code once it has ended by itself; None if it does not in time."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout_s)
+        return None
+
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int | None:
         """Ask it to end, insist after a while, and return its exit code (None if killed)."""
         self.go_on()

@@ -22,7 +22,7 @@ from perf.harness.spread import count, figure, percentile, spread
 from perf.harness.stacks import fold, self_time
 from perf.icount.dump import Counts, read
 from perf.icount.scenario import scenarios
-from perf.load import arrivals
+from perf.load import arrivals, numbered
 
 
 class Peer:
@@ -239,3 +239,79 @@ def test_processor_time_and_memory_of_this_process_are_seen() -> None:
     found = processes.memory(own)
     assert found.rss_kib >= found.pss_kib > 1000
     assert processes.open_files(own) >= 3
+
+
+def numbered_run(port: int, **changes: object) -> numbered.Outcome:
+    options: dict[str, object] = {
+        "connections": 2,
+        "depth": 4,
+        "per_second": 4000.0,
+        "seconds": 0.05,
+        "slow_share": 0.0,
+        "at_the_end": lambda: None,
+    }
+    return numbered.run(port, **(options | changes))  # type: ignore[arg-type]
+
+
+class Counting:
+    """A server that answers each number, `answered` of them on each connection."""
+
+    def __init__(self, answered: int | None, wrong: bool = False) -> None:
+        self.answered = answered
+        self.wrong = wrong
+        self.stopping = threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        self.threads = [threading.Thread(target=self.serve) for _ in range(2)]
+        for thread in self.threads:
+            thread.start()
+
+    def serve(self) -> None:
+        connection, _ = self.listener.accept()
+        with connection:
+            connection.settimeout(0.01)
+            count = 0
+            received = b""
+            while not (self.stopping.is_set() and received == b""):
+                try:
+                    received += connection.recv(65536)
+                except TimeoutError:
+                    if self.stopping.is_set():
+                        return
+                    continue
+                while b"\r\n\r\n" in received:
+                    line, _, received = received.partition(b"\r\n\r\n")
+                    number = line.split(b" ")[1].rpartition(b"/")[2]
+                    if self.answered is not None and count == self.answered:
+                        return
+                    count += 1
+                    connection.sendall(answer(b"0" if self.wrong else number))
+
+    def close(self) -> None:
+        self.listener.close()
+        for thread in self.threads:
+            thread.join()
+
+
+def test_numbered_requests_that_are_all_answered() -> None:
+    server = Counting(None)
+    outcome = numbered_run(server.port, at_the_end=server.stopping.set)
+    server.close()
+    assert outcome.sent_before >= 100
+    assert (outcome.lost, outcome.wrong) == (0, [])
+    assert 0 <= outcome.answered_before <= outcome.sent_before
+
+
+def test_numbered_requests_that_are_lost() -> None:
+    server = Counting(6)
+    outcome = numbered_run(server.port)
+    server.close()
+    assert outcome.answered == 12
+    assert outcome.lost == outcome.sent_before - 12 > 0
+
+
+def test_numbered_requests_with_wrong_answers() -> None:
+    server = Counting(None, wrong=True)
+    outcome = numbered_run(server.port, at_the_end=server.stopping.set)
+    server.close()
+    assert any("b'0' for 1" in text for text in outcome.wrong)

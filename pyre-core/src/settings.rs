@@ -28,6 +28,9 @@ pub(crate) const LINGER_IDLE_MS: u64 = 5_000;
 /// The same, in all.
 pub(crate) const LINGER_MS_MAX: u64 = 60_000;
 
+/// How often a server that drains looks whether a peer has got our last answer, in milliseconds.
+pub(crate) const DELIVERY_LOOK_MS: u64 = 50;
+
 /// Time for the rest of a head once the server drains, in milliseconds.
 pub(crate) const DRAIN_HEAD_MS: u64 = 500;
 

@@ -30,6 +30,25 @@ pub(crate) fn receive(
     Ok(received)
 }
 
+/// How many bytes wait in a socket to be received; 0 if the system does not tell.
+pub(crate) fn received_bytes(socket: &impl AsRawFd) -> usize {
+    queued_bytes(socket.as_raw_fd(), libc::FIONREAD)
+}
+
+/// How many bytes were sent on a socket that the peer's system has not acknowledged; 0 if the
+/// system does not tell.
+pub(crate) fn sent_bytes(socket: &impl AsRawFd) -> usize {
+    queued_bytes(socket.as_raw_fd(), libc::TIOCOUTQ)
+}
+
+fn queued_bytes(descriptor: RawFd, queue: libc::Ioctl) -> usize {
+    let mut count: libc::c_int = 0;
+    // SAFETY: both requests that are made here write one int, for which `count` is the place; of a
+    // descriptor that is no socket the kernel says so.
+    let result = unsafe { libc::ioctl(descriptor, queue, &raw mut count) };
+    if result == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
+}
+
 /// A descriptor of our own for what is open as `number`, which stays with whoever has it. Programs
 /// that this process starts do not inherit it.
 ///

@@ -15,9 +15,11 @@
 
 use std::net::SocketAddr;
 
+use pyre_http::h1::serialize;
 use pyre_http::header::HeaderSpan;
 use pyre_http::message::Request;
 use pyre_http::span::Span;
+use pyre_http::version::Version;
 
 /// Bytes of a new read buffer: a pipelined batch of small requests, or a head and a small body.
 pub const READ_BYTES: usize = 16 * 1024;
@@ -222,6 +224,17 @@ impl Job {
         if let Some(Entry::Call(call)) = self.entries.get_mut(self.next) {
             call.status = status;
             call.answer_bytes = answer_bytes;
+        }
+    }
+
+    /// Takes back that the connection ends after the answer to the last entry.
+    #[cold]
+    pub fn keep_open(&mut self) {
+        if let Some(Entry::Call(call)) = self.entries.last()
+            && call.request.version == Version::Http11
+        {
+            let start = self.reply.len() - call.answer_bytes;
+            self.closes = !serialize::keep_open(&mut self.reply, start);
         }
     }
 

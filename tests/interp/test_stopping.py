@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -106,20 +108,44 @@ app.run()
         assert server.get("/").text == "hello"
 
 
-def test_pipelined_requests_behind_the_running_one() -> None:
-    """They were sent before the signal: each is answered, or the connection ends after a reply."""
-    with serve("plain") as server, Gate() as gate, server.connect() as peer:
-        peer.send(
-            request("GET", f"/wait/{gate.port}/a")
-            + b"".join(request("GET", f"/number/{n}") for n in range(10))
-        )
-        assert gate.entered() == "a"
+@MODES
+@pytest.mark.parametrize("count", [1, 10, 700])
+@pytest.mark.parametrize("sends", [1, 2], ids=["in one batch", "behind the batch"])
+def test_requests_behind_the_running_one(mode: str | None, sends: int, count: int) -> None:
+    """They had been received, though perhaps by the kernel only: each is answered."""
+    with serve("plain", mode=mode) as server, Gate() as gate, server.connect() as peer:
+        held = request("GET", f"/wait/{gate.port}/a")
+        behind = b"".join(request("GET", f"/number/{n}") for n in range(count))
+        if sends == 1:
+            peer.send(held + behind)
+            assert gate.entered() == "a"
+        else:
+            peer.send(held)
+            assert gate.entered() == "a"
+            peer.send(behind)
         server.signal(signal.SIGTERM)
         wait_until(lambda: not server.listens(), "new connections are refused")
         gate.release("a")
-        assert peer.reply().text == "released"
-        rest = peer.rest()
-        assert rest == b"" or rest.count(b"HTTP/1.1 200") + rest.count(b"HTTP/1.1 503") == 10
+        replies = [peer.reply() for _ in range(1 + count)]
+        assert [reply.status for reply in replies] == [200] * (1 + count)
+        assert [reply.text for reply in replies] == ["released", *map(str, range(count))]
+        assert [reply.closes for reply in replies] == [False] * count + [True]
+        peer.expect_end()
+        assert server.wait() == 0
+
+
+def test_a_client_that_never_pauses_does_not_hold_the_drain() -> None:
+    """What it sends after the signal is answered only if it came with what it sent before."""
+    with serve("plain") as server, server.connect() as peer:
+        batches = itertools.repeat(request("GET", "/") * 500)
+        sending = threading.Thread(target=peer.send_pieces, args=(batches,))
+        sending.start()
+        assert peer.reply().status == 200
+        server.signal(signal.SIGTERM)
+        while not (reply := peer.reply()).closes:
+            assert reply.status == 200
+        peer.expect_end()
+        sending.join()
         assert server.wait() == 0
 
 

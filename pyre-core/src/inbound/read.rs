@@ -89,7 +89,11 @@ impl Reactor {
         while !connection.last && job.entries.len() < limits.pipelined_max {
             match connection.reader.next(&mut job.bytes, &mut job.headers, limits) {
                 Ok(Next::Request(mut request)) => {
-                    if is_draining && connection.reader.position() == job.bytes.len() {
+                    let position = connection.reader.position();
+                    if is_draining
+                        && position == job.bytes.len()
+                        && position >= connection.owed_bytes
+                    {
                         request.keep_alive = false;
                     }
                     connection.continued = false;
@@ -112,9 +116,15 @@ impl Reactor {
                 }
             }
         }
-        if is_draining && let Some(Entry::Call(call)) = job.entries.last_mut() {
-            call.request.keep_alive = false;
-            connection.last = true;
+        if is_draining {
+            let position = connection.reader.position();
+            connection.owed_bytes = connection.owed_bytes.saturating_sub(position);
+            if connection.owed_bytes == 0
+                && let Some(Entry::Call(call)) = job.entries.last_mut()
+            {
+                call.request.keep_alive = false;
+                connection.last = true;
+            }
         }
         if job.entries.is_empty() && job.reply.is_empty() {
             Parsed::Nothing
@@ -157,6 +167,7 @@ impl Reactor {
 
     /// Throws away what a peer still sends after our last answer.
     fn discard(&mut self, slot: u32) {
+        let is_ending = self.is_ending();
         let Some(connection) = self.connections.get(slot) else { return };
         let mut job = self.jobs.take();
         let mut ended = false;
@@ -168,8 +179,10 @@ impl Reactor {
             }
         }
         let is_quiet = !connection.readable;
+        // Closing while bytes of the peer are unread throws away what it has not received yet.
+        let is_delivered = is_quiet && is_ending && connection.transport.sent_bytes() == 0;
         self.jobs.give_back(job);
-        if ended || (is_quiet && self.is_ending()) {
+        if ended || is_delivered {
             self.close(slot);
         } else {
             self.await_next(slot, Awaiting::End);

@@ -5,12 +5,13 @@
 
 use pyre_interp::job::Job;
 
-use crate::reactor::connection::{Awaiting, Phase};
+use crate::reactor::connection::{Awaiting, Connection, Phase};
 use crate::reactor::run::Reactor;
 
 impl Reactor {
     /// Takes all replies that lanes have given back.
     pub(crate) fn collect_replies(&mut self) {
+        let is_serving = !self.is_draining();
         while let Some(mut job) = self.dispatch.take_reply() {
             let to = job.reply_to;
             self.admission.release(&mut job);
@@ -26,6 +27,9 @@ impl Reactor {
             match self.connections.get_exactly(to.slot, to.generation) {
                 Some(connection) => {
                     connection.phase = Phase::Reading;
+                    if job.closes {
+                        keep_open_if_more_was_received(&mut job, connection, is_serving);
+                    }
                     self.flush(to.slot, job, 0);
                     self.list(to.slot);
                 }
@@ -62,5 +66,18 @@ impl Reactor {
         } else {
             self.await_next(slot, Awaiting::Request);
         }
+    }
+}
+
+/// A lane that knows of the drain ends every connection with the answers it makes. It does not see
+/// what has been received behind their requests, which is answered as well.
+#[cold]
+fn keep_open_if_more_was_received(job: &mut Job, connection: &mut Connection, is_serving: bool) {
+    if is_serving {
+        // The drain has begun in this very turn, and this reactor has not acted upon it yet.
+        connection.note_what_is_owed();
+    }
+    if connection.owed_bytes > 0 && !connection.last {
+        job.keep_open();
     }
 }

@@ -6,7 +6,7 @@ use pyre_interp::job::Job;
 
 use crate::reactor::connection::{Awaiting, Outbound, Phase};
 use crate::reactor::run::Reactor;
-use crate::settings::LINGER_MS_MAX;
+use crate::settings::{LINGER_IDLE_MS, LINGER_MS_MAX};
 
 impl Reactor {
     /// Writes what a job holds, from `written` on. What the socket does not take waits for it.
@@ -54,12 +54,13 @@ impl Reactor {
     /// the answer that it has not read yet.
     pub(crate) fn linger(&mut self, slot: u32) {
         let now_ms = self.clock.now_ms();
+        let span_ms = if self.is_ending() { LINGER_IDLE_MS } else { LINGER_MS_MAX };
         let Some(connection) = self.connections.get(slot) else { return };
         if connection.read_closed || connection.transport.finish_sending().is_err() {
             return self.close(slot);
         }
         connection.phase = Phase::Lingering;
-        connection.linger_until_ms = now_ms + LINGER_MS_MAX;
+        connection.linger_until_ms = now_ms + span_ms;
         connection.readable = true;
         if let Some(job) = connection.inbound.take() {
             self.jobs.give_back(job);

@@ -73,6 +73,9 @@ pub(crate) struct Connection {
     pub(crate) read_closed: bool,
     /// No request is served after the answers that are on their way.
     pub(crate) last: bool,
+    /// Bytes that had been received when the server began to leave, and that have not become
+    /// requests yet. Those in them are answered.
+    pub(crate) owed_bytes: usize,
     /// `100 Continue` has been sent for the request whose body is coming.
     pub(crate) continued: bool,
     /// Stands in the list of connections to read from.
@@ -107,6 +110,7 @@ impl Connection {
             end_seen: false,
             read_closed: false,
             last: false,
+            owed_bytes: 0,
             continued: false,
             listed: false,
             awaiting: Awaiting::First,
@@ -118,6 +122,12 @@ impl Connection {
             is_pipelined: false,
             awaited: (Target::Fallback, Method::Get),
         }
+    }
+
+    /// Notes how much has been received.
+    pub(crate) fn note_what_is_owed(&mut self) {
+        let read_bytes = self.inbound.as_ref().map_or(0, |job| job.bytes.len());
+        self.owed_bytes = read_bytes + self.transport.received_bytes();
     }
 
     /// Whether reading it could bring something about.

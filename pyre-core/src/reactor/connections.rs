@@ -62,6 +62,13 @@ impl Connections {
         Some(connection)
     }
 
+    /// Notes of every connection how much has been received: the server begins to leave.
+    pub(crate) fn note_what_is_owed(&mut self) {
+        for connection in self.slots.iter_mut().filter_map(|slot| slot.connection.as_mut()) {
+            connection.note_what_is_owed();
+        }
+    }
+
     /// How many connections are open.
     pub(crate) fn open(&self) -> usize {
         self.slots.len() - self.free.len()

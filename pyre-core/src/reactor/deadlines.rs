@@ -10,7 +10,7 @@ use crate::metrics::counters::Label;
 use crate::reactor::connection::{Awaiting, Phase};
 use crate::reactor::run::Reactor;
 use crate::server::frozen::FOR_EVER_MS;
-use crate::settings::{DRAIN_HEAD_MS, HALF_CLOSED_MS, LINGER_IDLE_MS};
+use crate::settings::{DELIVERY_LOOK_MS, DRAIN_HEAD_MS, HALF_CLOSED_MS, LINGER_IDLE_MS};
 
 impl Reactor {
     /// Starts a wait of a connection, or goes on with one of the same kind.
@@ -23,6 +23,7 @@ impl Reactor {
             Awaiting::Request => settings.keep_alive_timeout_ms,
             Awaiting::First | Awaiting::Head => settings.head_timeout_ms,
             Awaiting::Body | Awaiting::Writable => settings.body_timeout_ms,
+            Awaiting::End if self.is_ending() => DELIVERY_LOOK_MS,
             Awaiting::End => LINGER_IDLE_MS,
             Awaiting::Reply => FOR_EVER_MS,
         };
@@ -99,9 +100,19 @@ impl Reactor {
 
     /// Ends a connection whose deadline has passed.
     fn give_up(&mut self, slot: u32) {
+        let is_ending = self.is_ending();
+        let now_ms = self.clock.now_ms();
         let Some(connection) = self.connections.get(slot) else { return };
         if connection.awaiting == Awaiting::Reply {
             return self.give_up_reply(slot);
+        }
+        if connection.awaiting == Awaiting::End
+            && is_ending
+            && connection.linger_until_ms > now_ms
+            && connection.transport.sent_bytes() > 0
+        {
+            // The peer has not got all of the last answer yet.
+            return self.await_next(slot, Awaiting::End);
         }
         let is_late = matches!(connection.awaiting, Awaiting::Head | Awaiting::Body);
         if !is_late || connection.phase != Phase::Reading {

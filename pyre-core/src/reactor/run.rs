@@ -229,6 +229,10 @@ impl Reactor {
         let stage = self.control.stage();
         if stage != self.stage {
             self.stage = stage;
+            if stage == Stage::Draining {
+                self.accept_backlog();
+            }
+            self.connections.note_what_is_owed();
             match stage {
                 // What waits in the backlog is left to the process that has the sockets now.
                 Stage::Leaving => self.acceptor.close(self.poll.registry()),
@@ -248,10 +252,9 @@ impl Reactor {
         self.stage >= Stage::Draining
     }
 
-    /// Stops accepting: what waits in the backlog is still taken in, then the sockets close.
-    /// Connections without a request end; the others end with their next answer.
+    /// Stops accepting; what waited in the backlog has been taken in. Connections without a request
+    /// end; the others end with the answer to the last request that had been received.
     fn begin_drain(&mut self) {
-        self.accept_backlog();
         self.acceptor.close(self.poll.registry());
         for slot in self.connections.slots() {
             self.read_last(slot);

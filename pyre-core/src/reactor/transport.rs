@@ -33,6 +33,22 @@ impl Transport {
         }
     }
 
+    /// How many bytes have arrived and wait to be received.
+    pub(crate) fn received_bytes(&self) -> usize {
+        match self {
+            Self::Tcp(stream) => sys::received_bytes(stream),
+            Self::Unix(stream) => sys::received_bytes(stream),
+        }
+    }
+
+    /// How many bytes were sent that the peer's system has not taken yet.
+    pub(crate) fn sent_bytes(&self) -> usize {
+        match self {
+            Self::Tcp(stream) => sys::sent_bytes(stream),
+            Self::Unix(stream) => sys::sent_bytes(stream),
+        }
+    }
+
     /// Sends as much of `bytes` as the socket takes now.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {

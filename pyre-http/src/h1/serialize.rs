@@ -181,6 +181,19 @@ impl ResponseHeads {
     }
 }
 
+/// Takes back that the connection ends after the answer whose head begins at `start`; tells whether
+/// the head had said so.
+pub fn keep_open(reply: &mut Vec<u8>, start: usize) -> bool {
+    let (said, unsaid) = (Connection::Close.head_end(), Connection::KeepAlive.head_end());
+    let Some(head_bytes) = memchr::memmem::find(&reply[start..], unsaid) else { return false };
+    let head_end = start + head_bytes + unsaid.len();
+    if !reply[start..head_end].ends_with(said) {
+        return false;
+    }
+    reply.drain(head_end - said.len()..head_end - unsaid.len());
+    true
+}
+
 /// A length and the end of a head.
 #[inline(never)]
 fn write_rare_end(out: &mut Vec<u8>, body_bytes: usize, connection: Connection) {
@@ -303,6 +316,24 @@ mod tests {
             |heads, out| assert!(heads.begin(out, 299).finish(0, Connection::KeepAlive)),
             "HTTP/1.1 299 \r\n{}Content-Length: 0\r\n\r\n",
         );
+    }
+
+    #[test]
+    fn an_end_is_taken_back() {
+        for (connection, was_said) in [(Connection::Close, true), (Connection::KeepAlive, false)] {
+            let write = |out: &mut Vec<u8>, connection| {
+                heads(true).write_ok(out, BodyKind::Text, 23, connection);
+                out.extend_from_slice(b"\r\nConnection: close\r\n\r\n");
+            };
+            let (mut reply, mut expected) = (Vec::new(), Vec::new());
+            write(&mut reply, Connection::Close);
+            write(&mut expected, Connection::Close);
+            let start = reply.len();
+            write(&mut reply, connection);
+            write(&mut expected, Connection::KeepAlive);
+            assert_eq!(keep_open(&mut reply, start), was_said);
+            assert_eq!(reply, expected);
+        }
     }
 
     #[test]
