@@ -88,6 +88,10 @@ pub(crate) struct Settings {
     /// Requests that may be with handlers at once; none: only queues bound them.
     pub(crate) in_flight_max: Option<usize>,
     pub(crate) queue_depth: usize,
+    /// Requests after which the process is to be replaced; 0 for never.
+    pub(crate) requests_max: u64,
+    /// Descriptor that is told so.
+    pub(crate) notify: i32,
     pub(crate) server_header: bool,
     /// Whether answers are counted by route, method and status.
     pub(crate) metrics: bool,

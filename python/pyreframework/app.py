@@ -137,6 +137,8 @@ class Pyre(Routes, Insight, Hooks):
         max_body_size: int | None = None,
         max_head_bytes: int | None = None,
         queue_depth: int | None = None,
+        max_requests: int | None = None,
+        max_requests_jitter: int | None = None,
         server_header: bool | None = None,
         metrics: bool | None = None,
         **unknown: Never,
@@ -173,6 +175,8 @@ class Pyre(Routes, Insight, Hooks):
             max_body_size: Bytes of the largest body.
             max_head_bytes: Bytes of the largest head.
             queue_depth: Batches that may wait for a worker.
+            max_requests: Requests after which a new process takes over; 0 for never.
+            max_requests_jitter: Up to so many more, by chance.
             server_header: Send ``Server: pyre``.
             metrics: Count answers and show all metrics at ``/metrics``.
             **unknown: Refused by name.

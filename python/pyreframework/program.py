@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import sys
 from _thread import get_ident
+from posix import getcwd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ WORKER_NAME = "__mp_main__"
 apps_made = 0
 loading: Loading | None = None
 loaded: Pyre | None = None
+# The folder in which the program was started, as far as it is known.
+started_in: str | None
+try:
+    started_in = getcwd()
+except OSError:
+    started_in = None
 # How the command line named the app, where that is more than a file: ``module:attribute``.
 origin: str | None = None
 

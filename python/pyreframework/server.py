@@ -19,13 +19,14 @@ from pyreframework.app import FALLBACK
 from pyreframework.engine import Server, StartError
 from pyreframework.readiness import Checking
 from pyreframework.settings import UsageError, activated, resolve
-from pyreframework.signals import ABANDONED, Stop, exit_now
+from pyreframework.signals import ABANDONED, News, Stop, exit_now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pyreframework.app import Pyre
+    from pyreframework.channel import Listeners
     from pyreframework.settings import Settings
 
 GRACEFUL, USAGE, START_FAILED = 0, 2, 3
@@ -45,13 +46,18 @@ def serve(app: Pyre, given: Mapping[str, object]) -> None:
         return
     if app.serving:
         raise RuntimeError("this app is being served already")
-    with Stop() as stop:
+    from pyreframework.succession import Replaceable, can_renew, find_link
+
+    link = find_link()
+    with Stop(renewable=can_renew()) as stop:
         app.attach_stop(stop)
         try:
             flags = launch.flags if launch is not None else {}
-            opened = activated(os.environ)
+            opened = activated(os.environ) if link is None else link.activated
             settings = resolve(given, os.environ, app.properties(), flags, opened)
-            code = Serving(app, settings, stop).run()
+            serving = Replaceable(app, settings, stop, link, opened)
+            code = serving.run()
+            serving.end_succession(code)
         except UsageError as error:
             complain(str(error))
             code = USAGE
@@ -91,7 +97,7 @@ class Serving:
         except ValueError as error:
             raise UsageError(str(error)) from None
         app.freeze(debug)
-        needed = settings.for_engine() | {
+        needed = settings.for_engine(stop.fd) | {
             "pages": [f"{name} {path}" for path, name in pages.items()],
             "has_readiness_check": app.readiness is not None,
         }
@@ -119,11 +125,12 @@ class Serving:
             self.server.accept()
             if self.app.readiness is not None:
                 self.checking = Checking(self.app.readiness, self.server)
+            self.opened()
         except BaseException as error:  # noqa: BLE001 - reported, and the process ends
             return self.fail(error, started)
         try:
             self.announce(urls)
-            self.stop.wait()
+            self.wait()
         finally:
             # Also if printing fails, or a signal handler of the program raises: interpreters with
             # threads in them would abort the process at its end.
@@ -132,8 +139,12 @@ class Serving:
 
     def listen(self) -> list[str]:
         """Open the listeners and return their addresses."""
+        return self.bind([])
+
+    def bind(self, handed: Listeners) -> list[str]:
+        """Listen, on sockets that were handed over where there are any for an address."""
         try:
-            return self.server.bind([])
+            return self.server.bind(handed)
         except OSError as error:
             raise CannotListen(str(error)) from error
 
@@ -153,6 +164,14 @@ class Serving:
                     "route moves to the main interpreter by itself"
                 )
             self.moved.append((route, reason))
+
+    def opened(self) -> None:
+        """Do what is due once connections are accepted."""
+
+    def wait(self) -> None:
+        """Wait until it is time to drain."""
+        while self.stop.wait() is not News.STOP:
+            pass
 
     def runs_handlers(self) -> bool:
         """Tell whether any handler runs on the main interpreter."""

@@ -237,6 +237,24 @@ OPTIONS: tuple[Option, ...] = (
         least=1,
         most=2**20,
     ),
+    Option(
+        "max_requests",
+        "count",
+        0,
+        "Requests after which a new process takes over, as by SIGHUP; 0 for never.",
+        unit="requests",
+        least=0,
+        most=2**40,
+    ),
+    Option(
+        "max_requests_jitter",
+        "count",
+        0,
+        "Up to so many more, by chance, so that several servers are not replaced at once.",
+        unit="requests",
+        least=0,
+        most=2**40,
+    ),
     Option("server_header", "switch", True, "Send `Server: pyre`."),
     Option(
         "metrics",
@@ -250,7 +268,6 @@ TABLE = {option.name: option for option in OPTIONS}
 
 # Options of the API that this version does not have: refused by name rather than ignored.
 NOT_YET = (
-    "max_requests",
     "log_level",
     "log_format",
     "access_log",
@@ -287,13 +304,23 @@ class Settings:
         assert isinstance(value, int)
         return value
 
-    def for_engine(self) -> dict[str, object]:
-        """Return what the native server needs to know."""
-        absent = ("host", "port", "bind", "uds", "fd", "mode", "reload")
+    def for_engine(self, notify: int) -> dict[str, object]:
+        """Return what the native server needs to know.
+
+        Args:
+            notify: A descriptor; a byte is written there when ``max_requests`` have come.
+        """
+        absent = ("host", "port", "bind", "uds", "fd", "mode", "reload", "max_requests_jitter")
         needed: dict[str, object] = {
             name: value for name, value in self.values.items() if name not in absent
         }
         needed["binds"] = list(self.binds)
+        needed["notify"] = notify
+        if self.values["max_requests"]:
+            from random import randint
+
+            most = randint(0, self.count("max_requests_jitter"))  # noqa: S311 - spreads, no secret
+            needed["max_requests"] = self.count("max_requests") + most
         return needed
 
 

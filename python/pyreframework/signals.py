@@ -1,4 +1,4 @@
-"""Where ``run()`` waits: stop signals and calls of ``stop()`` arrive as bytes on a socket pair.
+"""Where ``run()`` waits: signals and calls of ``stop()`` arrive as bytes on a socket pair.
 
 The interpreter itself writes a byte for each signal as it hits (``signal.set_wakeup_fd``), and a
 thread reads them, so neither depends on what the main thread is doing. What was there before -
@@ -13,32 +13,55 @@ import signal
 import socket
 import sys
 import threading
+from enum import Enum
+from queue import SimpleQueue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType, TracebackType
     from typing import Any, NoReturn, Self
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-REQUEST = 0
+RENEW_SIGNAL = signal.SIGHUP
+# Bytes that are no signal: a request to stop, one to be replaced, and the end of the thread.
+REQUEST, RENEW, DETACH = 0, 255, 254
 ABANDONED = 1
 
 
+class News(Enum):
+    """What ``run()`` may hear while it waits."""
+
+    STOP = "finish what runs, then end"
+    RENEW = "start a process that takes over"
+    LEAVE = "another process has taken over"
+    HEIR_SERVES = "the process that was started serves"
+    HEIR_FAILED = "the process that was started has ended"
+    DRAINED = "nothing runs any more"
+
+
 class Stop:
-    """Stop requests from signals and threads, as a context in which they are caught.
+    """Requests from signals and threads, as a context in which they are caught.
 
     `request` may be called from any thread. Signals are caught only if the context is entered on
     the main thread, as Python allows it there alone.
+
+    Args:
+        renewable: Also catch SIGHUP, as a request to be replaced.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, renewable: bool = False) -> None:
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._lock = threading.Lock()
-        self._asked = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="pyre-stop", daemon=True)
         self._handlers: dict[signal.Signals, Any] = {}
         self._wakeup: int | None = None
+        self._renewable = renewable
+        self.had_terminal = renewable and has_terminal()
+        self.news: SimpleQueue[News] = SimpleQueue()
+        # Called before a second signal ends the process.
+        self.before_end: Callable[[], None] | None = None
 
     @property
     def fd(self) -> int:
@@ -54,9 +77,23 @@ class Stop:
                 except BlockingIOError:
                     pass  # The pair is full of requests already.
 
-    def wait(self) -> None:
-        """Wait until a stop is asked for."""
-        self._asked.wait()
+    def wait(self) -> News:
+        """Wait until something is asked for, and return what."""
+        return self.news.get()
+
+    def at_once(self) -> NoReturn:
+        """End the process where it stands, as a second signal does."""
+        if self.before_end is not None:
+            self.before_end()
+        # Standard output is not flushed: whoever should read it may be what is stuck.
+        exit_now(ABANDONED, "stopped at once by a second signal", flush=False)
+
+    def detach(self) -> int:
+        """Stop listening and return a descriptor with what comes from now on, one byte a signal."""
+        self._writer.setblocking(True)
+        self._writer.send(bytes([DETACH]))
+        self._thread.join()
+        return self._reader.fileno()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -67,6 +104,10 @@ class Stop:
                 if before is not signal.SIG_IGN:
                     self._handlers[number] = before
                     signal.signal(number, nothing)
+            # nohup ignores it, and a program may have a use of its own for it.
+            if self._renewable and signal.getsignal(RENEW_SIGNAL) is signal.SIG_DFL:
+                self._handlers[RENEW_SIGNAL] = signal.SIG_DFL
+                signal.signal(RENEW_SIGNAL, nothing)
             self._wakeup = signal.set_wakeup_fd(self.fd, warn_on_full_buffer=False)
         return self
 
@@ -87,21 +128,39 @@ class Stop:
         self._reader.close()
 
     def _listen(self) -> None:
-        """Turn bytes into requests until the other end is closed."""
+        """Turn bytes into news until the other end is closed."""
         signals = 0
         while received := self._reader.recv(64):
+            closed = False
             # Every signal that has a handler leaves a byte here, others than ours too.
-            caught = sum(byte in self._handlers for byte in received)
+            caught = sum(byte in self._handlers and byte in STOP_SIGNALS for byte in received)
+            renew = RENEW in received
+            if RENEW_SIGNAL in self._handlers and RENEW_SIGNAL in received:
+                # A terminal that closes sends the same signal as someone who wants a restart.
+                closed = self.had_terminal and not has_terminal()
+                renew = renew or not closed
             signals += caught
             if signals > 1:
-                # Standard output is not flushed: whoever should read it may be what is stuck.
-                exit_now(ABANDONED, "stopped at once by a second signal", flush=False)
-            if caught or REQUEST in received:
-                self._asked.set()
+                self.at_once()
+            if caught or closed or REQUEST in received:
+                self.news.put(News.STOP)
+            elif renew:
+                self.news.put(News.RENEW)
+            if DETACH in received:
+                return
 
 
 def nothing(number: int, frame: FrameType | None) -> None:
     """Handle a signal by letting the interpreter write its byte, and no more."""
+
+
+def has_terminal() -> bool:
+    """Tell whether this process has a terminal that controls it."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def exit_now(code: int, reason: str, flush: bool = True) -> NoReturn:

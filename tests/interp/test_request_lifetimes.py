@@ -111,7 +111,7 @@ def test_handlers_of_a_forgotten_app() -> None:
         from pyreframework.engine import PyreApp, Server
         from pyreframework.settings import resolve
 
-        settings = resolve({"port": 0}, {}).for_engine()
+        settings = resolve({"port": 0}, {}).for_engine(0)
         settings |= {"pages": [], "has_readiness_check": False}
 
         def make():

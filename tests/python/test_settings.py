@@ -49,11 +49,11 @@ def test_defaults() -> None:
 
 
 def test_the_engine_is_told_everything_it_needs() -> None:
-    assert set(resolve({}, {}).for_engine()) == {
+    assert set(resolve({}, {}).for_engine(7)) == {
         "binds", "reuse_port", "backlog", "workers", "threads", "gil_threads", "io_workers", "pin",
         "head_timeout", "body_timeout", "keep_alive_timeout", "shutdown_timeout", "max_body_size",
         "max_head_bytes", "queue_depth", "request_timeout", "max_in_flight",
-        "server_header", "debug", "metrics",
+        "server_header", "debug", "metrics", "max_requests", "notify",
     }  # fmt: skip
 
 

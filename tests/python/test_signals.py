@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -99,7 +100,8 @@ def test_signals_of_others_are_no_request() -> None:
             os.kill(os.getpid(), signal.SIGUSR1)
             os.kill(os.getpid(), signal.SIGUSR1)
             assert caught.wait(10)
-            assert not stop._asked.wait(0.05)
+            with pytest.raises(queue.Empty):
+                stop.news.get(timeout=0.05)
     finally:
         signal.signal(signal.SIGUSR1, before)
 

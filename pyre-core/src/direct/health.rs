@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_server_is_ready_until_it_drains() {
-        let control = Arc::new(Control::new(Vec::new()));
+        let control = Arc::new(Control::new(Vec::new(), None));
         let health = Health::new(control.clone(), false);
         check(&health, 200);
         // A successor has taken over: the service as a whole is ready.
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_a_check_found_counts_for_a_while() {
-        let health = Health::new(Arc::new(Control::new(Vec::new())), true);
+        let health = Health::new(Arc::new(Control::new(Vec::new(), None)), true);
         check(&health, 503);
         health.found(true, Duration::from_secs(3600));
         check(&health, 200);

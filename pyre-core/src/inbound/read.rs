@@ -98,6 +98,7 @@ impl Reactor {
                     }
                     connection.continued = false;
                     connection.last = !request.keep_alive;
+                    self.requests += 1;
                     self.frozen.routes.admit(&self.heads, &mut self.ledger, job, request);
                     if connection.reader.position() == job.bytes.len() {
                         break;

@@ -48,6 +48,9 @@ pub(crate) struct Reactor {
     pub(crate) frozen: Arc<Frozen>,
     pub(crate) control: Arc<Control>,
     pub(crate) doorbell: Arc<Doorbell>,
+    /// Requests that came in this turn.
+    pub(crate) requests: u64,
+    counts_requests: bool,
     /// The stage this reactor has acted upon.
     stage: Stage,
     /// Swapped with `ready`, so that a pass over the list can add to it.
@@ -70,6 +73,7 @@ impl Reactor {
         let acceptor = Acceptor::new(listeners, poll.registry())?;
         let heads = ResponseHeads::new(frozen.settings.server_header);
         let ledger = Ledger::new(frozen.routes.vitals.counters[index as usize].clone());
+        let counts_requests = control.is_limited();
         Ok(Self {
             index,
             poll,
@@ -87,6 +91,8 @@ impl Reactor {
             frozen,
             control,
             doorbell,
+            requests: 0,
+            counts_requests,
             stage: Stage::Serving,
             reading: Vec::new(),
             due: Vec::new(),
@@ -118,6 +124,9 @@ impl Reactor {
             self.dispatch.notify(self.clock.now_ms());
             self.expire();
             self.show();
+            if self.counts_requests && self.requests > 0 {
+                self.control.count_requests(std::mem::take(&mut self.requests));
+            }
             if self.is_draining() {
                 self.report_drain();
             }

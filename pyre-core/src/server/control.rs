@@ -1,7 +1,9 @@
 //! The stage that all reactors follow, and the way to tell them.
 
+use std::fs::File;
+use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -38,10 +40,22 @@ pub(crate) struct Control {
     /// Jobs that lanes have not answered, by reactor, for the word at the end.
     running: Vec<AtomicUsize>,
     departures: Arc<Departures>,
+    limit: Option<Limit>,
 }
 
+/// How many requests come before the process is replaced.
+pub(crate) struct Limit {
+    pub(crate) requests_max: u64,
+    /// Takes [`RENEW`] each time that so many have come.
+    pub(crate) notify: File,
+    pub(crate) requests: AtomicU64,
+}
+
+/// What `signals.py` reads as a request to be replaced; no signal has this number.
+const RENEW: u8 = 255;
+
 impl Control {
-    pub(crate) fn new(doorbells: Vec<Arc<Doorbell>>) -> Self {
+    pub(crate) fn new(doorbells: Vec<Arc<Doorbell>>, limit: Option<Limit>) -> Self {
         Self {
             stage: AtomicU8::new(Stage::Serving as u8),
             drained: Mutex::new(vec![false; doorbells.len()]),
@@ -50,6 +64,7 @@ impl Control {
             running: doorbells.iter().map(|_| AtomicUsize::new(0)).collect(),
             departures: Arc::default(),
             doorbells,
+            limit,
         }
     }
 
@@ -66,6 +81,22 @@ impl Control {
             1 => Stage::Leaving,
             2 => Stage::Draining,
             _ => Stage::Stopping,
+        }
+    }
+
+    /// Whether requests are counted.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    /// Counts the requests that a reactor has read in a turn.
+    pub(crate) fn count_requests(&self, requests: u64) {
+        let Some(limit) = &self.limit else { return };
+        // Relaxed: only the sum matters, and each crossing is seen by one reactor.
+        let before = limit.requests.fetch_add(requests, Ordering::Relaxed);
+        if before / limit.requests_max != (before + requests) / limit.requests_max {
+            // Full or closed: then it is about to stop, or asked to be replaced already.
+            let _ = (&limit.notify).write(&[RENEW]);
         }
     }
 

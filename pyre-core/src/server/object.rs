@@ -3,8 +3,10 @@
 
 use std::cell::RefCell;
 use std::ffi::CStr;
+use std::fs::File;
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +24,7 @@ use crate::metrics::vitals::{Lanes, Vitals};
 use crate::reactor::listener::{self, Bound, Handed, SocketPath};
 use crate::reactor::run::Reactor;
 use crate::router::RouteTable;
-use crate::server::control::{Control, Stage};
+use crate::server::control::{Control, Limit, Stage};
 use crate::server::crew::{self, Crews, LoadedApp, Station, Surroundings};
 use crate::server::frozen::{Allowances, Frozen};
 use crate::server::monitor;
@@ -180,7 +182,18 @@ impl Server {
         let crew = |lanes| this.places.crew(lanes);
         let plumbing = plumbing::lay(settings, crew(settings.lanes), crew(settings.main_lanes))
             .map_err(|error| fail(&format!("no descriptors for the reactors: {error}")))?;
-        let control = Arc::new(Control::new(plumbing.doorbells.clone()));
+        let limit =
+            match this.settings.requests_max {
+                0 => None,
+                requests_max => Some(Limit {
+                    requests_max,
+                    notify: File::from(sys::duplicate(this.settings.notify).map_err(|error| {
+                        fail(&format!("nobody to tell of max_requests: {error}"))
+                    })?),
+                    requests: AtomicU64::new(0),
+                }),
+            };
+        let control = Arc::new(Control::new(plumbing.doorbells.clone(), limit));
         let around = Surroundings {
             doorbells: plumbing.doorbells,
             server_header: settings.server_header,

@@ -43,6 +43,8 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
             count => Some(count),
         },
         queue_depth: options.count("queue_depth")?,
+        requests_max: options.count("max_requests")? as u64,
+        notify: i32::try_from(options.count("notify")?).unwrap_or(i32::MAX),
         server_header: options.flag("server_header")?,
         metrics: options.flag("metrics")?,
         pages,

@@ -1,0 +1,436 @@
+"""How a process is replaced by a new one without refusing a connection.
+
+    SIGHUP -> start the same command anew -> give it the listening sockets -> it serves
+           -> answer what has begun here -> become the supervisor of the new process
+
+The new process has the sockets before this one lets go of them, so connections that wait in their
+queues are not lost. If it fails to start, nothing has changed. The process keeps its identity for
+whoever started it: when all is answered it turns, by ``exec``, into a supervisor, which passes on
+signals and the exit code and starts further successors (``supervisor.py``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+
+from pyreframework import program
+from pyreframework.channel import Channel, close_all
+from pyreframework.server import Serving, complain
+from pyreframework.settings import UsageError
+from pyreframework.signals import News
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from pyreframework.app import Pyre
+    from pyreframework.channel import Listeners
+    from pyreframework.settings import Settings
+    from pyreframework.signals import Stop
+
+# Names the descriptor of the line to the supervisor, and the process that made it.
+VARIABLE = "_PYRE_SUPERVISOR"
+# What a supervisor does something about; the others do to it what they always do.
+FORWARDED = (
+    signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
+)  # fmt: skip
+
+# How long a connection without a request is left open once another process accepts. Clients whose
+# connections rest for longer mostly drop them by themselves.
+LEAVE_SECONDS = 5.0
+
+link: Link | None = None
+
+
+def command() -> list[str] | None:
+    """Return the command line that starts this program again, or None if nothing does.
+
+    A program read from a terminal or a pipe is not there any more to be started.
+    """
+    arguments = sys.orig_argv[1:]
+    if not sys.executable or not sys.orig_argv:
+        return None
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    is_named = getattr(main, "__spec__", None) is not None or "-c" in arguments
+    if not is_named and (file is None or not os.path.exists(file)):
+        return None
+    return [sys.executable, *arguments]
+
+
+def can_renew() -> bool:
+    """Tell whether this process can be replaced: by the main thread, from the same command."""
+    return threading.current_thread() is threading.main_thread() and command() is not None
+
+
+class Link:
+    """The line from a serving process to its supervisor."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.stop: Stop | None = None
+        self.activated = 0
+        start = channel.receive()
+        self.stopped = not start
+        if start:
+            self.activated = start[1]
+            threading.Thread(target=self.listen, name="pyre-link", daemon=True).start()
+
+    @classmethod
+    def find(cls) -> Link | None:
+        """Return the line that this process was started with, if it was.
+
+        Another process may have inherited the variable; then it says nothing to it. If the
+        supervisor is gone already, whose child this is cannot be told, and nobody is to be served.
+        """
+        found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", os.environ.pop(VARIABLE, ""))
+        if found is None or (int(found[2]) != os.getppid() and is_alive(int(found[2]))):
+            return None
+        descriptor = int(found[1])
+        try:
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                return None
+        except OSError:
+            return None
+        os.set_inheritable(descriptor, False)
+        end = socket.socket(fileno=descriptor)
+        if (end.family, end.type) != (socket.AF_UNIX, socket.SOCK_SEQPACKET):
+            end.detach()
+            return None
+        return cls(Channel(end))
+
+    def attach(self, stop: Stop | None) -> None:
+        """Say who is to hear of messages, from now on."""
+        self.stop = stop
+        if stop is not None and self.stopped:
+            stop.request()
+
+    def listen(self) -> None:
+        """Pass on what the supervisor says; if it is gone, stop as if it had said so."""
+        while True:
+            message = self.channel.receive()
+            stop = self.stop
+            if message in ([], ["stop"]) or stop is None:
+                # Also for a run() to come.
+                self.stopped = True
+                if stop is not None:
+                    stop.request()
+            elif message == ["leave"]:
+                stop.news.put(News.LEAVE)
+            else:
+                stop.at_once()
+            if not message:
+                return
+
+    def ready(self, listeners: Listeners) -> None:
+        """Tell that this process serves, and with which sockets."""
+        self.channel.tell_listeners(listeners)
+        self.channel.tell("ready")
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def find_link() -> Link | None:
+    """Return the line to the supervisor of this process, if it has one."""
+    global link
+    if link is None:
+        link = Link.find()
+    return link
+
+
+def environment_with(descriptor: int) -> dict[str, str]:
+    """Return the environment of a process that finds its line at this descriptor."""
+    return {**os.environ, VARIABLE: f"{descriptor}:{os.getpid()}"}
+
+
+def spawn(
+    arguments: list[str], folder: str | None, listeners: Listeners, activated: int
+) -> tuple[subprocess.Popen[bytes], Channel]:
+    """Start a process that is to serve with these sockets, which stay the caller's too.
+
+    Args:
+        arguments: What to start.
+        folder: Where to start it; None: here.
+        listeners: The sockets, by address.
+        activated: How many of them a service manager has opened.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+    ours, theirs = Channel.pair()
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the command this program was started by
+            arguments,
+            cwd=folder,
+            env=environment_with(theirs.fileno()),
+            pass_fds=[theirs.fileno()],
+        )
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    ours.tell_listeners(listeners)
+    ours.tell("start", activated)
+    return process, ours
+
+
+class Heir:
+    """The first process that replaces this one, seen from here."""
+
+    def __init__(self, stop: Stop, listeners: Listeners, activated: int) -> None:
+        """Start it; ``stop`` hears when it serves or has failed.
+
+        Raises:
+            OSError: It cannot be started.
+        """
+        arguments = command()
+        assert arguments is not None, "asked for only where can_renew() says so"
+        self.arguments = arguments
+        self.activated = activated
+        self.again = False
+        self.stopping = False
+        self.process, self.channel = spawn(arguments, program.started_in, listeners, activated)
+        threading.Thread(target=self.watch, args=[stop], daemon=True).start()
+
+    def watch(self, stop: Stop) -> None:
+        """Wait until it serves or has ended."""
+        if self.channel.receive() == ["ready"]:
+            stop.news.put(News.HEIR_SERVES)
+        else:
+            self.process.wait()
+            stop.news.put(News.HEIR_FAILED)
+
+    def give_up(self) -> None:
+        """Let it end: this process is told to stop before the other one serves."""
+        self.channel.tell("stop")
+        self.process.terminate()
+
+    def pass_on(self, what: str) -> None:
+        """Pass on a request to stop; its sockets are not held open any longer."""
+        self.stopping = True
+        self.channel.tell(what)
+        close_all(self.channel.listeners)
+
+
+class Replaceable(Serving):
+    """An app being served by ``run()``, which another process can take over.
+
+    Args:
+        app: What to serve.
+        settings: The options, checked.
+        stop: Says when.
+        link: The line to the supervisor, if there is one.
+        activated: How many sockets a service manager has opened.
+    """
+
+    def __init__(
+        self, app: Pyre, settings: Settings, stop: Stop, link: Link | None, activated: int
+    ) -> None:
+        if settings.count("max_requests") and link is None and not can_renew():
+            raise UsageError(
+                "max_requests needs a program that can be started again, and run() called on its "
+                "main thread: leave it out here"
+            )
+        super().__init__(app, settings, stop)
+        self.link = link
+        self.activated = activated
+        self.heir: Heir | None = None
+        self.leaving = False
+
+    def listen(self) -> list[str]:
+        """Open the listeners, or take those of the process before this one."""
+        if self.link is None:
+            return super().listen()
+        self.link.attach(self.stop)
+        handed = self.link.channel.take_listeners()
+        try:
+            return self.bind(handed)
+        finally:
+            close_all(handed)
+
+    def opened(self) -> None:
+        """Tell the supervisor that this process serves."""
+        if self.link is not None:
+            listeners = self.server.listeners()
+            self.link.ready(listeners)
+            close_all(listeners)
+
+    def wait(self) -> None:
+        """Wait until it is time to drain: for a stop, or because another process has taken over."""
+        while True:
+            match self.stop.wait():
+                case News.STOP:
+                    if self.heir is not None:
+                        self.heir.give_up()
+                        self.heir = None
+                    elif self.link is not None:
+                        self.link.channel.tell("stopping")
+                    return
+                case News.LEAVE:
+                    self.leaving = True
+                    return
+                case News.RENEW:
+                    self.renew()
+                case News.HEIR_SERVES:
+                    self.bequeath()
+                    return
+                case News.HEIR_FAILED:
+                    self.disown()
+
+    def renew(self) -> None:
+        """Start the process that is to take over; with a supervisor, that is its business."""
+        if self.link is not None:
+            self.link.channel.tell("renew")
+        elif self.heir is not None:
+            complain("a new process is being started already")
+        elif can_renew():
+            listeners = self.server.listeners()
+            try:
+                self.heir = Heir(self.stop, listeners, self.activated)
+            except OSError as error:
+                complain(f"a new process could not be started, this one goes on: {error}")
+            else:
+                complain(f"starting process {self.heir.process.pid} to take over")
+            finally:
+                close_all(listeners)
+
+    def bequeath(self) -> None:
+        """Leave what comes from now on to the new process."""
+        heir = self.heir
+        assert heir is not None
+        self.stop.before_end = lambda: heir.pass_on("at once")
+        self.leaving = True
+        pid = heir.process.pid
+        complain(f"process {pid} serves now; {os.getpid()} finishes its requests")
+
+    def disown(self) -> None:
+        """Say that the new process has failed; this one goes on."""
+        assert self.heir is not None
+        process = self.heir.process
+        self.heir.channel.close()
+        self.heir = None
+        complain(
+            f"process {process.pid} {ending(process.returncode)} before it served; "
+            f"{os.getpid()} goes on serving"
+        )
+
+    def drain(self) -> bool:
+        """Wait for running requests; with a successor, for those that are on their way as well."""
+        if not self.leaving:
+            return super().drain()
+        self.server.leave()
+        outcome: list[bool] = []
+        threading.Thread(target=self.drain_slowly, args=[outcome], daemon=True).start()
+        while (news := self.stop.wait()) is not News.DRAINED:
+            self.heed(news)
+        return outcome[0]
+
+    def drain_slowly(self, outcome: list[bool]) -> None:
+        """Leave connections time for one more request, by whose answer they learn that they end."""
+        self.server.wait_drained(LEAVE_SECONDS)
+        outcome.append(super().drain())
+        self.stop.news.put(News.DRAINED)
+
+    def heed(self, news: News) -> None:
+        """Do what is asked for while the last requests are answered."""
+        if news is News.STOP:
+            self.server.begin_drain()
+            if self.heir is not None:
+                self.heir.pass_on("stop")
+        elif news is News.RENEW and self.heir is not None:
+            self.heir.again = True
+
+    def leave(self, code: int, reason: str) -> None:
+        """End the process although a thread is stuck, unless it becomes a supervisor: exec does."""
+        if self.heir is None:
+            super().leave(code, reason)
+        self.complain(reason)
+
+    def end_succession(self, code: int) -> None:
+        """End what another process has taken over; does nothing if none has.
+
+        The process that came first becomes the supervisor of the others, which end here: what
+        stands behind ``run()`` is for the last of them.
+        """
+        if self.heir is not None:
+            heir = self.heir
+            import atexit
+
+            # All that would run at the end of this program, which is now.
+            atexit._run_exitfuncs()  # noqa: SLF001 - multiprocessing calls it before it leaves, too
+            state = {
+                "child": heir.process.pid,
+                "channel": heir.channel.fileno(),
+                "activated": self.activated,
+                "listeners": heir.channel.listeners,
+                "again": heir.again,
+                "stopping": heir.stopping,
+            }
+            become_supervisor(heir.arguments, state, self.stop)
+        if self.leaving:
+            raise SystemExit(code)
+
+
+def ending(code: int) -> str:
+    """Say how a process has ended.
+
+    Example:
+        >>> ending(3), ending(-9)
+        ('ended with code 3', 'was ended by SIGKILL')
+    """
+    if code >= 0:
+        return f"ended with code {code}"
+    return f"was ended by {signal.Signals(-code).name}"
+
+
+def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -> NoReturn:
+    """Replace this program by the supervisor; signals that come meanwhile are not lost.
+
+    Args:
+        arguments: How to start a process that serves.
+        state: What the supervisor has to know; descriptors in it stay open.
+        stop: Has caught the signals so far.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    # From here on signals wait, or write their byte where the supervisor will find it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+    state["signals"] = stop.detach()
+    while not stop.news.empty():
+        news = stop.news.get()
+        state["stopping"] = state["stopping"] or news is News.STOP
+        state["again"] = state["again"] or news is News.RENEW
+    state["terminal"] = stop.had_terminal
+    state["folder"] = program.started_in
+    state["path"] = [entry for entry in sys.path if isinstance(entry, str)]
+    kept = [state["signals"], state.get("channel")]
+    kept += [number for _, sockets in state["listeners"] for number in sockets]
+    notes = os.memfd_create("pyre-supervisor")
+    for descriptor in (*kept, notes):
+        if descriptor is not None:
+            os.set_inheritable(descriptor, True)
+    import json
+
+    os.write(notes, json.dumps(state).encode())
+    os.lseek(notes, 0, os.SEEK_SET)
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "supervise.py")
+    # The interpreter this program runs in, and a file of this package.
+    os.execv(sys.executable, [sys.executable, "-P", script, str(notes), "--", *arguments])  # noqa: S606

@@ -1,0 +1,247 @@
+"""The process that stays while others take turns at serving.
+
+It keeps the listening sockets, so that a process that serves can be replaced at any time, passes on
+signals, and ends with the exit code of the last process. It accepts nothing itself and runs none of
+the user's code. A process that was started counts only when it says that it serves; until then, and
+if it fails, the one before it goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+
+from pyreframework.channel import Channel, close_all
+from pyreframework.server import complain
+from pyreframework.signals import has_terminal, nothing
+from pyreframework.succession import FORWARDED, ending, spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyreframework.channel import Listeners
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+CAUGHT = (*FORWARDED, signal.SIGCHLD)
+
+
+class Child:
+    """A process that serves, is about to, or has done so."""
+
+    def __init__(self, pid: int, channel: Channel) -> None:
+        self.pid = pid
+        self.channel = channel
+        self.hung_up = False
+
+    def send(self, number: int) -> None:
+        """Send a signal; the process is ours and not yet waited for, so it is no stranger."""
+        os.kill(self.pid, number)
+
+
+class Supervisor:
+    """Starts processes, listens to them and to signals.
+
+    Args:
+        command: Starts a process that serves.
+        state: What `succession.become_supervisor` has noted.
+    """
+
+    def __init__(self, command: list[str], state: dict[str, Any]) -> None:
+        self.command = command
+        self.folder: str | None = state["folder"]
+        self.activated: int = state["activated"]
+        self.listeners: Listeners = [(address, sockets) for address, sockets in state["listeners"]]
+        # Those that serve, that are about to, and that answer their last requests.
+        self.current: Child | None = None
+        self.next: Child | None = None
+        self.leaving: list[Child] = []
+        self.code = 0
+        self.stops = 0
+        self.had_terminal: bool = state["terminal"]
+        self.selector = selectors.DefaultSelector()
+        self.signals, self.wakeup = socket.socketpair()
+        self.catch_signals(state["signals"])
+        if state["child"] is not None:
+            self.current = self.adopt(state["child"], socket.socket(fileno=state["channel"]))
+        if state["stopping"]:
+            self.stop()
+        elif state["again"]:
+            self.renew()
+
+    def catch_signals(self, before: int) -> None:
+        """Catch signals from here on, those that came since ``before`` was read last as well."""
+        self.signals.setblocking(False)
+        self.wakeup.setblocking(False)
+        signal.set_wakeup_fd(self.wakeup.fileno(), warn_on_full_buffer=False)
+        for number in CAUGHT:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, nothing)
+        self.selector.register(self.signals, selectors.EVENT_READ, self.hear_signals)
+        with socket.socket(fileno=before) as missed:
+            missed.setblocking(False)
+            try:
+                self.wakeup.send(missed.recv(64))
+            except BlockingIOError:
+                pass
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+
+    def run(self) -> int:
+        """Go on until no process is left; return the exit code of the last one that served."""
+        # Whatever has ended while nobody listened.
+        self.reap()
+        while self.current is not None or self.next is not None or self.leaving:
+            for key, _ in self.selector.select():
+                act: Callable[[], None] = key.data
+                act()
+        return self.code
+
+    # ------------------------------------------------------------------------- processes
+
+    def adopt(self, pid: int, end: socket.socket) -> Child:
+        """Listen to a process."""
+        child = Child(pid, Channel(end))
+        end.setblocking(False)
+        self.selector.register(end, selectors.EVENT_READ, lambda: self.hear(child))
+        return child
+
+    def renew(self) -> None:
+        """Start a process that is to take over; one that has not come to serve makes way."""
+        if self.stops:
+            return
+        if self.next is not None:
+            complain(f"starting anew; process {self.next.pid} had not served yet")
+            self.next.send(signal.SIGTERM)
+            self.leaving.append(self.next)
+            self.next = None
+        try:
+            process, channel = spawn(self.command, self.folder, self.listeners, self.activated)
+        except OSError as error:
+            complain(f"a new process could not be started: {error}")
+            return
+        # Waited for in `reap`, not by this object.
+        process.returncode = 0
+        self.next = self.adopt(process.pid, channel.socket)
+        complain(f"starting process {self.next.pid} to take over")
+
+    def hear(self, child: Child) -> None:
+        """Act on what a process says."""
+        # One that has ended may still stand in the list of those that had something to say.
+        while not child.hung_up:
+            try:
+                message = child.channel.receive()
+            except BlockingIOError:
+                return
+            match message:
+                case []:
+                    self.hang_up(child)
+                case ["ready"]:
+                    self.serves(child)
+                case ["renew"] if child is self.current:
+                    self.renew()
+                case ["stopping"] if child is self.current:
+                    self.let_go()
+
+    def hang_up(self, child: Child) -> None:
+        """Listen no more to a process."""
+        if not child.hung_up:
+            self.selector.unregister(child.channel.socket)
+            child.hung_up = True
+
+    def serves(self, child: Child) -> None:
+        """Let a process that serves now take the place of the one before."""
+        if child is self.next:
+            if self.current is not None:
+                complain(
+                    f"process {child.pid} serves now; {self.current.pid} finishes its requests"
+                )
+                self.current.channel.tell("leave")
+                self.leaving.append(self.current)
+            self.current, self.next = child, None
+        if child is not self.current or self.stops:
+            # It was too late.
+            child.channel.tell("stop")
+            close_all(child.channel.take_listeners())
+            return
+        before, self.listeners = self.listeners, child.channel.take_listeners()
+        close_all(before)
+
+    def reap(self) -> None:
+        """Note which processes have ended."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for child in (self.current, self.next, *self.leaving):
+                if child is not None and child.pid == pid:
+                    # It may have said something before it ended.
+                    self.hear(child)
+                    self.ended(child, os.waitstatus_to_exitcode(status))
+
+    def ended(self, child: Child, code: int) -> None:
+        """Draw the consequences of the end of a process."""
+        self.hang_up(child)
+        child.channel.close()
+        if child in self.leaving:
+            self.leaving.remove(child)
+        elif child is self.next:
+            self.next = None
+            if not self.stops:
+                rest = f"{self.current.pid} goes on serving" if self.current else "none is left"
+                complain(f"process {child.pid} {ending(code)} before it served; {rest}")
+        elif child is self.current:
+            self.current = None
+            self.code = 128 - code if code < 0 else code
+            if self.next is None:
+                self.let_go()
+
+    # --------------------------------------------------------------------------- signals
+
+    def hear_signals(self) -> None:
+        """Act on the signals that have come."""
+        received = set(self.signals.recv(64))
+        for number in sorted(received):
+            match number:
+                case signal.SIGINT | signal.SIGTERM:
+                    self.stop()
+                case signal.SIGHUP:
+                    # A terminal that closes sends the same signal.
+                    if self.had_terminal and not has_terminal():
+                        self.stop()
+                    else:
+                        self.renew()
+                case signal.SIGCHLD:
+                    self.reap()
+                case _:
+                    self.forward(number)
+
+    def forward(self, number: int) -> None:
+        """Send a signal to the process that serves."""
+        if self.current is not None:
+            self.current.send(number)
+
+    def stop(self) -> None:
+        """Let all processes end: the first time when they are done, then at once.
+
+        They are told over the line, since they may have had the signal themselves, from a terminal
+        or a service manager, and would take ours for a second one.
+        """
+        self.stops += 1
+        self.let_go()
+        word = "stop" if self.stops == 1 else "at once"
+        for child in (self.current, self.next, *self.leaving):
+            if child is not None:
+                child.channel.tell(word)
+        if self.next is not None:
+            # It may not be listening yet.
+            self.next.send(signal.SIGTERM)
+
+    def let_go(self) -> None:
+        """Close the listening sockets: nobody is to be accepted any more."""
+        close_all(self.listeners)

@@ -1,0 +1,660 @@
+"""SIGHUP and `max_requests`: a new process takes over, and no client notices."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from dialogue import Peer, request
+from gate import Gate
+from serving import Output, Server, child_environment, run_to_end, serve, wait_until
+
+MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
+Write = Callable[..., Path]
+
+PROGRAM = """
+    import os, socket
+    from pyreframework import Pyre
+
+    app = Pyre()
+    version = "1"
+
+    @app.get("/")
+    def hello(req):
+        return f"{version} {os.getpid()}"
+
+    @app.get("/wait/{port:int}/{name}")
+    def wait(req, port: int, name: str):
+        with socket.create_connection(("127.0.0.1", port)) as gate:
+            gate.sendall(name.encode() + b"\\n")
+            return gate.makefile().readline().strip()
+
+    app.on_shutdown(lambda: print("shutdown of", os.getpid(), flush=True))
+    {extra}
+
+    if __name__ == "__main__":
+        app.run({arguments})
+        print("past run in", os.getpid(), flush=True)
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(arguments: str = "", extra: str = "", version: str = "1") -> Path:
+        file = tmp_path / "program.py"
+        text = PROGRAM.replace("{arguments}", arguments).replace("{extra}", extra)
+        file.write_text(textwrap.dedent(text).replace('version = "1"', f'version = "{version}"'))
+        return file
+
+    return write
+
+
+def serving_pid(server: Server) -> int:
+    return int(server.get("/").text.split()[1])
+
+
+def is_supervisor(server: Server) -> bool:
+    return b"supervise.py" in Path(f"/proc/{server.pid}/cmdline").read_bytes()
+
+
+def restart(server: Server) -> int:
+    """Restart, and return the process that serves then, once nobody else is left but it."""
+    before = serving_pid(server)
+    seen = len(server.output.text())
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: "serves now" in server.output.text()[seen:], "another process serves")
+    wait_until(lambda: serving_pid(server) != before, "the process before accepts no more")
+    wait_until(lambda: is_supervisor(server), "the first process has become the supervisor")
+    wait_until(lambda: before == server.pid or not alive(before), "the process before has ended")
+    return serving_pid(server)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@MODES
+def test_restart(write: Write, mode: str | None) -> None:
+    """The process one knows stays; the program runs anew each time."""
+    with serve(write(), mode=mode) as server:
+        pids = [serving_pid(server)]
+        assert pids == [server.pid]
+        for version in ("2", "3"):
+            write(version=version)
+            pids.append(restart(server))
+            assert server.get("/").text.startswith(f"{version} ")
+            assert server.process.poll() is None
+    assert len(set(pids)) == 3
+    output = server.output.text()
+    for pid in pids:
+        assert output.count(f"shutdown of {pid}\n") == 1 or output.endswith(f"shutdown of {pid}")
+    # What stands behind run() is for the process that is told to stop.
+    assert [line for line in output.splitlines() if "past run" in line] == [
+        f"past run in {pids[2]}"
+    ]
+
+
+@contextmanager
+def load(server: Server, mistakes: list[str]) -> Iterator[list[int]]:
+    """Clients of three kinds, which note whatever goes wrong; counts requests in a list."""
+    over = threading.Event()
+    counts = [0, 0, 0]
+
+    def client(kind: int, work: Callable[[], None]) -> None:
+        while not over.is_set():
+            try:
+                work()
+            except BaseException as error:
+                mistakes.append(f"client {kind}: {error!r}")
+                return
+            counts[kind] += 1
+
+    def anew() -> None:
+        """A connection for each request."""
+        with server.connect() as peer:
+            assert peer.get("/").status == 200
+
+    kept: list[Peer] = []
+
+    def keeping() -> None:
+        """One connection, until a reply says that it is the last."""
+        if not kept:
+            kept.append(server.connect())
+        reply = kept[0].get("/")
+        assert reply.status == 200
+        if reply.closes:
+            kept.pop().socket.close()
+
+    with httpx.Client(base_url=server.url, timeout=30) as library:
+
+        def usual() -> None:
+            assert library.get("/").status_code == 200
+
+        works = [anew, keeping, usual]
+        threads = [
+            threading.Thread(target=client, args=[kind, work]) for kind, work in enumerate(works)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield counts
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+            for peer in kept:
+                peer.socket.close()
+
+
+@MODES
+def test_restarts_under_load(write: Write, mode: str | None) -> None:
+    """Nobody is refused, no request is lost, in several restarts."""
+    mistakes: list[str] = []
+    with serve(write(), mode=mode) as server:
+        with load(server, mistakes) as counts:
+            for _ in range(4):
+                before = list(counts)
+                restart(server)
+                wait_until(
+                    lambda before=before: (
+                        mistakes
+                        or all(now > then for now, then in zip(counts, before, strict=True))
+                    ),
+                    "every client goes on",
+                )
+        assert mistakes == []
+        assert min(counts) >= 4
+
+
+@pytest.mark.parametrize("numbers", [[1, 3, 1], [4, 2, 3]], ids=str)
+def test_other_numbers_of_io_threads(write: Write, numbers: list[int], tmp_path: Path) -> None:
+    """Each listening socket is served on, however many threads there are to share them."""
+    mistakes: list[str] = []
+    count = tmp_path / "count"
+    count.write_text(str(numbers[0]))
+    file = write(f"io_workers=int(open({str(count)!r}).read())")
+    with serve(file) as server:
+        with load(server, mistakes):
+            for number in numbers[1:]:
+                count.write_text(str(number))
+                restart(server)
+                server.output.wait_for(f"{number} io thread")
+                for _ in range(50):
+                    assert server.get("/").status == 200
+        assert mistakes == []
+
+
+@MODES
+def test_running_requests_are_finished(write: Write, mode: str | None) -> None:
+    with serve(write(), mode=mode) as server, Gate() as gate, server.connect() as peer:
+        peer.send(request("GET", f"/wait/{gate.port}/a"))
+        assert gate.entered() == "a"
+        first = server.pid
+        server.signal(signal.SIGHUP)
+        server.output.wait_for("serves now")
+        wait_until(lambda: serving_pid(server) != first, "the new process serves")
+        assert not is_supervisor(server)
+        gate.release("a", "late")
+        reply = peer.reply()
+        assert (reply.text, reply.closes) == ("late", True)
+        wait_until(lambda: is_supervisor(server), "all is answered")
+
+
+def test_idle_connections_learn_from_an_answer_that_they_end(write: Write) -> None:
+    """A request that comes while the process leaves is answered, and is the last one."""
+    with serve(write()) as server, server.connect() as idle, server.connect() as fresh:
+        assert idle.get("/").text == f"1 {server.pid}"
+        server.signal(signal.SIGHUP)
+        server.output.wait_for("serves now")
+        wait_until(lambda: serving_pid(server) != server.pid, "the new process serves")
+        for peer, target in (idle, "/"), (fresh, "/"):
+            reply = peer.get(target)
+            assert (reply.text, reply.closes) == (f"1 {server.pid}", True)
+            peer.expect_end()
+
+
+def test_connections_that_stay_idle_are_closed(write: Write) -> None:
+    with serve(write()) as server, server.connect() as idle:
+        assert idle.get("/").text == f"1 {server.pid}"
+        server.signal(signal.SIGHUP)
+        server.output.wait_for("serves now")
+        idle.expect_end()
+        wait_until(lambda: is_supervisor(server), "nothing is left to wait for")
+
+
+@pytest.mark.parametrize("times", [0, 1], ids=["first process", "supervisor"])
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ("def broken(:", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("app.on_startup(lambda: 1 / 0)", "ZeroDivisionError"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
+    ],
+)
+def test_new_program_that_fails(write: Write, extra: str, said: str, times: int) -> None:
+    """The one before goes on serving, the log says why, and the next restart may do better."""
+    with serve(write()) as server:
+        for _ in range(times):
+            restart(server)
+        pid = serving_pid(server)
+        write(extra=extra, version="2")
+        server.signal(signal.SIGHUP)
+        server.output.wait_for(f"before it served; {pid} goes on serving")
+        assert said in server.output.text()
+        assert server.get("/").text == f"1 {pid}"
+        write(version="3")
+        assert restart(server) != pid
+        assert server.get("/").text.startswith("3 ")
+
+
+HANGING = """
+    import signal
+    if "{port}":
+        with socket.create_connection(("127.0.0.1", int("{port}"))) as gate:
+            gate.sendall(b"start\\n")
+            gate.makefile().readline()
+"""
+
+
+def hanging(gate: Gate) -> str:
+    return (
+        textwrap.dedent(HANGING).replace("{port}", str(gate.port)).strip().replace("\n", "\n    ")
+    )
+
+
+@pytest.mark.parametrize("times", [0, 1], ids=["first process", "supervisor"])
+def test_stop_while_the_new_program_starts(write: Write, times: int) -> None:
+    with serve(write(), workers=1) as server, Gate() as gate:
+        for _ in range(times):
+            restart(server)
+        write(extra=hanging(gate))
+        server.signal(signal.SIGHUP)
+        gate.entered()
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert not server.listens()
+
+
+def test_restart_of_a_restart(write: Write) -> None:
+    """A program that hangs at its start is given up for one that does not."""
+    with serve(write(), workers=1) as server, Gate() as gate:
+        write(extra=hanging(gate))
+        server.signal(signal.SIGHUP)
+        gate.entered()
+        server.signal(signal.SIGHUP)
+        server.output.wait_for("is being started already")
+        gate.release("start")
+        gate.entered()  # Its worker.
+        gate.release("start")
+        wait_until(lambda: is_supervisor(server), "the new process serves")
+        server.signal(signal.SIGHUP)
+        gate.entered()
+        write(version="2")
+        server.signal(signal.SIGHUP)
+        server.output.wait_for("starting anew")
+        wait_until(lambda: server.get("/").text.startswith("2 "), "the newest serves")
+
+
+def test_signals_while_the_last_requests_are_answered(write: Write) -> None:
+    """A SIGHUP is followed when the process has become the supervisor, none is lost."""
+    with serve(write()) as server, Gate() as gate, server.connect() as peer:
+        peer.send(request("GET", f"/wait/{gate.port}/a"))
+        gate.entered()
+        server.signal(signal.SIGHUP)
+        server.output.wait_for("serves now")
+        write(version="2")
+        server.signal(signal.SIGHUP)
+        gate.release("a")
+        assert peer.reply().text == "released"
+        wait_until(lambda: server.get("/").text.startswith("2 "), "restarted again")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+def test_stop_while_the_last_requests_are_answered(write: Write, number: signal.Signals) -> None:
+    with serve(write()) as server, Gate() as gate, server.connect() as peer:
+        peer.send(request("GET", f"/wait/{gate.port}/a"))
+        gate.entered()
+        server.signal(signal.SIGHUP)
+        server.output.wait_for("serves now")
+        server.signal(number)
+        wait_until(lambda: not server.listens(), "nobody is accepted any more")
+        gate.release("a")
+        assert peer.reply().text == "released"
+        assert server.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+@pytest.mark.parametrize("to_all", [False, True], ids=["to the supervisor", "to all"])
+def test_stop_through_the_supervisor(write: Write, number: signal.Signals, to_all: bool) -> None:
+    """One signal is one request to stop, also where each process has had it."""
+    with serve(write()) as server, Gate() as gate:
+        pid = restart(server)
+        with server.connect() as peer:
+            peer.send(request("GET", f"/wait/{gate.port}/a"))
+            gate.entered()
+            if to_all:
+                os.kill(pid, number)
+            server.signal(number)
+            wait_until(lambda: not server.listens(), "nobody is accepted any more")
+            gate.release("a")
+            assert peer.reply().text == "released"
+        assert server.wait() == 0
+
+
+def test_second_signal_through_the_supervisor(write: Write) -> None:
+    with serve(write(), shutdown_timeout=600) as server, Gate() as gate:
+        restart(server)
+        with server.connect() as peer:
+            peer.send(request("GET", f"/wait/{gate.port}/a"))
+            gate.entered()
+            server.signal(signal.SIGTERM)
+            wait_until(lambda: not server.listens(), "nobody is accepted any more")
+            server.signal(signal.SIGTERM)
+            assert server.wait() == 1
+
+
+def test_exit_codes_of_the_process_that_serves(write: Write) -> None:
+    with serve(write(), shutdown_timeout=0.2) as server, Gate() as gate:
+        restart(server)
+        with server.connect() as peer:
+            peer.send(request("GET", f"/wait/{gate.port}/a"))
+            gate.entered()
+            server.signal(signal.SIGTERM)
+            assert server.wait() == 1
+    with serve(write(extra="app.get('/stop', lambda req: app.stop())")) as server:
+        restart(server)
+        server.get("/stop")
+        assert server.wait() == 0
+    with serve(write()) as server:
+        os.kill(restart(server), signal.SIGKILL)
+        assert server.wait() == 128 + signal.SIGKILL
+
+
+def test_a_process_without_its_supervisor_stops(write: Write) -> None:
+    with serve(write()) as server:
+        pid = restart(server)
+        server.process.kill()
+        server.process.wait()
+        server.output.wait_for(f"shutdown of {pid}")
+        wait_until(lambda: not server.listens(), "nobody is accepted any more")
+
+
+def test_signals_of_the_program_reach_it(write: Write) -> None:
+    extra = (
+        "import signal\n"
+        "    if __name__ == '__main__':\n"
+        "        signal.signal(signal.SIGUSR1, lambda *_: print('heard', os.getpid(), flush=True))"
+    )
+    with serve(write(extra=extra)) as server:
+        server.signal(signal.SIGUSR1)
+        server.output.wait_for(f"heard {server.pid}")
+        pid = restart(server)
+        server.signal(signal.SIGUSR1)
+        server.output.wait_for(f"heard {pid}")
+
+
+@pytest.mark.parametrize("kind", ["own", "ignored"])
+def test_hang_up_that_has_a_use_already(write: Write, kind: str) -> None:
+    handler = "lambda *_: print('mine', flush=True)" if kind == "own" else "signal.SIG_IGN"
+    extra = (
+        "import signal\n"
+        "    if __name__ == '__main__':\n"
+        f"        signal.signal(signal.SIGHUP, {handler})"
+    )
+    with serve(write(extra=extra)) as server:
+        server.signal(signal.SIGHUP)
+        if kind == "own":
+            server.output.wait_for("mine")
+        assert serving_pid(server) == server.pid
+        assert "take over" not in server.output.text()
+
+
+@pytest.mark.parametrize("times", [0, 1], ids=["first process", "supervisor"])
+def test_a_terminal_that_closes_is_no_restart(write: Write, times: int) -> None:
+    """It sends SIGHUP as well; then the server stops, as programs do."""
+    take = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+        "os.execv(sys.executable, [sys.executable, sys.argv[1]])"
+    )
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", take, str(write())],
+        env=child_environment({}, {"port": 0, "workers": 1}),
+        stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    output = Output(process)
+    try:
+        output.wait_for("try: curl")
+        if times:
+            process.send_signal(signal.SIGHUP)
+            command = Path(f"/proc/{process.pid}/cmdline")
+            wait_until(lambda: b"supervise.py" in command.read_bytes(), "a supervisor")
+    finally:
+        os.close(ours)
+    assert process.wait(30) == 0, output.text()
+    output.join()
+    assert output.text().count("to take over") == times
+
+
+def test_nobody_else_is_told(write: Write) -> None:
+    """What the new process is started with is not there for the processes it starts."""
+    extra = (
+        "import subprocess, sys, json\n"
+        "    listing = 'import os, json; "
+        'print(json.dumps([dict(os.environ), os.listdir("/proc/self/fd")]))\'\n'
+        "    @app.get('/inside')\n"
+        "    def inside(req):\n"
+        "        command = [sys.executable, '-c', listing]\n"
+        "        return json.loads(subprocess.check_output(command, close_fds=False))"
+    )
+    with serve(write(extra=extra)) as server:
+        _, before = server.get("/inside").json()
+        restart(server)
+        environment, after = server.get("/inside").json()
+        assert not [name for name in environment if "SUPERVISOR" in name]
+        assert sorted(after) == sorted(before)
+
+
+@pytest.mark.parametrize("value", ["", "x", "3:1", "0:{pid}", "999:{pid}", "1:{pid}"])
+def test_a_line_that_is_none(write: Write, value: str) -> None:
+    """The variable of another process, or of nobody, changes nothing."""
+    with serve(write(), env={"_PYRE_SUPERVISOR": value.format(pid=os.getpid())}) as server:
+        assert serving_pid(server) == server.pid
+        restart(server)
+
+
+def test_unix_socket_is_handed_over(write: Write, tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+
+    def pid() -> int:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+            return int(client.get("http://localhost/").text.split()[1])
+
+    environment = child_environment({}, {"uds": path, "workers": 2})
+    process = subprocess.Popen(
+        [sys.executable, str(write())],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    output = Output(process)
+
+    def wait_for_line(text: str, times: int) -> None:
+        wait_until(lambda: output.text().count(text) == times, f"{text!r} {times} times")
+
+    try:
+        output.wait_for("io thread")
+        pids = {pid()}
+        for count in (2, 3):
+            inode = path.stat().st_ino
+            process.send_signal(signal.SIGHUP)
+            wait_for_line("serves now", count - 1)
+            wait_until(lambda: pid() not in pids, "the one before accepts no more")
+            wait_for_line("shutdown of", count - 1)
+            pids.add(pid())
+            assert path.stat().st_ino == inode
+        # One that fails to start leaves the path alone.
+        write(extra="app.on_startup(lambda: 1 / 0)")
+        process.send_signal(signal.SIGHUP)
+        output.wait_for("before it served")
+        assert pid() in pids
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert not path.exists()
+    finally:
+        process.kill()
+        output.join()
+
+
+def test_other_addresses_after_a_restart(write: Write) -> None:
+    """What is listened on no more is closed, what is new is opened, what stays is kept."""
+    ports = []
+    for _ in range(3):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            ports.append(listener.getsockname()[1])
+    one, two, three = (f"127.0.0.1:{port}" for port in ports)
+    with serve(write(f"bind=[{one!r}, {two!r}]"), port=None) as server:
+        write(f"bind=[{three!r}, {two!r}]")
+        server.port = ports[1]
+        restart(server)
+        server.output.wait_for(rf"on http://{three}, http://{two}")
+        for port, listens in zip(ports, (False, True, True), strict=True):
+            server.port = port
+            wait_until(lambda listens=listens: server.listens() is listens, f"{port}: {listens}")
+
+
+@pytest.mark.parametrize("argument", ["-m", "-c"])
+def test_other_ways_to_start(write: Write, tmp_path: Path, argument: str) -> None:
+    write("mode='default'")
+    arguments = (
+        ["-m", "program"] if argument == "-m" else ["-c", (tmp_path / "program.py").read_text()]
+    )
+    with serve(arguments, cwd=tmp_path) as server:
+        assert restart(server) != server.pid
+
+
+def test_command_line(write: Write, tmp_path: Path) -> None:
+    write()
+    with serve(
+        ["-m", "pyreframework", "run", "program:app", "--threads=3"], cwd=tmp_path
+    ) as server:
+        restart(server)
+        assert server.output.text().count("3 threads each") == 2
+
+
+def test_another_folder_by_then(write: Write, tmp_path: Path) -> None:
+    """The program is started where it was started first."""
+    write(extra="os.chdir('/')")
+    with serve(["program.py"], cwd=tmp_path) as server:
+        restart(server)
+
+
+def test_a_program_that_cannot_be_started_again() -> None:
+    """SIGHUP then does what it does to any program."""
+    text = textwrap.dedent(PROGRAM).replace("{arguments}", "mode='default'").replace("{extra}", "")
+    process = subprocess.Popen(
+        [sys.executable, "-"],
+        env=child_environment({}, {"port": 0}),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert process.stdin is not None
+    process.stdin.write(text)
+    process.stdin.close()
+    output = Output(process)
+    output.wait_for("try: curl")
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(30) == -signal.SIGHUP
+    output.join()
+
+
+# ------------------------------------------------------------------------------ max_requests
+
+
+@MODES
+def test_max_requests(write: Write, mode: str | None) -> None:
+    """After so many answers another process serves, again and again, and none is lost."""
+    with serve(write(), max_requests=50, mode=mode) as server:
+        pids: list[int] = []
+        with server.connect() as first:
+            for _ in range(49):
+                assert first.get("/").text == f"1 {server.pid}"
+        assert "take over" not in server.output.text()
+
+        def third() -> bool:
+            pids.append(serving_pid(server))
+            return len(set(pids)) == 3
+
+        wait_until(third, "two processes were replaced")
+        wait_until(lambda: is_supervisor(server), "the first one supervises")
+
+
+def test_max_requests_under_load(write: Write) -> None:
+    mistakes: list[str] = []
+    with serve(write(), max_requests=300, max_requests_jitter=100) as server:
+        with load(server, mistakes):
+            wait_until(
+                lambda: mistakes or server.output.text().count("serves now") >= 3, "three restarts"
+            )
+        assert mistakes == []
+
+
+def test_answers_without_python_count(write: Write) -> None:
+    with serve(write(), max_requests=20) as server, server.connect() as peer:
+        peer.send(request("GET", "/nowhere") * 20)
+        for _ in range(20):
+            assert peer.reply().status == 404
+        server.output.wait_for("serves now")
+
+
+@pytest.mark.parametrize("option", ["max_requests=-1", "max_requests='x'", "max_requests=1.5"])
+def test_max_requests_that_do_not_fit(write: Write, option: str) -> None:
+    ending = run_to_end(write(option))
+    assert ending.code == 2 and "'max_requests'" in ending.output
+
+
+def test_max_requests_from_a_thread(write: Write) -> None:
+    """Another thread cannot replace the program of the main one."""
+    program = write()
+    text = program.read_text().partition("if __name__")[0]
+    program.write_text(
+        text + "import threading\n"
+        "thread = threading.Thread(target=app.run, kwargs={'mode': 'default', 'max_requests': 5})\n"
+        "thread.start()\nthread.join()\n"
+    )
+    ending = run_to_end(program)
+    assert "max_requests needs" in ending.output
+
+
+def jitter(**options: Any) -> set[int]:
+    from pyreframework.settings import resolve
+
+    found = set()
+    for _ in range(200):
+        value = resolve(options, {}).for_engine(0)["max_requests"]
+        assert isinstance(value, int)
+        found.add(value)
+    return found
+
+
+def test_jitter() -> None:
+    assert jitter() == {0}
+    assert jitter(max_requests_jitter=5) == {0}
+    assert jitter(max_requests=10) == {10}
+    assert jitter(max_requests=10, max_requests_jitter=2) == {10, 11, 12}
