@@ -120,30 +120,53 @@ pub(crate) fn resident_bytes() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// What a loop lane sleeps on: a counter that is rung, beside the selector of its event loop.
+/// What a loop lane sleeps on: something that is rung, beside the selector of its event loop.
 pub(crate) struct LoopBell {
     /// Readable once it was rung.
     listening: OwnedFd,
-    ringing: OwnedFd,
+    /// Where it is rung, if that is another end.
+    ringing: Option<OwnedFd>,
 }
 
 impl LoopBell {
     /// # Errors
     /// If the process has no more descriptors.
+    #[cfg(target_os = "linux")]
     pub(crate) fn new() -> io::Result<Self> {
-        // A pair of sockets is there on every system; both ends are closed with the bell.
+        // SAFETY: takes two numbers.
+        let counter = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+        if counter < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a descriptor that was made on the lines above and belongs to nobody else.
+        let listening = unsafe { OwnedFd::from_raw_fd(counter) };
+        Ok(Self { listening, ringing: None })
+    }
+
+    /// # Errors
+    /// If the process has no more descriptors.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn new() -> io::Result<Self> {
         let (listening, ringing) = std::os::unix::net::UnixStream::pair()?;
         listening.set_nonblocking(true)?;
         ringing.set_nonblocking(true)?;
-        Ok(Self { listening: listening.into(), ringing: ringing.into() })
+        Ok(Self { listening: listening.into(), ringing: Some(ringing.into()) })
     }
 
     /// Forgets that it was rung.
     fn quieten(&self) {
-        let mut rung = [MaybeUninit::<u8>::uninit(); 64];
-        // Would block: it was not rung.
-        while SockRef::from(&self.listening).recv(&mut rung).is_ok_and(|count| count == rung.len())
-        {
+        let mut rung = [0_u64; 8];
+        let room = size_of_val(&rung);
+        loop {
+            // SAFETY: a descriptor of our own, and as many bytes of ours as the call is told of.
+            let read =
+                unsafe { libc::read(self.listening.as_raw_fd(), rung.as_mut_ptr().cast(), room) };
+            // An eventfd gives its whole count at once; a socket may hold more than there was room
+            // for. A failure says that there was nothing.
+            if usize::try_from(read).is_ok_and(|read| read == room) {
+                continue;
+            }
+            return;
         }
     }
 }
@@ -167,8 +190,11 @@ impl Bell for LoopBell {
     }
 
     fn ring(&self) {
-        // Would block: it was rung often enough.
-        let _ = SockRef::from(&self.ringing).send(&[1]);
+        let once = 1_u64;
+        let end = self.ringing.as_ref().unwrap_or(&self.listening).as_raw_fd();
+        // SAFETY: a descriptor of our own, and a live number of as many bytes as the call is told of.
+        // A failure says that it was rung so often that it has no room for more.
+        unsafe { libc::write(end, (&raw const once).cast(), size_of_val(&once)) };
     }
 }
 

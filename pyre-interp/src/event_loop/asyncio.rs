@@ -25,6 +25,8 @@ pub(crate) struct EventLoop<'py> {
     set_running_loop: Owned<'py>,
     context_name: Owned<'py, Tuple>,
     task_names: Owned<'py, Tuple>,
+    scheduled: Owned<'py, Str>,
+    add_done_callback: Owned<'py, Str>,
     selector: i32,
 }
 
@@ -57,6 +59,8 @@ impl<'py> EventLoop<'py> {
             set_running_loop: attribute(&events, "_set_running_loop")?,
             context_name: Tuple::new(py, [name("context")?])?,
             task_names: Tuple::new(py, [name("loop")?, name("context")?, name("eager_start")?])?,
+            scheduled: Str::intern(py, "_scheduled")?,
+            add_done_callback: Str::intern(py, "add_done_callback")?,
             selector,
             object,
         };
@@ -91,7 +95,7 @@ impl<'py> EventLoop<'py> {
     pub(crate) fn next_timer(&self) -> Result<Option<Duration>, Raised> {
         let py = self.py;
         // Looked up each time: the loop replaces the list now and then.
-        let scheduled = self.object.attr(&*Str::intern(py, "_scheduled")?, py)?;
+        let scheduled = self.object.attr(&self.scheduled, py)?;
         if scheduled.length(py)? == 0 {
             return Ok(None);
         }
@@ -130,7 +134,7 @@ impl<'py> EventLoop<'py> {
         callback: &Object,
         context: &Object,
     ) -> Result<(), Raised> {
-        let add = future.attr(&*Str::intern(self.py, "add_done_callback")?, self.py)?;
+        let add = future.attr(&self.add_done_callback, self.py)?;
         let arguments = [callback.borrow(), context.borrow()];
         add.call_with_names(&arguments, &self.context_name, self.py).map(drop)
     }

@@ -27,8 +27,10 @@ pub(crate) struct Driver<'py> {
     context: Owned<'py>,
     /// A copy of the context as it was made.
     pristine: Owned<'py>,
-    /// How many know of the task when no request has it.
+    /// How many know of the task when no request has it, and how many more while it is the current
+    /// one.
     references: isize,
+    references_of_loop: isize,
 }
 
 /// What came of a coroutine's first steps.
@@ -52,13 +54,28 @@ pub(crate) struct Drivers<'py> {
     /// The driver whose task is the current one.
     entered: Option<Driver<'py>>,
     cancelled_error: Owned<'py>,
+    names: Names<'py>,
+}
+
+/// Attributes that are asked for with every request.
+struct Names<'py> {
+    callbacks: Owned<'py, Str>,
+    cancelling: Owned<'py, Str>,
+    blocking: Owned<'py, Str>,
+    get_loop: Owned<'py, Str>,
 }
 
 impl<'py> Drivers<'py> {
     pub(crate) fn new(py: Attached<'py>, turnstile: Arc<Turnstile>) -> Result<Self, Raised> {
         let exceptions = import(py, "asyncio.exceptions")?;
         let cancelled_error = exceptions.attr(&*Str::intern(py, "CancelledError")?, py)?;
-        Ok(Self { py, turnstile, idle: Vec::new(), entered: None, cancelled_error })
+        let names = Names {
+            callbacks: Str::intern(py, "_callbacks")?,
+            cancelling: Str::intern(py, "cancelling")?,
+            blocking: Str::intern(py, "_asyncio_future_blocking")?,
+            get_loop: Str::intern(py, "get_loop")?,
+        };
+        Ok(Self { py, turnstile, idle: Vec::new(), entered: None, cancelled_error, names })
     }
 
     /// Whether this is asyncio's exception for what was cancelled.
@@ -80,7 +97,11 @@ impl<'py> Drivers<'py> {
             Some(driver) => driver,
             None => self.make(event_loop, class)?,
         };
-        self.enter(event_loop, driver)
+        self.enter(event_loop, driver)?;
+        if let Some(driver) = &mut self.entered {
+            driver.references_of_loop = driver.task.reference_count() - driver.references;
+        }
+        Ok(())
     }
 
     /// Enters a driver that has a request already.
@@ -175,26 +196,26 @@ impl<'py> Drivers<'py> {
             event_loop.call_soon(&wakeup, driver.coroutine.as_any(), &driver.context)?;
             return Ok(false);
         }
-        let blocking = Str::intern(py, "_asyncio_future_blocking")?;
+        let blocking = &self.names.blocking;
         let refuse = |what: &str| {
             let future = future.repr(py)?;
             Err(Raised::runtime_error(py, &format!("{what}: {}", future.as_utf8(py)?)))
         };
-        match future.attr_if_any(&blocking, py)? {
+        match future.attr_if_any(blocking, py)? {
             None => return refuse("Task got bad yield"),
             Some(blocks) if !blocks.is_true(py)? => {
                 return refuse("yield was used instead of yield from in a task with a future");
             }
             Some(_) => {}
         }
-        let its_loop = future.call_method0(&*Str::intern(py, "get_loop")?, py)?;
+        let its_loop = future.call_method0(&self.names.get_loop, py)?;
         if !its_loop.is(event_loop.object()) {
             return refuse("Task got a future that is attached to a different loop");
         }
         if future.is(&driver.task) {
             return refuse("Task cannot await on itself");
         }
-        future.set_attr(&blocking, &*pyre_ffi::Bool::new(py, false), py)?;
+        future.set_attr(blocking, &*pyre_ffi::Bool::new(py, false), py)?;
         event_loop.when_done(future, &wakeup, &driver.context)?;
         Ok(is_cancelled)
     }
@@ -204,7 +225,11 @@ impl<'py> Drivers<'py> {
     #[inline]
     pub(crate) fn settle(&mut self, event_loop: &EventLoop<'py>) -> Result<(), Raised> {
         match &self.entered {
-            Some(driver) if !driver.is_clean(self.py)? => self.replace(event_loop),
+            Some(driver)
+                if !driver.is_clean(driver.references_of_loop, &self.names, self.py)? =>
+            {
+                self.replace(event_loop)
+            }
             _ => Ok(()),
         }
     }
@@ -223,7 +248,7 @@ impl<'py> Drivers<'py> {
         event_loop: &EventLoop<'py>,
         driver: Driver<'py>,
     ) -> Result<(), Raised> {
-        if self.idle.len() < IDLE_MAX && driver.is_clean(self.py)? {
+        if self.idle.len() < IDLE_MAX && driver.is_clean_after_flight(&self.names, self.py)? {
             self.idle.push(driver);
             return Ok(());
         }
@@ -249,26 +274,32 @@ impl<'py> Drivers<'py> {
         let coroutine = Instance::new(py, class, value)?;
         let task = event_loop.start_task(coroutine.as_any(), &context)?;
         let references = task.reference_count();
-        Ok(Driver { coroutine, task, context, pristine, references })
+        Ok(Driver { coroutine, task, context, pristine, references, references_of_loop: 0 })
     }
 }
 
 impl<'py> Driver<'py> {
     /// Whether the next request would not notice that there was one before.
+    ///
+    /// A request to cancel that came while the lane made the steps has come to the coroutine.
     #[inline]
-    fn is_clean(&self, py: Attached<'py>) -> Result<bool, Raised> {
-        if self.coroutine.is_cancelled()
-            || self.task.reference_count() != self.references
-            || !self.context.equals(&self.pristine, py)?
-        {
-            return Ok(false);
-        }
-        // Somebody may have asked to be called when the task ends, or for it to be cancelled.
-        if !self.task.attr(&*Str::intern(py, "_callbacks")?, py)?.is_none() {
-            return Ok(false);
-        }
-        let requests = self.task.call_method0(&*Str::intern(py, "cancelling")?, py)?;
-        Ok(!requests.is_true(py)?)
+    fn is_clean(
+        &self,
+        references_of_loop: isize,
+        names: &Names<'py>,
+        py: Attached<'py>,
+    ) -> Result<bool, Raised> {
+        Ok(!self.coroutine.is_cancelled()
+            && self.task.reference_count() == self.references + references_of_loop
+            && self.context.equals(&self.pristine, py)?
+            // Somebody may have asked to be called when the task ends.
+            && self.task.attr(&names.callbacks, py)?.is_none())
+    }
+
+    /// The same after steps that the task has made itself.
+    fn is_clean_after_flight(&self, names: &Names<'py>, py: Attached<'py>) -> Result<bool, Raised> {
+        let requests = self.task.call_method0(&names.cancelling, py)?;
+        Ok(!requests.is_true(py)? && self.is_clean(0, names, py)?)
     }
 
     /// Lets the task end.

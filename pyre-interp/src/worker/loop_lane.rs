@@ -126,7 +126,6 @@ impl<'py> LoopLane<'py, '_> {
         let mut turns_without_look = 0;
         loop {
             let mut is_idle = !self.take_jobs(seat);
-            self.drivers.leave(&self.event_loop)?;
             self.lane.unrung.ring(&self.lane.shared.doorbells);
             self.run_tasks();
             self.cancel_departed()?;
@@ -154,20 +153,31 @@ impl<'py> LoopLane<'py, '_> {
                 seat.cancel();
                 return Ok(());
             }
-            let timer = self.event_loop.next_timer()?;
-            let deadline = self.flights.next_deadline();
-            let deadline = deadline.map(|moment| moment.saturating_duration_since(Instant::now()));
-            let timeout = timer.into_iter().chain(deadline).min();
-            let selector = self.event_loop.selector();
-            let began = Instant::now();
-            is_due = self.py.detach(|| bell.wait(selector, timeout))
-                || timer.is_some_and(|timer| began.elapsed() >= timer);
+            is_due = self.sleep(bell)?;
             seat.cancel();
         }
     }
 
+    /// Sleeps until there is something to do. Tells whether it is the loop that has it.
+    fn sleep(&self, bell: &dyn Bell) -> Result<bool, Raised> {
+        let selector = self.event_loop.selector();
+        let timer = self.event_loop.next_timer()?;
+        let deadline = self.flights.next_deadline();
+        if timer.is_none() && deadline.is_none() {
+            return Ok(self.py.detach(|| bell.wait(selector, None)));
+        }
+        let began = Instant::now();
+        let deadline = deadline.map(|moment| moment.saturating_duration_since(began));
+        let timeout = timer.into_iter().chain(deadline).min();
+        let is_ready = self.py.detach(|| bell.wait(selector, timeout));
+        Ok(is_ready || timer.is_some_and(|timer| began.elapsed() >= timer))
+    }
+
     fn run_tasks(&mut self) {
         if !self.lane.tasks.is_empty() {
+            // What is left to be done has the context of no request.
+            let left = self.drivers.leave(&self.event_loop);
+            self.tell(left);
             self.lane.run_tasks();
         }
     }
@@ -366,6 +376,9 @@ impl<'py> LoopLane<'py, '_> {
 
     /// One iteration of the loop, and what has ended by it.
     fn iterate(&mut self) {
+        // Tasks of the loop enter themselves.
+        let left = self.drivers.leave(&self.event_loop);
+        self.tell(left);
         self.lane.watch.begin_callbacks();
         let iterated = self.event_loop.run_once();
         self.lane.end_piece();
