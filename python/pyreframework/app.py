@@ -75,8 +75,8 @@ class Pyre(Routes, Insight, Hooks):
             from logging.config import dictConfig
 
             dictConfig(log_config)
-        self.number = program.enroll(self)
         self.made_in = sys._getframemodulename(1)  # noqa: SLF001 - there is no other name for it
+        self.number = program.enroll(self)
 
     @property
     def debug(self) -> bool:

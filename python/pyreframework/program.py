@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 WORKER_NAME = "__mp_main__"
 
 apps_made = 0
+# The modules in which apps were made.
+makers: set[str] = set()
 loading: Loading | None = None
 loaded: Pyre | None = None
 # The folder in which the program was started, as far as it is known.
@@ -49,7 +51,7 @@ class HandedOver(BaseException):
 class Program:
     """What a worker needs to know to run the program of the main interpreter again."""
 
-    __slots__ = ("argv", "debug", "kind", "number", "path", "stop_fd", "target")
+    __slots__ = ("argv", "debug", "kind", "number", "own", "path", "stop_fd", "target")
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class Program:
         debug: bool,
         argv: list[str],
         path: list[str],
+        own: list[str] | None = None,
     ) -> None:
         self.kind = kind
         self.target = target
@@ -68,19 +71,27 @@ class Program:
         self.debug = debug
         self.argv = argv
         self.path = path
+        # Packages that are the program's own wherever they are installed.
+        self.own = own or []
 
     def pack(self) -> list[str]:
         """Return the texts that `unpack` reads."""
-        numbers = (self.number, self.stop_fd, int(self.debug), len(self.argv))
-        return [self.kind, self.target, *map(str, numbers), *self.argv, *self.path]
+        counts = (len(self.argv), len(self.own))
+        numbers = (self.number, self.stop_fd, int(self.debug), *counts)
+        return [self.kind, self.target, *map(str, numbers), *self.argv, *self.own, *self.path]
 
     @classmethod
     def unpack(cls, texts: list[str]) -> Program:
         """Return the program that `pack` wrote."""
         kind, target, *rest = texts
-        number, stop_fd, debug, count = map(int, rest[:4])
-        argv, path = rest[4 : 4 + count], rest[4 + count :]
-        return cls(kind, target, number, stop_fd, bool(debug), argv, path)
+        number, stop_fd, debug, count, own_count = map(int, rest[:5])
+        texts = rest[5:]
+        argv, own, path = (
+            texts[:count],
+            texts[count : count + own_count],
+            texts[count + own_count :],
+        )
+        return cls(kind, target, number, stop_fd, bool(debug), argv, path, own)
 
 
 class Loading:
@@ -102,9 +113,18 @@ class Loading:
         return self.apps[number] if number < len(self.apps) else None
 
 
+def own(target: str) -> list[str]:
+    """Return the packages that made apps, and the one that is served as a module."""
+    names = [*makers, "" if "/" in target else target]
+    tops = {name.partition(":")[0].partition(".")[0] for name in names}
+    return sorted(tops - {"", "__main__", WORKER_NAME, __package__})
+
+
 def enroll(app: Pyre) -> int:
     """Count a new app; its number says which one it is in every interpreter."""
     global apps_made
+    if app.made_in is not None:
+        makers.add(app.made_in)
     number = apps_made
     apps_made += 1
     if loading is not None:
@@ -138,7 +158,7 @@ def describe(number: int, stop_fd: int, debug: bool) -> list[str] | None:
     else:
         return None
     path = [entry for entry in sys.path if isinstance(entry, str)]
-    return Program(kind, target, number, stop_fd, debug, list(sys.argv), path).pack()
+    return Program(kind, target, number, stop_fd, debug, list(sys.argv), path, own(target)).pack()
 
 
 def describe_app(app: Pyre, stop_fd: int, debug: bool) -> list[str] | None:
@@ -169,7 +189,9 @@ def describe_app(app: Pyre, stop_fd: int, debug: bool) -> list[str] | None:
         return None
     path = [entry for entry in sys.path if isinstance(entry, str)]
     target = f"{source}:{found[name]}"
-    return Program("attribute", target, app.number, stop_fd, debug, list(sys.argv), path).pack()
+    return Program(
+        "attribute", target, app.number, stop_fd, debug, list(sys.argv), path, own(target)
+    ).pack()
 
 
 def stood_in(value: object) -> str | None:
@@ -225,8 +247,7 @@ def load(texts: list[str]) -> PyreApp:
     from pyreframework import imports
 
     program = Program.unpack(texts)
-    if program.kind in ("module", "attribute"):
-        imports.own_packages.add(program.target.partition(":")[0].partition(".")[0])
+    imports.own_packages.update(program.own)
     imports.install()
     sys.argv[:] = program.argv
     sys.path[:] = program.path

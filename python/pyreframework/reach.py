@@ -21,6 +21,7 @@ from types import (
     CodeType,
     FrameType,
     FunctionType,
+    MemberDescriptorType,
     MethodType,
     ModuleType,
 )
@@ -104,8 +105,8 @@ class Graph:
 
     def add(self, root: object) -> int:
         """Return the number of something that is called, followed to its end."""
-        call = getattr(type(root), "__call__", None)  # noqa: B004 - the function is wanted
-        if isinstance(call, FunctionType) and is_own(type(root)) and not stood_in(root):
+        call: Any = getattr(type(root), "__call__", None)  # noqa: B004 - the function is wanted
+        if is_a(call, FunctionType) and is_own(type(root)) and not stood_in(root):
             # Of an object only what calling it leads to, and not all it can do.
             root = Bound(call, root)
         number = self.node(root)
@@ -118,9 +119,9 @@ class Graph:
                 self.back[self.node(found)].append(number_here)
         return number
 
-    def node(self, value: object) -> int:
+    def node(self, value: Any) -> int:
         """Return the number of a value, which is followed if it is new."""
-        if isinstance(value, Bound):
+        if is_a(value, Bound):
             key: object = (id(value.function), id(value.owner))
         else:
             key = id(value)
@@ -154,20 +155,20 @@ class Graph:
         module = stood_in(value)
         if module is not None:
             self.missing(number, module)
-        elif isinstance(value, ATOMS):
+        elif is_a(value, ATOMS):
             return
-        elif isinstance(value, Bound):
+        elif is_a(value, Bound):
             yield from self.of_function(number, value.function, value.owner)
-        elif isinstance(value, FunctionType):
+        elif is_a(value, FunctionType):
             yield from self.of_function(number, value, None)
-        elif isinstance(value, MethodType):
-            if isinstance(value.__func__, FunctionType):
+        elif is_a(value, MethodType):
+            if is_a(value.__func__, FunctionType):
                 yield Bound(value.__func__, value.__self__)
             else:
                 yield from (value.__func__, value.__self__)
-        elif isinstance(value, ModuleType):
+        elif is_a(value, ModuleType):
             return
-        elif isinstance(value, type):
+        elif is_a(value, type):
             yield from self.of_class(value)
         else:
             yield from self.of_object(value)
@@ -207,7 +208,7 @@ class Graph:
     ) -> Iterator[object]:
         """Yield what attributes in a row lead to: through modules, to a method, or all of it."""
         names = list(chain)
-        while isinstance(value, ModuleType) and stood_in(value) is None:
+        while is_a(value, ModuleType) and stood_in(value) is None:
             space = vars(value)
             if "pyre_parts" in space:
                 missing = space["pyre_parts"]
@@ -240,10 +241,10 @@ class Graph:
             for value in vars(kind).values():
                 yield from unwrapped(value, kind)
 
-    def of_object(self, value: object) -> Iterator[object]:
+    def of_object(self, value: Any) -> Iterator[object]:
         """Yield what an object holds, and its class."""
         yield type(value)
-        if isinstance(value, dict) and "__builtins__" in value:
+        if is_a(value, dict) and "__builtins__" in value:
             return  # The globals of a module: who names them is followed.
         yield from gc.get_referents(value)
 
@@ -392,9 +393,14 @@ def is_standard(name: str) -> bool:
     return top in sys.stdlib_module_names and top not in STANDARD_REFUSED
 
 
-def kind_of(value: object) -> type:
+def is_a(value: object, kind: type | tuple[type, ...]) -> bool:
+    """Do what ``isinstance`` does, without asking the object: proxies may raise when asked."""
+    return issubclass(type(value), kind)
+
+
+def kind_of(value: Any) -> type[Any]:
     """Return a class itself, and the class of anything else."""
-    return value if isinstance(value, type) else type(value)
+    return value if is_a(value, type) else type(value)
 
 
 def is_own(kind: type) -> bool:
@@ -406,30 +412,51 @@ def is_own(kind: type) -> bool:
 def attributes(owner: object, names: set[str]) -> Iterator[object]:
     """Yield what an object or class has under some names, methods with their owner."""
     kind = kind_of(owner)
-    held = {} if owner is kind else getattr(owner, "__dict__", {})
+    held = {} if owner is kind else dict_of(owner)
     for name in names | {"__getattr__", "__getattribute__"}:
         if name in held:
             yield held[name]
             continue
         base = next((base for base in kind.__mro__ if name in vars(base)), object)
+        value: Any = vars(base).get(name)
+        if is_a(value, MemberDescriptorType) and owner is not kind:
+            value = slot_of(value, owner)
         if base is not object:
-            yield from unwrapped(vars(base)[name], owner)
+            yield from unwrapped(value, owner)
 
 
-def unwrapped(value: object, owner: object) -> Iterator[object]:
+def dict_of(owner: object) -> dict[str, object]:
+    """Return the attributes that an object itself holds."""
+    try:
+        held: dict[str, object] = object.__getattribute__(owner, "__dict__")
+    except AttributeError:
+        return {}
+    return held
+
+
+def slot_of(slot: MemberDescriptorType, owner: object) -> object:
+    """Return what an object holds in a slot, None if nothing."""
+    try:
+        held: object = slot.__get__(owner)
+    except AttributeError:
+        return None
+    return held
+
+
+def unwrapped(value: Any, owner: object) -> Iterator[object]:
     """Yield the functions behind what stands in the body of a class."""
-    if isinstance(value, (staticmethod, classmethod)):
+    if is_a(value, (staticmethod, classmethod)):
         value = value.__func__
-    if isinstance(value, property):
+    if is_a(value, property):
         for function in (value.fget, value.fset, value.fdel):
             yield bound(function, owner)
     else:
         yield bound(value, owner)
 
 
-def bound(function: object, owner: object) -> object:
+def bound(function: Any, owner: object) -> object:
     """Return a function as the method of its owner, and anything else as it is."""
-    return Bound(function, owner) if isinstance(function, FunctionType) else function
+    return Bound(function, owner) if is_a(function, FunctionType) else function
 
 
 def content(cell: CellType) -> object:

@@ -501,6 +501,33 @@ def test_a_failing_start_says_what_was_refused(write: Write, statement: str) -> 
     assert 'run(mode="default")' in ending.output
 
 
+@pytest.mark.parametrize("arguments", [["program.py"], ["-m", "mine.web"]])
+def test_a_program_that_is_installed(write: Write, arguments: list[str]) -> None:
+    """A package that makes the app is the program, also in ``site-packages``."""
+    write("site-packages/mine/__init__.py", "")
+    write("site-packages/mine/model.py", "import numpy as np\ntable = np.arange(3)\n")
+    web = write(
+        "site-packages/mine/web.py",
+        """
+        from pyreframework import Pyre
+        from mine.model import table
+
+        app = Pyre()
+        app.get("/table", lambda req: [__name__, table.tolist()])
+        app.get("/plain", lambda req: __name__)
+        if __name__ == "__main__":
+            app.run()
+        """,
+    )
+    file = write("program.py", "from mine.web import app\napp.run()\n")
+    env = {"PYTHONPATH": str(web.parents[1])}
+    with serve(arguments, cwd=file.parent, env=env) as server:
+        on_main, on_worker = (MAIN, WORKER) if "-m" in arguments else ("mine.web", "mine.web")
+        assert server.get("/table").json() == [on_main, [0, 1, 2]]
+        assert server.get("/plain").text == on_worker
+        assert [line.split()[1] for line in banner(server) if "it uses numpy" in line] == ["/table"]
+
+
 def test_memory_of_what_was_refused_is_not_kept(write: Write) -> None:
     """What a failed import leaves in ``sys.modules`` is removed."""
     file = write(

@@ -55,7 +55,8 @@ SERVED = "[('GET', '/served')]"
 
 
 def test_pack_and_unpack() -> None:
-    program = Program("file", "/x y.py", 3, 9, True, ["a", "", "--c"], ["/p", "", "/q"])
+    argv, path = ["a", "", "--c"], ["/p", "", "/q"]
+    program = Program("file", "/x y.py", 3, 9, True, argv, path, ["package"])
     again = Program.unpack(program.pack())
     assert all(getattr(again, name) == getattr(program, name) for name in Program.__slots__)
 

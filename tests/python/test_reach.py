@@ -98,12 +98,39 @@ class Quiet:
         return np.a
 
 
+class Slotted:
+    __slots__ = ("empty", "name", "weights")
+
+    def __init__(self) -> None:
+        self.weights = np.ones(3)
+        self.name = "slotted"
+
+    def held(self) -> object:
+        return self.weights
+
+    def index(self) -> object:
+        return self.name, self.empty
+
+
+class Proxy:
+    """As those for what belongs to a request: outside of one it answers no question."""
+
+    @property
+    def __class__(self) -> type:
+        raise RuntimeError("working outside of a request")
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError("working outside of a request")
+
+
 class Point(NamedTuple):
     x: int
     y: object
 
 
 service = Service()
+slotted = Slotted()
+proxy = Proxy()
 registry = {"a": [plain, uses]}
 points = [Point(1, 2), Point(3, table)]
 
@@ -231,6 +258,10 @@ REACH: list[tuple[str, Callable[[], object]]] = [
     ("method caller", operator.methodcaller("x", table)),
     ("method", service.predict),
     ("attribute of self", service.held),
+    ("slot", slotted.held),
+    ("slot of a global", lambda: slotted.weights),
+    ("slots as a whole", lambda: plain(slotted)),
+    ("beside a proxy", lambda: (proxy.name, proxy, table)),
     ("property", service.reads),
     ("cached property", service.reads_cached),
     ("class method", Service.by_class),
@@ -264,6 +295,8 @@ APART: list[tuple[str, object]] = [
     ("other method of a global", lambda: service.index()),
     ("other attribute of a global", lambda: service.name),
     ("callable with another method", Quiet()),
+    ("other slot", slotted.index),
+    ("proxy", lambda: (proxy, proxy.name)),
     ("cycle", apart),
     ("app", lambda: app.max_body_size),
     ("annotation inside", lambda value: plain(value)),

@@ -9,6 +9,7 @@ from pyreframework import (
     Pyre,
     PyreRequest,
     PyreResponse,
+    WorkerImportError,
     delete_cookie,
     get_cookie,
     get_cookies,
@@ -28,6 +29,19 @@ def hello(req: PyreRequest) -> str:
 @app.route(["get", "post"], "/users/{id:int}/{key}", gil=True)
 def user(req: PyreRequest, id: int, key: UUID) -> dict[str, Any]:
     return {"id": id, "key": key}
+
+
+@app.get("/here", gil=False)
+def here(req: PyreRequest) -> str:
+    return "on a worker, or not at all"
+
+
+app.post("/there", lambda req: "by what it uses", gil=None)
+
+
+@app.exception_handler(WorkerImportError)
+def unavailable(req: PyreRequest, exc: WorkerImportError) -> tuple[str, int]:
+    return f"{exc.name}: {exc.used} {exc.route}", 503
 
 
 @app.before_request
