@@ -1,8 +1,8 @@
 """Everything that a handler, a hook or a result can do wrong, on every kind of route.
 
-`/def/{failure}` and `/gil/{failure}` fail in the handler; the headers `X-Before`, `X-After` and
-`X-Handler` name a failure of a hook or an exception handler, if the program has hooks (`HOOKS=1`).
-Each says first which request it is, so that the test finds its record in the log.
+`/{kind}/{failure}` fails in the handler; the headers `X-Before`, `X-After`, `X-Handler` and
+`X-Fallback` name a failure of a hook, if the program has hooks (`HOOKS=def` or `HOOKS=async`). Each
+says first which request it is, so that the test finds its record in the log.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from pyreframework import Pyre, PyreResponse
+from pyreframework import HTTPError, Pyre, PyreResponse
 
 app = Pyre()
 
@@ -156,7 +156,7 @@ def generator_of(failure):
 
 def partial_chain():
     call = functools.partial(int)
-    for _ in range(200_000):
+    for _ in range(20_000):
         call = functools.partial(Chain(call))
     return call()
 
@@ -177,6 +177,7 @@ FAILURES = {
     "chained": chained,
     "unprintable": lambda: raises(Unprintable),
     "exits-when-printed": lambda: raises(Exits),
+    "http-error-of-wrong-detail": lambda: raises(HTTPError(400, Nasty())),
     "exit": lambda: sys.exit(7),
     "exit-zero": lambda: sys.exit(),
     "exit-builtin": lambda: raises(SystemExit(Nasty())),
@@ -257,6 +258,96 @@ def gil_handler(req, failure):
     return failing(req, failure)
 
 
+@app.get("/async/{failure}")
+async def at_once(req, failure):
+    return failing(req, failure)
+
+
+@app.get("/async-later/{failure}")
+async def after_a_while(req, failure):
+    await asyncio.sleep(0.001)
+    return failing(req, failure)
+
+
+@app.get("/async-gil/{failure}", gil=True)
+async def gil_at_once(req, failure):
+    return failing(req, failure)
+
+
+@app.get("/async-gil-later/{failure}", gil=True)
+async def gil_later(req, failure):
+    await asyncio.sleep(0.001)
+    return failing(req, failure)
+
+
+class BadYield:
+    def __await__(self):
+        yield "not a future"
+
+
+async def later(failure):
+    await asyncio.sleep(0.001)
+    FAILURES[failure]()
+
+
+@app.get("/task/{failure}")
+async def task(req, failure):
+    """A task of its own, which fails when the answer is out."""
+    left.add(asyncio.create_task(later(failure)))
+    return "left"
+
+
+@app.get("/callback/{failure}")
+async def callback(req, failure):
+    asyncio.get_running_loop().call_soon(FAILURES[failure])
+    return "left"
+
+
+@app.get("/awaited-task/{failure}")
+async def awaited_task(req, failure):
+    print(f"{failure} fails in {req.id}", flush=True)
+    await asyncio.create_task(later(failure))
+
+
+@app.get("/group/{failure}")
+async def group(req, failure):
+    print(f"{failure} fails in {req.id}", flush=True)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(later(failure))
+
+
+@app.get("/loop/{what}")
+async def loop(req, what):
+    """What should not be done to a loop that others use."""
+    print(f"{what} fails in {req.id}", flush=True)
+    running = asyncio.get_running_loop()
+    match what:
+        case "bad-yield":
+            await BadYield()
+        case "cancel-itself":
+            asyncio.current_task().cancel()
+            await asyncio.sleep(1)
+        case "run":
+            asyncio.run(later("exception"))
+        case "until-complete":
+            running.run_until_complete(later("exception"))
+        case "close":
+            running.close()
+        case "stop":
+            running.stop()
+            await asyncio.sleep(0.001)
+            raise LookupError("it went on")
+
+
+left = set()
+
+
+@app.get("/async-fine")
+async def async_fine(req):
+    await asyncio.sleep(0)
+    return "fine"
+
+
 @app.get("/fine")
 def fine(req):
     return "fine"
@@ -267,35 +358,47 @@ def gil_fine(req):
     return "fine"
 
 
-if os.environ.get("HOOKS") == "1":
+def before(req):
+    failure = req.header("x-before")
+    return failing(req, failure) if failure else None
 
-    @app.before_request
-    def before(req):
-        if failure := req.header("x-before"):
-            return failing(req, failure)
-        return None
 
-    @app.after_request
-    def after(req, resp):
-        if failure := req.header("x-after"):
-            return failing(req, failure)
-        return None
+def after(req, resp):
+    failure = req.header("x-after")
+    return failing(req, failure) if failure else None
 
-    @app.exception_handler(Handled)
-    def on_handled(req, error):
-        return failing(req, req.header("x-handler"))
 
-    @app.get("/handled")
-    def handled(req):
-        raise Handled
+def on_handled(req, error):
+    return failing(req, req.header("x-handler"))
 
-    @app.get("/gil-handled", gil=True)
-    def gil_handled(req):
-        raise Handled
 
-    @app.fallback
-    def fallback(req):
-        return failing(req, req.header("x-fallback"))
+def fallback(req):
+    return failing(req, req.header("x-fallback"))
+
+
+def later_of(hook):
+    """The same as a coroutine function, which waits before it fails."""
+
+    @functools.wraps(hook)
+    async def waiting(*arguments):
+        await asyncio.sleep(0.001)
+        return hook(*arguments)
+
+    return waiting
+
+
+def handled(req):
+    raise Handled
+
+
+if hooks := os.environ.get("HOOKS"):
+    kind = later_of if hooks == "async" else lambda hook: hook
+    app.before_request(kind(before))
+    app.after_request(kind(after))
+    app.exception_handler(Handled)(kind(on_handled))
+    app.fallback(kind(fallback))
+    app.get("/handled", handled)
+    app.get("/gil-handled", handled, gil=True)
 
 
 if __name__ == "__main__":

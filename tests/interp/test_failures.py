@@ -47,6 +47,7 @@ EXCEPTIONS = {
     "recursion-partial": "RecursionError",
 }
 RESULTS = {
+    "http-error-of-wrong-detail": "TypeError",
     "result-object": "TypeError",
     "result-nasty": "TypeError",
     "result-slippery": "KeyError",
@@ -80,68 +81,156 @@ RESULTS = {
     "default-endless": "ValueError",
 }
 FAILURES = EXCEPTIONS | RESULTS
-KINDS = ("def", "gil")
+# Hooks go the same way, so that one of each sort will do.
+IN_HOOKS = {
+    failure: FAILURES[failure]
+    for failure in (
+        "exception",
+        "unprintable",
+        "http-error-of-wrong-detail",
+        "exit",
+        "interrupt",
+        "cancelled",
+        "generator-exit",
+        "stop-iteration",
+        "bare",
+        "memory-list",
+        "recursion",
+        "result-nasty",
+        "result-deep",
+        "result-status-nasty",
+        "default-exit",
+    )
+}
+FINE = ("/fine", "/gil-fine", "/async-fine")
+KINDS = ("def", "gil", "async", "async-later", "async-gil", "async-gil-later")
+# A coroutine must not raise StopIteration, so Python makes another exception of it.
+IN_COROUTINES = {"stop-iteration": "RuntimeError"}
 
 
 @pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with serve("failures", mode=request.param, **ONE_OF_EACH) as server:
         yield server
-        assert "Exception ignored" not in server.output.text()
+        assert "Exception ignored in: 'GET" not in server.output.text()
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@pytest.fixture(
+    scope="module",
+    params=[(mode, hooks) for mode in (None, "default") for hooks in ("def", "async")],
+    ids=["workers-def", "workers-async", "main-def", "main-async"],
+)
 def hooked(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serve("failures", mode=request.param, env={"HOOKS": "1"}, **ONE_OF_EACH) as server:
+    mode, hooks = request.param
+    with serve("failures", mode=mode, env={"HOOKS": hooks}, **ONE_OF_EACH) as server:
         yield server
-        assert "Exception ignored" not in server.output.text()
+        assert "Exception ignored in: 'GET" not in server.output.text()
 
 
 def check(server: Server, failure: str, name: str, wire: bytes) -> None:
     """The request fails as it should, and leaves everything else as it was."""
     seen = len(server.output.lines)
     with server.connect() as peer, server.connect() as other:
-        peer.send(wire + request("GET", "/fine") + request("GET", "/gil-fine"))
+        peer.send(wire + b"".join(request("GET", path) for path in FINE))
         reply = peer.reply()
         assert (reply.status, reply.json()) == (500, INTERNAL)
         assert not reply.closes
         assert reply.header("content-type") == "application/json"
-        assert [peer.reply().text, peer.reply().text] == ["fine", "fine"]
-        assert [peer.get("/fine").text, peer.get("/gil-fine").text] == ["fine", "fine"]
-        assert [other.get("/fine").text, other.get("/gil-fine").text] == ["fine", "fine"]
+        assert [peer.reply().text for _ in FINE] == ["fine"] * len(FINE)
+        assert [peer.get(path).text for path in FINE] == ["fine"] * len(FINE)
+        assert [other.get(path).text for path in FINE] == ["fine"] * len(FINE)
     number = server.output.wait_for(rf"^{failure} fails in (\w+)$", since=seen)[1]
-    server.output.wait_for(rf"\(request {number}\) raised {name}$", since=seen)
+    told = rf"\(request {number}\) raised ({name})$"
+    name = server.output.wait_for(told, since=seen)[1]
     server.output.wait_for(rf"^[ |]*(\w+\.)*{name}\b", since=seen)
     text = "\n".join(server.output.lines[seen:])
     assert text.count(f"request {number}") == 1, text
     # What the encoder itself raises has no line of Python to show.
-    assert failure not in EXCEPTIONS or "Traceback (most recent call last):" in text
+    assert failure in RESULTS or "Traceback (most recent call last):" in text
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("failure", "name"), FAILURES.items())
 def test_in_a_handler(server: Server, kind: str, failure: str, name: str) -> None:
+    if kind.startswith("async"):
+        name = IN_COROUTINES.get(failure, name)
     check(server, failure, name, request("GET", f"/{kind}/{failure}"))
 
 
+def in_a_hook(failure: str, name: str) -> str:
+    """What the log says, be the hook a coroutine or not."""
+    return f"{name}|{IN_COROUTINES[failure]}" if failure in IN_COROUTINES else name
+
+
 @pytest.mark.parametrize("path", ["/fine", "/gil-fine"])
-@pytest.mark.parametrize(("failure", "name"), FAILURES.items())
+@pytest.mark.parametrize(("failure", "name"), IN_HOOKS.items())
 def test_in_a_before_hook(hooked: Server, path: str, failure: str, name: str) -> None:
-    check(hooked, failure, name, request("GET", path, [("X-Before", failure)]))
+    check(hooked, failure, in_a_hook(failure, name), request("GET", path, [("X-Before", failure)]))
 
 
 @pytest.mark.parametrize("path", ["/fine", "/gil-fine"])
-@pytest.mark.parametrize(("failure", "name"), FAILURES.items())
+@pytest.mark.parametrize(("failure", "name"), IN_HOOKS.items())
 def test_in_an_after_hook(hooked: Server, path: str, failure: str, name: str) -> None:
-    check(hooked, failure, name, request("GET", path, [("X-After", failure)]))
+    check(hooked, failure, in_a_hook(failure, name), request("GET", path, [("X-After", failure)]))
 
 
 @pytest.mark.parametrize("path", ["/handled", "/gil-handled"])
-@pytest.mark.parametrize(("failure", "name"), FAILURES.items())
+@pytest.mark.parametrize(("failure", "name"), IN_HOOKS.items())
 def test_in_an_exception_handler(hooked: Server, path: str, failure: str, name: str) -> None:
-    check(hooked, failure, name, request("GET", path, [("X-Handler", failure)]))
+    check(hooked, failure, in_a_hook(failure, name), request("GET", path, [("X-Handler", failure)]))
 
 
-@pytest.mark.parametrize(("failure", "name"), FAILURES.items())
+@pytest.mark.parametrize(("failure", "name"), IN_HOOKS.items())
 def test_in_a_fallback(hooked: Server, failure: str, name: str) -> None:
-    check(hooked, failure, name, request("GET", "/nowhere", [("X-Fallback", failure)]))
+    check(
+        hooked,
+        failure,
+        in_a_hook(failure, name),
+        request("GET", "/nowhere", [("X-Fallback", failure)]),
+    )
+
+
+IN_TASKS = ("exception", "exit", "interrupt", "generator-exit", "bare", "memory-list", "recursion")
+
+
+def check_fine(server: Server) -> None:
+    with server.connect() as peer:
+        assert [peer.get(path).text for path in FINE] == ["fine"] * len(FINE)
+
+
+@pytest.mark.parametrize("place", ["task", "callback"])
+@pytest.mark.parametrize("failure", [*IN_TASKS, "cancelled", "stop-iteration"])
+def test_in_what_a_handler_leaves_on_the_loop(server: Server, place: str, failure: str) -> None:
+    """The answer is out already; the loop goes on for the others, also after SystemExit."""
+    assert server.get(f"/{place}/{failure}").text == "left"
+    check_fine(server)
+
+
+@pytest.mark.parametrize("failure", [*IN_TASKS, "cancelled", "stop-iteration"])
+def test_in_a_task_that_is_awaited(server: Server, failure: str) -> None:
+    name = IN_COROUTINES.get(failure, FAILURES[failure])
+    check(server, failure, name, request("GET", f"/awaited-task/{failure}"))
+
+
+@pytest.mark.parametrize("failure", IN_TASKS)
+def test_in_a_task_of_a_group(server: Server, failure: str) -> None:
+    name = FAILURES[failure]
+    kind = {"generator-exit": "BaseExceptionGroup", "bare": "BaseExceptionGroup"}
+    if failure not in ("exit", "interrupt"):
+        name = kind.get(failure, "ExceptionGroup")
+    check(server, failure, name, request("GET", f"/group/{failure}"))
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ("bad-yield", "RuntimeError"),
+        ("cancel-itself", "CancelledError"),
+        ("run", "RuntimeError"),
+        ("until-complete", "RuntimeError"),
+        ("close", "RuntimeError"),
+        ("stop", "LookupError"),
+    ],
+)
+def test_the_loop_of_others(server: Server, what: str, name: str) -> None:
+    check(server, what, name, request("GET", f"/loop/{what}"))
