@@ -7,6 +7,7 @@ mod entry; // the extension module
 mod app; // what the user registers, before it is served
 pub mod router; // which route a method and a path belong to
 mod settings; // every option, checked once
+mod log; // what goes to the log, and who writes it
 mod metrics; // what is counted while serving
 mod direct; // pages that need no Python: metrics, health
 mod inbound; // steps 1 to 5: bytes coming in

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pyre_http::limits::Limits;
 
 use crate::direct::{Page, Pages};
+use crate::log::entry::AccessStyle;
 
 /// Connections accepted in one turn; the others wait for the next one.
 pub(crate) const ACCEPTS_PER_TURN_MAX: usize = 64;
@@ -96,6 +97,8 @@ pub(crate) struct Settings {
     /// Whether answers are counted by route, method and status.
     pub(crate) metrics: bool,
     pub(crate) pages: Pages,
+    /// `None`: there is no access log.
+    pub(crate) access_log: Option<AccessStyle>,
     /// Whether a check of the user says if the server is ready.
     pub(crate) has_readiness_check: bool,
     pub(crate) limits: Limits,

@@ -9,6 +9,8 @@ use std::time::Duration;
 use pyre_interp::worker::loop_lane::Bell;
 use socket2::SockRef;
 
+use crate::log::writer;
+
 /// Receives into the spare capacity of `buffer`, at most `bytes_max`, and returns how many bytes
 /// came; 0 means that the peer has closed its side.
 ///
@@ -223,6 +225,7 @@ pub(crate) fn end_process_if_it_fails(name: &str, run: impl FnOnce() -> io::Resu
         // The panic hook has written message and place.
         Err(_) => "panic".to_owned(),
     };
+    writer::flush(Duration::from_secs(1));
     // Nothing is left to do if standard error is closed.
     let _ = writeln!(io::stderr(), "pyre: {name} failed and the server cannot go on: {reason}");
     // SAFETY: ends the process at once; no destructor or exit hook runs, which might wait for

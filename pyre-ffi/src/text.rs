@@ -26,6 +26,19 @@ pub enum Text<'a> {
     Ucs4(&'a [u32]),
 }
 
+impl Text<'_> {
+    /// The text, with U+FFFD for lone surrogates, which UTF-8 cannot carry.
+    pub fn to_string_lossy(self) -> String {
+        let scalar = |unit: u32| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER);
+        match self {
+            Text::Ascii(text) => text.to_owned(),
+            Text::Latin1(bytes) => bytes.iter().map(|&byte| char::from(byte)).collect(),
+            Text::Ucs2(units) => units.iter().map(|&unit| scalar(unit.into())).collect(),
+            Text::Ucs4(units) => units.iter().map(|&unit| scalar(unit)).collect(),
+        }
+    }
+}
+
 /// The bit field that says how a string is kept, without the bits for interning below it.
 mod state {
     pub(super) const KIND: u32 = 0b111;

@@ -1,4 +1,4 @@
-//! HTTP dates (RFC 9110 section 5.6.7), by arithmetic alone.
+//! HTTP dates (RFC 9110 section 5.6.7) and those of logs (RFC 3339), by arithmetic alone.
 
 /// How long an HTTP date is.
 pub const DATE_BYTES: usize = 29;
@@ -29,6 +29,22 @@ pub fn imf_fixdate(unix_seconds: u64) -> [u8; DATE_BYTES] {
     text
 }
 
+/// A time with its date as in `1994-11-06T08:49:37.000000Z` (RFC 3339), of microseconds since 1970.
+///
+/// Times after the year 9999 give its last second.
+pub fn rfc3339(unix_us: u64) -> String {
+    let seconds = (unix_us / 1_000_000).min(SECONDS_MAX);
+    let (year, month, day) = civil(seconds / 86_400);
+    let second_of_day = seconds % 86_400;
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
+        second_of_day / 3_600,
+        second_of_day / 60 % 60,
+        second_of_day % 60,
+        unix_us % 1_000_000,
+    )
+}
+
 /// Year, month (1 to 12) and day of month of a day counted from 1 January 1970.
 ///
 /// Years are counted from March, so that the leap day comes last and the lengths of the months
@@ -55,6 +71,14 @@ fn two_digits(text: &mut [u8], number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_of_logs() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(rfc3339(784_111_777_000_042), "1994-11-06T08:49:37.000042Z");
+        assert_eq!(rfc3339(951_827_696_999_999), "2000-02-29T12:34:56.999999Z");
+        assert!(rfc3339(u64::MAX).starts_with("9999-12-31T23:59:59."));
+    }
 
     fn check(unix_seconds: u64, expected: &str) {
         assert_eq!(str::from_utf8(&imf_fixdate(unix_seconds)).unwrap(), expected);

@@ -18,6 +18,7 @@ from pyreframework.app import Pyre
 from pyreframework.cookies import delete_cookie, get_cookie, get_cookies, set_cookie
 from pyreframework.engine import PyreApp, PyreRequest, PyreResponse, __version__
 from pyreframework.errors import HTTPError, StartError, WorkerImportError
+from pyreframework.logs import emit_python_log, init_logger
 from pyreframework.redirects import redirect
 
 __all__ = [
@@ -30,8 +31,10 @@ __all__ = [
     "WorkerImportError",
     "__version__",
     "delete_cookie",
+    "emit_python_log",
     "get_cookie",
     "get_cookies",
+    "init_logger",
     "redirect",
     "set_cookie",
 ]

@@ -71,6 +71,7 @@ class Pyre(Routes, Insight, Hooks):
         self._max_body_size: int | None = None
         self._json_default: Callable[[Any], Any] | None = None
         self._stops: list[Stop | int] = []
+        self.configures_logging = log_config is not None
         if log_config is not None:
             from logging.config import dictConfig
 
@@ -140,6 +141,9 @@ class Pyre(Routes, Insight, Hooks):
         max_requests: int | None = None,
         max_requests_jitter: int | None = None,
         server_header: bool | None = None,
+        log_level: str | None = None,
+        log_format: str | None = None,
+        access_log: bool | None = None,
         metrics: bool | None = None,
         **unknown: Never,
     ) -> None:
@@ -178,6 +182,9 @@ class Pyre(Routes, Insight, Hooks):
             max_requests: Requests after which a new process takes over; 0 for never.
             max_requests_jitter: Up to so many more, by chance.
             server_header: Send ``Server: pyre``.
+            log_level: Least level of what is logged.
+            log_format: ``text``, or ``json`` for one object a line.
+            access_log: Log every answer.
             metrics: Count answers and show all metrics at ``/metrics``.
             **unknown: Refused by name.
 
@@ -230,6 +237,7 @@ class Pyre(Routes, Insight, Hooks):
             "max_body_size": self._max_body_size,
             "debug": self._debug or None,
             "metrics": self.has_page("metrics") or None,
+            **self.log_properties(),
         }
 
     def handlers(self) -> list[tuple[int, AnyCall, bool | None]]:

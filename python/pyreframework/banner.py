@@ -69,7 +69,8 @@ def show(text: Sequence[str], stream: TextIO | None = None) -> None:
     head, *rest = text
     if stream.isatty() and not os.environ.get("NO_COLOR"):
         head = f"\x1b[1m{head}\x1b[0m"
-    print(head, *rest, sep="\n", file=stream, flush=True)
+    # In one piece: the log may be written to the same place meanwhile.
+    print("\n".join([head, *rest]) + "\n", end="", file=stream, flush=True)
 
 
 def example_path(routes: Sequence[tuple[str, str]]) -> str | None:

@@ -21,6 +21,28 @@ __version__: str
 type _Slot = tuple[str, str] | None
 type _Header = str | list[str]
 
+def log_record(
+    json: bool,
+    created: float,
+    level: str,
+    logger: str,
+    message: str,
+    exception: str,
+    thread: str,
+    place: tuple[str, int] | None,
+    extra: str,
+) -> None: ...
+def set_log_defaults(json: bool, level: int) -> None: ...
+def emit_python_log(
+    level: str,
+    name: str,
+    message: str,
+    pathname: str = "",
+    lineno: int = 0,
+    worker_id: int | None = None,
+) -> None: ...
+def flush_log(seconds: float) -> bool: ...
+
 class StartError(RuntimeError):
     """A worker could not start; its text is the traceback of that worker."""
 
@@ -194,6 +216,9 @@ class Server:
     def start_workers(self) -> list[tuple[int, str]]: ...
     def start_main(self) -> None: ...
     def accept(self) -> None: ...
+    def take_access_log(
+        self, seconds: float
+    ) -> list[tuple[float, int, str, dict[str, Any]]] | None: ...
     def set_ready(self, ready: bool, seconds: float) -> None: ...
     def leave(self) -> None: ...
     def begin_drain(self) -> None: ...

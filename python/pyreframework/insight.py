@@ -1,9 +1,12 @@
-"""What an app shows of itself: metrics and health, as pages that the server answers without Python.
+"""What an app shows of itself: metrics and health, as pages that the server answers without Python,
+and the access log.
 
 Imported in every worker, where the same calls only note what the main interpreter acts upon.
 """
 
 from __future__ import annotations
+
+from pyreframework import logs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +29,17 @@ class Readiness:
         self.timeout = timeout
 
 
+class Access:
+    """What of the answers is logged."""
+
+    __slots__ = ("always_log_status", "level", "sample")
+
+    def __init__(self, level: str = "info", sample: int = 1, always_log_status: int = 400) -> None:
+        self.level = level
+        self.sample = sample
+        self.always_log_status = always_log_status
+
+
 class Insight:
     """The part of `Pyre` that switches on what can be seen from outside."""
 
@@ -42,6 +56,7 @@ class Insight:
         super().__init__()
         self.pages: dict[str, str] = {}
         self.readiness: Readiness | None = None
+        self.access: Access | None = None
 
     def enable_metrics(self, path: str = "/metrics") -> None:
         """Count answers, and show all metrics in the text format of Prometheus at ``path``.
@@ -105,6 +120,46 @@ class Insight:
         self._page(READY, readyz, "enable_health_probes")
         if readiness_check is not None:
             self.readiness = Readiness(readiness_check, interval, timeout)
+
+    def enable_logging(
+        self, level: str = "info", sample: int = 1, always_log_status: int = 400
+    ) -> None:
+        """Keep an access log: a record of ``pyre.access`` for each answer.
+
+        It is noted by the threads that own the sockets and written by a thread of its own, so it
+        costs handlers nothing. ``run(access_log=False)`` switches it off again.
+
+        Args:
+            level: The level that its records have.
+            sample: One of so many answers is logged; 1 logs all of them.
+            always_log_status: Answers with this status or a higher one are logged in any case.
+
+        Raises:
+            ValueError: There is no such level, or ``sample`` is below 1.
+            RuntimeError: The app is being served.
+
+        Example:
+            >>> app = Pyre()
+            >>> app.enable_logging(sample=100)
+        """
+        if self.serving:
+            raise RuntimeError("the app is being served: call enable_logging() before run()")
+        for name, number, least in (
+            ("sample", sample, 1),
+            ("always_log_status", always_log_status, 0),
+        ):
+            if not isinstance(number, int) or isinstance(number, bool) or number < least:
+                raise ValueError(f"{name} must be a whole number from {least} on, not {number!r}")
+        self.access = Access(logs.level_name(level), sample, always_log_status)
+
+    def log_properties(self) -> dict[str, object]:
+        """Return what was said of logs before ``run()``; goes before variables."""
+        level, access, form = logs.chosen or (None, False, None)
+        return {
+            "log_level": level,
+            "log_format": form,
+            "access_log": self.access is not None or access or None,
+        }
 
     def has_page(self, name: str) -> bool:
         """Tell whether a page has been switched on."""

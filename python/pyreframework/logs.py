@@ -1,15 +1,122 @@
-"""What goes to `logging`: one record for each exception that a handler or hook did not catch.
+"""What goes to `logging`, and how it leaves an interpreter.
 
-`logging` itself is imported with the first record. Without a configuration by the user it prints
-warnings and errors to standard error. Imported in every worker, so it imports nothing.
+`logging` itself is imported with the first record, if the program has not done so. Imported in
+every worker, so it imports nothing but the engine.
 """
 
 from __future__ import annotations
 
+import sys
+
+from pyreframework.engine import emit_python_log, set_log_defaults
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
     from logging import Logger
-    from types import FrameType
+    from types import FrameType, ModuleType
+
+__all__ = ["emit_python_log", "init_logger"]
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+SYNONYMS = {"trace": "debug", "warn": "warning", "fatal": "critical"}
+FORMATS = ("text", "json")
+
+# What `init_logger` was told in this interpreter: level, access log, format.
+chosen: tuple[str, bool, str] | None = None
+
+
+def init_logger(
+    level: str = "info",
+    access_log: bool = False,
+    format: str = "text",  # noqa: A002 - the name it has always had
+) -> None:
+    """Send `logging` of this interpreter to the log of the process, before or without ``run()``.
+
+    Does nothing to a root logger that has handlers. ``run()`` goes by what is said here for
+    ``log_level``, ``access_log`` and ``log_format``, unless it is told otherwise.
+
+    Args:
+        level: ``debug``, ``info``, ``warning``, ``error`` or ``critical``, in any case.
+        access_log: Whether ``run()`` should keep an access log.
+        format: ``text``, or ``json`` for one object a line.
+
+    Raises:
+        ValueError: A level or format of that name does not exist.
+
+    Example:
+        >>> init_logger("loud")
+        Traceback (most recent call last):
+        ValueError: a level of logs is debug, info, warning, error or critical, not 'loud'
+    """
+    global chosen
+    chosen = (level_name(level), bool(access_log), format_name(format))
+    from pyreframework.bridge import install
+
+    install(chosen[0], chosen[2] == "json")
+    set_log_defaults(chosen[2] == "json", LEVELS[chosen[0]])
+
+
+def level_name(level: object) -> str:
+    """Return a level in the one spelling we use, or raise `ValueError`."""
+    name = level.lower() if isinstance(level, str) else ""
+    name = SYNONYMS.get(name, name)
+    if name not in LEVELS:
+        known = ", ".join(list(LEVELS)[:-1])
+        raise ValueError(f"a level of logs is {known} or critical, not {level!r}")
+    return name
+
+
+def format_name(form: object) -> str:
+    """Return a format in the one spelling we use, or raise `ValueError`."""
+    name = form.lower() if isinstance(form, str) else ""
+    if name not in FORMATS:
+        raise ValueError(f"a format of logs is text or json, not {form!r}")
+    return name
+
+
+def use(level: str, json: bool) -> None:
+    """Send `logging` of this interpreter to the log of the process, now or once it is imported."""
+    if "logging" in sys.modules:
+        from pyreframework.bridge import install
+
+        install(level, json)
+    else:
+        sys.meta_path.insert(0, Arrival(level, json))
+
+
+class Arrival:
+    """Waits for the import of `logging`: a worker whose program does not log does not pay for it.
+
+    A finder that finds one module, as all others would, and goes.
+    """
+
+    def __init__(self, level: str, json: bool) -> None:
+        self.level = level
+        self.json = json
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find `logging`, and have the handler put in once it is imported."""
+        if name != "logging":
+            return None
+        sys.meta_path.remove(self)
+        from pyreframework.program import find
+
+        spec = find(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_install(module: ModuleType) -> None:
+                execute(module)
+                from pyreframework.bridge import install
+
+                install(self.level, self.json)
+
+            spec.loader.exec_module = execute_and_install  # type: ignore[method-assign]
+        return spec
 
 
 def logger(name: str) -> Logger:

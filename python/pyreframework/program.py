@@ -18,6 +18,8 @@ import sys
 from _thread import get_ident
 from posix import getcwd
 
+from pyreframework import logs
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +53,7 @@ class HandedOver(BaseException):
 class Program:
     """What a worker needs to know to run the program of the main interpreter again."""
 
-    __slots__ = ("argv", "debug", "kind", "number", "own", "path", "stop_fd", "target")
+    __slots__ = ("argv", "debug", "kind", "log", "number", "own", "path", "stop_fd", "target")
 
     def __init__(
         self,
@@ -63,12 +65,14 @@ class Program:
         argv: list[str],
         path: list[str],
         own: list[str] | None = None,
+        log: str = "info text",
     ) -> None:
         self.kind = kind
         self.target = target
         self.number = number
         self.stop_fd = stop_fd
         self.debug = debug
+        self.log = log
         self.argv = argv
         self.path = path
         # Packages that are the program's own wherever they are installed.
@@ -78,20 +82,21 @@ class Program:
         """Return the texts that `unpack` reads."""
         counts = (len(self.argv), len(self.own))
         numbers = (self.number, self.stop_fd, int(self.debug), *counts)
-        return [self.kind, self.target, *map(str, numbers), *self.argv, *self.own, *self.path]
+        lists = (*self.argv, *self.own, *self.path)
+        return [self.kind, self.target, *map(str, numbers), self.log, *lists]
 
     @classmethod
     def unpack(cls, texts: list[str]) -> Program:
         """Return the program that `pack` wrote."""
         kind, target, *rest = texts
         number, stop_fd, debug, count, own_count = map(int, rest[:5])
-        texts = rest[5:]
+        log, *texts = rest[5:]
         argv, own, path = (
             texts[:count],
             texts[count : count + own_count],
             texts[count + own_count :],
         )
-        return cls(kind, target, number, stop_fd, bool(debug), argv, path, own)
+        return cls(kind, target, number, stop_fd, bool(debug), argv, path, own, log)
 
 
 class Loading:
@@ -132,13 +137,14 @@ def enroll(app: Pyre) -> int:
     return number
 
 
-def describe(number: int, stop_fd: int, debug: bool) -> list[str] | None:
+def describe(number: int, stop_fd: int, debug: bool, log: str = "info text") -> list[str] | None:
     """Describe the running program for the workers, or return None if it is no file and no module.
 
     Args:
         number: Which of the program's apps to serve.
         stop_fd: Where ``stop()`` writes to.
         debug: Whether clients see tracebacks.
+        log: Level and format of the log, as in ``info json``.
     """
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
@@ -158,10 +164,11 @@ def describe(number: int, stop_fd: int, debug: bool) -> list[str] | None:
     else:
         return None
     path = [entry for entry in sys.path if isinstance(entry, str)]
-    return Program(kind, target, number, stop_fd, debug, list(sys.argv), path, own(target)).pack()
+    argv = list(sys.argv)
+    return Program(kind, target, number, stop_fd, debug, argv, path, own(target), log).pack()
 
 
-def describe_app(app: Pyre, stop_fd: int, debug: bool) -> list[str] | None:
+def describe_app(app: Pyre, stop_fd: int, debug: bool, log: str) -> list[str] | None:
     """Describe the module that has ``app`` as a global, for workers; None if there is none.
 
     For an app that is not the running program's own, as when a test runner is ``__main__``. The
@@ -174,7 +181,7 @@ def describe_app(app: Pyre, stop_fd: int, debug: bool) -> list[str] | None:
         if value is app
     }
     if "__main__" in found:
-        return describe(app.number, stop_fd, debug)
+        return describe(app.number, stop_fd, debug, log)
     if not found:
         return None
     name = app.made_in if app.made_in in found else next(iter(found))
@@ -189,8 +196,9 @@ def describe_app(app: Pyre, stop_fd: int, debug: bool) -> list[str] | None:
         return None
     path = [entry for entry in sys.path if isinstance(entry, str)]
     target = f"{source}:{found[name]}"
+    argv = list(sys.argv)
     return Program(
-        "attribute", target, app.number, stop_fd, debug, list(sys.argv), path, own(target)
+        "attribute", target, app.number, stop_fd, debug, argv, path, own(target), log
     ).pack()
 
 
@@ -272,6 +280,9 @@ def load(texts: list[str]) -> PyreApp:
             f"{program.target} made no app when a worker loaded it: make it at the top level of a "
             'module, not under `if __name__ == "__main__":`, or use run(mode="default")'
         )
+    if not app.configures_logging:
+        level, form = program.log.split()
+        logs.use(level, form == "json")
     app.attach_stop(program.stop_fd)
     app.freeze(program.debug)
     loaded = app

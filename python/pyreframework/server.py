@@ -17,6 +17,7 @@ from traceback import print_exc
 from pyreframework import banner, program, target
 from pyreframework.app import FALLBACK
 from pyreframework.engine import Server, StartError
+from pyreframework.log import Log
 from pyreframework.readiness import Checking
 from pyreframework.settings import UsageError, activated, resolve
 from pyreframework.signals import ABANDONED, News, Stop, exit_now
@@ -86,6 +87,7 @@ class Serving:
         self.moved: list[tuple[str, str]] = []
         self.on_main = settings.on_main
         debug = bool(settings.values["debug"])
+        self.log = Log(app, settings)
         texts = None if self.on_main else self.describe(debug)
         if texts is None and not self.on_main:
             raise UsageError(
@@ -100,15 +102,24 @@ class Serving:
         needed = settings.for_engine(stop.fd) | {
             "pages": [f"{name} {path}" for path, name in pages.items()],
             "has_readiness_check": app.readiness is not None,
+            **self.log.for_engine(),
         }
         self.server = Server(app.native, needed, texts)
         self.checking: Checking | None = None
 
     def describe(self, debug: bool) -> list[str] | None:
         """Describe the program for the workers, or return None if they could not load it."""
-        return program.describe(self.app.number, self.stop.fd, debug)
+        return program.describe(self.app.number, self.stop.fd, debug, self.log.described)
 
     def run(self) -> int:
+        """Start, serve and stop, with a log; return the exit code."""
+        self.log.open()
+        try:
+            return self.serve()
+        finally:
+            self.log.close()
+
+    def serve(self) -> int:
         """Start, serve and stop; return the exit code."""
         started = False
         try:
@@ -123,6 +134,7 @@ class Serving:
                 self.app.begin_worker()
             self.server.start_main()
             self.server.accept()
+            self.log.follow(self.server)
             if self.app.readiness is not None:
                 self.checking = Checking(self.app.readiness, self.server)
             self.opened()
@@ -199,6 +211,7 @@ class Serving:
             requests = banner.counted(self.server.abandoned(), "running request")
             self.complain(f"gave up {requests} after {seconds:g} s (shutdown_timeout)")
         ended = self.server.stop(END_SECONDS if drained else 0.0)
+        self.log.follow_to_the_end()
         if self.runs_handlers():
             self.app.end_worker()
         self.app.end()

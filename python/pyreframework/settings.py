@@ -43,6 +43,7 @@ class Option:
     least: float | None = None
     most: float | None = None
     aliases: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
     @property
     def variable(self) -> str:
@@ -257,6 +258,28 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("server_header", "switch", True, "Send `Server: pyre`."),
     Option(
+        "log_level",
+        "text",
+        "info",
+        "Least level that the root logger lets through: `debug`, `info`, `warning`, `error` or "
+        "`critical`; unless the program configures `logging` itself.",
+        choices=("debug", "info", "warning", "error", "critical"),
+    ),
+    Option(
+        "log_format",
+        "text",
+        "text",
+        "`text`, or `json` for one object a line.",
+        choices=("text", "json"),
+    ),
+    Option(
+        "access_log",
+        "switch",
+        False,
+        "Log every answer. Set for one app, with a sample, by `app.enable_logging()`.",
+        aliases=("PYRE_LOG",),
+    ),
+    Option(
         "metrics",
         "switch",
         False,
@@ -268,14 +291,20 @@ TABLE = {option.name: option for option in OPTIONS}
 
 # Options of the API that this version does not have: refused by name rather than ignored.
 NOT_YET = (
-    "log_level",
-    "log_format",
-    "access_log",
     "tls_cert",
     "tls_key",
     "state_url",
-    "log",
 )
+
+# What the engine is told besides, unless the app says otherwise.
+ABOUT_THE_APP: dict[str, object] = {
+    "pages": [],
+    "has_readiness_check": False,
+    "access_level": "info",
+    "access_sample": 1,
+    "access_always": 400,
+    "access_to_program": False,
+}
 
 FLAG, ARGUMENT, PROPERTY, VARIABLE, ALIAS, DEFAULT = 5, 4, 3, 2, 1, 0
 
@@ -321,7 +350,7 @@ class Settings:
 
             most = randint(0, self.count("max_requests_jitter"))  # noqa: S311 - spreads, no secret
             needed["max_requests"] = self.count("max_requests") + most
-        return needed
+        return needed | ABOUT_THE_APP
 
 
 def resolve(
@@ -447,7 +476,10 @@ def check(option: Option, value: object, source: str) -> Value:
         case "text":
             if not isinstance(value, str) or not value or "\0" in value:
                 raise UsageError(f"{source} must be a text that is not empty, not {value!r}")
-            return value
+            if option.choices and value.lower() not in option.choices:
+                known = ", ".join(option.choices)
+                raise UsageError(f"{source} must be one of {known}, not {value!r}")
+            return value.lower() if option.choices else value
         case "switch":
             if not isinstance(value, bool):
                 raise UsageError(f"{source} must be True or False, not {value!r}")

@@ -16,12 +16,16 @@ import threading
 from enum import Enum
 from queue import SimpleQueue
 
+from pyreframework.engine import flush_log
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType, TracebackType
     from typing import Any, NoReturn, Self
 
+# How long the log may take to be written when the process ends at once.
+FLUSH_SECONDS = 1.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RENEW_SIGNAL = signal.SIGHUP
 # Bytes that are no signal: a request to stop, one to be replaced, and the end of the thread.
@@ -171,6 +175,7 @@ def exit_now(code: int, reason: str, flush: bool = True) -> NoReturn:
                 stream.flush()
             except (OSError, ValueError):
                 pass  # Nobody reads it any more.
+    flush_log(FLUSH_SECONDS)
     try:
         os.write(2, f"pyre: {reason}\n".encode())
     except OSError:

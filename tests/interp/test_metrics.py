@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -185,6 +186,30 @@ def test_overload_is_counted() -> None:
         refused = value(server, "pyre_overloaded_total")
         assert refused == statuses.count(503)
         assert requests_total(server, "GET", "/", 503) == refused
+
+
+@pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
+def test_a_handler_that_takes_too_long_is_counted_once(mode: str | None) -> None:
+    """Also when it answers later; and the log knows what was asked for."""
+    options = {"mode": mode, "request_timeout": 0.05, "access_log": True, "log_format": "json"}
+    with serve("insight", workers=1, **options) as server, Gate() as gate:
+        with server.connect() as peer:
+            path = f"/wait/{gate.port}/a"
+            peer.send(request("GET", path))
+            assert gate.entered() == "a"
+            # It waits in a system call, where no exception reaches it.
+            assert peer.reply().status == 504
+        route = "/wait/{port:int}/{name}"
+        assert requests_total(server, "GET", route, 504) == 1
+        assert value(server, "pyre_timeouts_total") == 1
+        gate.release("a")
+        wait_until(lambda: value(server, "pyre_jobs_in_flight") == 0, "the late answer is back")
+        assert value(server, "pyre_requests_total", route=route) == 1
+        assert server.stop() == 0
+        lines = [json.loads(line) for line in server.output.text().splitlines() if line[0] == "{"]
+    (record,) = [line for line in lines if line.get("route") == route]
+    assert (record["status"], record["path"]) == (504, path)
+    assert record["duration_ms"] >= 50
 
 
 def test_another_path() -> None:

@@ -52,8 +52,10 @@ def test_the_engine_is_told_everything_it_needs() -> None:
     assert set(resolve({}, {}).for_engine(7)) == {
         "binds", "reuse_port", "backlog", "workers", "threads", "gil_threads", "io_workers", "pin",
         "head_timeout", "body_timeout", "keep_alive_timeout", "shutdown_timeout", "max_body_size",
-        "max_head_bytes", "queue_depth", "request_timeout", "max_in_flight",
-        "server_header", "debug", "metrics", "max_requests", "notify",
+        "max_head_bytes", "queue_depth", "request_timeout", "max_in_flight", "server_header",
+        "debug", "log_level", "log_format", "access_log", "metrics", "pages", "has_readiness_check",
+        "access_level", "access_sample", "access_always", "access_to_program", "max_requests",
+        "notify",
     }  # fmt: skip
 
 

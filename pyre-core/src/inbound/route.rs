@@ -123,10 +123,11 @@ impl Routes {
         error: RequestError,
     ) {
         let status = error.status();
-        add_answer(ledger, job, |out| {
-            write_error(heads, out, status, Persistence::Close, &[], false)
-        });
-        ledger.answered(None, Label::Unmatched, status);
+        let write = |out: &mut Vec<u8>| {
+            write_error(heads, out, status, Persistence::Close, &[], false);
+            status
+        };
+        add_answer(ledger, job, None, Label::Unmatched, write);
     }
 
     /// Tells a client that waits before it sends a body to go on, or that it need not.
@@ -176,7 +177,7 @@ impl Routes {
     ) {
         let head_only = request.method == Method::Head;
         let connection = Persistence::of(request);
-        let status = add_answer(ledger, job, |out| match direct {
+        add_answer(ledger, job, Some(request), label, |out| match direct {
             Direct::Page(page) => {
                 direct::write(page, &self.vitals, heads, out, connection, head_only)
             }
@@ -190,23 +191,30 @@ impl Routes {
                 status
             }
         });
-        ledger.answered(Some(request), label, status);
     }
 }
 
 /// Appends an answer that needs no Python: to the reply if it is next in order, else to the
-/// answers that wait for those before.
+/// answers that wait for those before. `write` tells its status.
 #[cold]
-fn add_answer<R>(ledger: &mut Ledger, job: &mut Job, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-    if job.entries.is_empty() {
+fn add_answer(
+    ledger: &mut Ledger,
+    job: &mut Job,
+    request: Option<&Request>,
+    label: Label,
+    write: impl FnOnce(&mut Vec<u8>) -> u16,
+) {
+    let is_first = job.entries.is_empty();
+    let out = if is_first { &mut job.reply } else { &mut job.answers };
+    let start = out.len();
+    let status = write(out);
+    let end = out.len();
+    ledger.answered(job, request, label, status, end - start);
+    if is_first {
         ledger.counters.requests.add(1);
-        return write(&mut job.reply);
+    } else {
+        job.entries.push(Entry::Answer(Span { start: index(start), end: index(end) }));
     }
-    let start = index(job.answers.len());
-    let result = write(&mut job.answers);
-    let end = index(job.answers.len());
-    job.entries.push(Entry::Answer(Span { start, end }));
-    result
 }
 
 /// Answers all that is left of a job with one status.

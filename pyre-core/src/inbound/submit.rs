@@ -323,7 +323,17 @@ impl Reactor {
         let Some(call) = job.current() else {
             return self.flush(slot, job, 0);
         };
-        let (pool, awaited) = (call.pool, (call.target, call.request.method));
+        let (pool, target, method, path) =
+            (call.pool, call.target, call.request.method, call.request.path);
+        if let Some(connection) = self.connections.get(slot) {
+            connection.awaited.target = target;
+            connection.awaited.method = method;
+            connection.awaited.since_us = job.received_us;
+            if self.ledger.logs_answers() {
+                connection.awaited.path.clear();
+                connection.awaited.path.extend_from_slice(path.of(&job.bytes));
+            }
+        }
         let is_pipelined = job.entries.len() - job.next > 1 || !job.reply.is_empty();
         let now_ms = self.clock.now_ms();
         let span_ms = self.frozen.allowances.for_job(&job);
@@ -335,7 +345,6 @@ impl Reactor {
                 if let Some(connection) = self.connections.get(slot) {
                     connection.phase = Phase::Answering;
                     connection.is_pipelined = is_pipelined;
-                    connection.awaited = awaited;
                 }
                 self.await_reply(slot, span_ms);
             }

@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write};
 
+use crate::log::writer;
 use crate::metrics::counters::{self, Counters, Label, Tally};
 use crate::metrics::histogram::{BOUNDS_US, Durations};
 use crate::metrics::vitals::Vitals;
@@ -61,15 +62,11 @@ fn row_labels(vitals: &Vitals, row: usize) -> (&str, &str) {
         Method::Other => "other",
         named => named.as_str(),
     };
-    match label {
-        Label::Target(Target::Route(id)) => {
-            let route = vitals.table.route(id);
-            (method.map_or(&*route.method, name), route.pattern.text())
-        }
-        Label::Target(Target::Fallback) => (method.map_or("", name), "fallback"),
-        Label::Direct(index) => (method.map_or("", name), vitals.pages.path(index)),
-        Label::Unmatched => (method.map_or("", name), ""),
-    }
+    let own = match label {
+        Label::Target(Target::Route(id)) => &*vitals.table.route(id).method,
+        _ => "",
+    };
+    (method.map_or(own, name), vitals.route(label))
 }
 
 fn about_queues(page: &mut Page, vitals: &Vitals) {
@@ -121,6 +118,12 @@ fn about_queues(page: &mut Page, vitals: &Vitals) {
 }
 
 fn about_the_process(page: &mut Page, vitals: &Vitals) {
+    page.one(
+        "pyre_log_dropped_total",
+        "counter",
+        "Log records dropped because the queue of the log was full.",
+        writer::dropped(),
+    );
     if let Some(bytes) = sys::resident_bytes() {
         let help = "Memory that this process has in use.";
         page.one("process_resident_memory_bytes", "gauge", help, bytes);

@@ -7,27 +7,52 @@ use std::sync::Arc;
 
 use pyre_http::message::Request;
 use pyre_http::method::Method;
-use pyre_interp::job::{Entry, Job, Target};
+use pyre_http::version::Version;
+use pyre_interp::job::{Client, Entry, Job};
 
+use crate::log::access::{AccessLog, Answered, Asked};
 use crate::metrics::counters::{Counters, Label};
 use crate::metrics::histogram::Duration;
 use crate::reactor::clock::Clock;
+use crate::reactor::connection::Awaited;
 
 /// The ledger of one reactor.
 pub(crate) struct Ledger {
     pub(crate) counters: Arc<Counters>,
+    access: Option<AccessLog>,
+    /// Answers are counted by kind, or logged.
+    looks_closely: bool,
     now_us: u64,
+    wall_us: u64,
 }
 
 impl Ledger {
-    pub(crate) fn new(counters: Arc<Counters>) -> Self {
-        Self { counters, now_us: 0 }
+    pub(crate) fn new(counters: Arc<Counters>, access: Option<AccessLog>) -> Self {
+        let looks_closely = counters.is_detailed() || access.is_some();
+        Self { counters, access, looks_closely, now_us: 0, wall_us: 0 }
     }
 
     /// Takes the time of this turn.
     #[inline]
     pub(crate) fn begin_turn(&mut self, clock: &Clock) {
         self.now_us = clock.now_us();
+        if self.access.is_some() {
+            self.wall_us = clock.wall_us();
+        }
+    }
+
+    /// Whether the access log is kept.
+    #[inline]
+    pub(crate) fn logs_answers(&self) -> bool {
+        self.access.is_some()
+    }
+
+    /// Hands over what the turn has brought.
+    #[inline]
+    pub(crate) fn end_turn(&mut self) {
+        if let Some(access) = &mut self.access {
+            access.end_turn();
+        }
     }
 
     /// Says when the requests of a job were received: now.
@@ -43,30 +68,77 @@ impl Ledger {
             return;
         }
         self.counters.requests.add((job.next - job.counted) as u64);
-        if self.counters.is_detailed() {
-            let took = Duration::of_us(self.now_us.saturating_sub(job.received_us));
-            for entry in &job.entries[job.counted..job.next] {
-                // Ready answers were noted as they were made.
-                if let Entry::Call(call) = entry {
-                    let label = Label::Target(call.target);
-                    self.counters.answered(label, call.request.method, call.status, Some(took));
-                }
-            }
+        if self.looks_closely {
+            self.collected_each(job);
         }
         job.counted = job.next;
     }
 
+    #[inline(never)]
+    fn collected_each(&mut self, job: &Job) {
+        let took_us = self.now_us.saturating_sub(job.received_us);
+        let took = Duration::of_us(took_us);
+        for entry in &job.entries[job.counted..job.next] {
+            // Ready answers were noted as they were made.
+            let Entry::Call(call) = entry else { continue };
+            let label = Label::Target(call.target);
+            self.counters.answered(label, call.request.method, call.status, Some(took));
+            if let Some(access) = &mut self.access {
+                access.note(&Answered {
+                    time_us: self.wall_us,
+                    took_us,
+                    client: job.client,
+                    asked: Some(Asked::of(&call.request, job)),
+                    label,
+                    status: call.status,
+                    bytes: call.answer_bytes,
+                });
+            }
+        }
+    }
+
     /// Notes that a client was told that its handler took too long, while that ran on.
     #[cold]
-    pub(crate) fn overran(&mut self, target: Target, method: Method) {
+    pub(crate) fn overran(&mut self, client: Client, awaited: &Awaited, bytes: usize) {
+        let label = Label::Target(awaited.target);
         self.counters.timed_out.add(1);
-        self.counters.answered(Label::Target(target), method, 504, None);
+        self.counters.answered(label, awaited.method, 504, None);
+        if let Some(access) = &mut self.access {
+            let method = awaited.method.as_str().as_bytes();
+            access.note(&Answered {
+                time_us: self.wall_us,
+                took_us: self.now_us.saturating_sub(awaited.since_us),
+                client,
+                asked: Some(Asked { method, path: &awaited.path, version: Version::Http11 }),
+                label,
+                status: 504,
+                bytes,
+            });
+        }
     }
 
     /// Notes an answer made without Python; `request` is `None` if it could not be read.
     #[cold]
-    pub(crate) fn answered(&mut self, request: Option<&Request>, label: Label, status: u16) {
+    pub(crate) fn answered(
+        &mut self,
+        job: &Job,
+        request: Option<&Request>,
+        label: Label,
+        status: u16,
+        bytes: usize,
+    ) {
         let method = request.map_or(Method::Other, |request| request.method);
         self.counters.answered(label, method, status, None);
+        if let Some(access) = &mut self.access {
+            access.note(&Answered {
+                time_us: self.wall_us,
+                took_us: 0,
+                client: job.client,
+                asked: request.map(|request| Asked::of(request, job)),
+                label,
+                status,
+                bytes,
+            });
+        }
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use pyre_interp::job::Target;
 use pyre_interp::ring::Roster;
 
 use crate::direct::Pages;
 use crate::direct::health::Health;
-use crate::metrics::counters::{Counters, Rows, Tally};
+use crate::metrics::counters::{Counters, Label, Rows, Tally};
 use crate::router::RouteTable;
 use crate::settings::Settings;
 
@@ -61,6 +62,16 @@ impl Vitals {
     /// A number, summed over all reactors.
     pub(crate) fn sum(&self, number: impl Fn(&Counters) -> &Tally) -> u64 {
         self.counters.iter().map(|counters| number(counters).get()).sum()
+    }
+
+    /// The template of a route, or what stands for it; empty for what no route took.
+    pub(crate) fn route(&self, label: Label) -> &str {
+        match label {
+            Label::Target(Target::Route(id)) => self.table.route(id).pattern.text(),
+            Label::Target(Target::Fallback) => "fallback",
+            Label::Direct(index) => self.pages.path(index),
+            Label::Unmatched => "",
+        }
     }
 
     /// Jobs that no lane has taken: those in rings, and those that wait for a ring.

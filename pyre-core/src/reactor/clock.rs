@@ -7,17 +7,24 @@ pub(crate) struct Clock {
     started: Instant,
     now_us: u64,
     now_ms: u64,
+    wall_us: u64,
     wall_s: u64,
-    wall_read_ms: u64,
+    wall_read_us: u64,
 }
 
 /// The wall clock is read again after this long; its seconds change no more often.
-const WALL_MS: u64 = 100;
+const WALL_US: u64 = 100_000;
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        let mut clock =
-            Self { started: Instant::now(), now_us: 0, now_ms: 0, wall_s: 0, wall_read_ms: 0 };
+        let mut clock = Self {
+            started: Instant::now(),
+            now_us: 0,
+            now_ms: 0,
+            wall_us: 0,
+            wall_s: 0,
+            wall_read_us: 0,
+        };
         clock.read_wall();
         clock
     }
@@ -27,17 +34,18 @@ impl Clock {
         let elapsed = self.started.elapsed();
         self.now_us = elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros());
         self.now_ms = self.now_us / 1000;
-        if self.now_ms - self.wall_read_ms >= WALL_MS {
+        if self.now_us - self.wall_read_us >= WALL_US {
             self.read_wall();
         }
     }
 
     fn read_wall(&mut self) {
-        self.wall_read_ms = self.now_ms;
+        self.wall_read_us = self.now_us;
         // A wall clock before 1970 is a machine without a clock (RFC 9110 section 6.6.1 lets it
         // send none); the epoch is sent instead.
-        self.wall_s =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.wall_s = since_epoch.as_secs();
+        self.wall_us = self.wall_s * 1_000_000 + u64::from(since_epoch.subsec_micros());
     }
 
     /// Microseconds since this reactor started.
@@ -48,6 +56,11 @@ impl Clock {
     /// Milliseconds since this reactor started.
     pub(crate) fn now_ms(&self) -> u64 {
         self.now_ms
+    }
+
+    /// Unix time in microseconds.
+    pub(crate) fn wall_us(&self) -> u64 {
+        self.wall_us + (self.now_us - self.wall_read_us)
     }
 
     /// Unix time in seconds.

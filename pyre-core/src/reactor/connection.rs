@@ -56,6 +56,23 @@ pub(crate) struct Outbound {
     pub(crate) written: usize,
 }
 
+/// The request that a connection waits for a lane to answer, as far as we have to know it when that
+/// takes too long: its bytes are with the lane.
+pub(crate) struct Awaited {
+    pub(crate) target: Target,
+    pub(crate) method: Method,
+    /// When it was received, in microseconds of the clock.
+    pub(crate) since_us: u64,
+    /// Kept for the access log only.
+    pub(crate) path: Vec<u8>,
+}
+
+impl Default for Awaited {
+    fn default() -> Self {
+        Self { target: Target::Fallback, method: Method::Get, since_us: 0, path: Vec::new() }
+    }
+}
+
 /// One connection of a reactor.
 pub(crate) struct Connection {
     pub(crate) transport: Transport,
@@ -94,7 +111,7 @@ pub(crate) struct Connection {
     /// The job that is out has more than one request, or answers that are not written.
     pub(crate) is_pipelined: bool,
     /// The request that waits for a handler.
-    pub(crate) awaited: (Target, Method),
+    pub(crate) awaited: Awaited,
 }
 
 impl Connection {
@@ -120,7 +137,7 @@ impl Connection {
             reply_until_ms: u64::MAX,
             departs_ms: u64::MAX,
             is_pipelined: false,
-            awaited: (Target::Fallback, Method::Get),
+            awaited: Awaited::default(),
         }
     }
 

@@ -123,8 +123,9 @@ impl Reactor {
         connection.last = true;
         let mut job = connection.inbound.take().unwrap_or_else(|| self.jobs.take());
         job.clear();
-        self.ledger.answered(None, Label::Unmatched, 408);
+        job.client = connection.client;
         write_error(&self.heads, &mut job.reply, 408, Persistence::Close, &[], false);
+        self.ledger.answered(&job, None, Label::Unmatched, 408, job.reply.len());
         self.flush(slot, job, 0);
     }
 
@@ -151,12 +152,11 @@ impl Reactor {
         connection.last = true;
         connection.phase = Phase::Reading;
         connection.alarm_ms = u64::MAX;
-        let (target, method) = connection.awaited;
-        let is_head = method == Method::Head;
-        self.connections.renew(slot);
-        self.ledger.overran(target, method);
+        let is_head = connection.awaited.method == Method::Head;
         let mut job = self.jobs.take();
         write_error(&self.heads, &mut job.reply, 504, Persistence::Close, &[], is_head);
+        self.ledger.overran(connection.client, &connection.awaited, job.reply.len());
+        self.connections.renew(slot);
         self.flush(slot, job, 0);
     }
 }

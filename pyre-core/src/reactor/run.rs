@@ -12,6 +12,7 @@ use pyre_interp::worker::departures::Departures;
 use crate::inbound::accept::Acceptor;
 use crate::inbound::admission::Admission;
 use crate::inbound::submit::Dispatch;
+use crate::log::access::AccessLog;
 use crate::metrics::ledger::Ledger;
 use crate::reactor::clock::Clock;
 use crate::reactor::connection::Phase;
@@ -72,7 +73,12 @@ impl Reactor {
         let doorbell = control.doorbell(index);
         let acceptor = Acceptor::new(listeners, poll.registry())?;
         let heads = ResponseHeads::new(frozen.settings.server_header);
-        let ledger = Ledger::new(frozen.routes.vitals.counters[index as usize].clone());
+        let vitals = &frozen.routes.vitals;
+        let access = frozen
+            .settings
+            .access_log
+            .map(|style| AccessLog::new(vitals.clone(), style, frozen.outbox.clone()));
+        let ledger = Ledger::new(vitals.counters[index as usize].clone(), access);
         let counts_requests = control.is_limited();
         Ok(Self {
             index,
@@ -115,6 +121,7 @@ impl Reactor {
             }
             self.follow_stage();
             if self.stage == Stage::Stopping {
+                self.ledger.end_turn();
                 self.dispatch.abandon();
                 return Ok(());
             }
@@ -133,8 +140,9 @@ impl Reactor {
         }
     }
 
-    /// Shows those who read metrics how things stand at the end of a turn.
-    fn show(&self) {
+    /// Shows those who read metrics and logs how things stand at the end of a turn.
+    fn show(&mut self) {
+        self.ledger.end_turn();
         let counters = &self.ledger.counters;
         counters.open.set(self.connections.open() as u64);
         self.dispatch.show(counters);

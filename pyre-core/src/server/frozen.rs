@@ -1,8 +1,11 @@
 //! What all reactors of a server share and nobody changes: routes and settings.
 
+use std::sync::Arc;
+
 use pyre_interp::job::{Entry, Job, RouteId, Target};
 
 use crate::inbound::route::Routes;
+use crate::log::outbox::Outbox;
 use crate::settings::{OVERRUN_GRACE_MS_MAX, OVERRUN_GRACE_MS_MIN, Settings};
 
 /// Longer than any server runs, in milliseconds.
@@ -67,6 +70,8 @@ pub(crate) struct Frozen {
     pub(crate) routes: Routes,
     pub(crate) settings: Settings,
     pub(crate) allowances: Allowances,
+    /// Where the access log goes if the program handles its records.
+    pub(crate) outbox: Option<Arc<Outbox>>,
 }
 
 #[cfg(test)]

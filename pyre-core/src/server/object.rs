@@ -20,6 +20,8 @@ use crate::direct::health::Health;
 use crate::entry::Engine;
 use crate::inbound::admission::Admission;
 use crate::inbound::route::Routes;
+use crate::log::functions::access_records;
+use crate::log::outbox::Outbox;
 use crate::metrics::vitals::{Lanes, Vitals};
 use crate::reactor::listener::{self, Bound, Handed, SocketPath};
 use crate::reactor::run::Reactor;
@@ -67,6 +69,7 @@ struct State {
     control: Option<Arc<Control>>,
     health: Option<Arc<Health>>,
     moves: Moves,
+    outbox: Option<Arc<Outbox>>,
 }
 
 const SET_READY: Signature<2> = Signature {
@@ -91,6 +94,7 @@ const fn seconds(function: &'static str) -> Signature<1> {
 }
 
 const WAIT_DRAINED: Signature<1> = seconds("wait_drained");
+const TAKE_ACCESS_LOG: Signature<1> = seconds("take_access_log");
 const STOP: Signature<1> = seconds("stop");
 
 impl Server {
@@ -289,12 +293,19 @@ impl Server {
             Raised::new(py, ExceptionKind::OSError, &format!("cannot start the monitor: {error}"))
         })?;
         let health = Arc::new(Health::new(control.clone(), self.settings.has_readiness_check));
-        self.state.borrow_mut().health = Some(health.clone());
+        let to_program = self.settings.access_log.is_some_and(|style| style.to_program);
+        let outbox: Option<Arc<Outbox>> = to_program.then(Arc::default);
+        {
+            let mut state = self.state.borrow_mut();
+            state.health = Some(health.clone());
+            state.outbox.clone_from(&outbox);
+        }
         let vitals = Vitals::new(&self.settings, self.table.clone(), lanes, health);
         let frozen = Arc::new(Frozen {
             routes: Routes { table: self.table.clone(), pools, fallback, vitals },
             settings: self.settings.clone(),
             allowances,
+            outbox,
         });
         let cpus = if self.settings.pin { sys::allowed_cpus() } else { Vec::new() };
         for (index, (parts, listeners)) in parts.into_iter().zip(bound.listeners).enumerate() {
@@ -315,6 +326,19 @@ impl Server {
             })?;
         }
         Ok(none(py))
+    }
+
+    fn take_access_log<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let patience = deadline_in(read_seconds(py, &given, &TAKE_ACCESS_LOG)?) - Instant::now();
+        let Some(outbox) = self.state.borrow().outbox.clone() else { return Ok(none(py)) };
+        match py.detach(|| outbox.take(patience)) {
+            Ok(batch) => access_records(py, batch.as_deref()),
+            Err(_closed) => Ok(none(py)),
+        }
     }
 
     fn set_ready<'py>(
@@ -382,6 +406,8 @@ impl Server {
     fn stop<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
         let deadline = deadline_in(read_seconds(py, &given, &STOP)?);
         let state = self.state.take();
+        // Its last records are still to be taken.
+        self.state.borrow_mut().outbox.clone_from(&state.outbox);
         if let Some(control) = &state.control {
             control.advance(Stage::Stopping);
         }
@@ -392,6 +418,7 @@ impl Server {
             // Reactors first: they let go of their rings, so that no lane waits for them.
             let quiet = reactors.wait(deadline.max(Instant::now() + Duration::from_secs(1)));
             state.lanes.iter().for_each(|lanes| lanes.roster.close());
+            state.outbox.iter().for_each(|outbox| outbox.close());
             let ended = lanes.wait(deadline);
             state.paths.iter().for_each(SocketPath::unlink);
             drop(state);
@@ -501,6 +528,11 @@ impl Class for Server {
                 Self::start_main,
             )
             .method0(c"accept", c"accept($self)\n--\n\nBegin to serve.", Self::accept)
+            .method(
+                c"take_access_log",
+                c"take_access_log($self, seconds)\n--\n\nWait for records of the access log; returns them, or None after the last.",
+                Self::take_access_log,
+            )
             .method(
                 c"set_ready",
                 c"set_ready($self, ready, seconds)\n--\n\nSay what the readiness check found, and how long that counts.",

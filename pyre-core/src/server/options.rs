@@ -3,6 +3,7 @@
 use pyre_ffi::{Attached, Dict, Float, Int, List, Object, Owned, Raised, Str};
 use pyre_http::limits::Limits;
 
+use crate::log::entry::{AccessStyle, Format, Level};
 use crate::settings::{Settings, milliseconds, parse_bind, parse_pages};
 
 /// Reads all settings.
@@ -48,9 +49,25 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
         server_header: options.flag("server_header")?,
         metrics: options.flag("metrics")?,
         pages,
+        access_log: read_access_log(&options)?,
         has_readiness_check: options.flag("has_readiness_check")?,
         limits,
     })
+}
+
+fn read_access_log(options: &Options<'_, '_>) -> Result<Option<AccessStyle>, Raised> {
+    if !options.flag("access_log")? {
+        return Ok(None);
+    }
+    let level = Level::parse(&options.text("access_level")?);
+    let format = if options.text("log_format")? == "json" { Format::Json } else { Format::Text };
+    Ok(Some(AccessStyle {
+        format,
+        level: level.ok_or_else(|| options.wrong("access_level"))?,
+        one_of: options.count("access_sample")? as u64,
+        always_from: u16::try_from(options.count("access_always")?).unwrap_or(u16::MAX),
+        to_program: options.flag("access_to_program")?,
+    }))
 }
 
 struct Options<'a, 'py> {
@@ -61,6 +78,12 @@ struct Options<'a, 'py> {
 impl<'py> Options<'_, 'py> {
     fn value(&self, key: &str) -> Result<Owned<'py>, Raised> {
         self.dict.get(&*Str::intern(self.py, key)?, self.py)?.ok_or_else(|| self.wrong(key))
+    }
+
+    fn text(&self, key: &str) -> Result<String, Raised> {
+        let text = self.value(key)?;
+        let text = text.cast::<Str>().ok_or_else(|| self.wrong(key))?;
+        text.as_utf8(self.py).map(str::to_owned)
     }
 
     fn texts(&self, key: &str) -> Result<Vec<String>, Raised> {

@@ -1,6 +1,6 @@
 //! Head and body, appended to the reply. Hot path.
 
-use pyre_ffi::{Attached, Object, Str, Text};
+use pyre_ffi::{Attached, Object, Str};
 use pyre_http::h1::serialize::{BodyKind, Connection, ResponseHeads};
 
 use crate::serialize::answer::{Answer, Body, Desk};
@@ -76,12 +76,5 @@ fn write_any(
 /// The text as UTF-8, with U+FFFD for lone surrogates, which UTF-8 cannot carry.
 #[cold]
 fn replaced(text: &Object<Str>) -> Vec<u8> {
-    let replace = |character: u32| char::from_u32(character).unwrap_or(char::REPLACEMENT_CHARACTER);
-    let text: String = match text.view() {
-        Text::Ascii(text) => text.to_owned(),
-        Text::Latin1(bytes) => bytes.iter().map(|&byte| char::from(byte)).collect(),
-        Text::Ucs2(units) => units.iter().map(|&unit| replace(unit.into())).collect(),
-        Text::Ucs4(units) => units.iter().map(|&unit| replace(unit)).collect(),
-    };
-    text.into_bytes()
+    text.view().to_string_lossy().into_bytes()
 }

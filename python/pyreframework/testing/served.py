@@ -131,7 +131,7 @@ class TestServing(Serving):
 
     def describe(self, debug: bool) -> list[str]:
         """Describe the module that the app lives in, as ``__main__`` is the test runner."""
-        texts = program.describe_app(self.app, self.stop.fd, debug)
+        texts = program.describe_app(self.app, self.stop.fd, debug, self.log.described)
         if texts is None:
             raise UsageError(
                 "workers cannot load this app: make it a global of a module or file that can be "

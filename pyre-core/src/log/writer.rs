@@ -1,0 +1,182 @@
+//! The one thread that writes the log of this process, to standard error.
+//!
+//! Whoever logs never waits: entries go into a queue that is bounded in bytes, and beyond the bound
+//! they are dropped, counted, and the log says how many. The thread writes what has come together
+//! in one call, then rests for a moment, so that a busy server wakes it some hundred times a second
+//! and not for each entry.
+
+use std::io::{self, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::thread::{self, Thread};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::log::entry::{AccessBatch, Format, Record};
+use crate::log::layout::Layout;
+
+/// Memory that entries may take while they wait.
+pub(crate) const QUEUED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes written in one call, about.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// How long the thread rests after it has written.
+const REST: Duration = Duration::from_millis(5);
+
+enum Item {
+    Record(Box<Record>),
+    Access(Box<AccessBatch>),
+    /// Everything before it is written once it is answered.
+    Flush(SyncSender<()>),
+}
+
+struct Log {
+    items: Sender<Item>,
+    thread: Thread,
+}
+
+/// The writer, once something was logged. Holds nothing of Python.
+static LOG: OnceLock<Option<Log>> = OnceLock::new();
+
+/// Bytes of entries that wait.
+static QUEUED_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Entries that were dropped.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Whether entries that say nothing of their format are JSON, and the least level of those.
+static DEFAULTS: (AtomicBool, AtomicU8) = (AtomicBool::new(false), AtomicU8::new(0));
+
+/// Sets how lines are written that come past `logging`.
+pub(crate) fn set_defaults(format: Format, level: u8) {
+    // Relaxed: lines that cross with the change may go either way.
+    DEFAULTS.0.store(format == Format::Json, Ordering::Relaxed);
+    DEFAULTS.1.store(level, Ordering::Relaxed);
+}
+
+/// The format of lines that come past `logging`, and the least level that they need.
+pub(crate) fn defaults() -> (Format, u8) {
+    let json = DEFAULTS.0.load(Ordering::Relaxed);
+    (if json { Format::Json } else { Format::Text }, DEFAULTS.1.load(Ordering::Relaxed))
+}
+
+/// The queue of the writer, which starts with the first entry. `None`: no thread could be had.
+fn log() -> Option<&'static Log> {
+    let started = LOG.get_or_init(|| {
+        let (items, queue) = mpsc::channel();
+        let thread = thread::Builder::new().name("pyre-log".to_owned());
+        let started = thread.spawn(move || run(&queue)).ok()?;
+        Some(Log { items, thread: started.thread().clone() })
+    });
+    started.as_ref()
+}
+
+/// Logs a record.
+pub(crate) fn write(record: Record) {
+    let weight = record.weight();
+    push(Item::Record(Box::new(record)), weight, 1);
+}
+
+/// Logs answers.
+pub(crate) fn write_access(batch: Box<AccessBatch>) {
+    let (weight, entries) = (batch.weight(), batch.entries.len());
+    push(Item::Access(batch), weight, entries);
+}
+
+fn push(item: Item, weight: usize, entries: usize) {
+    // Relaxed: a bound on memory, which orders nothing.
+    let queued = QUEUED_BYTES.fetch_add(weight, Ordering::Relaxed);
+    let fits = queued.saturating_add(weight) <= QUEUED_BYTES_MAX;
+    if !fits || log().is_none_or(|log| log.items.send(item).is_err()) {
+        QUEUED_BYTES.fetch_sub(weight, Ordering::Relaxed);
+        count_dropped(entries);
+    }
+}
+
+/// Counts entries that nobody will write.
+pub(crate) fn count_dropped(entries: usize) {
+    DROPPED.fetch_add(entries as u64, Ordering::Relaxed);
+}
+
+/// How many entries were dropped so far.
+pub(crate) fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+/// Waits until all that was logged before is written, at most so long. Returns whether it is.
+///
+/// # Threads
+/// Blocks the caller.
+pub(crate) fn flush(patience: Duration) -> bool {
+    // Nothing was ever logged: nothing is to be started for that.
+    let Some(Some(log)) = LOG.get() else { return true };
+    let (done, answer) = mpsc::sync_channel(1);
+    let sent = log.items.send(Item::Flush(done)).is_ok();
+    log.thread.unpark();
+    sent && answer.recv_timeout(patience).is_ok()
+}
+
+fn run(queue: &Receiver<Item>) {
+    let mut layout = Layout::default();
+    let mut flushes = Vec::new();
+    let mut format = Format::default();
+    let mut dropped_told = 0;
+    while let Ok(first) = queue.recv() {
+        let mut next = Some(first);
+        while let Some(item) = next {
+            let weight = match item {
+                Item::Record(record) => {
+                    format = record.format;
+                    layout.record(&record);
+                    record.weight()
+                }
+                Item::Access(batch) => {
+                    format = batch.style.format;
+                    layout.access(&batch);
+                    batch.weight()
+                }
+                Item::Flush(done) => {
+                    flushes.push(done);
+                    0
+                }
+            };
+            QUEUED_BYTES.fetch_sub(weight, Ordering::Relaxed);
+            next = if layout.text.len() < WRITE_BYTES { queue.try_recv().ok() } else { None };
+        }
+        let dropped_now = dropped();
+        if dropped_now != dropped_told {
+            layout.record(&complaint(dropped_now - dropped_told, format));
+            dropped_told = dropped_now;
+        }
+        // Nobody is left to tell if standard error is closed.
+        let _ = io::stderr().write_all(layout.text.as_bytes());
+        layout.text.clear();
+        layout.text.shrink_to(WRITE_BYTES);
+        // Whoever waits may have given up.
+        for done in flushes.drain(..) {
+            let _ = done.send(());
+        }
+        // A flush ends the rest.
+        thread::park_timeout(REST);
+    }
+}
+
+/// What the log says when it is not whole.
+fn complaint(dropped: u64, format: Format) -> Record {
+    Record {
+        format,
+        time_us: now_us(),
+        level: "WARNING".to_owned(),
+        logger: "pyre.server".to_owned(),
+        message: format!("{dropped} log records were dropped: the queue of the log was full"),
+        thread: "pyre-log".to_owned(),
+        ..Record::default()
+    }
+}
+
+/// Unix time in microseconds.
+pub(crate) fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
