@@ -13,6 +13,7 @@ interpreter; every worker imports this, so it imports nothing before something i
 from __future__ import annotations
 
 import builtins
+import importlib
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, SourceFileLoader
 from sys import _getframe
@@ -49,8 +50,9 @@ banned: dict[str, str] = {}
 # Told of each import in the program's code, before it and after it.
 listener: Callable[[str, str], None] | None = None
 
+installed = False
 plain_import = builtins.__import__
-plain_import_module: Callable[..., ModuleType] | None = None
+plain_import_module = importlib.import_module
 plain_create_module = ExtensionFileLoader.create_module
 plain_exec_module = SourceFileLoader.exec_module
 program_files: dict[str, bool] = {}
@@ -59,11 +61,9 @@ partials: dict[str, Any] = {}
 
 def install() -> None:
     """Watch over the imports of this interpreter until `remove`."""
-    global plain_import_module
-    import importlib
-
-    if plain_import_module is None:
-        plain_import_module = importlib.import_module
+    global installed
+    if not installed:
+        installed = True
         importlib.import_module = import_module
         builtins.__import__ = import_name
         SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign, assignment]
@@ -72,14 +72,15 @@ def install() -> None:
 
 def remove() -> None:
     """Let imports take their usual way again, but for extensions that a Python file can replace."""
-    global plain_import_module
-    import importlib
-
-    if plain_import_module is not None:
+    global installed
+    installed = False
+    # What the program has put over them stays, and goes on to what does nothing from here on.
+    if importlib.import_module is import_module:
         importlib.import_module = plain_import_module
+    if builtins.__import__ is import_name:
         builtins.__import__ = plain_import
+    if SourceFileLoader.exec_module is exec_module:
         SourceFileLoader.exec_module = plain_exec_module  # type: ignore[method-assign]
-        plain_import_module = None
     if "pyreframework.sources" in sys.modules:
         from pyreframework import sources
 
@@ -96,7 +97,7 @@ def import_name(
     """Do what ``__import__`` does, with stand-ins for the program's code."""
     space = _getframe(1).f_globals if globals is None else globals
     # Functions written in C that import for themselves pass a list.
-    if not is_program(space) or isinstance(fromlist, list):
+    if not installed or not is_program(space) or isinstance(fromlist, list):
         return plain_import(name, globals, locals, fromlist or (), level)
     try:
         full = absolute(name, space, level)
@@ -113,12 +114,12 @@ def import_name(
 
 def import_module(name: str, package: str | None = None) -> ModuleType:
     """Do what ``importlib.import_module`` does, with stand-ins for the program's code."""
-    original = plain_import_module
-    assert original is not None, "installed"
     frame = _getframe(1)
-    if name.startswith(".") or not is_program(frame.f_globals):
-        return original(name, package)
-    module: ModuleType = Import(name, (), True, lambda _: original(name, package), frame).run()
+    if not installed or name.startswith(".") or not is_program(frame.f_globals):
+        return plain_import_module(name, package)
+    module: ModuleType = Import(
+        name, (), True, lambda _: plain_import_module(name, package), frame
+    ).run()
     return module
 
 
@@ -142,7 +143,7 @@ def create_module(loader: ExtensionFileLoader, spec: ModuleSpec) -> ModuleType |
 
 def exec_module(loader: SourceFileLoader, module: ModuleType) -> None:
     """Run a module's code; one of the program goes on behind what needs a refused module."""
-    if not is_program(vars(module)):
+    if not installed or not is_program(vars(module)):
         return plain_exec_module(loader, module)
     from pyreframework.execution import run
 

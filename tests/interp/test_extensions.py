@@ -528,6 +528,31 @@ def test_a_program_that_is_installed(write: Write, arguments: list[str]) -> None
         assert [line.split()[1] for line in banner(server) if "it uses numpy" in line] == ["/table"]
 
 
+def test_imports_go_their_usual_way_while_serving(write: Write) -> None:
+    file = write(
+        "program.py",
+        """
+        import builtins
+        import importlib
+        import numpy
+        from pyreframework import Pyre
+
+        app = Pyre()
+        modules = (builtins.__import__.__module__, importlib.import_module.__module__)
+
+        @app.get("/")
+        def show(req):
+            now = (builtins.__import__.__module__, importlib.import_module.__module__)
+            return [__name__, modules, now]
+
+        app.run()
+        """,
+    )
+    ours, usual = ["pyreframework.imports"] * 2, ["builtins", "importlib"]
+    with serve(file) as server:
+        assert server.get("/").json() == [WORKER, ours, usual]
+
+
 def test_memory_of_what_was_refused_is_not_kept(write: Write) -> None:
     """What a failed import leaves in ``sys.modules`` is removed."""
     file = write(

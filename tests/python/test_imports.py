@@ -441,6 +441,31 @@ def test_the_usual_way_is_put_back(site: Path) -> None:
     assert lines[:2] == ["False pyreframework.imports", "True importlib"]
 
 
+def test_what_the_program_puts_over_imports_stays(site: Path) -> None:
+    lines = run(
+        site,
+        """
+        import builtins, importlib
+        under, names = builtins.__import__, []
+
+        def watched(name, *rest, **more):
+            names.append(name)
+            return under(name, *rest, **more)
+
+        builtins.__import__ = watched
+        imports.remove()
+        print(builtins.__import__ is watched)
+        try:
+            import grid
+        except ImportError as error:
+            print("grid" in names, error)
+        builtins.__import__ = under
+        """,
+    )
+    refused = "module grid.core does not support loading in subinterpreters"
+    assert lines[:2] == ["True", f"True {refused}"]
+
+
 def test_an_own_package_in_site_packages(site: Path) -> None:
     """As with ``python -m package``."""
     write(site, {"mine/__init__.py": "import grid"})

@@ -81,3 +81,6 @@ def test_a_worker_is_lean(tmp_path: Path) -> None:
         found = set(server.get("/").json())
     assert "__mp_main__" in found
     assert found & HEAVY <= modules_after("") & HEAVY
+    # What only a refused module needs, and what only the main interpreter does.
+    unneeded = {"doctor", "server", "settings", "sources", "standins"}
+    assert not found & {f"pyreframework.{name}" for name in unneeded}
