@@ -1,9 +1,9 @@
 """Runs the code of the program's modules in a worker, beyond statements that need what is refused.
 
 ``model = joblib.load("model.bin")`` at the top of a module is no import: a library imports numpy
-for it, and the refusal comes out of the call. What such a statement would have assigned is a
-stand-in then, and the module goes on behind it. The same goes for ``on_worker_start`` hooks, which
-set globals.
+for it, and the refusal comes out of the call. Or a stand-in is asked for what it cannot give, as in
+``json.loads(settings.text)``. What such a statement would have assigned is a stand-in then, and the
+module goes on behind it. The same goes for ``on_worker_start`` hooks, which set globals.
 
 Imported in every worker, so it imports nothing but what is needed.
 """
@@ -17,8 +17,8 @@ from pyreframework import imports
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _ast import stmt
-    from collections.abc import Callable
-    from types import CodeType, FunctionType
+    from collections.abc import Callable, Iterable, Iterator
+    from types import CodeType, FrameType, FunctionType
     from typing import Any
 
 UNWRAP_MAX = 16
@@ -29,7 +29,7 @@ def run(code: CodeType, space: dict[str, Any]) -> None:
     """Run the code of a module in its globals.
 
     Raises:
-        BaseException: What the code raises, if that is not for a module that is refused, if the
+        BaseException: What the code raises, if that is not for a module that does not load, if the
             statement assigns nothing or has to do with an app, or if a ``try`` around the module's
             import goes on.
     """
@@ -44,20 +44,60 @@ def run_part(code: CodeType, space: dict[str, Any]) -> CodeType | None:
     try:
         exec(code, space)  # noqa: S102 - the user's own program
     except Exception as error:
-        reason = imports.refusal(error, ())
-        if reason is None or imports.is_caught(sys._getframe(1), error):  # noqa: SLF001
+        module = missing_for(error, seen)
+        if module is None or imports.is_caught(sys._getframe(1), error):  # noqa: SLF001
             raise
         statement, rest = split(code, error)
         if statement is None or names_an_app(statement, space):
             raise
-        module = imports.note_refused(imports.refused[seen:], error, reason)
         assign_stand_ins(statement, space, module)
         return rest
     return None
 
 
+def missing_for(error: BaseException, seen: int) -> str | None:
+    """Return the module for the lack of which something failed, or None for any other failure.
+
+    Args:
+        error: What was raised.
+        seen: How many refusals there had been before.
+    """
+    reason = imports.refusal(error, ())
+    if reason is not None:
+        return imports.note_refused(imports.refused[seen:], error, reason)
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if not imports.is_ours(frame.f_globals):
+            for module in stand_ins_of(frame, trace.tb_lineno):
+                return module
+        trace = trace.tb_next
+    return None
+
+
+def stand_ins_of(frame: FrameType, line: int) -> Iterator[str]:
+    """Yield the modules for which the code of a frame has stand-ins at hand where it failed."""
+    from pyreframework import sources
+
+    code = frame.f_code
+    if code.co_name == "<module>":
+        names: Iterable[str] = ()
+        for statement in sources.enclosing(code, line)[-1:]:
+            names = sources.named(statement)
+    else:
+        names = [*code.co_varnames, *code.co_names]
+    for name in names:
+        module = imports.stood_in(frame.f_locals.get(name, frame.f_globals.get(name)))
+        if module is not None:
+            yield module
+
+
 def split(code: CodeType, error: BaseException) -> tuple[stmt | None, CodeType | None]:
-    """Return the statement of a module that raised, if it assigns, and the code behind it."""
+    """Return the statement of a module that raised, if it assigns, and the code behind it.
+
+    One that only uses a stand-in, such as ``register(np.ndarray, encode)``, does so for things that
+    are not there either, and nothing is lost with it.
+    """
     import __future__
 
     from pyreframework import sources
@@ -71,7 +111,10 @@ def split(code: CodeType, error: BaseException) -> tuple[stmt | None, CodeType |
     body: list[stmt] = tree.body  # type: ignore[attr-defined]
     line = trace.tb_lineno
     index = next((at for at, one in enumerate(body) if sources.covers(one, line)), None)
-    if index is None or type(body[index]).__name__ not in ASSIGNING:
+    if index is None:
+        return None, None
+    kind = type(body[index]).__name__
+    if kind not in ASSIGNING and (kind != "Expr" or imports.refusal(error, ()) is not None):
         return None, None
     flags = 0
     for feature in __future__.all_feature_names:
@@ -108,15 +151,14 @@ def start_without(hook: Callable[..., object], error: BaseException) -> bool:
     It can if the hook needed a module that is refused. The globals that it would have set, and the
     objects of the program that it names and may have changed, count as stand-ins.
     """
-    reason = imports.refusal(error, ())
     function = function_of(hook)
-    if reason is None or function is None:
+    module = missing_for(error, len(imports.refused))
+    if module is None or function is None:
         return False
     space = function.__globals__
     from pyreframework import sources
     from pyreframework.standins import StandIn
 
-    module = imports.note_refused((), error, reason)
     code = function.__code__
     assigned = sources.declared_global(code)
     for name in assigned:

@@ -42,10 +42,11 @@ class StandIn:
 
     __slots__ = ("__weakref__", "pyre_base", "pyre_children", "pyre_module", "pyre_name")
 
-    pyre_base: type | None
-    pyre_children: dict[str, object]
-    pyre_module: str
-    pyre_name: str
+    if TYPE_CHECKING:  # Annotations of the class would be found on every stand-in.
+        pyre_base: type | None
+        pyre_children: dict[str, object]
+        pyre_module: str
+        pyre_name: str
 
     def __init__(self, module: str, name: str) -> None:
         put = object.__setattr__
@@ -228,7 +229,8 @@ class StandInClass(ABCMeta):
     It derives from ``ABCMeta`` so that such classes can have abstract bases as well.
     """
 
-    pyre_stand_in: StandIn
+    if TYPE_CHECKING:
+        pyre_stand_in: StandIn
 
     def __getattr__(cls, name: str) -> object:
         return child(cls.pyre_stand_in, cls, name)

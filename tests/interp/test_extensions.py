@@ -484,6 +484,58 @@ def test_async_handlers(write: Write) -> None:
         server.output.wait_for("WorkerImportError: GET /hidden uses numpy.zeros on a worker")
 
 
+def test_what_a_stand_in_cannot_do(write: Write) -> None:
+    """A statement that fails for it is left behind; one that fails for something else is not."""
+    file = write(
+        "program.py",
+        """
+        import functools
+        import json
+        from pydantic import BaseModel
+        import numpy as np
+        from pyreframework import Pyre
+
+        class Settings(BaseModel):
+            text: str = '{"limit": 3}'
+            file: str = __file__
+
+        @functools.singledispatch
+        def plain(value):
+            return value
+
+        @plain.register(np.ndarray)
+        def plain_array(value):
+            return value.tolist()
+
+        def read(settings):
+            with open(settings.file) as file:
+                return len(file.read()) > 10
+
+        settings = Settings()
+        limits = json.loads(settings.text)
+        long = read(settings)
+        json.loads(settings.text)
+
+        app = Pyre()
+        app.get("/plain", lambda req: [__name__, plain(1)])
+        app.get("/array", lambda req: [__name__, plain(np.arange(2))])
+        app.get("/limits", lambda req: [__name__, limits["limit"]])
+        app.get("/long", lambda req: [__name__, long])
+        app.run()
+        """,
+    )
+    with serve(file) as server:
+        assert server.get("/plain").json() == [WORKER, 1]
+        assert server.get("/array").json() == [MAIN, [0, 1]]
+        assert server.get("/limits").json() == [MAIN, 3]
+        assert server.get("/long").json() == [MAIN, True]
+    text = file.read_text()
+    worker_only = "if __name__ == '__mp_main__':\n    missing = {}['a']\n"
+    write("program.py", text.replace("app = Pyre()", worker_only + "app = Pyre()"))
+    ending = run_to_end(file)
+    assert (ending.code, "KeyError: 'a'" in ending.output) == (3, True)
+
+
 @pytest.mark.parametrize(
     "statement",
     [
