@@ -79,12 +79,20 @@ def main(argv: Sequence[str]) -> int:
     return run(argv[0])
 
 
-def run(target: str, stream: TextIO | None = None) -> int:
+def run(
+    target: str,
+    stream: TextIO | None = None,
+    *,
+    arguments: Sequence[str] = (),
+    app_dir: str | None = None,
+) -> int:
     """Examine the program that ``target`` names, and print what was found.
 
     Args:
         target: ``module:app`` or ``file.py``, as for ``pyre run``.
         stream: Where to print; standard output if left out.
+        arguments: What the program finds in ``sys.argv[1:]``.
+        app_dir: Where modules are looked for first, in place of the current folder.
 
     Returns:
         An exit code: 0 if workers can serve the program, 3 if it would not start, 2 if there is no
@@ -97,8 +105,9 @@ def run(target: str, stream: TextIO | None = None) -> int:
         complain(str(error))
         return USAGE
     report = Report()
+    question = {"target": target, "arguments": list(arguments), "app_dir": app_dir}
     for _ in range(CRASHES_MAX):
-        ask_child(target, report)
+        ask_child(question, report)
         if report.found is not None or report.code in (USAGE, START_FAILED) or not report.open:
             break
         report.banned[report.open[-1].partition(".")[0]] = ending(report.code)
@@ -114,11 +123,11 @@ def run(target: str, stream: TextIO | None = None) -> int:
     return START_FAILED if report.found["insists"] else GRACEFUL
 
 
-def ask_child(target: str, report: Report) -> None:
+def ask_child(question: dict[str, Any], report: Report) -> None:
     """Let a child examine the program, and take what it finds."""
     read_end, write_end = os.pipe()
     command = "import sys; from pyreframework import doctor; sys.exit(doctor.child(sys.argv[1]))"
-    given = json.dumps({"target": target, "banned": report.banned, "pipe": write_end})
+    given = json.dumps(question | {"banned": report.banned, "pipe": write_end})
     with os.fdopen(read_end, encoding="utf-8") as pipe:
         with subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-c", command, given],
@@ -208,7 +217,8 @@ def child(given: str) -> int:
     pipe: int = asked["pipe"]
     tell(pipe, "stage", "main")
     try:
-        app = Launch(Target.parse(asked["target"]), serves=False).load([])
+        launch = Launch(Target.parse(asked["target"]), serves=False)
+        app = launch.load(asked["arguments"], asked["app_dir"])
     except TargetError as error:
         complain(str(error))
         return USAGE

@@ -50,6 +50,7 @@ def run_part(code: CodeType, space: dict[str, Any]) -> CodeType | None:
         statement, rest = split(code, error)
         if statement is None or names_an_app(statement, space):
             raise
+        note(module, error)
         assign_stand_ins(statement, space, module)
         return rest
     return None
@@ -64,7 +65,7 @@ def missing_for(error: BaseException, seen: int) -> str | None:
     """
     reason = imports.refusal(error, ())
     if reason is not None:
-        return imports.note_refused(imports.refused[seen:], error, reason)
+        return imports.refused_module(imports.refused[seen:], error, reason)
     trace = error.__traceback__
     while trace is not None:
         frame = trace.tb_frame
@@ -73,6 +74,11 @@ def missing_for(error: BaseException, seen: int) -> str | None:
                 return module
         trace = trace.tb_next
     return None
+
+
+def note(module: str, error: BaseException) -> None:
+    """Note why a module has stand-ins, if it has none yet."""
+    imports.reasons.setdefault(module, imports.refusal(error, ()) or "")
 
 
 def stand_ins_of(frame: FrameType, line: int) -> Iterator[str]:
@@ -159,6 +165,7 @@ def start_without(hook: Callable[..., object], error: BaseException) -> bool:
     from pyreframework import sources
     from pyreframework.standins import StandIn
 
+    note(module, error)
     code = function.__code__
     assigned = sources.declared_global(code)
     for name in assigned:

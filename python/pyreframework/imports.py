@@ -324,17 +324,15 @@ def is_caught(frame: FrameType | None, error: BaseException) -> FrameType | None
     return None
 
 
-def note_refused(extensions: Sequence[str], error: BaseException, reason: str) -> str:
-    """Note which module was refused where it was not the program that imported it; return it."""
+def refused_module(extensions: Sequence[str], error: BaseException, reason: str) -> str:
+    """Return which module was refused, where it was not the program that imported it."""
     if extensions:
         name = extensions[-1]
     else:
         # `module numpy._core._multiarray_umath does not support loading in subinterpreters`
         words = reason.split()
         name = words[1] if words[0] == "module" else str(getattr(error, "name", None) or words[0])
-    module = name.partition(".")[0]
-    reasons.setdefault(module, reason)
-    return module
+    return name.partition(".")[0]
 
 
 def stand_in(name: str) -> Any:

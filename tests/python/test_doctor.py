@@ -165,6 +165,19 @@ def test_what_is_not_there(
     assert words in capfd.readouterr().err + "\n".join(printed)
 
 
+def test_what_the_program_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "apps"
+    folder.mkdir()
+    (folder / "service.py").write_text(
+        "import sys\nfrom pyreframework import Pyre\napp = Pyre()\n"
+        "app.get(sys.argv[1], lambda req: 1)\n"
+    )
+    stream = io.StringIO()
+    assert doctor.run("service:app", stream, arguments=["/a"], app_dir=str(folder)) == 0
+    assert "0 of 1 route moved" in stream.getvalue()
+
+
 def test_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ([], ["a", "b"], ["--help"]):
         assert doctor.main(arguments) == 2
