@@ -272,11 +272,11 @@ class Import:
         return whole
 
 
-def begin_serving() -> None:
-    """Let every further use of a stand-in raise."""
+def set_serving(serving: bool) -> None:
+    """Let every further use of a stand-in raise, or none: before and after requests are served."""
     stand_ins = sys.modules.get(STAND_INS)
     if stand_ins is not None:
-        vars(stand_ins)["serving"] = True
+        vars(stand_ins)["serving"] = serving
 
 
 def stood_in(value: object) -> str | None:

@@ -2,11 +2,12 @@
 
 A handler takes the request, path parameters by name, or both, or nothing. The plan says what goes
 into each position; it is worked out once, when the route is registered, so that a call costs no
-look-up. Imports nothing but the engine.
+look-up. Imports nothing that workers do not have.
 """
 
 from __future__ import annotations
 
+from pyreframework import program
 from pyreframework.engine import PyreRequest
 from pyreframework.signatures import Parameter, name_of, parameters
 
@@ -139,6 +140,8 @@ def converter(parameter: Parameter, handler: Handler, where: str) -> str:
             return CONVERTERS_BY_TEXT[written]
         annotation = evaluated(written, parameter)
     for _ in range(8):  # NewType of Annotated of Optional: no one nests them deeper.
+        if program.stood_in(annotation) is not None:
+            return ""  # The main interpreter knows what it is, and runs the handler.
         if annotation is None or annotation is object or str(annotation) == "typing.Any":
             return ""
         if isinstance(annotation, type) and annotation in CONVERTERS:

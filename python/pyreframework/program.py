@@ -413,7 +413,7 @@ def start_worker(native: PyreApp, first: bool = True) -> list[tuple[int, str]]:
         if imports.reasons:
             moves.name_routes(app)
     imports.remove()
-    imports.begin_serving()
+    imports.set_serving(True)
     import gc
 
     gc.collect()
@@ -426,6 +426,10 @@ def stop_worker(native: PyreApp) -> None:
 
     A hook that raises is reported, and the next one runs.
     """
+    from pyreframework import imports
+
+    # Hooks close what others have made, which may be stand-ins.
+    imports.set_serving(False)
     app = loaded
     if app is not None and app.native is native:
         app.end_worker()

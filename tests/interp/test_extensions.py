@@ -264,7 +264,8 @@ def test_hooks_of_workers_run_on_main_too_if_a_route_moves(write: Write) -> None
 
         @app.on_worker_stop
         def end():
-            print("STOPPED", __name__, flush=True)
+            print("STOPPED", __name__, model.size, flush=True)
+            model.sort()
 
         app.get("/model", lambda req: [__name__, int(model.sum())])
         app.get("/plain", lambda req: __name__)
@@ -276,7 +277,44 @@ def test_hooks_of_workers_run_on_main_too_if_a_route_moves(write: Write) -> None
         assert server.get("/plain").text == WORKER
         assert banner(server).count(f"STARTED {WORKER}") == 2
         assert banner(server).count(f"STARTED {MAIN}") == 1
-    assert banner(server).count(f"STOPPED {MAIN}") == 1
+    assert banner(server).count(f"STOPPED {MAIN} 3") == 1
+    assert "raised" not in server.output.text()
+
+
+def test_types_of_arguments(write: Write) -> None:
+    """What converts an argument is known on the main interpreter only."""
+    file = write(
+        "program.py",
+        """
+        from typing import Annotated, Optional
+        from pydantic import PositiveInt
+        import numpy as np
+        from pyreframework import Pyre, PyreRequest
+
+        app = Pyre()
+
+        @app.get("/items/{id}")
+        def item(req: PyreRequest, id: PositiveInt):
+            return [__name__, id + 1]
+
+        @app.get("/maybe/{id}")
+        def maybe(id: Optional[PositiveInt]):
+            return [__name__, id + 1]
+
+        @app.get("/plain/{id}")
+        def plain(id: Annotated[int, "a number"], scale: np.float64 = None):
+            return [__name__, id + 1]
+
+        app.get("/", lambda req: __name__)
+        app.run()
+        """,
+    )
+    with serve(file) as server:
+        assert server.get("/items/4").json() == [MAIN, 5]
+        assert server.get("/maybe/4").json() == [MAIN, 5]
+        assert server.get("/items/x").status == 422
+        assert server.get("/plain/4").json() == [MAIN, 5]
+        assert server.get("/").text == WORKER
 
 
 def test_models_in_another_file(write: Write) -> None:
