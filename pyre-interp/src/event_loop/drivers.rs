@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use pyre_ffi::{
-    Attached, ClassHandle, ExceptionKind, Held, Instance, Owned, Raised, Step, Str, copy_context,
-    import, none,
+    Attached, ClassHandle, ExceptionKind, Held, Instance, Object, Owned, Raised, Step, Str,
+    copy_context, import, none,
 };
 
 use crate::event_loop::asyncio::EventLoop;
@@ -41,8 +41,8 @@ pub(crate) enum Stepped<'py> {
     Waits {
         /// None: for the next iteration of the loop.
         future: Owned<'py>,
-        /// The task was asked to cancel meanwhile.
-        cancel: bool,
+        /// The task was asked to cancel meanwhile, with this message or None.
+        cancel: Option<Owned<'py>>,
     },
 }
 
@@ -172,52 +172,56 @@ impl<'py> Drivers<'py> {
         }
     }
 
-    /// Has the driver's task woken when the future is done, as the task would itself. Answers
-    /// whether the task was asked to cancel before.
+    /// Has the driver's task woken when the future is done, as the task would itself. Answers with
+    /// what message the task was asked to cancel before, if it was.
     ///
     /// # Errors
-    /// What asyncio raises in a coroutine that waits for something impossible.
+    /// What asyncio raises in a coroutine that waits for something impossible, word for word.
     fn wait_for(
         &self,
         event_loop: &EventLoop<'py>,
         driver: &Driver<'py>,
         future: &Owned<'py>,
-    ) -> Result<bool, Raised> {
+    ) -> Result<Option<Owned<'py>>, Raised> {
         let py = self.py;
-        let is_cancelled = driver.coroutine.is_cancelled();
-        driver.coroutine.forget_cancelling();
+        let cancelling = driver.coroutine.take_cancelling(py);
         let wakeup = driver.coroutine.wakeup(py).ok_or_else(|| {
             Raised::runtime_error(py, "the task of this request does not wait to be woken")
         })?;
         if future.is_none() {
-            if is_cancelled {
-                return Err(Raised::with(py, &self.cancelled_error, &*none(py)));
+            if let Some(message) = cancelling {
+                return Err(Raised::with(py, &self.cancelled_error, &*message));
             }
             event_loop.call_soon(&wakeup, driver.coroutine.as_any(), &driver.context)?;
-            return Ok(false);
+            return Ok(None);
         }
         let blocking = &self.names.blocking;
-        let refuse = |what: &str| {
-            let future = future.repr(py)?;
-            Err(Raised::runtime_error(py, &format!("{what}: {}", future.as_utf8(py)?)))
+        let shown = |object: &Object| {
+            let shown = object.repr(py)?;
+            shown.as_utf8(py).map(str::to_owned)
         };
+        let refuse = |text: String| Err(Raised::runtime_error(py, &text));
         match future.attr_if_any(blocking, py)? {
-            None => return refuse("Task got bad yield"),
+            None => return refuse(format!("Task got bad yield: {}", shown(future)?)),
             Some(blocks) if !blocks.is_true(py)? => {
-                return refuse("yield was used instead of yield from in a task with a future");
+                let (task, future) = (shown(&driver.task)?, shown(future)?);
+                return refuse(format!(
+                    "yield was used instead of yield from in task {task} with {future}"
+                ));
             }
             Some(_) => {}
         }
         let its_loop = future.call_method0(&self.names.get_loop, py)?;
         if !its_loop.is(event_loop.object()) {
-            return refuse("Task got a future that is attached to a different loop");
+            let (task, future) = (shown(&driver.task)?, shown(future)?);
+            return refuse(format!("Task {task} got Future {future} attached to a different loop"));
         }
         if future.is(&driver.task) {
-            return refuse("Task cannot await on itself");
+            return refuse(format!("Task cannot await on itself: {}", shown(&driver.task)?));
         }
         future.set_attr(blocking, &*pyre_ffi::Bool::new(py, false), py)?;
         event_loop.when_done(future, &wakeup, &driver.context)?;
-        Ok(is_cancelled)
+        Ok(cancelling)
     }
 
     /// The request of the driver that is entered has been answered: if it has left its mark, another

@@ -24,8 +24,9 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use pyre_ffi::{
-    Arguments, Attached, Bool, Class, ClassSpec, Exception, ExceptionKind, Guarded, Held, Instance,
-    Int, Object, Owned, Raised, Signature, Slot, Step, Str, Visitor, none, withdraw_from_thread,
+    Arguments, Attached, Bool, Borrowed, Class, ClassSpec, Exception, ExceptionKind, Guarded, Held,
+    Instance, Int, Object, Owned, Raised, Signature, Slot, Step, Str, Visitor, none,
+    withdraw_from_thread,
 };
 
 use crate::invoke::application::Application;
@@ -77,6 +78,8 @@ pub struct RequestCoroutine {
     blocking: Cell<bool>,
     /// The task was asked to cancel while it waited on this object.
     is_cancelled: Cell<bool>,
+    /// What it was told with that.
+    cancel_message: Slot,
 }
 
 impl RequestCoroutine {
@@ -94,6 +97,7 @@ impl RequestCoroutine {
             raised: Cell::new(false),
             blocking: Cell::new(false),
             is_cancelled: Cell::new(false),
+            cancel_message: Slot::empty(),
         }
     }
 
@@ -143,9 +147,11 @@ impl RequestCoroutine {
         self.is_cancelled.get()
     }
 
-    /// The request to cancel has been passed on.
-    pub(crate) fn forget_cancelling(&self) {
-        self.is_cancelled.set(false);
+    /// The message of the request to cancel that came while the task waited on this object, None if
+    /// it had none. It is to be passed on now.
+    pub(crate) fn take_cancelling<'py>(&self, py: Attached<'py>) -> Option<Owned<'py>> {
+        let message = self.cancel_message.take(py);
+        self.is_cancelled.replace(false).then(|| message.unwrap_or_else(|| none(py)))
     }
 
     /// Lets the task end when it is woken.
@@ -299,16 +305,16 @@ impl RequestCoroutine {
 
     /// `cancel(msg=None)`, which the task calls on the future that it waits on.
     fn cancel<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
+        let message = given.positional().first().copied().or(given.named().next().map(|p| p.1));
         if let Some(future) = self.waits_on.get(py) {
-            let cancel = future.attr(&*Str::intern(py, "cancel")?, py)?;
-            return match given.positional().first().copied().or(given.named().next().map(|p| p.1)) {
-                Some(message) if !message.is_none() => cancel.call1(&*message, py),
-                _ => cancel.call0(py),
-            };
+            return cancel_future(&future, message.as_deref(), py);
         }
         // While it drives and waits for nothing, the task cancels its next step by itself.
         let is_driven = self.state.get() == State::Driven;
         self.is_cancelled.set(!is_driven);
+        if let (false, Some(message)) = (is_driven, message) {
+            self.cancel_message.set(py, Borrowed::to_owned(message, py));
+        }
         Ok(Bool::new(py, !is_driven).into_any())
     }
 
@@ -330,6 +336,19 @@ impl RequestCoroutine {
         let label = self.label(py)?;
         let label = label.cast::<Str>().expect("a label is a str").as_utf8(py)?;
         Str::new(py, &format!("<RequestCoroutine {label}>"))
+    }
+}
+
+/// Cancels a future. Not every one that programs write takes a message, so None is not passed on.
+pub(crate) fn cancel_future<'py>(
+    future: &Object,
+    message: Option<&Object>,
+    py: Attached<'py>,
+) -> Result<Owned<'py>, Raised> {
+    let cancel = future.attr(&*Str::intern(py, "cancel")?, py)?;
+    match message {
+        Some(message) if !message.is_none() => cancel.call1(message, py),
+        _ => cancel.call0(py),
     }
 }
 
@@ -373,6 +392,7 @@ impl Class for RequestCoroutine {
         visitor.slot(&self.wakeup);
         visitor.slot(&self.waits_on);
         visitor.slot(&self.outcome);
+        visitor.slot(&self.cancel_message);
     }
 
     fn clear(&self, py: Attached<'_>) {
@@ -380,5 +400,6 @@ impl Class for RequestCoroutine {
         self.wakeup.clear(py);
         self.waits_on.clear(py);
         self.outcome.clear(py);
+        self.cancel_message.clear(py);
     }
 }

@@ -19,7 +19,7 @@ use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised};
 use crate::event_loop::asyncio::EventLoop;
 use crate::event_loop::drivers::{Driver, Drivers, Stepped};
 use crate::event_loop::flights::{End, Flight, Flights};
-use crate::event_loop::request_coroutine::{Outcome, Turnstile};
+use crate::event_loop::request_coroutine::{Outcome, Turnstile, cancel_future};
 use crate::invoke::application::{Application, Handler};
 use crate::invoke::stages::{Next, Stages};
 use crate::job::{Job, REPLY_PART_BYTES, Target};
@@ -338,7 +338,7 @@ impl<'py> LoopLane<'py, '_> {
         ride: Ride<'py>,
         coroutine: Owned<'py>,
         future: Owned<'py>,
-        cancel: bool,
+        cancel: Option<Owned<'py>>,
     ) -> Result<(), Raised> {
         let spare = match self.requests.pop() {
             Some(request) => request,
@@ -359,12 +359,11 @@ impl<'py> LoopLane<'py, '_> {
             None => self.lane.shared.request_timeout,
         };
         self.flights.insert(flight, Instant::now(), span);
-        if cancel && !future.is_none() {
+        if let Some(message) = cancel {
             // As asyncio does it: if what it waits for cannot be cancelled, its next step is.
-            let cancelled =
-                future.call_method0(&*pyre_ffi::Str::intern(self.py, "cancel")?, self.py)?;
+            let cancelled = cancel_future(&future, Some(&message), self.py)?;
             if !cancelled.is_true(self.py)? {
-                call(&task, "cancel", self.py)?;
+                cancel_future(&task, Some(&message), self.py)?;
                 call(&task, "uncancel", self.py)?;
             }
         }
