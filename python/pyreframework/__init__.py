@@ -16,7 +16,13 @@ module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like befor
 
 from pyreframework.app import Pyre
 from pyreframework.cookies import delete_cookie, get_cookie, get_cookies, set_cookie
-from pyreframework.engine import PyreApp, PyreRequest, PyreResponse, __version__
+from pyreframework.engine import (
+    PyreApp,
+    PyreRequest,
+    PyreResponse,
+    RequestTimeout,
+    __version__,
+)
 from pyreframework.errors import HTTPError, StartError, WorkerImportError
 from pyreframework.logs import emit_python_log, init_logger
 from pyreframework.redirects import redirect
@@ -27,6 +33,7 @@ __all__ = [
     "PyreApp",
     "PyreRequest",
     "PyreResponse",
+    "RequestTimeout",
     "StartError",
     "WorkerImportError",
     "__version__",

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
             ...
 
 
+# The same bounds as those of the option of this name; see settings.py.
+REQUEST_TIMEOUT_MAX = 86400
+
+
 class Routes:
     """The part of `Pyre` that registers routes."""
 
@@ -40,7 +44,13 @@ class Routes:
 
         @overload
         def route[F: AnyCall](
-            self, method: str | Sequence[str], path: str, handler: F, *, gil: bool | None = None
+            self,
+            method: str | Sequence[str],
+            path: str,
+            handler: F,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
         ) -> F: ...
 
         @overload
@@ -51,6 +61,7 @@ class Routes:
             handler: None = None,
             *,
             gil: bool | None = None,
+            request_timeout: float | None = None,
         ) -> Decorator: ...
 
     def route(
@@ -73,13 +84,13 @@ class Routes:
             gil: Run it on the main interpreter, for packages that do not load in workers. Left
                 out, that is decided at the start, by what the handler uses; False insists on
                 workers, and the start fails if that cannot be.
-            request_timeout: Seconds this route may take, instead of the option of that name; 0 for
-                no limit.
+            request_timeout: Seconds this route may take, 0 for no limit, instead of what the option
+                of that name says for all routes.
 
         Raises:
-            ValueError: The path is malformed or taken (both routes are named), or a parameter of
-                the handler can be filled from nowhere.
-            TypeError: The handler cannot be called.
+            ValueError: The path is malformed or taken (both routes are named), a parameter of the
+                handler can be filled from nowhere, or ``request_timeout`` is out of bounds.
+            TypeError: The handler cannot be called, or ``request_timeout`` is no number.
 
         Example:
             >>> app = Pyre()
@@ -90,6 +101,8 @@ class Routes:
         methods = [method] if isinstance(method, str) else list(method)
         if not methods:
             raise ValueError(f"the route {path!r} needs at least one method")
+        if request_timeout is not None:
+            require_seconds(request_timeout, f"{methods[0].upper()} {path}")
 
         def register(handler: AnyCall) -> AnyCall:
             names = path_names(path)
@@ -113,103 +126,249 @@ class Routes:
     if TYPE_CHECKING:
 
         @overload
-        def get[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
+        def get[F: AnyCall](
+            self,
+            path: str,
+            handler: F,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
+        ) -> F: ...
 
         @overload
-        def get(self, path: str, handler: None = None, *, gil: bool | None = None) -> Decorator: ...
+        def get(
+            self,
+            path: str,
+            handler: None = None,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
+        ) -> Decorator: ...
 
-    def get(self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None) -> AnyCall:
+    def get(
+        self,
+        path: str,
+        handler: AnyCall | None = None,
+        *,
+        gil: bool | None = None,
+        request_timeout: float | None = None,
+    ) -> AnyCall:
         """Answer GET on ``path``, and HEAD unless it has a route of its own; see `route`."""
-        return self.route("GET", path, handler, gil=gil)
+        return self.route("GET", path, handler, gil=gil, request_timeout=request_timeout)
 
     if TYPE_CHECKING:
 
         @overload
-        def post[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
+        def post[F: AnyCall](
+            self,
+            path: str,
+            handler: F,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
+        ) -> F: ...
 
         @overload
         def post(
-            self, path: str, handler: None = None, *, gil: bool | None = None
+            self,
+            path: str,
+            handler: None = None,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
         ) -> Decorator: ...
 
     def post(
-        self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None
+        self,
+        path: str,
+        handler: AnyCall | None = None,
+        *,
+        gil: bool | None = None,
+        request_timeout: float | None = None,
     ) -> AnyCall:
         """Answer POST requests on ``path``; see `route`."""
-        return self.route("POST", path, handler, gil=gil)
+        return self.route("POST", path, handler, gil=gil, request_timeout=request_timeout)
 
     if TYPE_CHECKING:
 
         @overload
-        def put[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
+        def put[F: AnyCall](
+            self,
+            path: str,
+            handler: F,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
+        ) -> F: ...
 
         @overload
-        def put(self, path: str, handler: None = None, *, gil: bool | None = None) -> Decorator: ...
+        def put(
+            self,
+            path: str,
+            handler: None = None,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
+        ) -> Decorator: ...
 
-    def put(self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None) -> AnyCall:
+    def put(
+        self,
+        path: str,
+        handler: AnyCall | None = None,
+        *,
+        gil: bool | None = None,
+        request_timeout: float | None = None,
+    ) -> AnyCall:
         """Answer PUT requests on ``path``; see `route`."""
-        return self.route("PUT", path, handler, gil=gil)
+        return self.route("PUT", path, handler, gil=gil, request_timeout=request_timeout)
 
     if TYPE_CHECKING:
 
         @overload
-        def delete[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
+        def delete[F: AnyCall](
+            self,
+            path: str,
+            handler: F,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
+        ) -> F: ...
 
         @overload
         def delete(
-            self, path: str, handler: None = None, *, gil: bool | None = None
+            self,
+            path: str,
+            handler: None = None,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
         ) -> Decorator: ...
 
     def delete(
-        self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None
+        self,
+        path: str,
+        handler: AnyCall | None = None,
+        *,
+        gil: bool | None = None,
+        request_timeout: float | None = None,
     ) -> AnyCall:
         """Answer DELETE requests on ``path``; see `route`."""
-        return self.route("DELETE", path, handler, gil=gil)
+        return self.route("DELETE", path, handler, gil=gil, request_timeout=request_timeout)
 
     if TYPE_CHECKING:
 
         @overload
-        def patch[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
+        def patch[F: AnyCall](
+            self,
+            path: str,
+            handler: F,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
+        ) -> F: ...
 
         @overload
         def patch(
-            self, path: str, handler: None = None, *, gil: bool | None = None
+            self,
+            path: str,
+            handler: None = None,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
         ) -> Decorator: ...
 
     def patch(
-        self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None
+        self,
+        path: str,
+        handler: AnyCall | None = None,
+        *,
+        gil: bool | None = None,
+        request_timeout: float | None = None,
     ) -> AnyCall:
         """Answer PATCH requests on ``path``; see `route`."""
-        return self.route("PATCH", path, handler, gil=gil)
+        return self.route("PATCH", path, handler, gil=gil, request_timeout=request_timeout)
 
     if TYPE_CHECKING:
 
         @overload
-        def options[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
+        def options[F: AnyCall](
+            self,
+            path: str,
+            handler: F,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
+        ) -> F: ...
 
         @overload
         def options(
-            self, path: str, handler: None = None, *, gil: bool | None = None
+            self,
+            path: str,
+            handler: None = None,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
         ) -> Decorator: ...
 
     def options(
-        self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None
+        self,
+        path: str,
+        handler: AnyCall | None = None,
+        *,
+        gil: bool | None = None,
+        request_timeout: float | None = None,
     ) -> AnyCall:
         """Answer OPTIONS requests on ``path`` instead of the engine; see `route`."""
-        return self.route("OPTIONS", path, handler, gil=gil)
+        return self.route("OPTIONS", path, handler, gil=gil, request_timeout=request_timeout)
 
     if TYPE_CHECKING:
 
         @overload
-        def head[F: AnyCall](self, path: str, handler: F, *, gil: bool | None = None) -> F: ...
+        def head[F: AnyCall](
+            self,
+            path: str,
+            handler: F,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
+        ) -> F: ...
 
         @overload
         def head(
-            self, path: str, handler: None = None, *, gil: bool | None = None
+            self,
+            path: str,
+            handler: None = None,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
         ) -> Decorator: ...
 
     def head(
-        self, path: str, handler: AnyCall | None = None, *, gil: bool | None = None
+        self,
+        path: str,
+        handler: AnyCall | None = None,
+        *,
+        gil: bool | None = None,
+        request_timeout: float | None = None,
     ) -> AnyCall:
         """Answer HEAD requests on ``path`` apart from GET; see `route`."""
-        return self.route("HEAD", path, handler, gil=gil)
+        return self.route("HEAD", path, handler, gil=gil, request_timeout=request_timeout)
+
+
+def require_seconds(seconds: object, where: str) -> None:
+    """Raise unless a route can have ``seconds`` as its request_timeout.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is out of bounds.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(
+            f"{where}: request_timeout is a number of seconds, not {type(seconds).__qualname__}"
+        )
+    # Written so that it says no to NaN as well.
+    if not 0 <= seconds <= REQUEST_TIMEOUT_MAX:
+        raise ValueError(
+            f"{where}: request_timeout must be from 0 (no limit) to {REQUEST_TIMEOUT_MAX} seconds, "
+            f"not {seconds}"
+        )

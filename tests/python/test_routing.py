@@ -67,6 +67,20 @@ def test_refused_handlers() -> None:
     assert app.native.route_table() == []
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_time_limit_of_a_route(verb: str) -> None:
+    register = getattr(Pyre(), verb)
+    assert register("/none", handler, request_timeout=0) is handler
+    assert register("/some", request_timeout=0.5)(handler) is handler
+    assert register("/most", handler, request_timeout=86400) is handler
+    for seconds in (-1, -0.5, 86401, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"{verb.upper()} /a: request_timeout must be from 0"):
+            register("/a", handler, request_timeout=seconds)
+    for wrong in ("5", True, [5]):
+        with pytest.raises(TypeError, match=r"/a: request_timeout is a number of seconds, not"):
+            register("/a", handler, request_timeout=wrong)
+
+
 def test_gil_routes_are_noticed() -> None:
     app = Pyre()
     app.get("/a", handler)

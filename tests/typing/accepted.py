@@ -9,6 +9,7 @@ from pyreframework import (
     Pyre,
     PyreRequest,
     PyreResponse,
+    RequestTimeout,
     WorkerImportError,
     delete_cookie,
     get_cookie,
@@ -42,6 +43,24 @@ app.post("/there", lambda req: "by what it uses", gil=None)
 @app.exception_handler(WorkerImportError)
 def unavailable(req: PyreRequest, exc: WorkerImportError) -> tuple[str, int]:
     return f"{exc.name}: {exc.used} {exc.route}", 503
+
+
+@app.get("/slow", request_timeout=0.5)
+async def slow(req: PyreRequest) -> str:
+    assert_type(req.is_disconnected(), bool)
+    req.add_task(print, "answered", end="")
+    return "slow"
+
+
+@app.route("POST", "/slow", request_timeout=0)
+def slower(req: PyreRequest) -> str:
+    try:
+        return req.text()
+    except RequestTimeout:
+        return "too slow"
+
+
+app.head("/slower", slower, request_timeout=2)
 
 
 @app.before_request

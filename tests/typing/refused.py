@@ -9,6 +9,7 @@ app = Pyre()
 app.get(5, lambda req: 1)  # type: ignore[call-overload]
 app.get("/", "handler")  # type: ignore[call-overload]
 app.get("/", lambda req: 1, gil="yes")  # type: ignore[call-overload]
+app.get("/", lambda req: 1, request_timeout="5")  # type: ignore[call-overload]
 app.run(prot=8000)  # type: ignore[arg-type]
 app.run(port="8000")  # type: ignore[arg-type]
 app.run(reload="yes")  # type: ignore[arg-type]
