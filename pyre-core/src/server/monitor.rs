@@ -75,7 +75,7 @@ struct Seen {
     interrupt_at: Instant,
     /// The log was told of it.
     is_reported: bool,
-    /// When another lane takes the place of its own; none if that was done.
+    /// When another lane is to take the place of its own; none once one has.
     replace_at: Option<Instant>,
 }
 
@@ -119,8 +119,8 @@ impl Monitor {
             seen.is_reported = interrupt(&self.threads, crew, watch, piece, took);
         }
         if seen.replace_at.is_some_and(|moment| now >= moment) {
-            seen.replace_at = None;
-            replace(crew, watch);
+            // If there is none now, one may retire later.
+            seen.replace_at = (!replace(crew, watch)).then(|| now + grace);
         }
     }
 }
@@ -187,13 +187,15 @@ fn report(
     overran.call(pyre_ffi::Owned::borrow_all(&arguments), py).map(drop)
 }
 
-/// Has another lane take the place of one whose handler does not end.
-fn replace(crew: &Crew, watch: &Watch) {
-    let Some(start_lane) = &crew.start_lane else { return };
-    watch.replace();
-    if crew.roster.recall() || crew.roster.seats_left() == 0 {
-        return;
+/// Has another lane take the place of one whose handler does not end. Tells whether one has: a lane
+/// that nobody has replaced must not retire, or in the end none is left.
+fn replace(crew: &Crew, watch: &Watch) -> bool {
+    // An event loop stays with its thread.
+    let Some(start_lane) = &crew.start_lane else { return true };
+    let has_another =
+        crew.roster.recall() || (crew.roster.seats_left() > 0 && start_lane().is_ok());
+    if has_another {
+        watch.replace();
     }
-    // Without room for a thread the others go on; the lane comes back when its handler ends.
-    let _ = start_lane();
+    has_another
 }
