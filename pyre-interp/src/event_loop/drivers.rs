@@ -217,6 +217,8 @@ impl<'py> Drivers<'py> {
             return refuse(format!("Task {task} got Future {future} attached to a different loop"));
         }
         if future.is(&driver.task) {
+            // The next request has this task as well.
+            future.set_attr(blocking, &*pyre_ffi::Bool::new(py, false), py)?;
             return refuse(format!("Task cannot await on itself: {}", shown(&driver.task)?));
         }
         future.set_attr(blocking, &*pyre_ffi::Bool::new(py, false), py)?;
@@ -303,7 +305,9 @@ impl<'py> Driver<'py> {
     /// The same after steps that the task has made itself.
     fn is_clean_after_flight(&self, names: &Names<'py>, py: Attached<'py>) -> Result<bool, Raised> {
         let requests = self.task.call_method0(&names.cancelling, py)?;
-        Ok(!requests.is_true(py)? && self.is_clean(0, names, py)?)
+        // A task that was awaited by itself is left like this.
+        let blocks = self.task.attr(&names.blocking, py)?;
+        Ok(!requests.is_true(py)? && !blocks.is_true(py)? && self.is_clean(0, names, py)?)
     }
 
     /// Lets the task end.
