@@ -91,9 +91,8 @@ pub fn run(
         requests: Vec::new(),
         departures: shared.departures.version(),
     };
-    let served = lane.serve(&mut seat, bell);
-    let closed = lane.close();
-    served.and(closed)
+    lane.serve(&mut seat, bell)?;
+    lane.close()
 }
 
 struct LoopLane<'py, 'a> {
