@@ -60,7 +60,8 @@ const fn one(function: &'static str, name: &'static str) -> Signature<1> {
     Signature { function, names: [name], required: 1, positional_max: 1 }
 }
 
-const ADD_BEFORE: Signature<1> = one("add_before", "hook");
+const ADD_BEFORE: Signature<2> =
+    Signature { function: "add_before", names: ["hook", "first"], required: 1, positional_max: 2 };
 const ADD_AFTER: Signature<1> = one("add_after", "hook");
 const SET_JSON_DEFAULT: Signature<1> = one("set_json_default", "function");
 const SET_REPORT: Signature<1> = one("set_report", "function");
@@ -169,9 +170,13 @@ impl App {
         py: Attached<'py>,
         given: Arguments<'_>,
     ) -> Result<Owned<'py>, Raised> {
-        let [hook] = required(given.parse(&ADD_BEFORE, py)?);
-        let hook = callable(py, "hook", hook)?;
-        self.change(py, |building| building.application.before.push(hook))?;
+        let [hook, first] = given.parse(&ADD_BEFORE, py)?;
+        let hook = callable(py, "hook", hook.expect("the signature requires it"))?;
+        let is_first = first.map_or(Ok(false), |first| first.is_true(py))?;
+        self.change(py, |building| {
+            let before = &mut building.application.before;
+            before.insert(if is_first { 0 } else { before.len() }, hook);
+        })?;
         Ok(none(py))
     }
 
@@ -457,7 +462,7 @@ impl Class for App {
                 c"set_fallback($self, handler, plan, is_async)\n--\n\nAnswer what no route matches.",
                 Self::set_fallback,
             )
-            .method(c"add_before", c"add_before($self, hook)\n--\n\nCall hook(req) before handlers.", Self::add_before)
+            .method(c"add_before", c"add_before($self, hook, first=False)\n--\n\nCall hook(req) before handlers.", Self::add_before)
             .method(c"add_after", c"add_after($self, hook)\n--\n\nCall hook(req, resp) after handlers.", Self::add_after)
             .method(
                 c"add_exception_handler",

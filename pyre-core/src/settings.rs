@@ -97,6 +97,7 @@ pub(crate) struct Settings {
     /// Whether answers are counted by route, method and status.
     pub(crate) metrics: bool,
     pub(crate) pages: Pages,
+    pub(crate) gives_ids: bool,
     /// `None`: there is no access log.
     pub(crate) access_log: Option<AccessStyle>,
     /// Whether a check of the user says if the server is ready.

@@ -104,6 +104,14 @@ pub fn find(fields: &[HeaderSpan], bytes: &[u8], lower_name: &[u8]) -> Option<Sp
         .map(|field| field.value)
 }
 
+/// The value of a field that stands once: none if there is no such field, or several.
+pub fn find_only(fields: &[HeaderSpan], bytes: &[u8], lower_name: &[u8]) -> Option<Span> {
+    let is_wanted = |field: &&HeaderSpan| field.name.of(bytes).eq_ignore_ascii_case(lower_name);
+    let mut found = fields.iter().filter(is_wanted);
+    let only = found.next()?;
+    found.next().is_none().then_some(only.value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,5 +38,7 @@ pub mod h1;
 pub mod form;
 /// The `Cookie` header.
 pub mod cookie;
+/// Ids of requests, and W3C trace context.
+pub mod correlation;
 /// HTTP dates.
 pub mod date;

@@ -30,6 +30,9 @@ pub const KEPT_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// A table of headers, parameters or entries that grew beyond this is freed as well.
 pub const KEPT_ENTRIES_MAX: usize = 1024;
 
+/// The header that carries the id of a request, both ways.
+pub const REQUEST_ID_HEADER: &[u8] = b"X-Request-ID";
+
 /// A lane gives a job back, unfinished, once its answers are longer than this.
 pub const REPLY_PART_BYTES: usize = 256 * 1024;
 
@@ -133,6 +136,15 @@ impl Call {
     }
 }
 
+/// What ties a request to others: bytes in [`Job::answers`], which stay with the job.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Identity {
+    /// Its id.
+    pub id: Span,
+    /// Its `traceparent`, if it has a valid one.
+    pub trace: Span,
+}
+
 /// One request of a job.
 #[derive(Clone, Debug)]
 pub enum Entry {
@@ -162,7 +174,9 @@ pub struct Job {
     pub params: Vec<Span>,
     /// The requests, in the order in which they came and must be answered.
     pub entries: Vec<Entry>,
-    /// Answers made without Python, for entries between others.
+    /// Identities of the entries, by index; empty if ids are not given.
+    pub identities: Vec<Identity>,
+    /// Answers made without Python, for entries between others; ids of requests.
     pub answers: Vec<u8>,
     /// Index of the first entry that is not answered yet.
     pub next: usize,
@@ -189,6 +203,7 @@ impl Job {
             headers: Vec::new(),
             params: Vec::new(),
             entries: Vec::new(),
+            identities: Vec::new(),
             answers: Vec::new(),
             next: 0,
             counted: 0,
@@ -214,6 +229,32 @@ impl Job {
             Some(Entry::Call(call)) => Some(call),
             _ => None,
         }
+    }
+
+    /// The id of the request whose turn it is, if ids are given.
+    #[inline]
+    #[must_use]
+    pub fn id(&self) -> Option<&[u8]> {
+        self.identities.get(self.next).map(|identity| identity.id.of(&self.answers))
+    }
+
+    /// What the entry of this index is known by; of nothing if ids are not given.
+    #[must_use]
+    pub fn identity(&self, index: usize) -> Identity {
+        self.identities.get(index).copied().unwrap_or_default()
+    }
+
+    /// Gives the entry that comes next an identity.
+    pub fn identify(&mut self, id: &[u8], trace: &[u8]) {
+        let mut keep = |bytes: &[u8]| {
+            let start = self.answers.len();
+            self.answers.extend_from_slice(bytes);
+            Span::new(start, self.answers.len())
+        };
+        let identity = Identity { id: keep(id), trace: keep(trace) };
+        // Ready answers in between bear theirs already.
+        self.identities.resize(self.entries.len(), Identity::default());
+        self.identities.push(identity);
     }
 
     /// Notes the status of the answer that the reply has from `start` on: that of the entry at
@@ -247,6 +288,7 @@ impl Job {
         recycle(&mut self.headers, KEPT_ENTRIES_MAX);
         recycle(&mut self.params, KEPT_ENTRIES_MAX);
         recycle(&mut self.entries, KEPT_ENTRIES_MAX);
+        recycle(&mut self.identities, KEPT_ENTRIES_MAX);
         recycle(&mut self.answers, KEPT_BUFFER_BYTES_MAX);
         recycle(&mut self.bytes, KEPT_BUFFER_BYTES_MAX);
         recycle(&mut self.reply, KEPT_BUFFER_BYTES_MAX);

@@ -21,6 +21,9 @@ FLUSH_SECONDS = 5.0
 
 # What every record has, and what the engine writes under these names itself.
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# What `pyreframework.context` gives each record, and what stands there for what is not known.
+CORRELATION = ("request_id", "trace_id", "span_id")
+NOTHING = "-"
 TAKEN = frozenset({"time", "level", "logger", "exception", "file", "line"})
 
 
@@ -46,7 +49,7 @@ class Bridge(logging.Handler):
                 record.created,
                 record.levelname,
                 record.name,
-                record.getMessage(),
+                record.getMessage() if self.json else identified(record),
                 self._trace_of(record),
                 record.threadName or "",
                 (record.pathname, record.lineno),
@@ -73,6 +76,17 @@ class Bridge(logging.Handler):
         return "\n".join(parts)
 
 
+def identified(record: logging.LogRecord) -> str:
+    """Return the text of a record, with the request it belongs to if that has an id."""
+    text = record.getMessage()
+    parts = [text]
+    for name in CORRELATION:
+        value = getattr(record, name, NOTHING)
+        if value != NOTHING:
+            parts.append(f"{name}={value}")
+    return " ".join(parts)
+
+
 def extra_of(record: logging.LogRecord) -> dict[str, object]:
     """Return what the caller added to a record by ``extra=``."""
     given = vars(record)
@@ -81,7 +95,7 @@ def extra_of(record: logging.LogRecord) -> dict[str, object]:
     return {
         f"{name}_" if name in TAKEN else name: value
         for name, value in given.items()
-        if name not in STANDARD
+        if name not in STANDARD and not (name in CORRELATION and value == NOTHING)
     }
 
 

@@ -57,6 +57,7 @@ class Insight:
         self.pages: dict[str, str] = {}
         self.readiness: Readiness | None = None
         self.access: Access | None = None
+        self.gives_ids = False
 
     def enable_metrics(self, path: str = "/metrics") -> None:
         """Count answers, and show all metrics in the text format of Prometheus at ``path``.
@@ -151,6 +152,30 @@ class Insight:
             if not isinstance(number, int) or isinstance(number, bool) or number < least:
                 raise ValueError(f"{name} must be a whole number from {least} on, not {number!r}")
         self.access = Access(logs.level_name(level), sample, always_log_status)
+
+    def enable_request_id(self) -> None:
+        """Give every request an id, and every answer the header ``X-Request-ID`` with it.
+
+        The id of a request that comes with one is kept if it is short and plain: up to 128 letters,
+        digits and ``-_.:+/=@~``. Otherwise one is made. ``req.id`` tells it; records of `logging`
+        made while the request is handled have it as ``request_id``, and from a valid W3C
+        ``traceparent`` header ``trace_id`` and ``span_id``.
+
+        Raises:
+            RuntimeError: The app is being served.
+
+        Example:
+            >>> app = Pyre()
+            >>> app.enable_request_id()
+        """
+        if self.serving:
+            raise RuntimeError("the app is being served: call enable_request_id() before run()")
+        if not self.gives_ids:
+            from pyreframework import context
+
+            self.native.add_before(context.enter, first=True)
+            context.identify_records()
+            self.gives_ids = True
 
     def log_properties(self) -> dict[str, object]:
         """Return what was said of logs before ``run()``; goes before variables."""

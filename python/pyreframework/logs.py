@@ -135,7 +135,12 @@ def raised(route: str, request_id: object, error: BaseException) -> None:
         error: The exception. Its text stands in the traceback; to ask for it here might raise.
     """
     place = f"{route} (request {request_id})" if request_id is not None else route
+    context = sys.modules.get("pyreframework.context")
+    # What a coroutine raises is reported outside of its context.
+    token = context.enter_again(request_id) if context is not None else None
     logger("app").error("%s raised %s", place, type(error).__qualname__, exc_info=error)
+    if context is not None and token is not None:
+        context.current.reset(token)
 
 
 def hook_failed(kind: str, error: BaseException) -> None:

@@ -102,6 +102,7 @@ class Serving:
         needed = settings.for_engine(stop.fd) | {
             "pages": [f"{name} {path}" for path, name in pages.items()],
             "has_readiness_check": app.readiness is not None,
+            "gives_ids": app.gives_ids,
             **self.log.for_engine(),
         }
         self.server = Server(app.native, needed, texts)

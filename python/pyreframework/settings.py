@@ -300,6 +300,7 @@ NOT_YET = (
 ABOUT_THE_APP: dict[str, object] = {
     "pages": [],
     "has_readiness_check": False,
+    "gives_ids": False,
     "access_level": "info",
     "access_sample": 1,
     "access_always": 400,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 
+use crate::inbound::identity;
 use crate::metrics::vitals::Vitals;
 
 /// A page of the server itself.
@@ -51,6 +52,7 @@ pub(crate) fn write(
     out: &mut Vec<u8>,
     connection: Connection,
     head_only: bool,
+    id: Option<&[u8]>,
 ) -> u16 {
     let (status, content_type, body) = match page {
         Page::Metrics => metrics::answer(vitals),
@@ -61,6 +63,9 @@ pub(crate) fn write(
     head.header(b"Content-Type", content_type);
     // What was true a moment ago says nothing about now.
     head.header(b"Cache-Control", b"no-store");
+    if let Some((name, id)) = identity::header(id) {
+        head.header(name, id);
+    }
     head.finish(body.len(), connection);
     if !head_only {
         out.extend_from_slice(body.as_bytes());

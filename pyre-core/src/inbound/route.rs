@@ -11,6 +11,7 @@ use pyre_http::span::Span;
 use pyre_interp::job::{Call, Entry, Job, Pool, Target};
 
 use crate::direct::{self, Page};
+use crate::inbound::identity;
 use crate::metrics::counters::Label;
 use crate::metrics::ledger::Ledger;
 use crate::metrics::vitals::Vitals;
@@ -24,6 +25,8 @@ pub(crate) struct Routes {
     pub(crate) pools: Vec<Pool>,
     /// Where the fallback handler runs, if there is one.
     pub(crate) fallback: Option<Pool>,
+    /// Whether each request has an id that its answer bears.
+    pub(crate) gives_ids: bool,
     /// What the server shows of itself, and the pages that show it.
     pub(crate) vitals: Arc<Vitals>,
 }
@@ -89,6 +92,9 @@ impl Routes {
         };
         let pool = self.pools[route.0 as usize];
         let target = Target::Route(route);
+        if self.gives_ids {
+            identity::give(&request, job);
+        }
         job.entries.push(Entry::Call(Call::new(request, (0, 0), target, pool)));
     }
 
@@ -105,6 +111,9 @@ impl Routes {
         match self.decide(job, &request, exact) {
             Decision::Run(target, pool) => {
                 let params = (index(first), index(job.params.len()));
+                if self.gives_ids {
+                    identity::give(&request, job);
+                }
                 job.entries.push(Entry::Call(Call::new(request, params, target, pool)));
             }
             Decision::Answer(label, direct) => {
@@ -123,11 +132,13 @@ impl Routes {
         error: RequestError,
     ) {
         let status = error.status();
+        let id = self.gives_ids.then(identity::made);
         let write = |out: &mut Vec<u8>| {
-            write_error(heads, out, status, Persistence::Close, &[], false);
+            let extra = identity::header(id.as_deref());
+            write_error(heads, out, status, Persistence::Close, extra.as_slice(), false);
             status
         };
-        add_answer(ledger, job, None, Label::Unmatched, write);
+        add_answer(ledger, job, None, Label::Unmatched, id.as_deref(), write);
     }
 
     /// Tells a client that waits before it sends a body to go on, or that it need not.
@@ -177,9 +188,11 @@ impl Routes {
     ) {
         let head_only = request.method == Method::Head;
         let connection = Persistence::of(request);
-        add_answer(ledger, job, Some(request), label, |out| match direct {
+        let id = self.gives_ids.then(|| identity::of(request, job));
+        let id = id.as_deref();
+        add_answer(ledger, job, Some(request), label, id, |out| match direct {
             Direct::Page(page) => {
-                direct::write(page, &self.vitals, heads, out, connection, head_only)
+                direct::write(page, &self.vitals, heads, out, connection, head_only, id)
             }
             Direct::Status(status, allow) => {
                 let mut methods = Vec::new();
@@ -187,7 +200,8 @@ impl Routes {
                     self.table.write_allow(set, &mut methods);
                     (&b"Allow"[..], &methods[..])
                 });
-                write_error(heads, out, status, connection, allow.as_slice(), head_only);
+                let extra: Vec<_> = allow.into_iter().chain(identity::header(id)).collect();
+                write_error(heads, out, status, connection, &extra, head_only);
                 status
             }
         });
@@ -202,6 +216,7 @@ fn add_answer(
     job: &mut Job,
     request: Option<&Request>,
     label: Label,
+    id: Option<&[u8]>,
     write: impl FnOnce(&mut Vec<u8>) -> u16,
 ) {
     let is_first = job.entries.is_empty();
@@ -209,7 +224,7 @@ fn add_answer(
     let start = out.len();
     let status = write(out);
     let end = out.len();
-    ledger.answered(job, request, label, status, end - start);
+    ledger.answered(job, request, label, status, end - start, id.unwrap_or_default());
     if is_first {
         ledger.counters.requests.add(1);
     } else {
@@ -229,7 +244,10 @@ pub(crate) fn answer_rest(
         let head_only = request.method == Method::Head;
         let connection = Persistence::of(&request);
         let start = job.reply.len();
-        write_error(heads, &mut job.reply, status, connection, extra, head_only);
+        let mut reply = std::mem::take(&mut job.reply);
+        let extra: Vec<_> = extra.iter().copied().chain(identity::header(job.id())).collect();
+        write_error(heads, &mut reply, status, connection, &extra, head_only);
+        job.reply = reply;
         job.note_answer(status, start);
         job.next += 1;
     }

@@ -323,12 +323,16 @@ impl Reactor {
         let Some(call) = job.current() else {
             return self.flush(slot, job, 0);
         };
-        let (pool, target, method, path) =
-            (call.pool, call.target, call.request.method, call.request.path);
+        let (pool, target) = (call.pool, call.target);
+        let (method, path) = (call.request.method, call.request.path);
         if let Some(connection) = self.connections.get(slot) {
             connection.awaited.target = target;
             connection.awaited.method = method;
             connection.awaited.since_us = job.received_us;
+            if let Some(id) = job.id() {
+                connection.awaited.id.clear();
+                connection.awaited.id.extend_from_slice(id);
+            }
             if self.ledger.logs_answers() {
                 connection.awaited.path.clear();
                 connection.awaited.path.extend_from_slice(path.of(&job.bytes));

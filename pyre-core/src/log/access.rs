@@ -35,6 +35,10 @@ pub(crate) struct Answered<'a> {
     pub(crate) label: Label,
     pub(crate) status: u16,
     pub(crate) bytes: usize,
+    /// Empty if ids are not given.
+    pub(crate) id: &'a [u8],
+    /// A valid `traceparent`, or nothing.
+    pub(crate) trace: &'a [u8],
 }
 
 /// What a request asked for, as it was sent.
@@ -89,6 +93,7 @@ impl AccessLog {
         };
         let method = copy(answered.asked.map_or(b"", |asked| asked.method));
         let path = copy(answered.asked.map_or(b"", |asked| asked.path));
+        let (id, trace) = (copy(answered.id), copy(answered.trace));
         batch.entries.push(Access {
             time_us: answered.time_us,
             took_us: answered.took_us,
@@ -99,6 +104,8 @@ impl AccessLog {
             version: answered.asked.map(|asked| asked.version),
             method,
             path,
+            id,
+            trace,
         });
     }
 

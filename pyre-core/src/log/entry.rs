@@ -121,6 +121,8 @@ pub(crate) struct Access {
     /// Pieces of the batch's text.
     pub(crate) method: Range<usize>,
     pub(crate) path: Range<usize>,
+    pub(crate) id: Range<usize>,
+    pub(crate) trace: Range<usize>,
 }
 
 /// Answers of one reactor and turn.

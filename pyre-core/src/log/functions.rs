@@ -218,6 +218,9 @@ fn access_record<'py>(
     ] {
         fields.set(&*Str::intern(py, name)?, &*Str::new(py, &text)?, py)?;
     }
+    for (name, text) in layout::correlation(batch, entry) {
+        fields.set(&*Str::intern(py, name)?, &*Str::new(py, text)?, py)?;
+    }
     let whole = |number| Int::new(py, number);
     fields.set(&*Str::intern(py, "status")?, &*whole(entry.status.into())?, py)?;
     let bytes = i64::try_from(entry.bytes).unwrap_or(i64::MAX);

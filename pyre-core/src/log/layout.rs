@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
+use std::ops::Range;
 
 use pyre_http::date::rfc3339;
 use pyre_interp::job::Client;
@@ -79,6 +80,9 @@ impl Layout {
         number(out, "status", entry.status);
         number(out, "bytes", entry.bytes);
         number(out, "duration_ms", Milliseconds(entry.took_us));
+        for (name, value) in correlation(batch, entry) {
+            member(out, name, value);
+        }
         out.push('}');
     }
 
@@ -135,6 +139,25 @@ pub(crate) fn access_words(out: &mut String, batch: &AccessBatch, entry: &Access
         out.push_str(" route=");
         escaped(out, route);
     }
+    for (name, value) in correlation(batch, entry) {
+        put(out, format_args!(" {name}={value}"));
+    }
+}
+
+/// What ties an answer to other records: the id of its request, and of trace and span.
+pub(crate) fn correlation<'a>(
+    batch: &'a AccessBatch,
+    entry: &Access,
+) -> impl Iterator<Item = (&'static str, &'a str)> {
+    // Both were checked to be ASCII before they were taken over.
+    let text = |range: &Range<usize>| {
+        str::from_utf8(&batch.text[range.clone()]).ok().filter(|text| !text.is_empty())
+    };
+    let trace = text(&entry.trace);
+    let id = text(&entry.id).map(|id| ("request_id", id));
+    let trace_id = trace.and_then(|trace| trace.get(3..35)).map(|id| ("trace_id", id));
+    let span_id = trace.and_then(|trace| trace.get(36..52)).map(|id| ("span_id", id));
+    [id, trace_id, span_id].into_iter().flatten()
 }
 
 /// Method, path and version, as far as they are known.

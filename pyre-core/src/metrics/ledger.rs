@@ -78,12 +78,13 @@ impl Ledger {
     fn collected_each(&mut self, job: &Job) {
         let took_us = self.now_us.saturating_sub(job.received_us);
         let took = Duration::of_us(took_us);
-        for entry in &job.entries[job.counted..job.next] {
+        for (index, entry) in (job.counted..).zip(&job.entries[job.counted..job.next]) {
             // Ready answers were noted as they were made.
             let Entry::Call(call) = entry else { continue };
             let label = Label::Target(call.target);
             self.counters.answered(label, call.request.method, call.status, Some(took));
             if let Some(access) = &mut self.access {
+                let identity = job.identity(index);
                 access.note(&Answered {
                     time_us: self.wall_us,
                     took_us,
@@ -92,6 +93,8 @@ impl Ledger {
                     label,
                     status: call.status,
                     bytes: call.answer_bytes,
+                    id: identity.id.of(&job.answers),
+                    trace: identity.trace.of(&job.answers),
                 });
             }
         }
@@ -113,6 +116,8 @@ impl Ledger {
                 label,
                 status: 504,
                 bytes,
+                id: &awaited.id,
+                trace: b"",
             });
         }
     }
@@ -126,6 +131,7 @@ impl Ledger {
         label: Label,
         status: u16,
         bytes: usize,
+        id: &[u8],
     ) {
         let method = request.map_or(Method::Other, |request| request.method);
         self.counters.answered(label, method, status, None);
@@ -138,6 +144,8 @@ impl Ledger {
                 label,
                 status,
                 bytes,
+                id,
+                trace: b"",
             });
         }
     }

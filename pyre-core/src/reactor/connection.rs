@@ -65,11 +65,19 @@ pub(crate) struct Awaited {
     pub(crate) since_us: u64,
     /// Kept for the access log only.
     pub(crate) path: Vec<u8>,
+    /// Its id, if ids are given.
+    pub(crate) id: Vec<u8>,
 }
 
 impl Default for Awaited {
     fn default() -> Self {
-        Self { target: Target::Fallback, method: Method::Get, since_us: 0, path: Vec::new() }
+        Self {
+            target: Target::Fallback,
+            method: Method::Get,
+            since_us: 0,
+            path: Vec::new(),
+            id: Vec::new(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use pyre_http::h1::serialize::Connection as Persistence;
 use pyre_http::method::Method;
 use pyre_interp::job::ConnectionId;
 
+use crate::inbound::identity;
 use crate::metrics::counters::Label;
 use crate::reactor::connection::{Awaiting, Phase};
 use crate::reactor::run::Reactor;
@@ -124,8 +125,12 @@ impl Reactor {
         let mut job = connection.inbound.take().unwrap_or_else(|| self.jobs.take());
         job.clear();
         job.client = connection.client;
-        write_error(&self.heads, &mut job.reply, 408, Persistence::Close, &[], false);
-        self.ledger.answered(&job, None, Label::Unmatched, 408, job.reply.len());
+        let id = self.frozen.routes.gives_ids.then(identity::made);
+        let extra = identity::header(id.as_deref());
+        let extra = extra.as_slice();
+        write_error(&self.heads, &mut job.reply, 408, Persistence::Close, extra, false);
+        let id = id.as_deref().unwrap_or_default();
+        self.ledger.answered(&job, None, Label::Unmatched, 408, job.reply.len(), id);
         self.flush(slot, job, 0);
     }
 
@@ -154,7 +159,10 @@ impl Reactor {
         connection.alarm_ms = u64::MAX;
         let is_head = connection.awaited.method == Method::Head;
         let mut job = self.jobs.take();
-        write_error(&self.heads, &mut job.reply, 504, Persistence::Close, &[], is_head);
+        let id = Some(&connection.awaited.id[..]).filter(|id| !id.is_empty());
+        let extra = identity::header(id);
+        let extra = extra.as_slice();
+        write_error(&self.heads, &mut job.reply, 504, Persistence::Close, extra, is_head);
         self.ledger.overran(connection.client, &connection.awaited, job.reply.len());
         self.connections.renew(slot);
         self.flush(slot, job, 0);

@@ -302,7 +302,13 @@ impl Server {
         }
         let vitals = Vitals::new(&self.settings, self.table.clone(), lanes, health);
         let frozen = Arc::new(Frozen {
-            routes: Routes { table: self.table.clone(), pools, fallback, vitals },
+            routes: Routes {
+                table: self.table.clone(),
+                pools,
+                fallback,
+                gives_ids: self.settings.gives_ids,
+                vitals,
+            },
             settings: self.settings.clone(),
             allowances,
             outbox,

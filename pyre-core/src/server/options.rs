@@ -49,6 +49,7 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
         server_header: options.flag("server_header")?,
         metrics: options.flag("metrics")?,
         pages,
+        gives_ids: options.flag("gives_ids")?,
         access_log: read_access_log(&options)?,
         has_readiness_check: options.flag("has_readiness_check")?,
         limits,

@@ -2,7 +2,7 @@
 
 pub mod request; // the request object: fields appear when read
 mod source; // where its bytes are: in a job, or in a copy of its own
-mod request_id; // ids that no two requests share
+pub mod request_id; // ids that no two requests share
 mod fields; // its mappings, made when first asked for
 pub mod response; // status, headers and body, as a handler sets them
 mod headers; // its headers, checked where they are set

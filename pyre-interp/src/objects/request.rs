@@ -8,6 +8,7 @@ use pyre_ffi::{
     Arguments, Attached, Bool, Borrowed, Bytes, Class, ClassSpec, Dict, Exception, ExceptionKind,
     Instance, Int, List, Object, Owned, Raised, Signature, Str, Tuple, Visitor, none,
 };
+use pyre_http::correlation::is_traceparent;
 use pyre_http::span::Span;
 
 use crate::invoke::application::Application;
@@ -101,7 +102,14 @@ impl Request {
 
     /// The request's id: made when first asked for, the same from then on.
     pub(crate) fn id<'py>(&self, py: Attached<'py>) -> Result<Owned<'py, Str>, Raised> {
-        self.fields().id.get_or_make(py, || Str::new(py, &request_id::next()))
+        self.fields().id.get_or_make(py, || {
+            if let Some(job) = self.source.read()
+                && let Some(given) = job.id()
+            {
+                return Str::latin1(py, given);
+            }
+            Str::new(py, &request_id::next())
+        })
     }
 
     /// The job, or the error that tells of a request object that was never served.
@@ -220,6 +228,17 @@ impl Request {
 
     fn id_attribute<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
         self.id(py).map(Owned::into_any)
+    }
+
+    fn traceparent<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let job = self.job(py)?;
+        let table = fields::header_table(&job);
+        match pyre_http::header::find_only(table, &job.bytes, b"traceparent") {
+            Some(value) if is_traceparent(value.of(&job.bytes)) => {
+                Str::latin1(py, value.of(&job.bytes)).map(Owned::into_any)
+            }
+            _ => Ok(none(py)),
+        }
     }
 
     fn route<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
@@ -393,6 +412,11 @@ impl Class for Request {
 
     fn describe(spec: &mut ClassSpec<Self>) {
         spec.gc()
+            .getter(
+                c"traceparent",
+                c"The W3C traceparent header, or None if there is no valid one.",
+                Self::traceparent,
+            )
             .getter(c"method", c"The method as sent, such as 'GET'.", Self::method)
             .getter(c"path", c"The path as sent, percent-encoded, without the query.", Self::path)
             .getter(c"params", c"Path parameters by name, decoded and typed as in the pattern.", Self::params)

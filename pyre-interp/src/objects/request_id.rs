@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The next id: 24 hexadecimal digits, the first half drawn once per process.
-pub(crate) fn next() -> String {
+#[must_use]
+pub fn next() -> String {
     static PROCESS: OnceLock<u64> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let process = *PROCESS.get_or_init(|| RandomState::new().hash_one(std::process::id()));

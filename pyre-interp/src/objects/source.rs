@@ -95,6 +95,9 @@ fn own_part(job: &mut Job) -> Box<Job> {
     }
     part.client = job.client;
     part.reply_to = job.reply_to;
+    if let Some(id) = job.id() {
+        part.identify(id, job.identity(job.next).trace.of(&job.answers));
+    }
     part.entries.push(job.entries[job.next].clone());
     part
 }

@@ -61,6 +61,18 @@ impl Fields {
         Ok(())
     }
 
+    /// Adds a field of our own, unless the user has set one of this name.
+    pub(crate) fn push_if_absent(&mut self, name: &[u8], value: &[u8]) {
+        debug_assert!(is_name(name) && is_value(value));
+        if self.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            return;
+        }
+        self.text.extend_from_slice(name);
+        let name_end = self.text.len();
+        self.text.extend_from_slice(value);
+        self.ends.push((name_end, self.text.len()));
+    }
+
     /// Adds everything in a dict of headers; a value may be a list.
     ///
     /// # Errors

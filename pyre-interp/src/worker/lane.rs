@@ -11,7 +11,7 @@ use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
 
 use crate::invoke::application::{Application, Handler};
-use crate::job::{Call, Job, Pool, REPLY_PART_BYTES, Target};
+use crate::job::{Call, Job, Pool, REPLY_PART_BYTES, REQUEST_ID_HEADER, Target};
 use crate::objects::request::Request;
 use crate::objects::toolkit::Toolkit;
 use crate::ring::{Doorbell, LaneSeat, Rest, Roster};
@@ -199,6 +199,9 @@ impl<'py, 'a> Lane<'py, 'a> {
         if is_last && self.shared.draining.load(Ordering::Relaxed) {
             manner.connection = Connection::Close;
             job.closes = true;
+        }
+        if let Some(id) = job.id() {
+            self.desk.fields.push_if_absent(REQUEST_ID_HEADER, id);
         }
         let start = job.reply.len();
         wire::write(&self.heads, &mut job.reply, &answer, &self.desk, manner, self.py);
