@@ -309,5 +309,5 @@ def modules_of(seen: Sequence[str] | dict[str, None]) -> dict[str, tuple[str, st
     for module, why in imports.reasons.items():
         found[module] = ("no", why)
     for module, place in imports.caught.items():
-        found[module] = ("no", f"{os.path.relpath(place)} goes on without it")
+        found[module] = ("no", f"{place} goes on without it")
     return found

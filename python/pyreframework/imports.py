@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from types import FrameType, ModuleType
     from typing import Any
 
-# What CPython, and extensions that check for themselves, say when they refuse.
-REFUSAL = "subinterpreter"
+# What CPython, and extensions that check for themselves (by PyO3, by Cython), say when they refuse.
+REFUSALS = ("subinterpreter", "once per interpreter", "one interpreter per process")
 CHAIN_MAX = 64
 STAND_INS = "pyreframework.standins"
 MAIN_NAMES = ("__mp_main__", "__main__")
@@ -128,7 +128,7 @@ def create_module(loader: ExtensionFileLoader, spec: ModuleSpec) -> ModuleType |
     try:
         return plain_create_module(loader, spec)
     except ImportError as error:
-        if REFUSAL not in str(error):
+        if not refuses(error):
             raise
         refused.append(spec.name)
         source = python_file(spec.origin)
@@ -244,7 +244,7 @@ class Import:
         frame = is_caught(self.frame, error)
         if frame is None:
             return False
-        caught[module] = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        caught[module] = f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
         return True
 
     def substitute(self) -> Any:
@@ -296,11 +296,11 @@ def explain(error: BaseException, route: str | None) -> None:
     link: BaseException | None = error
     for _ in range(CHAIN_MAX):
         if link is None:
-            return
+            break
         if isinstance(link, WorkerImportError):
             link.route = link.route or route
             return
-        if isinstance(link, ImportError) and REFUSAL in str(link):
+        if refuses(link):
             if route is not None:
                 cure = f"{route} runs on a worker: register the route with gil=True"
             else:
@@ -311,6 +311,11 @@ def explain(error: BaseException, route: str | None) -> None:
             error.add_note(cure)
             return
         link = link.__cause__ or link.__context__
+    if route is None:
+        for module, place in caught.items():
+            error.add_note(
+                f"in a worker {place} goes on without {module}, which does not load there"
+            )
 
 
 def is_caught(frame: FrameType | None, error: BaseException) -> FrameType | None:
@@ -371,6 +376,11 @@ def absolute(name: str, space: Mapping[str, object], level: int) -> str:
     return f"{base}.{name}" if name else base
 
 
+def refuses(error: BaseException) -> bool:
+    """Tell whether an error says that an extension does not load in sub-interpreters."""
+    return isinstance(error, ImportError) and any(text in str(error) for text in REFUSALS)
+
+
 def refusal(error: BaseException, extensions: Sequence[str]) -> str | None:
     """Return why an import failed, if it did because of an extension that was refused.
 
@@ -384,9 +394,12 @@ def refusal(error: BaseException, extensions: Sequence[str]) -> str | None:
     for _ in range(CHAIN_MAX):
         if link is None:
             break
-        if isinstance(link, ImportError) and REFUSAL in str(link):
+        if refuses(link):
             # The first error is the plainest; packages wrap it into pages of advice.
-            said = next(line for line in str(link).splitlines() if REFUSAL in line)
+            lines = str(link).splitlines()
+            said = next(
+                (line for line in lines if any(text in line for text in REFUSALS)), lines[0]
+            )
             reason = said.removeprefix("Original error was: ")
         link = link.__cause__ or link.__context__
     if reason is not None:
@@ -460,7 +473,6 @@ def is_program_source(name: str) -> bool:
         if spec is not None:
             origin = spec.origin or ""
             is_python = not origin.endswith(tuple(EXTENSION_SUFFIXES))
-            return is_python and (
-                is_program_file(origin) if origin.startswith("/") else spec.origin is None
-            )
+            own = name.partition(".")[0] in own_packages or is_program_file(origin)
+            return is_python and (own if origin.startswith("/") else spec.origin is None)
     return False

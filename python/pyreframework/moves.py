@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 def find(app: Pyre, first: bool) -> list[tuple[int, str]]:
     """Return the routes that cannot run in this worker, by number, and why: ``it uses numpy``.
 
+    Behind them come notes for the banner, by numbers below `FALLBACK`.
+
     Args:
         app: The app, with all its routes and hooks.
         first: This worker is the first. It also imports what handlers import when they run, to
@@ -30,7 +32,17 @@ def find(app: Pyre, first: bool) -> list[tuple[int, str]]:
     """
     if not first and not imports.reasons:
         return []
-    return [(number, f"{user} {uses(modules)}") for number, user, modules in survey(app, first)]
+    moved = [(number, f"{user} {uses(modules)}") for number, user, modules in survey(app, first)]
+    return moved + notes()
+
+
+def notes() -> list[tuple[int, str]]:
+    """Return what else to say at the start, by numbers below any route's."""
+    texts = [
+        f"{module} does not load in workers, where {place} goes on without it"
+        for module, place in sorted(imports.caught.items())
+    ]
+    return [(FALLBACK - 1 - index, text) for index, text in enumerate(texts)]
 
 
 def survey(app: Pyre, eager: bool) -> list[tuple[int, str, set[str]]]:

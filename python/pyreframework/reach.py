@@ -377,7 +377,7 @@ def goes_on(code: CodeType, line: int, module: str, space: dict[str, Any]) -> bo
     """Tell whether code catches the error when a module is refused there."""
     from pyreframework import sources
 
-    refused = ImportError(f"{module}: {imports.REFUSAL}s", name=module)
+    refused = ImportError(name=module)
     return sources.catches_in(code, line, refused, space)
 
 

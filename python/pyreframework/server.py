@@ -85,6 +85,8 @@ class Serving:
         self.stop = stop
         # What runs on the main interpreter although nobody said so: route and reason.
         self.moved: list[tuple[str, str]] = []
+        # What else workers have to say for the banner.
+        self.notes: list[str] = []
         self.on_main = settings.on_main
         debug = bool(settings.values["debug"])
         self.log = Log(app, settings)
@@ -170,6 +172,9 @@ class Serving:
         table = self.app.native.route_table()
         insists = {number for number, _, gil in self.app.handlers() if gil is False}
         for number, reason in moves:
+            if number < FALLBACK:
+                self.notes.append(reason)
+                continue
             route = "the fallback" if number == FALLBACK else " ".join(table[number])
             if number in insists:
                 raise CannotStay(
@@ -195,7 +200,8 @@ class Serving:
         routes = self.app.native.route_table()
         text = banner.lines(self.settings, urls, routes)
         # Behind what is served, before what to try.
-        text[2:2] = [f"  {line}" for line in banner.moves(self.moved, len(routes))]
+        told = banner.moves(self.moved, len(routes)) + self.notes
+        text[2:2] = [f"  {line}" for line in told]
         banner.show(text)
 
     def drain(self) -> bool:

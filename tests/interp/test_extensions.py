@@ -139,6 +139,31 @@ def test_the_banner_says_which_and_why(server: Server, home: str) -> None:
     assert said == expected
 
 
+def test_the_banner_says_what_is_done_without(server: Server, home: str) -> None:
+    said = [line for line in banner(server) if "goes on without it" in line]
+    line = "msgspec does not load in workers, where extensions.py:18 goes on without it"
+    assert said == ([line] if home == WORKER else [])
+
+
+def test_what_a_program_that_does_without_runs_into(write: Write) -> None:
+    file = write(
+        "program.py",
+        """
+        try:
+            import numpy as np
+        except ImportError:
+            np = None
+        from pyreframework import Pyre
+        app = Pyre()
+        table = np.zeros(3)
+        app.run()
+        """,
+    )
+    ending = run_to_end(file)
+    assert ending.code == 3
+    assert "in a worker program.py:3 goes on without numpy" in ending.output
+
+
 def test_gil_false_insists(write: Write) -> None:
     file = write(
         "program.py",

@@ -474,6 +474,25 @@ def test_an_own_package_in_site_packages(site: Path) -> None:
     assert run(site, text)[0] == "None grid"
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ImportError("module x does not support loading in subinterpreters"), True),
+        (ImportError("PyO3 modules do not yet support subinterpreters, see ..."), True),
+        (ImportError("PyO3 modules may only be initialized once per interpreter process"), True),
+        (
+            ImportError("this module can only be loaded into one interpreter per process."),
+            True,
+        ),
+        (ImportError("cannot import name 'x' from 'y'"), False),
+        (ModuleNotFoundError("No module named 'x'"), False),
+        (RuntimeError("does not support loading in subinterpreters"), False),
+    ],
+)
+def test_what_counts_as_a_refusal(error: Exception, expected: bool) -> None:
+    assert imports.refuses(error) is expected
+
+
 def extension(name: str) -> Path:
     """An extension of the standard library that refuses to load in workers."""
     spec = importlib.util.find_spec(name)

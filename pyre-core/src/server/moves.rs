@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use pyre_ffi::{Attached, Int, List, Object, Owned, Raised, Str, Tuple};
 
-/// The number that stands for the fallback, as in `pyreframework.app`.
+/// The number that stands for the fallback, as in `pyreframework.app`. Below it there are notes for
+/// the banner, which move nothing.
 pub(crate) const FALLBACK: i64 = -1;
 
 /// The routes that move to the main interpreter, by number, and why.
@@ -51,12 +52,13 @@ impl Moves {
 
     /// Whether nothing moves.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.range(FALLBACK..).next().is_none()
     }
 
     /// What another worker would have to move beyond this, in words.
     pub(crate) fn lacks(&self, other: &Self) -> Option<String> {
-        let (number, reason) = other.0.iter().find(|(number, _)| !self.0.contains_key(number))?;
+        let mut moves = other.0.range(FALLBACK..);
+        let (number, reason) = moves.find(|(number, _)| !self.0.contains_key(number))?;
         let route = match *number {
             FALLBACK => "the fallback".to_owned(),
             number => format!("route {number}"),
@@ -82,6 +84,13 @@ mod tests {
         let moves = moves(&[1, FALLBACK]);
         assert!(!moves.contains(0));
         assert!(moves.contains(1) && moves.contains(FALLBACK));
+    }
+
+    #[test]
+    fn notes_move_nothing() {
+        assert!(moves(&[]).is_empty() && moves(&[-2, -3]).is_empty());
+        assert!(!moves(&[FALLBACK]).is_empty() && !moves(&[-2, 0]).is_empty());
+        assert_eq!(moves(&[]).lacks(&moves(&[-2])), None);
     }
 
     #[test]
