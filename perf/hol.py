@@ -27,7 +27,10 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/hol", description=__doc__.splitlines()[0])
     parser.add_argument("--rates", default="600", help="requests a second, comma-separated (600)")
     parser.add_argument(
-        "--slow", choices=["/slow", "/busy"], default="/slow", help="sleep or compute"
+        "--slow",
+        choices=["/slow", "/slow-gil", "/slow-async", "/busy"],
+        default="/slow",
+        help="sleep in a def, on the main interpreter, or in a coroutine; or compute",
     )
     parser.add_argument("--share", type=float, default=0.05, help="share of slow requests (0.05)")
     parser.add_argument("--connections", type=int, default=64)

@@ -1,4 +1,6 @@
-"""The five benchmark routes on Granian's own interface, RSGI."""
+"""The five benchmark routes on Granian's own interface, RSGI, and one that waits."""
+
+import asyncio
 
 from codec import dumps, loads
 
@@ -16,6 +18,9 @@ async def app(scope, protocol):
         protocol.response_bytes(200, JSON, dumps({"id": path[6:]}))
     elif path == "/compute":
         protocol.response_bytes(200, JSON, dumps({"result": sum(n * n for n in range(100))}))
+    elif path == "/io":
+        await asyncio.sleep(0.01)
+        protocol.response_str(200, TEXT, "Hello, World!")
     elif path == "/echo" and scope.method == "POST":
         try:
             value = loads(await protocol())

@@ -1,5 +1,6 @@
 """A fast route beside a slow one: what a slow handler does to the others."""
 
+import asyncio
 import os
 import time
 
@@ -18,6 +19,18 @@ def fast(req):
 @app.get("/slow")
 def slow(req):
     time.sleep(SLOW_S)
+    return "Good morning, World!"
+
+
+@app.get("/slow-gil", gil=True)
+def slow_gil(req):
+    time.sleep(SLOW_S)
+    return "Good morning, World!"
+
+
+@app.get("/slow-async")
+async def slow_async(req):
+    await asyncio.sleep(SLOW_S)
     return "Good morning, World!"
 
 

@@ -1,5 +1,6 @@
-"""The five benchmark routes on version 1.5, which passes no path parameters."""
+"""The five benchmark routes on version 1.5, which passes no path parameters; and one that waits."""
 
+import asyncio
 import os
 
 from pyreframework import Pyre
@@ -30,6 +31,12 @@ def echo(req):
 @app.get("/compute")
 def compute(req):
     return {"result": sum(n * n for n in range(100))}
+
+
+@app.get("/io")
+async def io(req):
+    await asyncio.sleep(0.01)
+    return "Hello, World!"
 
 
 if __name__ == "__main__":
