@@ -40,6 +40,26 @@ def compute(req):
     return "done"
 
 
+@app.get("/spin")
+def spin(req):
+    while True:
+        pass
+
+
+@app.get("/stubborn")
+def stubborn(req):
+    """Goes on whatever is raised in it, until the test lets it end."""
+    while not os.path.exists(os.environ["PERF_RELEASE"]):
+        try:
+            for _ in range(1_000_000):
+                pass
+        except BaseException:  # noqa: BLE001 - that is what it is for
+            continue
+    return "released"
+
+
+app.enable_health_probes()
+
 if __name__ == "__main__":
     app.run(
         host="127.0.0.1",

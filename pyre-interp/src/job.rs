@@ -164,6 +164,8 @@ pub struct Job {
     pub client: Client,
     /// Unix seconds when the job was submitted, for the `Date` of its answers.
     pub now_s: u64,
+    /// Its place in the order in which its reactor has handed jobs over.
+    pub order: u64,
     /// When the requests were received, in microseconds of the reactor's clock.
     pub received_us: u64,
     /// The bytes received; every span of the entries points here.
@@ -198,6 +200,7 @@ impl Job {
             reply_to: ConnectionId { reactor: 0, slot: 0, generation: 0 },
             client: Client::Local,
             now_s: 0,
+            order: 0,
             received_us: 0,
             bytes: Vec::with_capacity(READ_BYTES),
             headers: Vec::new(),

@@ -106,6 +106,8 @@ pub(crate) struct Dispatch {
     out: usize,
     /// Jobs ever pushed, without those taken back.
     pushed: u64,
+    /// The number of the last job that was handed over.
+    order: u64,
     /// When to look at the workers again, and how long the pause before was.
     look_ms: u64,
     pause_ms: u64,
@@ -128,6 +130,7 @@ impl Dispatch {
             waiting: Default::default(),
             out: 0,
             pushed: 0,
+            order: 0,
             look_ms: 0,
             pause_ms: LOOK_MS,
         }
@@ -146,18 +149,26 @@ impl Dispatch {
     ///
     /// # Errors
     /// Gives the job back when as many as allowed are waiting.
-    fn send(&mut self, job: Box<Job>, pool: Pool, now_ms: u64) -> Result<(), Box<Job>> {
+    fn send(&mut self, mut job: Box<Job>, pool: Pool, now_ms: u64) -> Result<(), Box<Job>> {
+        self.order += 1;
+        job.order = self.order;
         let queue = pool.index();
         if self.waiting[queue].is_empty()
             && let Some(index) = self.choose(pool, now_ms)
         {
             return self.push(index, job, now_ms);
         }
-        if self.waiting[queue].len() >= self.depth_max {
+        if self.queued(pool) >= self.depth_max * self.members[queue].len().max(1) {
             return Err(job);
         }
         self.waiting[queue].push_back(job);
         Ok(())
+    }
+
+    /// Jobs of a pool that wait, here or in a ring, as far as this reactor knows.
+    fn queued(&self, pool: Pool) -> usize {
+        let in_rings = self.links[self.members[pool.index()].clone()].iter();
+        self.waiting[pool.index()].len() + in_rings.map(|link| link.jobs.len()).sum::<usize>()
     }
 
     fn push(&mut self, index: usize, job: Box<Job>, now_ms: u64) -> Result<(), Box<Job>> {
@@ -228,6 +239,25 @@ impl Dispatch {
                     break;
                 }
             }
+            self.stand_in_line(pool, now_ms);
+        }
+    }
+
+    /// Puts one waiting job into each ring that is empty, behind lanes that are all blocked: the lane
+    /// that is free first takes from one reactor after the other. Without, the reactor that gets its
+    /// reply would send the next job before others know that a lane is free. The next look takes back
+    /// what no lane has come for.
+    fn stand_in_line(&mut self, pool: Pool, now_ms: u64) {
+        let queue = pool.index();
+        for index in self.members[queue].clone() {
+            let link = &self.links[index];
+            if !link.jobs.is_empty() || link.out >= link.out_max {
+                continue;
+            }
+            let Some(job) = self.waiting[queue].pop_front() else { return };
+            if let Err(job) = self.push(index, job, now_ms) {
+                return self.waiting[queue].push_front(job);
+            }
         }
     }
 
@@ -260,14 +290,15 @@ impl Dispatch {
                 queued |= !link.jobs.is_empty();
                 continue;
             }
-            // They came before those that wait: they go in front, the oldest first.
-            let taken: Vec<_> = std::iter::from_fn(|| link.jobs.take_back()).collect();
-            link.out -= taken.len();
-            self.out -= taken.len();
-            self.pushed -= taken.len() as u64;
-            for job in taken.into_iter().rev() {
-                self.waiting[link.pool.index()].push_front(job);
-            }
+            let waiting = &mut self.waiting[link.pool.index()];
+            let before = waiting.len();
+            waiting.extend(std::iter::from_fn(|| link.jobs.take_back()));
+            let taken = waiting.len() - before;
+            link.out -= taken;
+            self.out -= taken;
+            self.pushed -= taken as u64;
+            // The oldest first again, be they from one ring or several.
+            waiting.make_contiguous().sort_by_key(|job| job.order);
         }
         self.send_waiting(now_ms);
         queued |= self.is_waiting();

@@ -85,7 +85,8 @@ pub(crate) fn lay(settings: &Settings, worker: Crew, main: Crew) -> io::Result<P
         .enumerate()
         .map(|(index, (poll, links))| ReactorParts {
             poll,
-            dispatch: Dispatch::new(links, index, settings.queue_depth),
+            // What may wait for a worker is shared among those who send to it.
+            dispatch: Dispatch::new(links, index, settings.queue_depth.div_ceil(settings.reactors)),
         })
         .collect();
     Ok(Plumbing { reactors, workers, main, doorbells, lanes: all })
