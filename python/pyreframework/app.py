@@ -70,7 +70,7 @@ class Pyre(Routes, Insight, Hooks):
         self._shows_tracebacks = False
         self._max_body_size: int | None = None
         self._json_default: Callable[[Any], Any] | None = None
-        self._stops: list[Stop | int] = []
+        self._stop: Stop | int | None = None
         self.configures_logging = log_config is not None
         if log_config is not None:
             from logging.config import dictConfig
@@ -207,29 +207,26 @@ class Pyre(Routes, Insight, Hooks):
 
         Does nothing if the app is not being served.
         """
-        for stop in list(self._stops):
-            if isinstance(stop, int):
-                from os import write
+        stop = self._stop
+        if isinstance(stop, int):
+            from os import write
 
-                write(stop, b"\0")
-            else:
-                stop.request()
+            write(stop, b"\0")
+        elif stop is not None:
+            stop.request()
 
     def attach_stop(self, stop: Stop | int) -> None:
-        """Say where ``stop()`` goes: an object of ``run()``, or in a worker a file descriptor.
+        """Say where ``stop()`` goes: an object of ``run()``, or in a worker a file descriptor."""
+        self._stop = stop
 
-        There are several while a test client, or more than one, serves the app as well.
-        """
-        self._stops.append(stop)
-
-    def detach_stop(self, stop: Stop | int) -> None:
-        """Take back what `attach_stop` said."""
-        self._stops.remove(stop)
+    def detach_stop(self) -> None:
+        """Take back what `attach_stop` said: the app is not served any more."""
+        self._stop = None
 
     @property
     def serving(self) -> bool:
         """Whether ``run()`` or a test client is at work on this app."""
-        return bool(self._stops)
+        return self._stop is not None
 
     def properties(self) -> dict[str, object]:
         """Return the settings made on the app itself, which go before variables."""

@@ -63,7 +63,7 @@ def serve(app: Pyre, given: Mapping[str, object]) -> None:
             complain(str(error))
             code = USAGE
         finally:
-            app.detach_stop(stop)
+            app.detach_stop()
     if code != GRACEFUL:
         raise SystemExit(code)
 

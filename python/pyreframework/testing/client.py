@@ -19,7 +19,7 @@ from pyreframework.testing.connections import Connections
 from pyreframework.testing.jar import Cookies
 from pyreframework.testing.outgoing import REDIRECTS, HeaderFields, Outgoing
 from pyreframework.testing.responses import Headers, TestResponse
-from pyreframework.testing.served import ServedApp
+from pyreframework.testing.served import ServedApp, acquire, drop, release
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -58,7 +58,8 @@ class TestClient:
     port of its own. It starts when the client is entered or used for the first time; with ``port``
     given at once, as others may know that port. Hooks for start-up and shut-down always run, with
     ``with`` or without. A client that nobody closes is closed when it is collected, or at the end
-    of the process. May be used from several threads.
+    of the process. Several clients of one app share its server, which stops with the last of them.
+    May be used from several threads.
 
     Args:
         app: The app; it is frozen by its first start, as by ``run()``.
@@ -175,7 +176,8 @@ class TestClient:
             timeout: Seconds for each step; unless given, those of the client. None for no limit.
 
         Raises:
-            RuntimeError: The client is closed, the app has stopped, or more than 20 redirects.
+            RuntimeError: The client is closed, the app has stopped or is being served with other
+                options, or more than 20 redirects.
             ValueError: Two kinds of body, an address of another server, or a character that a
                 header must not have.
             TimeoutError: A step took longer than ``timeout``.
@@ -260,7 +262,7 @@ class TestClient:
         self._connections.close()
         if self._end is not None and self._served is not None:
             self._end.detach()
-            self._served.stop()
+            release(self.app, self._served)
 
     def __enter__(self) -> Self:
         self._url()
@@ -285,10 +287,9 @@ class TestClient:
                         "a TestClient cannot serve from a worker: use it in a test, or under "
                         '`if __name__ == "__main__":`'
                     )
-                served = ServedApp(self.app, self._settings)
-                served.start()
+                served = acquire(self.app, self._settings)
                 self._served = served
-                self._end = weakref.finalize(self, drop, served, self._connections)
+                self._end = weakref.finalize(self, end, self.app, served, self._connections)
             elif not self._served.alive:
                 raise RuntimeError("the app has stopped serving: make a new TestClient")
             return self._served.url
@@ -345,7 +346,7 @@ class TestClient:
         return "; ".join(values) or None
 
 
-def drop(served: ServedApp, connections: Connections) -> None:
+def end(app: Pyre, served: ServedApp, connections: Connections) -> None:
     """End what belongs to a client that is gone."""
     connections.close()
-    served.drop()
+    drop(app, served)

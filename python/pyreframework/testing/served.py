@@ -1,7 +1,9 @@
 """An app that is served from a thread of this process, until it is told to stop.
 
-`ServedApp` goes through the same steps as ``run()``, with three differences: nothing is printed,
-what goes wrong is raised where the test can see it, and the process is never ended.
+An app is served once at a time, as its hooks and its event loop are made for that: clients of the
+same app share its server, which stops with the last of them. `ServedApp` goes through the same
+steps as ``run()``, with three differences: nothing is printed, what goes wrong is raised where the
+test can see it, and the process is never ended.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 import os
 import threading
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from pyreframework import banner, program
+from pyreframework.app import Pyre
 from pyreframework.server import CannotListen, Serving
 from pyreframework.settings import UsageError
 from pyreframework.signals import Stop
@@ -18,11 +22,89 @@ from pyreframework.signals import Stop
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyreframework.app import Pyre
     from pyreframework.settings import Settings
 
 # How long the end of a client that nobody closed may hold up whoever dropped it.
 DROPPED_S = 5.0
+
+
+class Seat:
+    """Where an app is served for its clients, if it is; the lock is held while that changes."""
+
+    def __init__(self) -> None:
+        # The collector may drop a client on a thread that is at work here.
+        self.lock = threading.RLock()
+        self.served: ServedApp | None = None
+
+
+_seats: WeakKeyDictionary[Pyre, Seat] = WeakKeyDictionary()
+_seats_lock = threading.Lock()
+
+
+def seat_of(app: Pyre) -> Seat:
+    """Return the one seat of an app."""
+    with _seats_lock:
+        return _seats.setdefault(app, Seat())
+
+
+def acquire(app: Pyre, settings: Settings) -> ServedApp:
+    """Serve an app, or share the server of the clients that it has already.
+
+    Raises:
+        RuntimeError: It is being served with other options, or by ``run()``.
+        Exception: Why it could not be served; see `ServedApp.start`.
+    """
+    seat = seat_of(app)
+    with seat.lock:
+        served = seat.served
+        if served is not None and served.alive:
+            if served.settings != settings:
+                raise RuntimeError(
+                    "another TestClient serves this app with other options: close it first"
+                )
+            served.holders += 1
+            return served
+        if app.serving:
+            raise RuntimeError("this app is being served already, by run()")
+        served = ServedApp(app, settings)
+        served.start()
+        seat.served = served
+        return served
+
+
+def release(app: Pyre, served: ServedApp) -> None:
+    """Let go of a server; it stops if nobody else holds it.
+
+    Raises:
+        RuntimeError: See `ServedApp.stop`.
+    """
+    seat = seat_of(app)
+    with seat.lock:
+        served.holders -= 1
+        if served.holders:
+            return
+        if seat.served is served:
+            seat.served = None
+        served.stop()
+
+
+def drop(app: Pyre, served: ServedApp) -> None:
+    """Let go of a server for a client that nobody closed; never raises.
+
+    The collector may call this on any thread, even on one that the server waits for, so it waits
+    for a few seconds at most.
+    """
+    seat = seat_of(app)
+    if not seat.lock.acquire(timeout=DROPPED_S):
+        return
+    try:
+        served.holders -= 1
+        if not served.holders:
+            if seat.served is served:
+                seat.served = None
+            served.drop()
+    finally:
+        seat.lock.release()
 
 
 class ServedApp:
@@ -35,7 +117,8 @@ class ServedApp:
 
     def __init__(self, app: Pyre, settings: Settings) -> None:
         self._app = app
-        self._settings = settings
+        self.settings = settings
+        self.holders = 1
         self._stop: Stop | None = None
         self._ready = threading.Event()
         self._pid = os.getpid()
@@ -80,10 +163,7 @@ class ServedApp:
             raise RuntimeError(f"serving ended with {self.failure!r}") from self.failure
 
     def drop(self) -> None:
-        """Stop for a client that nobody closed; never raises, and waits for a few seconds at most.
-
-        The collector may call this on any thread, even on one that the server waits for.
-        """
+        """Ask it to stop, and wait for that for a few seconds at most."""
         if self._pid == os.getpid():
             self._ask()
             self._thread.join(DROPPED_S)
@@ -103,9 +183,9 @@ class ServedApp:
                 self._stop = stop
                 self._app.attach_stop(stop)
                 try:
-                    TestServing(self, self._app, self._settings, stop).run()
+                    TestServing(self, self._app, self.settings, stop).run()
                 finally:
-                    self._app.detach_stop(stop)
+                    self._app.detach_stop()
         except BaseException as error:  # noqa: BLE001 - raised again by `start` or `stop`
             self.failure = error
         finally:
