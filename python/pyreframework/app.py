@@ -159,7 +159,7 @@ class Pyre(Routes, Insight, Hooks):
             workers: Sub-interpreters that run handlers.
             mode: ``auto`` or ``subinterp`` for workers; any other word runs every handler on the
                 main interpreter.
-            reload: Not available in this version; only False is accepted.
+            reload: Restart when a file changes that the program has imported.
             io_workers: Threads that read and write.
             bind: Addresses to listen on, in place of ``host`` and ``port``.
             uds: Path of a Unix-domain socket to listen on.

@@ -1,4 +1,4 @@
-"""The command ``pyre``: run, dev, routes, version.
+"""The command ``pyre``: run, dev, routes, doctor, version.
 
 Flags come from the table of options, as arguments of ``run()`` and variables do; a flag goes before
 both. Exit codes are those of ``run()``: 2 for a command line that cannot be used, 3 for a program
@@ -12,10 +12,19 @@ import os
 import sys
 from difflib import get_close_matches
 
-from pyreframework import __version__
+from pyreframework import __version__, succession
 from pyreframework.program import WORKER_NAME
 from pyreframework.server import START_FAILED, USAGE, complain
-from pyreframework.settings import OPTIONS, Option, UsageError, check, read
+from pyreframework.settings import (
+    OPTIONS,
+    Option,
+    UsageError,
+    activated,
+    check,
+    read,
+    resolve,
+)
+from pyreframework.signals import Stop
 from pyreframework.target import Launch, ProgramFailed, Target, TargetError
 
 TYPE_CHECKING = False
@@ -26,6 +35,8 @@ if TYPE_CHECKING:
     from pyreframework.app import Pyre
 
 WIDTH_MAX = 100
+# As a shell has it for a command that SIGINT has ended.
+INTERRUPTED = 130
 TARGETS = """\
 targets:
   app.py             a file; if it calls app.run(), flags go before its arguments
@@ -62,6 +73,7 @@ SECTIONS = {
         "max_requests_jitter",
     ),
     "development": ("reload", "debug"),
+    "logs and metrics": ("log_level", "log_format", "access_log", "metrics"),
 }  # fmt: skip
 METAVARS = {
     "host": "HOST", "port": "PORT", "bind": "ADDRESS", "uds": "PATH", "mode": "MODE",
@@ -148,9 +160,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (TargetError, UsageError) as error:
         complain(str(error))
         code = USAGE
-    except ProgramFailed:
+    except ProgramFailed as error:
+        if succession.link is not None:
+            succession.link.tell_files(error.files)
         complain(f"{options.target} could not be loaded; it stands above why")
         code = START_FAILED
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     raise SystemExit(code)
 
 
@@ -177,15 +193,17 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
         add_target(commands[name])
         add_options(commands[name])
     add_target(commands["routes"])
+    add_target(commands["doctor"], has_folder=False)
     return parser, commands
 
 
-def add_target(parser: Parser) -> None:
-    """Add what names the app."""
+def add_target(parser: Parser, has_folder: bool = True) -> None:
+    """Add what names the app, and mostly where its modules are."""
     parser.add_argument("target", metavar="TARGET", help="file or module with the app; see below")
-    parser.add_argument(
-        "--app-dir", metavar="DIR", help="look for modules here first (default: current folder)"
-    )
+    if has_folder:
+        parser.add_argument(
+            "--app-dir", metavar="DIR", help="look for modules here first (default: current folder)"
+        )
 
 
 def add_options(parser: Parser) -> None:
@@ -198,6 +216,14 @@ def add_options(parser: Parser) -> None:
             group = parser.add_argument_group(title)
             for option in found:
                 add_option(group, option)
+            if title == "development":
+                group.add_argument(
+                    "--reload-dir",
+                    metavar="DIR",
+                    action="append",
+                    help="with --reload: any file in this folder counts (may be given several "
+                    "times)",
+                )
 
 
 def add_option(group: argparse._ArgumentGroup, option: Option) -> None:
@@ -259,16 +285,36 @@ def flags_of(options: argparse.Namespace) -> dict[str, object]:
 def run(options: argparse.Namespace) -> int:
     """``pyre run``: serve until stopped."""
     launch = Launch(Target.parse(options.target), flags_of(options))
+    reload_on_change(launch, options)
     app = launch.load(options.rest, options.app_dir)
     if app is not None:
         launch.serve(app)
     return 0
 
 
+def reload_on_change(launch: Launch, options: argparse.Namespace) -> None:
+    """Become the supervisor that watches the program's files, if that is asked for.
+
+    Before the program is loaded: it may be broken, and is then started when it has been mended.
+    """
+    link = succession.find_link()
+    if link is not None:
+        return
+    opened = activated(os.environ)
+    settings = resolve({}, os.environ, None, launch.flags, opened)
+    if settings.values["reload"]:
+        launch.target.check()
+        with Stop(renewable=True) as stop:
+            succession.become_reloader(settings, opened, stop, options.reload_dir or ())
+    elif options.reload_dir:
+        raise UsageError("--reload-dir says what to watch for --reload, which is not given")
+
+
 def dev(options: argparse.Namespace) -> int:
-    """``pyre dev``: serve with debug pages."""
-    if options.debug is None:
-        options.debug = True
+    """``pyre dev``: serve with debug pages, and anew after each change."""
+    for name in ("debug", "reload"):
+        if getattr(options, name) is None:
+            setattr(options, name, True)
     return run(options)
 
 
@@ -307,6 +353,13 @@ def name_of(handler: object) -> str:
     return f"{module}.{name}" if module and module != WORKER_NAME else str(name)
 
 
+def doctor(options: argparse.Namespace) -> int:
+    """``pyre doctor``: tell which modules load in workers, and which routes that moves."""
+    from pyreframework.doctor import run as examine
+
+    return examine(options.target, sys.stdout)
+
+
 def version(options: argparse.Namespace) -> int:
     """``pyre version``: print the versions that a report of a fault should name."""
     print(version_text())
@@ -325,11 +378,16 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": run,
     "dev": dev,
     "routes": routes,
+    "doctor": doctor,
     "version": version,
 }
 HELP = {
     "run": ("serve an app", f"{TARGETS}\n{EXAMPLES}\n{EPILOG}"),
-    "dev": ("serve an app while it is worked on: debug pages", f"{TARGETS}\n{EPILOG}"),
+    "dev": (
+        "serve an app while it is worked on: reload, debug pages",
+        f"{TARGETS}\n{EPILOG}",
+    ),
     "routes": ("print the routes of an app", TARGETS),
+    "doctor": ("tell which modules load in workers, and which routes that moves", TARGETS),
     "version": ("print the versions of Pyre, Python and the system", None),
 }

@@ -47,7 +47,7 @@ def serve(app: Pyre, given: Mapping[str, object]) -> None:
         return
     if app.serving:
         raise RuntimeError("this app is being served already")
-    from pyreframework.succession import Replaceable, can_renew, find_link
+    from pyreframework.succession import Replaceable, become_reloader, can_renew, find_link
 
     link = find_link()
     with Stop(renewable=can_renew()) as stop:
@@ -56,6 +56,8 @@ def serve(app: Pyre, given: Mapping[str, object]) -> None:
             flags = launch.flags if launch is not None else {}
             opened = activated(os.environ) if link is None else link.activated
             settings = resolve(given, os.environ, app.properties(), flags, opened)
+            if settings.values["reload"] and link is None:
+                become_reloader(settings, opened, stop)
             serving = Replaceable(app, settings, stop, link, opened)
             code = serving.run()
             serving.end_succession(code)

@@ -148,7 +148,12 @@ OPTIONS: tuple[Option, ...] = (
         "`auto` and `subinterp` run handlers on workers; `default` (or any other word) runs all of "
         "them on the main interpreter.",
     ),
-    Option("reload", "switch", False, "Restart on changes; not available in this version."),
+    Option(
+        "reload",
+        "switch",
+        False,
+        "Restart when a file changes that the program has imported; for development.",
+    ),
     Option(
         "debug",
         "switch",
@@ -389,9 +394,6 @@ def resolve(
         else:
             value, rank = pick(option, arguments, properties or {}, environment)
         values[option.name], ranks[option.name] = value, rank
-    if values["reload"]:
-        source = "PYRE_RELOAD" if ranks["reload"] == VARIABLE else "run() option 'reload'"
-        raise UsageError(f"{source} is not available in this version: leave it out")
     if values["workers"] is None:
         values["workers"] = cpus.usable()
     workers = values["workers"]

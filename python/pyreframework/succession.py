@@ -21,6 +21,7 @@ import sys
 import threading
 
 from pyreframework import program
+from pyreframework.changes import program_files
 from pyreframework.channel import Channel, close_all
 from pyreframework.server import Serving, complain
 from pyreframework.settings import UsageError
@@ -28,9 +29,11 @@ from pyreframework.signals import News
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, NoReturn
 
     from pyreframework.app import Pyre
+    from pyreframework.changes import Signature
     from pyreframework.channel import Listeners
     from pyreframework.settings import Settings
     from pyreframework.signals import Stop
@@ -45,6 +48,9 @@ FORWARDED = (
 # How long a connection without a request is left open once another process accepts. Clients whose
 # connections rest for longer mostly drop them by themselves.
 LEAVE_SECONDS = 5.0
+# How often a watched program looks whether it has imported more.
+LOOK_SECONDS = 0.5
+FILES_A_MESSAGE = 100
 
 link: Link | None = None
 
@@ -79,8 +85,10 @@ class Link:
         self.activated = 0
         start = channel.receive()
         self.stopped = not start
+        self.told_files: dict[str, Signature] = {}
+        self.is_watched = False
         if start:
-            self.activated = start[1]
+            self.activated, self.is_watched = start[1], start[2]
             threading.Thread(target=self.listen, name="pyre-link", daemon=True).start()
 
     @classmethod
@@ -114,8 +122,14 @@ class Link:
 
     def listen(self) -> None:
         """Pass on what the supervisor says; if it is gone, stop as if it had said so."""
+        # New modules may be imported at any time.
+        self.channel.socket.settimeout(LOOK_SECONDS if self.is_watched else None)
         while True:
-            message = self.channel.receive()
+            try:
+                message = self.channel.receive()
+            except TimeoutError:
+                self.tell_files()
+                continue
             stop = self.stop
             if message in ([], ["stop"]) or stop is None:
                 # Also for a run() to come.
@@ -131,8 +145,21 @@ class Link:
 
     def ready(self, listeners: Listeners) -> None:
         """Tell that this process serves, and with which sockets."""
+        self.tell_files()
         self.channel.tell_listeners(listeners)
         self.channel.tell("ready")
+
+    def tell_files(self, more: Sequence[str] = ()) -> None:
+        """Tell which files the program has come from since this was told last."""
+        if not self.is_watched:
+            return
+        found = program_files(more)
+        new = {path: state for path, state in found.items() if path not in self.told_files}
+        self.told_files |= new
+        paths = list(new)
+        for start in range(0, len(paths), FILES_A_MESSAGE):
+            some = paths[start : start + FILES_A_MESSAGE]
+            self.channel.tell("files", {path: new[path] for path in some})
 
 
 def is_alive(pid: int) -> bool:
@@ -160,7 +187,11 @@ def environment_with(descriptor: int) -> dict[str, str]:
 
 
 def spawn(
-    arguments: list[str], folder: str | None, listeners: Listeners, activated: int
+    arguments: list[str],
+    folder: str | None,
+    listeners: Listeners,
+    activated: int,
+    is_watched: bool = False,
 ) -> tuple[subprocess.Popen[bytes], Channel]:
     """Start a process that is to serve with these sockets, which stay the caller's too.
 
@@ -169,6 +200,7 @@ def spawn(
         folder: Where to start it; None: here.
         listeners: The sockets, by address.
         activated: How many of them a service manager has opened.
+        is_watched: Whether it is to tell which files its program comes from.
 
     Raises:
         OSError: It cannot be started.
@@ -187,7 +219,7 @@ def spawn(
     finally:
         theirs.close()
     ours.tell_listeners(listeners)
-    ours.tell("start", activated)
+    ours.tell("start", activated, is_watched)
     return process, ours
 
 
@@ -398,6 +430,39 @@ def ending(code: int) -> str:
     if code >= 0:
         return f"ended with code {code}"
     return f"was ended by {signal.Signals(-code).name}"
+
+
+def become_reloader(
+    settings: Settings, activated: int, stop: Stop, folders: Sequence[str] = ()
+) -> NoReturn:
+    """Turn this process into a supervisor that starts the program anew when its files change.
+
+    Args:
+        settings: Say which descriptors are to be listened on.
+        activated: How many sockets a service manager has opened.
+        stop: Has caught the signals so far.
+        folders: Every file in them counts.
+
+    Raises:
+        UsageError: This process cannot be replaced.
+    """
+    arguments = command()
+    if arguments is None or not can_renew():
+        raise UsageError(
+            "reload needs a program that can be started again, and run() called on its main "
+            "thread: leave it out here"
+        )
+    opened = [(bind, int(bind[3:])) for bind in settings.binds if bind.startswith("fd:")]
+    state: dict[str, Any] = {
+        "child": None,
+        "activated": activated,
+        "listeners": [(bind, [number]) for bind, number in opened],
+        "again": False,
+        "stopping": False,
+        "files": program_files(),
+        "folders": [os.path.abspath(folder) for folder in folders],
+    }
+    become_supervisor(arguments, state, stop)
 
 
 def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -> NoReturn:

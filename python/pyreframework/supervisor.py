@@ -12,9 +12,11 @@ import os
 import selectors
 import signal
 import socket
+import time
 
+from pyreframework.changes import Watch
 from pyreframework.channel import Channel, close_all
-from pyreframework.server import complain
+from pyreframework.server import USAGE, complain
 from pyreframework.signals import has_terminal, nothing
 from pyreframework.succession import FORWARDED, ending, spawn
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
     from pyreframework.channel import Listeners
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Files that are named when they change.
+NAMES_MAX = 3
 CAUGHT = (*FORWARDED, signal.SIGCHLD)
 
 
@@ -36,6 +39,7 @@ class Child:
         self.pid = pid
         self.channel = channel
         self.hung_up = False
+        self.started_ns = time.time_ns()
 
     def send(self, number: int) -> None:
         """Send a signal; the process is ours and not yet waited for, so it is no stranger."""
@@ -61,15 +65,22 @@ class Supervisor:
         self.leaving: list[Child] = []
         self.code = 0
         self.stops = 0
+        self.has_served = False
+        # Sources that are watched; None: nobody asked for it.
+        self.watch: Watch | None = None
         self.had_terminal: bool = state["terminal"]
         self.selector = selectors.DefaultSelector()
         self.signals, self.wakeup = socket.socketpair()
         self.catch_signals(state["signals"])
         if state["child"] is not None:
             self.current = self.adopt(state["child"], socket.socket(fileno=state["channel"]))
+        if "files" in state:
+            self.watch = Watch(state["folders"])
+            self.watch.changes.add(state["files"])
+            self.selector.register(self.watch, selectors.EVENT_READ, self.look)
         if state["stopping"]:
             self.stop()
-        elif state["again"]:
+        elif state["again"] or self.current is None:
             self.renew()
 
     def catch_signals(self, before: int) -> None:
@@ -93,11 +104,27 @@ class Supervisor:
         """Go on until no process is left; return the exit code of the last one that served."""
         # Whatever has ended while nobody listened.
         self.reap()
-        while self.current is not None or self.next is not None or self.leaving:
-            for key, _ in self.selector.select():
+        while self.has_more_to_do():
+            for key, _ in self.selector.select(self.watch.patience() if self.watch else None):
                 act: Callable[[], None] = key.data
                 act()
+            self.look()
         return self.code
+
+    def has_more_to_do(self) -> bool:
+        """Tell whether there is a process, or may be one after a change."""
+        if self.current is not None or self.next is not None or self.leaving:
+            return True
+        return self.watch is not None
+
+    def look(self) -> None:
+        """Start the program anew if one of its files has changed."""
+        changed = self.watch.take() if self.watch is not None else []
+        if changed:
+            names = ", ".join(os.path.relpath(path) for path in changed[:NAMES_MAX])
+            more = f" and {len(changed) - NAMES_MAX} more" if len(changed) > NAMES_MAX else ""
+            complain(f"{names}{more} changed")
+            self.renew()
 
     # ------------------------------------------------------------------------- processes
 
@@ -118,14 +145,21 @@ class Supervisor:
             self.leaving.append(self.next)
             self.next = None
         try:
-            process, channel = spawn(self.command, self.folder, self.listeners, self.activated)
+            process, channel = spawn(
+                self.command,
+                self.folder,
+                self.listeners,
+                self.activated,
+                self.watch is not None,
+            )
         except OSError as error:
             complain(f"a new process could not be started: {error}")
             return
         # Waited for in `reap`, not by this object.
         process.returncode = 0
         self.next = self.adopt(process.pid, channel.socket)
-        complain(f"starting process {self.next.pid} to take over")
+        if self.current is not None:
+            complain(f"starting process {self.next.pid} to take over")
 
     def hear(self, child: Child) -> None:
         """Act on what a process says."""
@@ -143,7 +177,11 @@ class Supervisor:
                 case ["renew"] if child is self.current:
                     self.renew()
                 case ["stopping"] if child is self.current:
+                    self.unwatch()
                     self.let_go()
+                case ["files", files] if self.watch is not None:
+                    self.watch.changes.add(files)
+                    self.watch.update()
 
     def hang_up(self, child: Child) -> None:
         """Listen no more to a process."""
@@ -161,6 +199,7 @@ class Supervisor:
                 self.current.channel.tell("leave")
                 self.leaving.append(self.current)
             self.current, self.next = child, None
+            self.has_served = True
         if child is not self.current or self.stops:
             # It was too late.
             child.channel.tell("stop")
@@ -193,13 +232,43 @@ class Supervisor:
         elif child is self.next:
             self.next = None
             if not self.stops:
-                rest = f"{self.current.pid} goes on serving" if self.current else "none is left"
-                complain(f"process {child.pid} {ending(code)} before it served; {rest}")
+                self.failed(child, code)
         elif child is self.current:
             self.current = None
             self.code = 128 - code if code < 0 else code
-            if self.next is None:
+            if self.watch is not None and code != 0:
+                self.search(child)
+                complain(f"process {child.pid} {ending(code)}; waiting for a change")
+            elif self.next is None:
+                self.unwatch()
                 self.let_go()
+
+    def failed(self, child: Child, code: int) -> None:
+        """Say that a process has ended before it served."""
+        if self.watch is not None and not self.has_served and code == USAGE:
+            # What was asked for cannot be had, whatever the files say.
+            self.code = code
+            self.unwatch()
+            return
+        self.search(child)
+        if self.current is not None:
+            rest = f"{self.current.pid} goes on serving"
+        else:
+            rest = "waiting for a change" if self.watch is not None else "none is left"
+        complain(f"process {child.pid} {ending(code)} before it served; {rest}")
+
+    def search(self, child: Child) -> None:
+        """Watch for more than the files that are known: the program does not start as it is."""
+        if self.watch is not None:
+            self.watch.changes.search([self.folder] if self.folder else [], child.started_ns)
+            self.watch.update()
+
+    def unwatch(self) -> None:
+        """Watch no longer; a change would start what is to end."""
+        if self.watch is not None:
+            self.selector.unregister(self.watch)
+            self.watch.close()
+            self.watch = None
 
     # --------------------------------------------------------------------------- signals
 
@@ -233,6 +302,9 @@ class Supervisor:
         or a service manager, and would take ours for a second one.
         """
         self.stops += 1
+        self.unwatch()
+        if self.current is None:
+            self.code = 0
         self.let_go()
         word = "stop" if self.stops == 1 else "at once"
         for child in (self.current, self.next, *self.leaving):

@@ -35,7 +35,15 @@ class TargetError(Exception):
 
 
 class ProgramFailed(Exception):
-    """The program itself raised, which has been printed."""
+    """The program itself raised, which has been printed.
+
+    Args:
+        files: Where it raised, and what it could not read.
+    """
+
+    def __init__(self, files: list[str]) -> None:
+        super().__init__(files)
+        self.files = files
 
 
 class Told(BaseException):
@@ -75,6 +83,15 @@ class Target:
         if not target.is_file and not all(name.isidentifier() for name in source.split(".")):
             raise TargetError(f"{source!r} is neither a file nor the name of a module")
         return target
+
+    def check(self) -> None:
+        """See that the file is there, if it is one.
+
+        Raises:
+            TargetError: It is not.
+        """
+        if self.is_file and not os.path.isfile(self.source):
+            raise TargetError(f"there is no file {self.source!r} in {os.getcwd()}")
 
     def __str__(self) -> str:
         return self.source if self.attribute is None else f"{self.source}:{self.attribute}"
@@ -131,9 +148,8 @@ class Launch:
         """
         global launch
         launch = self
+        self.target.check()
         source = self.target.source
-        if self.target.is_file and not os.path.isfile(source):
-            raise TargetError(f"there is no file {source!r} in {os.getcwd()}")
         folder = os.path.dirname(source) if self.target.is_file else ""
         sys.path.insert(0, os.path.abspath(folder))
         if app_dir is not None:
@@ -261,7 +277,15 @@ def reporting(path: str | None = None) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - the user's own, and it is printed
         traceback.print_exception(type(error), error, own(error.__traceback__, path))
-        raise ProgramFailed from None
+        raise ProgramFailed(files_of(error)) from None
+
+
+def files_of(error: BaseException) -> list[str]:
+    """Return the files that an exception went through."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        files.append(error.filename)
+    return files
 
 
 def own(trace: TracebackType | None, path: str | None) -> TracebackType | None:

@@ -156,12 +156,6 @@ def test_unknown_options_are_never_ignored(program: Program, name: str) -> None:
     assert name in ending.output
 
 
-def test_reload_is_refused_in_words(program: Program) -> None:
-    ending = run_to_end(program("app.run(reload=True)"))
-    assert ending.code != 0
-    assert "reload" in ending.output
-
-
 def test_second_server_on_the_port(program: Program) -> None:
     text = program("app.run()")
     with serve(text) as server:

@@ -148,6 +148,7 @@ def test_a_value_that_does_not_fit_names_its_flag(arguments: list[str], words: s
         (["run", "app.py", "--prot", "1"], "there is no option --prot; did you mean --port?"),
         (["run", "app.py", "--keep-alive=1"], "did you mean --keep-alive-timeout?"),
         (["run", "app.py", "--zzz"], "there is no option --zzz (pyre run --help tells all)"),
+        (["run", "app.py", "--reload-dir", "."], "--reload-dir says what to watch for --reload"),
         (["run", "app.py", "more"], "'more' is one argument too many"),
         (["run", "--port"], "--port"),
         (["run"], "required: TARGET"),
@@ -168,7 +169,7 @@ def test_sections_name_options_once() -> None:
     assert len(named) == len(set(named))
 
 
-def test_dev_shows_tracebacks_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dev_reloads_and_shows_tracebacks_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[argparse.Namespace] = []
 
     def run(options: argparse.Namespace) -> int:
@@ -176,8 +177,13 @@ def test_dev_shows_tracebacks_unless_told(monkeypatch: pytest.MonkeyPatch) -> No
         return 0
 
     monkeypatch.setattr(cli, "run", run)
-    for arguments, debug in ([], True), (["--no-debug"], False):
+    for arguments, debug, reload in (
+        ([], True, True),
+        (["--no-debug"], False, True),
+        (["--no-reload"], True, False),
+    ):
         with pytest.raises(SystemExit) as ended:
             cli.main(["dev", "app.py", *arguments])
         assert ended.value.code == 0
-        assert seen.pop().debug is debug
+        options = seen.pop()
+        assert (options.debug, options.reload) == (debug, reload)
