@@ -43,7 +43,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::Ordering::{AcqRel, Acquire, Relaxed, Release},
+        atomic::Ordering::{Acquire, Relaxed, Release},
     },
 };
 
@@ -133,9 +133,10 @@ impl Roster {
     #[cold]
     pub fn recall(&self) -> bool {
         let retired = self.lanes.iter().find(|lane| {
-            // Release and Acquire: the lane goes on after what came before this, and we after what it
-            // did before it retired.
-            lane.retirement.compare_exchange(RETIRED, RECALLED, AcqRel, Relaxed).is_ok()
+            // Acquire: we know how to wake the lane. Pairs with the fence in `LaneSeat::retire`. No
+            // Release: a lane that comes back looks at its rings as if it had never been away.
+            let seeing = order(Site::RosterRecalled, Acquire);
+            lane.retirement.compare_exchange(RETIRED, RECALLED, seeing, Relaxed).is_ok()
         });
         retired.inspect(|lane| lane.wake()).is_some()
     }
@@ -203,15 +204,19 @@ impl Roster {
     pub fn busy(&self) -> usize {
         let states = States(self.states.load(Relaxed));
         let parked = states.rested() & !states.awake();
-        self.seats_given.load(Relaxed).saturating_sub(parked.count_ones()) as usize
+        let has_retired = |lane: &&Line<Lane>| lane.retirement.load(Relaxed) == RETIRED;
+        let retired = self.lanes.iter().filter(has_retired).count();
+        let given = self.seats_given.load(Relaxed) as usize;
+        given.saturating_sub(parked.count_ones() as usize + retired)
     }
 
     /// No lane will park any more, and those that do return with [`Rest::Closed`].
     pub fn close(&self) {
         // Pairs with the Acquire in `LaneSeat::block`.
         self.closed.store(true, Release);
-        // Pairs with the fences in `LaneSeat::announce` and `LaneSeat::retire`: either we know how to
-        // wake the lane and do so, or the lane, which says how before that, sees that we closed.
+        // Pairs with the fence in `LaneSeat::announce`, and for a lane that retires with the one in
+        // `Self::notify`: either we know how to wake the lane and do so, or the lane, which says how
+        // before that, sees that we closed.
         fence(Site::RosterClosed);
         self.lanes.iter().for_each(|lane| lane.wake());
     }
@@ -355,15 +360,13 @@ impl LaneSeat {
     pub fn retire(&mut self) -> Rest {
         self.introduce();
         self.move_to(States::leave);
-        // What this lane was called for, or relied on to find, falls to another.
+        // What this lane was called for, or relied on to find, falls to another. The fence in there
+        // also pairs with the one in `Roster::close`, and with the Acquire in `Roster::recall`.
         self.roster.notify();
         let retirement = &self.roster.lanes[self.lane as usize].retirement;
-        // Pairs with the AcqRel in `Roster::recall`.
-        retirement.store(RETIRED, Release);
-        // Pairs with the fence in `Roster::close`.
-        fence(Site::RosterAnnounced);
+        retirement.store(RETIRED, Relaxed);
         let rest = loop {
-            if retirement.load(Acquire) == RECALLED {
+            if retirement.load(Relaxed) == RECALLED {
                 break Rest::Called;
             }
             if self.is_closed() {
@@ -513,6 +516,23 @@ mod tests {
         check(&roster, "p");
         roster.close();
         assert_eq!(seat.block(), Rest::Closed);
+    }
+
+    #[test]
+    fn a_lane_that_has_retired_is_not_busy_until_it_is_recalled() {
+        let roster = Roster::new(2);
+        let mut seat = roster.seat();
+        assert_eq!(roster.busy(), 1);
+        let lane = thread::spawn(move || (seat.retire(), seat));
+        while roster.busy() > 0 {
+            thread::yield_now();
+        }
+        assert_eq!((roster.free(), roster.seats_left()), (0, 1));
+        assert!(roster.recall());
+        assert!(!roster.recall());
+        let (rest, _seat) = lane.join().unwrap();
+        assert_eq!(rest, Rest::Called);
+        assert_eq!((roster.busy(), roster.free()), (1, 1));
     }
 
     #[test]

@@ -48,10 +48,12 @@ pub(super) enum Site {
     /// [`Site::RosterPushed`], [`Site::RosterClosed`].
     RosterAnnounced,
     /// Roster, fence: a reactor pushed and looks whether a lane looks. Partners:
-    /// [`Site::RosterAnnounced`], and [`Site::RosterAnswered`] if it then calls a lane.
+    /// [`Site::RosterAnnounced`], and [`Site::RosterAnswered`] if it then calls a lane. A lane that
+    /// retires passes it too, after it has said how to wake it. Partners of that:
+    /// [`Site::RosterClosed`], [`Site::RosterRecalled`].
     RosterPushed,
-    /// Roster, fence: it was closed, and now all lanes that may sleep are woken. Partner:
-    /// [`Site::RosterAnnounced`].
+    /// Roster, fence: it was closed, and now all lanes that may sleep are woken. Partners:
+    /// [`Site::RosterAnnounced`], [`Site::RosterPushed`].
     RosterClosed,
     /// Roster, Acquire: a lane sees that it was called, and so what it was called for. Partner:
     /// [`Site::RosterPushed`].
@@ -61,6 +63,9 @@ pub(super) enum Site {
     /// Roster, Acquire: a reactor sees a lane's state, so what it took before, and its thread.
     /// Partner: [`Site::RosterMoved`].
     RosterSeen,
+    /// Roster, Acquire: a lane that retired is recalled, by one who has to know how to wake it.
+    /// Partner: [`Site::RosterPushed`].
+    RosterRecalled,
 }
 
 /// The ordering of an operation: `ordering`, unless a model weakens this site.

@@ -225,3 +225,75 @@ pub(super) fn taking_back_takes_no_wake_up() {
     }
     assert_eq!(lane.join().unwrap(), if back.is_some() { 2 } else { 1 });
 }
+
+/// A lane that retires without ever having slept, while the roster closes, does not sleep for ever.
+pub(super) fn close_wakes_a_lane_that_retires() {
+    let roster = Roster::new(1);
+    let mut seat = roster.seat();
+    let lane = thread::spawn(move || assert_eq!(seat.retire(), Rest::Closed));
+    roster.close();
+    lane.join().unwrap();
+    assert_eq!(roster.free(), 0);
+}
+
+/// A lane that has retired without ever having slept is woken when it is recalled.
+pub(super) fn recall_wakes_a_lane_that_retires() {
+    let roster = Roster::new(1);
+    let mut seat = roster.seat();
+    let lane = thread::spawn(move || assert_eq!(seat.retire(), Rest::Called));
+    while !roster.recall() {
+        thread::yield_now();
+    }
+    lane.join().unwrap();
+}
+
+/// Of two that recall the one lane that has retired, one does.
+pub(super) fn recalls_each_lane_once() {
+    let roster = Roster::new(2);
+    let mut seat = roster.seat();
+    let lane = thread::spawn(move || seat.retire());
+    let other = thread::spawn({
+        let roster = roster.clone();
+        move || roster.recall()
+    });
+    let recalled = [roster.recall(), other.join().unwrap()];
+    assert!(recalled != [true, true]);
+    roster.close();
+    let rest = lane.join().unwrap();
+    // Recalled just before the end, it may see either first.
+    assert!(rest == Rest::Closed || recalled.contains(&true));
+}
+
+/// A job that was left to a lane which retires falls to another.
+pub(super) fn lane_that_retires_calls_another() {
+    let worker = Worker::new(2);
+    let mut leaver = worker.roster.seat();
+    let lane = working_lane(&worker);
+    let leaving = thread::spawn(move || leaver.retire());
+    worker.push();
+    lane.join().unwrap();
+    worker.roster.close();
+    assert_eq!(leaving.join().unwrap(), Rest::Closed);
+}
+
+/// A lane that is recalled as the roster closes finds its rest all the same.
+pub(super) fn recall_races_with_close() {
+    let worker = Worker::new(1);
+    let mut seat = worker.roster.seat();
+    let lane = thread::spawn({
+        let worker = worker.clone();
+        move || {
+            if seat.retire() == Rest::Called {
+                worker.lane(&mut seat);
+            }
+        }
+    });
+    let recalling = thread::spawn({
+        let worker = worker.clone();
+        move || worker.roster.recall()
+    });
+    worker.roster.close();
+    recalling.join().unwrap();
+    lane.join().unwrap();
+    assert_eq!(worker.roster.free(), 0);
+}

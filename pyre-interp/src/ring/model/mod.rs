@@ -58,6 +58,14 @@ macro_rules! hold {
     };
 }
 
+/// Sites that also hold what another model says.
+#[test]
+fn weak_fences_of_a_lane_that_retires() {
+    breaks(Site::RosterPushed, "roster_recall_wakes_a_lane_that_retires");
+    breaks(Site::RosterPushed, "roster_close_wakes_a_lane_that_retires");
+    breaks(Site::RosterClosed, "roster_close_wakes_a_lane_that_retires");
+}
+
 /// A test for each site, with a model that breaks when the site is weakened. A site without one does
 /// not compile.
 macro_rules! break_when_weakened {
@@ -95,6 +103,11 @@ hold! {
     roster_suspicion_races_with_return: lanes::suspicion_races_with_return;
     roster_lane_that_leaves_calls_another: lanes::lane_that_leaves_calls_another;
     roster_close_wakes_a_lane_that_parks: lanes::close_wakes_a_lane_that_parks;
+    roster_close_wakes_a_lane_that_retires: lanes::close_wakes_a_lane_that_retires;
+    roster_recall_wakes_a_lane_that_retires: lanes::recall_wakes_a_lane_that_retires;
+    roster_recalls_each_lane_once: lanes::recalls_each_lane_once;
+    roster_lane_that_retires_calls_another: lanes::lane_that_retires_calls_another;
+    roster_recall_races_with_close: lanes::recall_races_with_close;
 }
 
 break_when_weakened! {
@@ -112,4 +125,5 @@ break_when_weakened! {
     RosterAnswered: weak_roster_answered, roster_called_lane_finds_its_message;
     RosterMoved: weak_roster_moved, roster_sees_that_a_called_lane_arrived;
     RosterSeen: weak_roster_seen, roster_sees_that_a_called_lane_arrived;
+    RosterRecalled: weak_roster_recalled, roster_recall_wakes_a_lane_that_retires;
 }
