@@ -271,6 +271,13 @@ impl Job {
         }
     }
 
+    /// Forgets the requests that are not answered: nobody waits for them, and the connection ends.
+    #[cold]
+    pub fn give_up_rest(&mut self) {
+        self.entries.truncate(self.next);
+        self.closes = true;
+    }
+
     /// Takes back that the connection ends after the answer to the last entry.
     #[cold]
     pub fn keep_open(&mut self) {

@@ -17,17 +17,14 @@ impl Reactor {
             self.admission.release(&mut job);
             let has_departed = self.departures.remove(to);
             if has_departed && !job.is_finished() {
-                // No lane has begun it, as nobody waits for it any more.
-                self.jobs.give_back(job);
-                if self.connections.get_exactly(to.slot, to.generation).is_some() {
-                    self.close(to.slot);
-                }
-                continue;
+                // Nobody waits for the rest any more. One who has only closed his side gets what has
+                // been answered so far.
+                job.give_up_rest();
             }
             match self.connections.get_exactly(to.slot, to.generation) {
                 Some(connection) => {
                     connection.phase = Phase::Reading;
-                    if job.closes {
+                    if job.closes && !has_departed {
                         keep_open_if_more_was_received(&mut job, connection, is_serving);
                     }
                     self.flush(to.slot, job, 0);

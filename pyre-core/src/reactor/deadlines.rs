@@ -104,7 +104,7 @@ impl Reactor {
         let is_ending = self.is_ending();
         let now_ms = self.clock.now_ms();
         let Some(connection) = self.connections.get(slot) else { return };
-        if connection.awaiting == Awaiting::Reply {
+        if connection.awaiting == Awaiting::Reply && connection.phase == Phase::Answering {
             return self.give_up_reply(slot);
         }
         if connection.awaiting == Awaiting::End
