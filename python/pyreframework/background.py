@@ -61,8 +61,9 @@ def run_one(
 
 async def run_on_loop(tasks: list[Task], native: PyreApp) -> None:
     """Run tasks one after the other, those that are no coroutines in a thread."""
-    from asyncio import to_thread
+    from asyncio import CancelledError, current_task, to_thread
 
+    own = current_task()
     left = len(tasks)
     try:
         for function, args, keywords in tasks:
@@ -70,8 +71,12 @@ async def run_on_loop(tasks: list[Task], native: PyreApp) -> None:
                 if is_async(function):
                     await function(*args, **keywords)
                 else:
-                    await to_thread(function, *args, **keywords)
-            except Exception as error:  # noqa: BLE001 - the next task must still run
+                    result = await to_thread(function, *args, **keywords)
+                    if is_coroutine(result):
+                        await result
+            except BaseException as error:  # noqa: BLE001 - the next task must still run
+                if isinstance(error, CancelledError) and own is not None and own.cancelling():
+                    raise  # The loop closes.
                 logs.task_failed(name_of(function), error)
             left -= 1
             native.end_task()

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
 
+# How often a lane that waits for a coroutine looks whether it is to be interrupted, in seconds.
+LOOK_SECONDS = 0.1
+
 # What is left on the loop at the end has this long to end, once it was cancelled.
 CANCELLED_SECONDS = 5.0
 
@@ -56,6 +59,12 @@ class Loop:
             return asyncio.run(coroutine)
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
+            # A thread that waits for a lock is not interrupted until it has it.
+            while not future.done():
+                try:
+                    return future.result(LOOK_SECONDS)
+                except TimeoutError:
+                    pass  # Its own, or the coroutine's: then it is done.
             return future.result()
         except BaseException:
             # The one that waits was interrupted: nobody wants to know any more.
@@ -65,7 +74,8 @@ class Loop:
     def close(self) -> None:
         """Cancel what is left on the loop, let it end, and close it."""
         loop, self._loop = self._loop, None
-        if loop is None:
+        # One that runs is that of a thread which could not be ended: the process ends without it.
+        if loop is None or loop.is_running():
             return
         import asyncio
 
