@@ -74,9 +74,10 @@ async def run_on_loop(tasks: list[Task], native: PyreApp) -> None:
                     result = await to_thread(function, *args, **keywords)
                     if is_coroutine(result):
                         await result
-            except BaseException as error:  # noqa: BLE001 - the next task must still run
+            except BaseException as error:
+                # The next task must still run, unless the loop closes.
                 if isinstance(error, CancelledError) and own is not None and own.cancelling():
-                    raise  # The loop closes.
+                    raise
                 logs.task_failed(name_of(function), error)
             left -= 1
             native.end_task()

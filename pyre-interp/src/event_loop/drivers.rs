@@ -184,7 +184,10 @@ impl<'py> Drivers<'py> {
         future: &Owned<'py>,
     ) -> Result<Option<Owned<'py>>, Raised> {
         let py = self.py;
-        let cancelling = driver.coroutine.take_cancelling(py);
+        let cancelling = match driver.coroutine.take_cancelling(py) {
+            Some(message) if self.still_cancels(driver)? => Some(message),
+            _ => None,
+        };
         let wakeup = driver.coroutine.wakeup(py).ok_or_else(|| {
             Raised::runtime_error(py, "the task of this request does not wait to be woken")
         })?;
@@ -226,13 +229,20 @@ impl<'py> Drivers<'py> {
         Ok(cancelling)
     }
 
+    /// Whether a request to cancel that came during the steps has not been taken back since: the
+    /// last `uncancel()` makes a task forget what it has not told its coroutine.
+    #[cold]
+    fn still_cancels(&self, driver: &Driver<'py>) -> Result<bool, Raised> {
+        driver.task.call_method0(&self.names.cancelling, self.py)?.is_true(self.py)
+    }
+
     /// The request of the driver that is entered has been answered: if it has left its mark, another
     /// driver will serve the next one.
     #[inline]
     pub(crate) fn settle(&mut self, event_loop: &EventLoop<'py>) -> Result<(), Raised> {
         match &self.entered {
             Some(driver)
-                if !driver.is_clean(driver.references_of_loop, &self.names, self.py)? =>
+                if !is_true(driver.is_clean(driver.references_of_loop, &self.names, self.py)) =>
             {
                 self.replace(event_loop)
             }
@@ -254,7 +264,8 @@ impl<'py> Drivers<'py> {
         event_loop: &EventLoop<'py>,
         driver: Driver<'py>,
     ) -> Result<(), Raised> {
-        if self.idle.len() < IDLE_MAX && driver.is_clean_after_flight(&self.names, self.py)? {
+        if self.idle.len() < IDLE_MAX && is_true(driver.is_clean_after_flight(&self.names, self.py))
+        {
             self.idle.push(driver);
             return Ok(());
         }
@@ -286,8 +297,6 @@ impl<'py> Drivers<'py> {
 
 impl<'py> Driver<'py> {
     /// Whether the next request would not notice that there was one before.
-    ///
-    /// A request to cancel that came while the lane made the steps has come to the coroutine.
     #[inline]
     fn is_clean(
         &self,
@@ -295,7 +304,7 @@ impl<'py> Driver<'py> {
         names: &Names<'py>,
         py: Attached<'py>,
     ) -> Result<bool, Raised> {
-        Ok(!self.coroutine.is_cancelled()
+        Ok(!self.coroutine.was_cancelled()
             && self.task.reference_count() == self.references + references_of_loop
             && self.context.equals(&self.pristine, py)?
             // Somebody may have asked to be called when the task ends.
@@ -319,6 +328,12 @@ impl<'py> Driver<'py> {
             None => Ok(()),
         }
     }
+}
+
+/// A driver that cannot be compared is not clean.
+fn is_true(is_clean: Result<bool, Raised>) -> bool {
+    // Dropped, the exception is cleared: it is of a value that the request has left.
+    is_clean.unwrap_or(false)
 }
 
 /// Raises in a coroutine what was wrong with what it yielded.

@@ -30,8 +30,8 @@ pub(crate) struct Flight<'py> {
     pub(crate) end: Option<End>,
 }
 
-/// Why a flight was cancelled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Why a flight was cancelled, the gravest last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum End {
     /// It took longer than it may.
     Overrun,

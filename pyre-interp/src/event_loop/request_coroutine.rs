@@ -74,12 +74,16 @@ pub struct RequestCoroutine {
     /// The exception or value that the user's coroutine ended with.
     outcome: Slot,
     raised: Cell<bool>,
+    /// The lane has gone: the task ends with the user's coroutine.
+    is_last: Cell<bool>,
     /// asyncio's mark of a future that is being waited for with `yield from`.
     blocking: Cell<bool>,
-    /// The task was asked to cancel while it waited on this object.
+    /// The task was asked to cancel while it waited on this object, and the coroutine has not heard.
     is_cancelled: Cell<bool>,
     /// What it was told with that.
     cancel_message: Slot,
+    /// The task was ever asked to while it waited on this object: it counts such requests.
+    was_cancelled: Cell<bool>,
 }
 
 impl RequestCoroutine {
@@ -95,9 +99,11 @@ impl RequestCoroutine {
             waits_on: Slot::empty(),
             outcome: Slot::empty(),
             raised: Cell::new(false),
+            is_last: Cell::new(false),
             blocking: Cell::new(false),
             is_cancelled: Cell::new(false),
             cancel_message: Slot::empty(),
+            was_cancelled: Cell::new(false),
         }
     }
 
@@ -123,7 +129,10 @@ impl RequestCoroutine {
         flight: u32,
     ) {
         self.coroutine.set(py, coroutine);
-        self.waits_on.set(py, waits_on);
+        // Nothing to cancel if it only lets others go first: then the task cancels its next step.
+        if !waits_on.is_none() {
+            self.waits_on.set(py, waits_on);
+        }
         self.flight.set(flight);
         self.state.set(State::Driven);
     }
@@ -142,9 +151,9 @@ impl RequestCoroutine {
         Some(Err(outcome.downcast::<Exception>().expect("what was raised is an exception")))
     }
 
-    /// Whether the task was asked to cancel while it waited on this object.
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.is_cancelled.get()
+    /// Whether the task was ever asked to cancel while it waited on this object: it remembers.
+    pub(crate) fn was_cancelled(&self) -> bool {
+        self.was_cancelled.get()
     }
 
     /// The message of the request to cancel that came while the task waited on this object, None if
@@ -157,6 +166,11 @@ impl RequestCoroutine {
     /// Lets the task end when it is woken.
     pub(crate) fn end(&self) {
         self.state.set(State::Ending);
+    }
+
+    /// Lets the task end with the user's coroutine, as no other will come.
+    pub(crate) fn end_after_this(&self) {
+        self.is_last.set(true);
     }
 
     /// The user's coroutine, if it is being driven; empties this object.
@@ -214,11 +228,16 @@ impl RequestCoroutine {
         }
         let coroutine = self.coroutine.get(py).expect("one is here while it is driven");
         let watch = &self.turnstile.watch;
+        // What was to interrupt the callbacks before must not hit this request.
+        let end_piece = || {
+            if watch.end() {
+                withdraw_from_thread(py, watch.thread());
+            }
+        };
+        end_piece();
         watch.begin(self.target.get());
         let stepped = step(&coroutine);
-        if watch.end() {
-            withdraw_from_thread(py, watch.thread());
-        }
+        end_piece();
         watch.begin_callbacks();
         let outcome = match stepped {
             Ok(Step::Yielded(future)) => return Ok(Some(future)),
@@ -231,6 +250,11 @@ impl RequestCoroutine {
                 raised.take(py).into_any()
             }
         };
+        if self.is_last.get() {
+            self.state.set(State::Ending);
+            self.coroutine.clear(py);
+            return Ok(None);
+        }
         self.outcome.set(py, outcome);
         self.state.set(State::Parked);
         let flight = self.flight.replace(u32::MAX);
@@ -311,9 +335,12 @@ impl RequestCoroutine {
         }
         // While it drives and waits for nothing, the task cancels its next step by itself.
         let is_driven = self.state.get() == State::Driven;
-        self.is_cancelled.set(!is_driven);
-        if let (false, Some(message)) = (is_driven, message) {
-            self.cancel_message.set(py, Borrowed::to_owned(message, py));
+        if !is_driven {
+            self.is_cancelled.set(true);
+            self.was_cancelled.set(true);
+            if let Some(message) = message {
+                self.cancel_message.set(py, Borrowed::to_owned(message, py));
+            }
         }
         Ok(Bool::new(py, !is_driven).into_any())
     }

@@ -115,7 +115,6 @@ struct Ride<'py> {
     stages: Stages<'py>,
     /// The driver that it had before, not entered.
     driver: Option<Driver<'py>>,
-    end: Option<End>,
 }
 
 impl<'py> LoopLane<'py, '_> {
@@ -127,8 +126,8 @@ impl<'py> LoopLane<'py, '_> {
             let mut is_idle = !self.take_jobs(seat);
             self.lane.unrung.ring(&self.lane.shared.doorbells);
             self.run_tasks();
-            self.cancel_departed()?;
-            self.cancel_overdue()?;
+            self.cancel_departed();
+            self.cancel_overdue();
             turns_without_look += 1;
             let looks = turns_without_look >= TURNS_WITHOUT_LOOK_MAX && !is_idle;
             if is_due || looks || self.event_loop.has_ready() {
@@ -139,7 +138,7 @@ impl<'py> LoopLane<'py, '_> {
                 self.run_tasks();
                 is_idle = false;
             }
-            if !is_idle {
+            if !is_idle && !seat.is_closed() {
                 continue;
             }
             seat.announce();
@@ -220,7 +219,7 @@ impl<'py> LoopLane<'py, '_> {
     fn run_call(&mut self, job: Box<Job>, target: Target, manner: Manner) -> Option<Box<Job>> {
         self.lane.request.get().load(job);
         let handler = self.lane.app.handler(target);
-        let mut ride = Ride { target, manner, stages: Stages::default(), driver: None, end: None };
+        let mut ride = Ride { target, manner, stages: Stages::default(), driver: None };
         self.lane.watch.begin(target);
         let began = self.lane.app.debug.then(Instant::now);
         let next = if handler.is_async || self.lane.app.has_async_hooks {
@@ -346,11 +345,11 @@ impl<'py> LoopLane<'py, '_> {
         let driver = self.drivers.take(&self.event_loop)?.expect("it has just been stepped");
         let request = mem::replace(&mut self.lane.request, spare);
         let connection = request.get().with_call(|job, _| job.reply_to);
-        let Ride { target, manner, stages, end, .. } = ride;
+        let Ride { target, manner, stages, .. } = ride;
         let number = self.flights.next_number();
         driver.coroutine.hand_over(self.py, coroutine, future.clone(), number);
         let task = driver.task.clone();
-        let flight = Flight { request, driver, stages, target, manner, connection, end };
+        let flight = Flight { request, driver, stages, target, manner, connection, end: None };
         let timeout_ms = self.lane.app.handler(target).timeout_ms;
         let span = match timeout_ms {
             Some(0) => None,
@@ -359,15 +358,27 @@ impl<'py> LoopLane<'py, '_> {
         };
         self.flights.insert(flight, Instant::now(), span);
         if let Some(message) = cancel {
-            // As asyncio does it: if what it waits for cannot be cancelled, its next step is.
-            let cancelled = cancel_future(&future, Some(&message), self.py)?;
-            if !cancelled.is_true(self.py)? {
-                cancel_future(&task, Some(&message), self.py)?;
-                call(&task, "uncancel", self.py)?;
-            }
+            self.tell(self.pass_on_cancelling(&task, &future, &message));
         }
         if self.lane.shared.departures.contains(connection) {
-            self.cancel(number, End::Departed)?;
+            self.cancel(number, End::Departed);
+        }
+        Ok(())
+    }
+
+    /// The task was asked to cancel before it waited for this future.
+    #[cold]
+    fn pass_on_cancelling(
+        &self,
+        task: &Owned<'py>,
+        future: &Owned<'py>,
+        message: &Owned<'py>,
+    ) -> Result<(), Raised> {
+        let cancelled = cancel_future(future, Some(message), self.py)?;
+        // As asyncio does it: if what it waits for cannot be cancelled, its next step is.
+        if !cancelled.is_true(self.py)? {
+            cancel_future(task, Some(message), self.py)?;
+            call(task, "uncancel", self.py)?;
         }
         Ok(())
     }
@@ -408,10 +419,9 @@ impl<'py> LoopLane<'py, '_> {
         }
         let handler = self.lane.app.handler(target);
         self.lane.watch.begin(target);
-        let mut ride =
-            Ride { target, manner, stages: Stages::default(), driver: Some(driver), end };
-        // Hooks see the context variables that the handler has set.
-        if !self.lane.app.after.is_empty()
+        let mut ride = Ride { target, manner, stages: Stages::default(), driver: Some(driver) };
+        // Hooks and exception handlers see the context variables that the handler has set.
+        if (!self.lane.app.after.is_empty() || outcome.is_err())
             && let Some(driver) = ride.driver.take()
         {
             let entered = self.drivers.enter(&self.event_loop, driver);
@@ -471,62 +481,66 @@ impl<'py> LoopLane<'py, '_> {
         self.tell(settled);
         self.lane.end_piece();
         let mut job = self.lane.unload();
-        job.next = job.entries.len();
-        job.closes = true;
+        job.give_up_rest();
         self.lane.give_back(job);
     }
 
     /// Cancels flights whose client has gone since the last look.
-    fn cancel_departed(&mut self) -> Result<(), Raised> {
+    fn cancel_departed(&mut self) {
         let version = self.lane.shared.departures.version();
         if version == self.departures {
-            return Ok(());
+            return;
         }
         self.departures = version;
         let flights = &self.flights;
         let departed = self.lane.shared.departures.among(|id| flights.of(id).is_some());
         for connection in departed {
             if let Some(number) = self.flights.of(&connection) {
-                self.cancel(number, End::Departed)?;
+                self.cancel(number, End::Departed);
             }
         }
-        Ok(())
     }
 
     /// Cancels flights that have lasted as long as they may.
-    fn cancel_overdue(&mut self) -> Result<(), Raised> {
+    fn cancel_overdue(&mut self) {
         if self.flights.next_deadline().is_none() {
-            return Ok(());
+            return;
         }
         let now = Instant::now();
         while let Some(number) = self.flights.overdue(now) {
-            self.cancel(number, End::Overrun)?;
+            self.cancel(number, End::Overrun);
         }
-        Ok(())
     }
 
-    /// Cancels a flight, once.
+    /// Cancels a flight, once for each reason that is graver than the one before: whoever catches the
+    /// first may yet end when nobody waits any more.
     #[cold]
-    fn cancel(&mut self, number: u32, end: End) -> Result<(), Raised> {
-        let Some(flight) = self.flights.get(number) else { return Ok(()) };
-        if flight.end.is_none() {
+    fn cancel(&mut self, number: u32, end: End) {
+        let Some(flight) = self.flights.get(number) else { return };
+        if flight.end < Some(end) {
             flight.end = Some(end);
             let task = flight.driver.task.clone();
-            call(&task, "cancel", self.py)?;
+            // What the flight waits for may be of the user's making, and raise.
+            self.tell(call(&task, "cancel", self.py));
         }
-        Ok(())
     }
 
     /// Ends what still flies, and the tasks that wait for requests.
     fn close(&mut self) -> Result<(), Raised> {
         for number in self.flights.numbers() {
-            self.cancel(number, End::Closed)?;
+            self.cancel(number, End::Closed);
         }
         let until = Instant::now() + LAST_FLIGHTS_MAX;
         while !self.flights.is_empty() && self.event_loop.has_ready() && Instant::now() < until {
             self.iterate();
         }
         self.lane.unrung.ring(&self.lane.shared.doorbells);
+        // Those that take longer end with the loop itself.
+        for number in self.flights.numbers() {
+            if let Some(flight) = self.flights.remove(number) {
+                flight.driver.coroutine.end_after_this();
+            }
+        }
         self.drivers.end(&self.event_loop)?;
         if self.event_loop.has_ready() {
             self.iterate();
