@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, FunctionType
     from typing import Any
 
+CONSTANTS = (str, bytes, int, float, tuple, type(None))
 UNWRAP_MAX = 16
-ASSIGNING = ("AnnAssign", "Assign", "AugAssign", "ClassDef", "FunctionDef", "AsyncFunctionDef")
+ASSIGNING = (
+    "AnnAssign", "Assign", "AsyncFunctionDef", "AugAssign", "ClassDef", "For", "FunctionDef", "If",
+    "Try", "With",
+)  # fmt: skip
 
 
 def run(code: CodeType, space: dict[str, Any]) -> None:
@@ -120,7 +124,11 @@ def split(code: CodeType, error: BaseException) -> tuple[stmt | None, CodeType |
     if index is None:
         return None, None
     kind = type(body[index]).__name__
-    if kind not in ASSIGNING and (kind != "Expr" or imports.refusal(error, ()) is not None):
+    if kind == "Expr":
+        allowed = imports.refusal(error, ()) is None
+    else:
+        allowed = kind in ASSIGNING and bool(sources.assigned(body[index]))
+    if not allowed:
         return None, None
     flags = 0
     for feature in __future__.all_feature_names:
@@ -144,11 +152,11 @@ def assign_stand_ins(statement: stmt, space: dict[str, Any], module: str) -> Non
 
     stored = sources.stored(statement)
     for name in sources.assigned(statement):
-        if name in stored:
-            space[name] = StandIn(module, name)
-        else:
+        if name not in stored:
             # An object that would have been changed.
             imports.tainted[id(space), name] = module
+        elif name not in space or holds_state(space[name]):
+            space[name] = StandIn(module, name)
 
 
 def start_without(hook: Callable[..., object], error: BaseException) -> bool:
@@ -171,7 +179,9 @@ def start_without(hook: Callable[..., object], error: BaseException) -> bool:
     for name in assigned:
         space[name] = StandIn(module, name)
     for name in code.co_names:
-        if name in space and name not in assigned and holds_state(space[name]):
+        if name in assigned or name not in space or issubclass(type(space[name]), CONSTANTS):
+            continue
+        if holds_state(space[name]):
             imports.tainted[id(space), name] = module
     return True
 
@@ -194,9 +204,9 @@ def function_of(hook: Any) -> FunctionType | None:
 
 
 def holds_state(value: object) -> bool:
-    """Tell whether a global is an object that a function may have changed."""
+    """Tell whether a global is no module, function, class or app: something that may change."""
     from types import FunctionType, ModuleType
 
     from pyreframework.app import Pyre
 
-    return not isinstance(value, (ModuleType, FunctionType, type, Pyre, str, int, float, bytes))
+    return not issubclass(type(value), (ModuleType, FunctionType, type, Pyre))

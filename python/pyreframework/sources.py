@@ -229,11 +229,13 @@ def stored(statement: _ast.stmt) -> set[str]:
     """Return the names that a statement itself binds."""
     if isinstance(statement, (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef)):
         return {statement.name}
-    return {
-        node.id
-        for node in inside(statement)
-        if isinstance(node, _ast.Name) and isinstance(node.ctx, _ast.Store)
-    }
+    names: set[str] = set()
+    for node in inside(statement):
+        if isinstance(node, _ast.Name) and isinstance(node.ctx, _ast.Store):
+            names.add(node.id)
+        elif isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef)):
+            names.add(node.name)
+    return names
 
 
 def named(statement: _ast.stmt) -> set[str]:
@@ -256,13 +258,25 @@ def declared_global(code: CodeType) -> list[str]:
 
 
 def wanted(statements: list[_ast.stmt], line: int) -> bool:
-    """Return the truth with which ``assert`` holds, and with which an ``if`` that raises does not.
+    """Return the truth with which a program goes on.
 
-    False for everything else.
+    That is the one with which ``assert`` holds, an ``if`` that raises does not, an ``if`` that
+    breaks does, and loops end. False for everything else.
     """
     for statement in reversed(statements):
         if isinstance(statement, _ast.Assert):
-            return not isinstance(statement.test, _ast.UnaryOp)
-        if isinstance(statement, _ast.If) and covers(statement.test, line):
-            return gives_up(statement.body) and isinstance(statement.test, _ast.UnaryOp)
+            return not is_negated(statement.test)
+        if isinstance(statement, (_ast.If, _ast.While)) and covers(statement.test, line):
+            enters = isinstance(statement, _ast.If) and isinstance(statement.body[-1], _ast.Break)
+            ends = isinstance(statement, _ast.While) or gives_up(statement.body)
+            return not is_negated(statement.test) if enters else ends and is_negated(statement.test)
+        if isinstance(statement, _ast.For) and isinstance(statement.iter, _ast.Call):
+            # `for piece in iter(read, b"")` ends with the piece that equals the second argument.
+            call = statement.iter
+            return last_name(call.func) == "iter" and len(call.args) > 1 and covers(call, line)
     return False
+
+
+def is_negated(test: _ast.expr) -> bool:
+    """Tell whether a test is ``not`` something."""
+    return isinstance(test, _ast.UnaryOp) and isinstance(test.op, _ast.Not)

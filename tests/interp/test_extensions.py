@@ -455,6 +455,15 @@ def test_what_a_library_cannot_do_in_a_worker(write: Write) -> None:
 
             app = Pyre()
             made = library.make(1, 2)
+            with open(__file__) as file:
+                with_file = library.make(len(file.readline()))
+            if made is not None:
+                import json
+                when = library.make(7)
+            try:
+                tried = library.make(8)
+            except OSError:
+                tried = None
             table = {}
             table["a"] = library.make(3)
             held = {}
@@ -474,6 +483,9 @@ def test_what_a_library_cannot_do_in_a_worker(write: Write) -> None:
             app.get("/made", lambda req: [__name__, made.tolist()])
             app.get("/table", lambda req: [__name__, table["a"].tolist()])
             app.get("/weights", lambda req: [__name__, service.weights.tolist()])
+            app.get("/with", lambda req: [__name__, with_file.tolist()])
+            app.get("/when", lambda req: [__name__, json.dumps(when.tolist())])
+            app.get("/tried", lambda req: [__name__, tried.tolist()])
             app.get("/held", lambda req: [__name__, held["rows"].tolist()])
             app.get("/model", lambda req: [__name__, model.tolist()])
             app.get("/plain", lambda req: [__name__, plain])
@@ -487,6 +499,9 @@ def test_what_a_library_cannot_do_in_a_worker(write: Write) -> None:
         assert server.get("/made").json() == [MAIN, [1, 2]]
         assert server.get("/table").json() == [MAIN, [3]]
         assert server.get("/weights").json() == [MAIN, [0, 1, 2, 3]]
+        assert server.get("/with").json() == [MAIN, [11]]
+        assert server.get("/when").json() == [MAIN, "[7]"]
+        assert server.get("/tried").json() == [MAIN, [8]]
         assert server.get("/held").json() == [MAIN, [5]]
         assert server.get("/model").json() == [MAIN, [6]]
 

@@ -307,6 +307,12 @@ def test_plain_values_are_noted(numpy: Any, monkeypatch: pytest.MonkeyPatch) -> 
         ("if np.bad:\n  raise ValueError", []),
         ("if not np.good:\n  import sys\n  sys.exit(1)", ["sys"]),
         ("A = 1 if 3 in np.a else 2", ["A"]),
+        ("while np.busy():\n  A = 1", ["A"]),
+        ("while not np.ready():\n  A = 1", ["A"]),
+        ("while True:\n  if np.ready():\n    break", []),
+        ("while True:\n  if not np.busy():\n    break", []),
+        ("for x in iter(np.read, b''):\n  A = 1", ["A", "x"]),
+        ("def f():\n  while not np.ready():\n    pass\nf()", []),
     ],
 )
 def test_what_a_statement_assigns(
