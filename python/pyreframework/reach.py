@@ -6,7 +6,7 @@ object that they name. Code of libraries is not followed, as stand-ins are in th
 only; what libraries hold of the program (wrapped functions, callbacks, closures) is.
 
 The graph of what leads where is made once for all handlers and walked backwards from the stand-ins.
-It has a bound: beyond it nothing is followed, and a use that was not seen raises when it happens.
+It has bounds: beyond them nothing is followed, and a use that was not seen raises when it happens.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-NODES_MAX = 50_000
+# All that is followed, and how far through objects of libraries and containers.
+NODES_MAX = 200_000
+DEPTH_MAX = 8
 ATOMS = (
     str, bytes, int, float, complex, bool, type(None), type(Ellipsis), range, CodeType, FrameType,
     BuiltinFunctionType, Pyre, PyreApp,
@@ -74,6 +76,10 @@ class Lazy:
         self.line = line
 
 
+# What leads on by its code, however far it is from the handler.
+CODED = (Bound, FunctionType, MethodType, type)
+
+
 class Uses:
     """What a piece of code names: globals and closures with attributes behind them, and imports."""
 
@@ -97,9 +103,10 @@ class Graph:
         self.eager = eager
         self.numbers: dict[object, int] = {}
         self.kept: list[object] = []
+        self.depths: list[int] = []
         self.back: list[list[int]] = []
         self.reasons: dict[int, set[str]] = {}
-        self.waiting: list[tuple[int, object]] = []
+        self.waiting: list[int] = []
         self.codes: dict[CodeType, Uses] = {}
         self.tried: set[tuple[str, tuple[str, ...]]] = set()
 
@@ -109,18 +116,22 @@ class Graph:
         if is_a(call, FunctionType) and is_own(type(root)) and not stood_in(root):
             # Of an object only what calling it leads to, and not all it can do.
             root = Bound(call, root)
-        number = self.node(root)
+        number = self.node(root, 0)
         while self.waiting:
-            number_here, value = self.waiting.pop()
-            for found in self.successors(number_here, value):
+            here = self.waiting.pop()
+            value, depth = self.kept[here], self.depths[here]
+            if depth > DEPTH_MAX:
+                continue
+            below = 0 if is_a(value, CODED) else 1 if is_own(type(value)) else depth + 1
+            for found in self.successors(here, value):
                 if len(self.kept) > NODES_MAX:
                     self.waiting.clear()
                     break
-                self.back[self.node(found)].append(number_here)
+                self.back[self.node(found, below)].append(here)
         return number
 
-    def node(self, value: Any) -> int:
-        """Return the number of a value, which is followed if it is new."""
+    def node(self, value: Any, depth: int) -> int:
+        """Return the number of a value, which is followed if it is new, or nearer than before."""
         if is_a(value, Bound):
             key: object = (id(value.function), id(value.owner))
         else:
@@ -129,8 +140,12 @@ class Graph:
         if number is None:
             number = self.numbers[key] = len(self.kept)
             self.kept.append(value)  # Alive, so that no other object gets its id.
+            self.depths.append(depth)
             self.back.append([])
-            self.waiting.append((number, value))
+            self.waiting.append(number)
+        elif depth < self.depths[number]:
+            self.depths[number] = depth
+            self.waiting.append(number)
         return number
 
     def spread(self) -> dict[int, set[str]]:

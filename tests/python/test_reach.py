@@ -112,6 +112,11 @@ class Slotted:
         return self.name, self.empty
 
 
+class Linked:
+    def __init__(self, to: object) -> None:
+        self.to = to
+
+
 class Proxy:
     """As those for what belongs to a request: outside of one it answers no question."""
 
@@ -328,6 +333,26 @@ def test_it_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyreframework.reach.NODES_MAX", 10)
     many = [[number] for number in range(100)]
     assert found(lambda: many) == []
+
+
+def nest(value: object, depth: int) -> object:
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_containers_are_followed_so_far_and_objects_of_the_program_all_the_way() -> None:
+    near = nest(table, 5)
+    far = nest(near, 5)
+    assert found(lambda: near) == ["numpy"]
+    assert found(lambda: far) == []
+    # What was too far on one way is followed on a shorter one.
+    assert found(lambda: (far, near)) == ["numpy"]
+
+    chain: object = Service()
+    for _ in range(30):
+        chain = Linked(chain)
+    assert found(lambda: plain(chain)) == ["numpy"]
 
 
 def test_more_names_than_a_byte_counts() -> None:
