@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from array import array
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MESSAGE_BYTES_MAX = 65536
 # The kernel takes 253 in one message.
 DESCRIPTORS_MAX = 128
+BESIDE_BYTES_MAX = socket.CMSG_SPACE(DESCRIPTORS_MAX * array("i").itemsize)
 
 
 class Channel:
@@ -55,7 +57,8 @@ class Channel:
 
     def tell_listeners(self, listeners: Listeners) -> None:
         """Send listening sockets; the other side has them in ``listeners`` when it has read on."""
-        for entry, (address, sockets) in enumerate(listeners):
+        filled = [(address, sockets) for address, sockets in listeners if sockets]
+        for entry, (address, sockets) in enumerate(filled):
             for start in range(0, len(sockets), DESCRIPTORS_MAX):
                 some = sockets[start : start + DESCRIPTORS_MAX]
                 self.tell("listener", entry, address, descriptors=some)
@@ -68,8 +71,9 @@ class Channel:
         """
         while True:
             try:
-                data, sockets, _, _ = socket.recv_fds(
-                    self.socket, MESSAGE_BYTES_MAX, DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
+                # socket.recv_fds() forgets the flags, so that programs we start would inherit them.
+                data, beside, _, _ = self.socket.recvmsg(
+                    MESSAGE_BYTES_MAX, BESIDE_BYTES_MAX, socket.MSG_CMSG_CLOEXEC
                 )
             except ConnectionResetError:
                 return []
@@ -78,7 +82,7 @@ class Channel:
             message: list[Any] = json.loads(data)
             if message[0] != "listener":
                 return message
-            self.keep(message[1], message[2], sockets)
+            self.keep(message[1], message[2], descriptors_in(beside))
 
     def keep(self, entry: int, address: str, sockets: list[int]) -> None:
         """Note listening sockets that have arrived; entries come in their order."""
@@ -95,6 +99,15 @@ class Channel:
         """Hang up, and close what nobody has taken."""
         self.socket.close()
         close_all(self.take_listeners())
+
+
+def descriptors_in(beside: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    """Return the descriptors that came with a message."""
+    found = array("i")
+    for level, kind, data in beside:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    return found.tolist()
 
 
 def close_all(listeners: Listeners) -> None:

@@ -85,11 +85,13 @@ class Link:
         self.activated = 0
         start = channel.receive()
         self.stopped = not start
+        self.thread: threading.Thread | None = None
         self.told_files: dict[str, Signature] = {}
         self.is_watched = False
         if start:
             self.activated, self.is_watched = start[1], start[2]
-            threading.Thread(target=self.listen, name="pyre-link", daemon=True).start()
+            self.thread = threading.Thread(target=self.listen, name="pyre-link", daemon=True)
+            self.thread.start()
 
     @classmethod
     def find(cls) -> Link | None:
@@ -107,11 +109,11 @@ class Link:
                 return None
         except OSError:
             return None
-        os.set_inheritable(descriptor, False)
         end = socket.socket(fileno=descriptor)
         if (end.family, end.type) != (socket.AF_UNIX, socket.SOCK_SEQPACKET):
             end.detach()
             return None
+        end.set_inheritable(False)
         return cls(Channel(end))
 
     def attach(self, stop: Stop | None) -> None:

@@ -1,0 +1,96 @@
+"""The line between supervisor and process: messages stay whole, sockets arrive as they are."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from pyreframework.channel import DESCRIPTORS_MAX, Channel, close_all
+
+
+@pytest.fixture
+def line() -> Iterator[tuple[Channel, Channel]]:
+    one, other = Channel.pair()
+    yield one, other
+    one.close()
+    other.close()
+
+
+def inode(descriptor: int) -> int:
+    return os.fstat(descriptor).st_ino
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_messages_keep_their_bounds(line: tuple[Channel, Channel]) -> None:
+    one, other = line
+    one.tell("ready")
+    one.tell("files", {"a": [1, 2, 3]}, None)
+    assert other.receive() == ["ready"]
+    assert other.receive() == ["files", {"a": [1, 2, 3]}, None]
+    other.tell("leave")
+    assert one.receive() == ["leave"]
+
+
+def test_listeners_come_before_the_message_behind_them(line: tuple[Channel, Channel]) -> None:
+    one, other = line
+    with socket.create_server(("127.0.0.1", 0)) as a, socket.create_server(("127.0.0.1", 0)) as b:
+        sent = [("127.0.0.1:0", [a.fileno(), b.fileno()]), ("fd:3", []), ("x:1", [b.fileno()])]
+        one.tell_listeners(sent)
+        one.tell("ready")
+        assert other.receive() == ["ready"]
+        taken = other.take_listeners()
+        assert [address for address, _ in taken] == ["127.0.0.1:0", "x:1"]
+        del sent[1]
+        for (_, ours), (_, theirs) in zip(sent, taken, strict=True):
+            assert list(map(inode, ours)) == list(map(inode, theirs))
+            assert not any(map(os.get_inheritable, theirs))
+        close_all(taken)
+    assert taken == [] == other.take_listeners()
+
+
+def test_more_sockets_than_a_message_holds(line: tuple[Channel, Channel]) -> None:
+    one, other = line
+    before = open_descriptors()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        count = 2 * DESCRIPTORS_MAX + 1
+        one.tell_listeners([("a:1", [listener.fileno()] * count)])
+        one.tell("ready")
+        assert other.receive() == ["ready"]
+        assert [len(sockets) for _, sockets in other.listeners] == [count]
+        close_all(other.take_listeners())
+    assert open_descriptors() == before
+
+
+def test_nothing_is_kept_of_what_nobody_takes(line: tuple[Channel, Channel]) -> None:
+    one, other = line
+    before = open_descriptors()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one.tell_listeners([("a:1", [listener.fileno()])])
+        one.tell("ready")
+        other.receive()
+        other.close()
+    assert open_descriptors() == before - 1
+
+
+@pytest.mark.parametrize("unread", [False, True])
+def test_the_other_side_is_gone(line: tuple[Channel, Channel], unread: bool) -> None:
+    one, other = line
+    if unread:
+        one.tell("leave")
+    other.close()
+    assert one.receive() == []
+    one.tell("stop")
+    assert one.receive() == []
+
+
+def test_nothing_yet(line: tuple[Channel, Channel]) -> None:
+    one, _ = line
+    one.socket.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        one.receive()
