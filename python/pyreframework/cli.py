@@ -193,17 +193,16 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
         add_target(commands[name])
         add_options(commands[name])
     add_target(commands["routes"])
-    add_target(commands["doctor"], has_folder=False)
+    add_target(commands["doctor"])
     return parser, commands
 
 
-def add_target(parser: Parser, has_folder: bool = True) -> None:
-    """Add what names the app, and mostly where its modules are."""
+def add_target(parser: Parser) -> None:
+    """Add what names the app, and where its modules are."""
     parser.add_argument("target", metavar="TARGET", help="file or module with the app; see below")
-    if has_folder:
-        parser.add_argument(
-            "--app-dir", metavar="DIR", help="look for modules here first (default: current folder)"
-        )
+    parser.add_argument(
+        "--app-dir", metavar="DIR", help="look for modules here first (default: current folder)"
+    )
 
 
 def add_options(parser: Parser) -> None:
@@ -357,7 +356,7 @@ def doctor(options: argparse.Namespace) -> int:
     """``pyre doctor``: tell which modules load in workers, and which routes that moves."""
     from pyreframework.doctor import run as examine
 
-    return examine(options.target, sys.stdout)
+    return examine(options.target, arguments=options.rest, app_dir=options.app_dir)
 
 
 def version(options: argparse.Namespace) -> int:
