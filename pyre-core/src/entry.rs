@@ -49,6 +49,7 @@ impl Module for Engine {
     fn execute<'py>(module: &ModuleBuilder<'py>, py: Attached<'py>) -> Result<EngineState, Raised> {
         module.add(c"__version__", &*Str::new(py, env!("CARGO_PKG_VERSION"))?)?;
         crate::log::functions::add(module)?;
+        crate::metrics::functions::add(module)?;
         let start_error = module.exception(
             c"pyreframework.engine.StartError",
             c"A worker could not start; the text is its traceback.",

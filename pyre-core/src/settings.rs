@@ -98,6 +98,8 @@ pub(crate) struct Settings {
     pub(crate) metrics: bool,
     pub(crate) pages: Pages,
     pub(crate) gives_ids: bool,
+    /// How long a GIL may be held before the log is told; none: nobody watches.
+    pub(crate) gil_watchdog: Option<Duration>,
     /// `None`: there is no access log.
     pub(crate) access_log: Option<AccessStyle>,
     /// Whether a check of the user says if the server is ready.

@@ -79,5 +79,7 @@ pub use object::{Any, Builtin, Kind, Object, Type};
 pub use owned::Owned;
 pub use raised::{Exception, ExceptionKind, Raised, RecursionGuard};
 pub use text::{Str, Text};
-pub use threads::{ThreadId, frame_of_thread, raise_in_thread, withdraw_from_thread};
+pub use threads::{
+    ThreadId, frame_of_thread, frames_of_other_threads, raise_in_thread, withdraw_from_thread,
+};
 pub use tuple::Tuple;

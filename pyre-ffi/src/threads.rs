@@ -52,6 +52,33 @@ pub fn withdraw_from_thread(py: Attached<'_>, thread: ThreadId) -> bool {
 /// Unlike `sys._current_frames()`, which looks at the threads of all interpreters and makes their
 /// frames objects of this one.
 pub fn frame_of_thread<'py>(py: Attached<'py>, thread: ThreadId) -> Option<Owned<'py>> {
+    let mut found = None;
+    each_thread(py, |state, frame| {
+        if state == thread.state {
+            found = frame;
+        }
+    });
+    found
+}
+
+/// The frames of all other threads of this interpreter that run Python code, each with the number of
+/// its thread state.
+pub fn frames_of_other_threads(py: Attached<'_>) -> Vec<(i64, Owned<'_>)> {
+    let own = ThreadId::current(py);
+    let mut frames = Vec::new();
+    each_thread(py, |state, frame| {
+        if state != own.state
+            && let Some(frame) = frame
+        {
+            frames.push((state, frame));
+        }
+    });
+    frames
+}
+
+/// Shows every thread of this interpreter, with the frame it runs, if that is Python code. Nothing of
+/// Python may run in `show`.
+fn each_thread<'py>(py: Attached<'py>, mut show: impl FnMut(i64, Option<Owned<'py>>)) {
     // SAFETY: on an attached thread.
     let interpreter = unsafe { ffi::PyInterpreterState_Get() };
     // SAFETY: an interpreter lives while a thread is attached to it. Its states are ended on threads
@@ -59,15 +86,14 @@ pub fn frame_of_thread<'py>(py: Attached<'py>, thread: ThreadId) -> Option<Owned
     let mut state = unsafe { ffi::PyInterpreterState_ThreadHead(interpreter) };
     while !state.is_null() {
         // SAFETY: a state of this interpreter, which lives as said above.
-        if unsafe { ffi::PyThreadState_GetID(state) } == thread.state {
-            // SAFETY: as above. The thread does not run meanwhile, as we have the lock.
-            let frame = unsafe { ffi::PyThreadState_GetFrame(state) };
-            let frame = std::ptr::NonNull::new(frame.cast::<ffi::PyObject>())?;
-            // SAFETY: a new reference to an object of this interpreter.
-            return Some(unsafe { Owned::from_pointer(frame, py) });
-        }
+        let number = unsafe { ffi::PyThreadState_GetID(state) };
+        // SAFETY: as above. The thread does not run meanwhile, as we have the lock.
+        let frame = unsafe { ffi::PyThreadState_GetFrame(state) };
+        // SAFETY: a new reference to an object of this interpreter.
+        let frame = std::ptr::NonNull::new(frame.cast::<ffi::PyObject>())
+            .map(|frame| unsafe { Owned::from_pointer(frame, py) });
+        show(number, frame);
         // SAFETY: as above.
         state = unsafe { ffi::PyThreadState_Next(state) };
     }
-    None
 }

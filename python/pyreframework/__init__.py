@@ -22,6 +22,7 @@ from pyreframework.engine import (
     PyreResponse,
     RequestTimeout,
     __version__,
+    get_gil_metrics,
 )
 from pyreframework.errors import HTTPError, StartError, WorkerImportError
 from pyreframework.logs import emit_python_log, init_logger
@@ -41,6 +42,7 @@ __all__ = [
     "emit_python_log",
     "get_cookie",
     "get_cookies",
+    "get_gil_metrics",
     "init_logger",
     "redirect",
     "set_cookie",

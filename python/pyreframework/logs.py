@@ -23,6 +23,9 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 SYNONYMS = {"trace": "debug", "warn": "warning", "fatal": "critical"}
 FORMATS = ("text", "json")
 
+# Frames of one thread that are shown.
+STACK_MAX = 50
+
 # What `init_logger` was told in this interpreter: level, access log, format.
 chosen: tuple[str, bool, str] | None = None
 
@@ -192,3 +195,39 @@ def blocked(route: str, seconds: float) -> None:
         route,
         seconds,
     )
+
+
+def gil_held(interpreter: str, seconds: float, threads: Sequence[tuple[str, FrameType]]) -> None:
+    """Log that a GIL was not to be had for too long, and what ran there when it was let go.
+
+    Args:
+        interpreter: Whose GIL.
+        seconds: How long a thread has waited for it.
+        threads: The handler that each thread runs, if any, and its frame.
+    """
+    # First of all: the threads go on as soon as they have the GIL again.
+    stacks = [(label, positions(frame)) for label, frame in threads]
+    from linecache import getline
+
+    lines = []
+    for label, stack in stacks:
+        lines.append(f"in {label}:" if label else "in a thread without a handler:")
+        for file, number, function in reversed(stack):
+            lines.append(f'  File "{file}", line {number}, in {function}')
+            if source := getline(file, number).strip():
+                lines.append(f"    {source}")
+    logger("server").warning(
+        "the GIL of %s was held for %.3f s; what ran there when it was let go:\n%s",
+        interpreter,
+        seconds,
+        "\n".join(lines) or "no Python code",
+    )
+
+
+def positions(frame: FrameType | None) -> list[tuple[str, int, str]]:
+    """Return file, line and function of a frame and those that called it, the innermost first."""
+    found: list[tuple[str, int, str]] = []
+    while frame is not None and len(found) < STACK_MAX:
+        found.append((frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name))
+        frame = frame.f_back
+    return found

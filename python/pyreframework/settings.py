@@ -285,6 +285,16 @@ OPTIONS: tuple[Option, ...] = (
         aliases=("PYRE_LOG",),
     ),
     Option(
+        "gil_watchdog",
+        "seconds",
+        None,
+        "Time that a GIL may be held before the log says who ran meanwhile; 0 for no watchdog. By "
+        "default 1 with `metrics`, else 0.",
+        unit="seconds",
+        least=0,
+        most=86400,
+    ),
+    Option(
         "metrics",
         "switch",
         False,
@@ -398,6 +408,8 @@ def resolve(
         values["workers"] = cpus.usable()
     workers = values["workers"]
     assert isinstance(workers, int)
+    if values["gil_watchdog"] is None:
+        values["gil_watchdog"] = 1.0 if values["metrics"] else 0.0
     if values["io_workers"] is None:
         values["io_workers"] = min(workers, cpus.usable())
     return Settings(values, addresses(values, ranks, activated))

@@ -55,7 +55,7 @@ def test_the_engine_is_told_everything_it_needs() -> None:
         "max_head_bytes", "queue_depth", "request_timeout", "max_in_flight", "server_header",
         "debug", "log_level", "log_format", "access_log", "metrics", "pages", "has_readiness_check",
         "access_level", "access_sample", "access_always", "access_to_program", "gives_ids",
-        "max_requests", "notify",
+        "gil_watchdog", "max_requests", "notify",
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ use std::fmt::{Display, Write};
 
 use crate::log::writer;
 use crate::metrics::counters::{self, Counters, Label, Tally};
+use crate::metrics::gil::GilWait;
 use crate::metrics::histogram::{BOUNDS_US, Durations};
 use crate::metrics::vitals::Vitals;
 use crate::sys;
@@ -19,6 +20,7 @@ pub(crate) fn expose(vitals: &Vitals) -> String {
     about_the_build(&mut page);
     about_answers(&mut page, vitals);
     about_queues(&mut page, vitals);
+    about_the_gil(&mut page, vitals);
     about_the_process(&mut page, vitals);
     page.text
 }
@@ -114,6 +116,44 @@ fn about_queues(page: &mut Page, vitals: &Vitals) {
     page.family("pyre_lanes_busy", "gauge", "Threads that run handlers now, by interpreter.");
     for lanes in &vitals.lanes {
         page.sample("pyre_lanes_busy", &[("worker", &lanes.name)], lanes.roster.busy());
+    }
+}
+
+fn about_the_gil(page: &mut Page, vitals: &Vitals) {
+    type Sample = fn(&GilWait) -> f64;
+    let families: [(&str, &str, &str, Sample); 4] = [
+        (
+            "pyre_gil_last_wait_seconds",
+            "gauge",
+            "What the last probe has waited for the GIL of an interpreter, or waits now.",
+            |wait| wait.now_us() as f64 / 1e6,
+        ),
+        (
+            "pyre_gil_wait_seconds_total",
+            "counter",
+            "What all probes have waited for the GIL of an interpreter.",
+            |wait| wait.total_us() as f64 / 1e6,
+        ),
+        (
+            "pyre_gil_probes_total",
+            "counter",
+            "How often the GIL of an interpreter was asked for.",
+            |wait| wait.probes() as f64,
+        ),
+        (
+            "pyre_gil_held_long_total",
+            "counter",
+            "How often the GIL of an interpreter was not to be had for longer than gil_watchdog.",
+            |wait| wait.long() as f64,
+        ),
+    ];
+    for (name, kind, help, sample) in families {
+        if !vitals.gil.is_empty() {
+            page.family(name, kind, help);
+        }
+        for wait in &vitals.gil {
+            page.sample(name, &[("worker", &wait.name)], sample(wait));
+        }
     }
 }
 

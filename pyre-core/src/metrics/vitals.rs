@@ -1,14 +1,16 @@
 //! All counters of a server, summed when somebody reads them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use pyre_interp::job::Target;
 use pyre_interp::ring::Roster;
 
 use crate::direct::Pages;
 use crate::direct::health::Health;
 use crate::metrics::counters::{Counters, Label, Rows, Tally};
+use crate::metrics::gil::GilWait;
 use crate::router::RouteTable;
 use crate::settings::Settings;
 
@@ -32,31 +34,47 @@ pub(crate) struct Vitals {
     pub(crate) pages: Pages,
     pub(crate) lanes: Vec<Lanes>,
     pub(crate) health: Arc<Health>,
+    /// By interpreter; empty if the GIL is not watched.
+    pub(crate) gil: Vec<Arc<GilWait>>,
     /// Unix time of the start.
     pub(crate) started_s: f64,
 }
 
+/// The servers of this process, for what is asked about the process as a whole.
+static SERVERS: Mutex<Vec<Weak<Vitals>>> = Mutex::new(Vec::new());
+
+/// The servers that run in this process.
+pub(crate) fn servers() -> Vec<Arc<Vitals>> {
+    SERVERS.lock().iter().filter_map(Weak::upgrade).collect()
+}
+
 impl Vitals {
-    /// Makes the counters of a server.
+    /// Makes the counters of a server, and lists it among those of the process.
     pub(crate) fn new(
         settings: &Settings,
         table: Arc<RouteTable>,
         lanes: Vec<Lanes>,
         health: Arc<Health>,
+        gil: Vec<Arc<GilWait>>,
     ) -> Arc<Self> {
         let pages = settings.pages.clone();
         let rows = Rows::new(table.routes().len(), pages.count());
         let detailed = settings.metrics.then_some(rows);
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-        Arc::new(Self {
+        let vitals = Arc::new(Self {
             counters: (0..settings.reactors).map(|_| Arc::new(Counters::new(detailed))).collect(),
             rows,
             table,
             pages,
             lanes,
             health,
+            gil,
             started_s: since_epoch.map_or(0.0, |since| since.as_secs_f64()),
-        })
+        });
+        let mut servers = SERVERS.lock();
+        servers.retain(|server| server.strong_count() > 0);
+        servers.push(Arc::downgrade(&vitals));
+        vitals
     }
 
     /// A number, summed over all reactors.

@@ -104,6 +104,15 @@ impl Crews {
         left
     }
 
+    /// The crews of one interpreter.
+    ///
+    /// # Threads
+    /// On a thread that is attached to it, as the last of them may be dropped by the caller.
+    pub(crate) fn of(&self, handle: &InterpreterHandle) -> Vec<Arc<Crew>> {
+        let crews = self.crews.lock();
+        crews.iter().filter(|crew| crew.handle.id() == handle.id()).cloned().collect()
+    }
+
     /// The crews of this moment.
     pub(crate) fn all(&self) -> Vec<Arc<Crew>> {
         self.crews.lock().clone()

@@ -6,6 +6,7 @@ pub(crate) mod plumbing; // rings, doorbells and rosters between all threads
 pub(crate) mod moves; // routes that workers cannot run
 pub(crate) mod places; // which handler runs where
 pub(crate) mod crew; // the threads of one interpreter that run handlers
+pub(crate) mod watchdog; // who holds a GIL for too long
 pub(crate) mod monitor; // handlers that take too long
 pub(crate) mod worker; // a sub-interpreter: load the program, start its lanes, end it
 pub(crate) mod threads; // who is still running

@@ -35,6 +35,7 @@ use crate::server::options;
 use crate::server::places::Places;
 use crate::server::plumbing::{self, CrewParts, ReactorParts};
 use crate::server::threads::{Threads, deadline_in};
+use crate::server::watchdog;
 use crate::server::worker::{self, WorkerPlan};
 use crate::settings::{Settings, parse_bind};
 use crate::sys;
@@ -300,7 +301,20 @@ impl Server {
             state.health = Some(health.clone());
             state.outbox.clone_from(&outbox);
         }
-        let vitals = Vitals::new(&self.settings, self.table.clone(), lanes, health);
+        let watched = match self.settings.gil_watchdog {
+            Some(_) => watchdog::interpreters(&self.crews),
+            None => Vec::new(),
+        };
+        let gil = watched.iter().map(|one| one.wait.clone()).collect();
+        if let Some(held_max) = self.settings.gil_watchdog {
+            watchdog::start(watched, &self.lanes, &self.crews, &control, held_max).map_err(
+                |error| {
+                    let text = format!("cannot start a watchdog: {error}");
+                    Raised::new(py, ExceptionKind::OSError, &text)
+                },
+            )?;
+        }
+        let vitals = Vitals::new(&self.settings, self.table.clone(), lanes, health, gil);
         let frozen = Arc::new(Frozen {
             routes: Routes {
                 table: self.table.clone(),

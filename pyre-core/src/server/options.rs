@@ -1,5 +1,7 @@
 //! Settings from the dict that Python passes, which has resolved and checked them.
 
+use std::time::Duration;
+
 use pyre_ffi::{Attached, Dict, Float, Int, List, Object, Owned, Raised, Str};
 use pyre_http::limits::Limits;
 
@@ -49,6 +51,9 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
         server_header: options.flag("server_header")?,
         metrics: options.flag("metrics")?,
         pages,
+        gil_watchdog: Some(options.seconds("gil_watchdog")?)
+            .filter(|&seconds| seconds > 0.0)
+            .map(|seconds| Duration::from_millis(milliseconds(seconds))),
         gives_ids: options.flag("gives_ids")?,
         access_log: read_access_log(&options)?,
         has_readiness_check: options.flag("has_readiness_check")?,
