@@ -683,6 +683,37 @@ def test_imports_go_their_usual_way_while_serving(write: Write) -> None:
         assert server.get("/").json() == [WORKER, ours, usual]
 
 
+def test_workers_that_differ_do_not_start(write: Write) -> None:
+    """The first worker has decided where routes run when the next one turns out to need more."""
+    file = write(
+        "program.py",
+        """
+        import os
+        from pyreframework import Pyre
+
+        counter = os.path.join(os.path.dirname(__file__), "counter")
+        with open(counter, "a+") as file:
+            file.write("x")
+            count = file.tell()
+        if count > 2:
+            from numpy import zeros as make
+        else:
+            def make(count):
+                return [0] * count
+
+        app = Pyre()
+        app.get("/", lambda req: 1)
+        app.get("/made", lambda req: len(make(2)))
+        app.run()
+        """,
+    )
+    ending = run_to_end(file)
+    assert ending.code == 3
+    assert "route 1 does not load in this worker, but did in the first one: it uses numpy" in (
+        ending.output
+    )
+
+
 def test_memory_of_what_was_refused_is_not_kept(write: Write) -> None:
     """What a failed import leaves in ``sys.modules`` is removed."""
     file = write(
