@@ -22,6 +22,7 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use pyre_ffi::{
     Arguments, Attached, Bool, Borrowed, Class, ClassSpec, Exception, ExceptionKind, Guarded, Held,
@@ -29,6 +30,7 @@ use pyre_ffi::{
     withdraw_from_thread,
 };
 
+use crate::event_loop::blocking;
 use crate::invoke::application::Application;
 use crate::job::Target;
 use crate::worker::watch::Watch;
@@ -235,20 +237,31 @@ impl RequestCoroutine {
             }
         };
         end_piece();
+        let app = &self.turnstile.app;
         watch.begin(self.target.get());
+        let began = app.debug.then(Instant::now);
         let stepped = step(&coroutine);
         end_piece();
+        let took = began.map(|began| began.elapsed());
         watch.begin_callbacks();
-        let outcome = match stepped {
-            Ok(Step::Yielded(future)) => return Ok(Some(future)),
+        let ended = match stepped {
+            Ok(Step::Yielded(future)) => Err(future),
             Ok(Step::Returned(value)) => {
                 self.raised.set(false);
-                value
+                Ok(value)
             }
             Err(raised) => {
                 self.raised.set(true);
-                raised.take(py).into_any()
+                Ok(raised.take(py).into_any())
             }
+        };
+        // Not before the exception is taken, as this runs Python code.
+        if let Some(took) = took {
+            blocking::report(py, &app.handler(self.target.get()).label, took);
+        }
+        let outcome = match ended {
+            Ok(outcome) => outcome,
+            Err(future) => return Ok(Some(future)),
         };
         if self.is_last.get() {
             self.state.set(State::Ending);

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised};
 
 use crate::event_loop::asyncio::EventLoop;
+use crate::event_loop::blocking;
 use crate::event_loop::drivers::{Driver, Drivers, Stepped};
 use crate::event_loop::flights::{End, Flight, Flights};
 use crate::event_loop::request_coroutine::{Outcome, Turnstile, cancel_future};
@@ -39,9 +40,6 @@ const TURNS_WITHOUT_LOOK_MAX: u32 = 16;
 
 /// Request objects kept for reuse.
 const SPARE_REQUESTS_MAX: usize = 1024;
-
-/// What counts as blocking the loop; the same as asyncio's `slow_callback_duration`.
-const BLOCKING: Duration = Duration::from_millis(100);
 
 /// How long flights that were cancelled at the end have to end.
 const LAST_FLIGHTS_MAX: Duration = Duration::from_secs(2);
@@ -230,24 +228,9 @@ impl<'py> LoopLane<'py, '_> {
         let answer = self.proceed(handler, ride, next);
         self.lane.end_piece();
         if let Some(began) = began {
-            self.report_blocking(handler, began.elapsed());
+            blocking::report(self.py, &handler.label, began.elapsed());
         }
         answer.map(|answer| self.lane.finish(answer, manner))
-    }
-
-    /// In debug mode asyncio reports steps that take long; this does so for those that we make.
-    #[cold]
-    fn report_blocking(&self, handler: &Handler, took: Duration) {
-        if took < BLOCKING {
-            return;
-        }
-        let told = (|| {
-            let (py, text) = (self.py, pyre_ffi::Str::new(self.py, &handler.label)?);
-            let seconds = pyre_ffi::Float::new(py, took.as_secs_f64())?;
-            let logs = pyre_ffi::import(py, "pyreframework.logs")?;
-            logs.call_method2(&*pyre_ffi::Str::intern(py, "blocked")?, &*text, &*seconds, py)
-        })();
-        self.tell(told.map(drop));
     }
 
     #[inline]
