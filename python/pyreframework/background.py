@@ -75,8 +75,10 @@ async def run_on_loop(tasks: list[Task], native: PyreApp) -> None:
                     if is_coroutine(result):
                         await result
             except BaseException as error:
-                # The next task must still run, unless the loop closes.
+                # The next task must still run, unless the loop closes or has gone.
                 if isinstance(error, CancelledError) and own is not None and own.cancelling():
+                    raise
+                if isinstance(error, GeneratorExit):
                     raise
                 logs.task_failed(name_of(function), error)
             left -= 1

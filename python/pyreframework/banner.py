@@ -97,6 +97,17 @@ def reachable(url: str) -> str:
     return url
 
 
+def abandoned(requests: int, tasks: int) -> str:
+    """Return what was given up at the end.
+
+    Example:
+        >>> abandoned(2, 1)
+        '2 running requests and 1 task'
+    """
+    parts = [counted(requests, "running request")] if requests or not tasks else []
+    return " and ".join(parts + ([counted(tasks, "task")] if tasks else []))
+
+
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun: ``1 worker``, ``2 workers``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -193,16 +193,17 @@ def parsers() -> tuple[Parser, dict[str, Parser]]:
         add_target(commands[name])
         add_options(commands[name])
     add_target(commands["routes"])
-    add_target(commands["doctor"])
+    add_target(commands["doctor"], has_folder=False)
     return parser, commands
 
 
-def add_target(parser: Parser) -> None:
-    """Add what names the app, and where its modules are."""
+def add_target(parser: Parser, has_folder: bool = True) -> None:
+    """Add what names the app, and mostly where its modules are."""
     parser.add_argument("target", metavar="TARGET", help="file or module with the app; see below")
-    parser.add_argument(
-        "--app-dir", metavar="DIR", help="look for modules here first (default: current folder)"
-    )
+    if has_folder:
+        parser.add_argument(
+            "--app-dir", metavar="DIR", help="look for modules here first (default: current folder)"
+        )
 
 
 def add_options(parser: Parser) -> None:
@@ -356,7 +357,7 @@ def doctor(options: argparse.Namespace) -> int:
     """``pyre doctor``: tell which modules load in workers, and which routes that moves."""
     from pyreframework.doctor import run as examine
 
-    return examine(options.target, arguments=options.rest, app_dir=options.app_dir)
+    return examine(options.target, sys.stdout)
 
 
 def version(options: argparse.Namespace) -> int:

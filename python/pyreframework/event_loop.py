@@ -6,6 +6,8 @@ hooks run on it. Imported in every worker, so asyncio is imported when the first
 
 from __future__ import annotations
 
+from time import monotonic
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -42,9 +44,15 @@ class Loop:
         """Return what a hook returned, or what its coroutine comes to.
 
         Only before and after the app is served: meanwhile the loop belongs to the engine.
+
+        Raises:
+            RuntimeError: A handler that could not be ended still holds the loop.
         """
         if not is_coroutine(result):
             return result
+        if self._is_held():
+            result.close()
+            raise RuntimeError("the event loop is held by a handler that did not end")
         return self.open().run_until_complete(result)
 
     def settle(self, coroutine: Coroutine[Any, Any, object]) -> object:
@@ -71,12 +79,20 @@ class Loop:
             future.cancel()
             raise
 
-    def close(self) -> None:
-        """Cancel what is left on the loop, let it end, and close it."""
+    def close(self, seconds: float = CANCELLED_SECONDS) -> bool:
+        """Cancel what is left on the loop, let it end, and close it.
+
+        Args:
+            seconds: How long tasks have to end, and then threads of ``asyncio.to_thread``.
+
+        Returns:
+            Whether all threads of the loop have ended, so that nothing holds up the interpreter.
+        """
+        if self._is_held():
+            return False
         loop, self._loop = self._loop, None
-        # One that runs is that of a thread which could not be ended: the process ends without it.
-        if loop is None or loop.is_running():
-            return
+        if loop is None:
+            return True
         import asyncio
 
         try:
@@ -84,7 +100,7 @@ class Loop:
             for task in tasks:
                 task.cancel()
             if tasks:
-                loop.run_until_complete(asyncio.wait(tasks, timeout=CANCELLED_SECONDS))
+                loop.run_until_complete(asyncio.wait(tasks, timeout=seconds))
             for task in tasks:
                 if task.done() and not task.cancelled() and task.exception() is not None:
                     loop.call_exception_handler(
@@ -95,9 +111,24 @@ class Loop:
                         }
                     )
             loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor())
+            return self._end_threads(loop, seconds)
         finally:
             loop.close()
+
+    def _is_held(self) -> bool:
+        """Tell whether the engine's thread has not let go of the loop."""
+        return self._loop is not None and self._loop.is_running()
+
+    def _end_threads(self, loop: AbstractEventLoop, seconds: float) -> bool:
+        """End the threads of ``asyncio.to_thread``; tell whether they have ended in time."""
+        executor = getattr(loop, "_default_executor", None)
+        if executor is None:
+            return True
+        executor.shutdown(wait=False, cancel_futures=True)
+        deadline = monotonic() + seconds
+        for thread in list(executor._threads):  # noqa: SLF001 - asyncio itself only warns
+            thread.join(max(deadline - monotonic(), 0.0))
+        return not any(thread.is_alive() for thread in executor._threads)  # noqa: SLF001
 
 
 def is_coroutine(result: object) -> bool:

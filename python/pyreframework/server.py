@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 GRACEFUL, USAGE, START_FAILED = 0, 2, 3
 # What threads and interpreters have to end in once nothing runs any more.
 END_SECONDS = 5.0
+# The same when something does: coroutines are cancelled and may clean up.
+GIVE_UP_SECONDS = 1.0
 
 
 def serve(app: Pyre, given: Mapping[str, object]) -> None:
@@ -217,14 +219,16 @@ class Serving:
         """End workers and run the last hooks; return the exit code, or end the process."""
         if not drained:
             seconds = self.settings.seconds("shutdown_timeout")
-            requests = banner.counted(self.server.abandoned(), "running request")
-            self.complain(f"gave up {requests} after {seconds:g} s (shutdown_timeout)")
-        ended = self.server.stop(END_SECONDS if drained else 0.0)
+            left = banner.abandoned(*self.server.abandoned())
+            self.complain(f"gave up {left} after {seconds:g} s (shutdown_timeout)")
+        patience = END_SECONDS if drained else GIVE_UP_SECONDS
+        ended = self.server.stop(patience)
         self.log.follow_to_the_end()
         if self.runs_handlers():
             self.app.end_worker()
         self.app.end()
-        self.app.loop.close()
+        if not self.app.loop.close(patience) and ended:
+            self.leave(ABANDONED, "a thread of the event loop did not end; leaving without it")
         if not ended:
             self.leave(ABANDONED, "a worker could not be ended; leaving without it")
         return GRACEFUL if drained else ABANDONED

@@ -419,8 +419,9 @@ impl Server {
 
     fn abandoned<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
         let running = self.state.borrow().control.as_ref().map_or(0, |control| control.running());
-        let running = running + self.crews.tasks_left();
-        Int::new(py, i64::try_from(running).unwrap_or(i64::MAX)).map(Owned::into_any)
+        let number = |count: usize| Int::new(py, i64::try_from(count).unwrap_or(i64::MAX));
+        let counts = [number(running)?.into_any(), number(self.crews.tasks_left())?.into_any()];
+        Tuple::new(py, counts).map(Owned::into_any)
     }
 
     fn stop<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
@@ -575,7 +576,8 @@ impl Class for Server {
             )
             .method0(
                 c"abandoned",
-                c"abandoned($self)\n--\n\nHow many requests are still running after begin_drain().",
+                c"abandoned($self)\n--\n\nHow many requests are still running after begin_drain(), and tasks of \
+                  add_task().",
                 Self::abandoned,
             )
             .method(
