@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -184,17 +182,3 @@ def test_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in ([], ["a", "b"], ["--help"]):
         assert doctor.main(arguments) == 2
         assert "takes one argument" in capsys.readouterr().err
-
-
-def test_the_command(tmp_path: Path) -> None:
-    """The flag for modules, and what stands behind ``--``, reach the program."""
-    (tmp_path / "service.py").write_text(
-        "import sys\nfrom pyreframework import Pyre\napp = Pyre()\n"
-        "app.get(sys.argv[1], lambda req: 1)\n"
-    )
-    command = ["-m", "pyreframework", "doctor", "--app-dir", str(tmp_path), "service:app"]
-    ended = subprocess.run(
-        [sys.executable, *command, "--", "/a"], capture_output=True, text=True, check=False
-    )
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "0 of 1 route moved" in ended.stdout
