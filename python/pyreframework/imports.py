@@ -219,7 +219,7 @@ class Import:
         """Note which modules are missing; tell whether there are any and nothing catches that."""
         failed = next((part for part in parts(self.name) if part not in sys.modules), None)
         if failed is not None:
-            if is_program_source(failed) or self.is_caught(error, failed):
+            if is_program_source(failed, error) or self.is_caught(error, failed):
                 return False
             reasons[failed] = reason
             return True
@@ -232,7 +232,9 @@ class Import:
                 self.attempt((item,))
             except Exception as failure:  # noqa: BLE001 - raised again by the caller, if it matters
                 why = refusal(failure, refused[seen:])
-                if why is None or is_program_source(full) or self.is_caught(failure, full):
+                if why is None or is_program_source(full, failure):
+                    return False
+                if self.is_caught(failure, full):
                     return False
                 drop_orphans(before)
                 reasons[full] = why
@@ -464,8 +466,17 @@ def is_program_file(file: str) -> bool:
     return known
 
 
-def is_program_source(name: str) -> bool:
-    """Tell whether a module that could not be imported is Python code of the program."""
+def is_program_source(name: str, error: BaseException) -> bool:
+    """Tell whether a module that failed with an error is Python code of the program.
+
+    One that refuses by itself, with an error of its own, counts as an extension.
+    """
+    if refuses(error):
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        if trace is not None and trace.tb_frame.f_globals.get("__name__") == name:
+            return False
     parent, _, _ = name.rpartition(".")
     path = getattr(sys.modules.get(parent), "__path__", None) if parent else None
     for finder in sys.meta_path:

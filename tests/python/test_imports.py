@@ -414,6 +414,22 @@ def test_other_errors_are_left_alone(site: Path, text: str, line: str) -> None:
     assert last == "[]"
 
 
+def test_a_file_of_the_program_that_refuses_by_itself(site: Path) -> None:
+    lines = run(
+        site,
+        """
+        import own
+        from parts import good, bad
+        print(of(own), good.value, of(bad), of(bad.x))
+        """,
+        own=REFUSES,
+        parts____init__="",
+        parts__good="value = 1",
+        parts__bad=REFUSES,
+    )
+    assert lines == ["own 1 parts.bad parts.bad", "['own', 'parts.bad']"]
+
+
 def test_leftovers_are_removed(site: Path) -> None:
     lines = run(
         site,
