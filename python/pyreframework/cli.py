@@ -12,7 +12,7 @@ import os
 import sys
 from difflib import get_close_matches
 
-from pyreframework import __version__, succession
+from pyreframework import __version__, link, succession
 from pyreframework.program import WORKER_NAME
 from pyreframework.server import START_FAILED, USAGE, complain
 from pyreframework.settings import (
@@ -161,8 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         complain(str(error))
         code = USAGE
     except ProgramFailed as error:
-        if succession.link is not None:
-            succession.link.tell_files(error.files)
+        if link.link is not None:
+            link.link.tell_files(error.files)
         complain(f"{options.target} could not be loaded; it stands above why")
         code = START_FAILED
     except KeyboardInterrupt:
@@ -297,8 +297,7 @@ def reload_on_change(launch: Launch, options: argparse.Namespace) -> None:
 
     Before the program is loaded: it may be broken, and is then started when it has been mended.
     """
-    link = succession.find_link()
-    if link is not None:
+    if link.find_link() is not None:
         return
     opened = activated(os.environ)
     settings = resolve({}, os.environ, None, launch.flags, opened)

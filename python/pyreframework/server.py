@@ -49,7 +49,8 @@ def serve(app: Pyre, given: Mapping[str, object]) -> None:
         return
     if app.serving:
         raise RuntimeError("this app is being served already")
-    from pyreframework.succession import Replaceable, become_reloader, can_renew, find_link
+    from pyreframework.link import find_link
+    from pyreframework.succession import Replaceable, become_reloader, can_renew
 
     link = find_link()
     with Stop(renewable=can_renew()) as stop:

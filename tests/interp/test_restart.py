@@ -450,8 +450,11 @@ def test_a_terminal_that_closes_is_no_restart(write: Write, times: int) -> None:
             wait_until(lambda: b"supervise.py" in command.read_bytes(), "a supervisor")
     finally:
         os.close(ours)
-    assert process.wait(30) == 0, output.text()
-    output.join()
+    try:
+        assert process.wait(30) == 0, output.text()
+    finally:
+        process.kill()
+        output.join()
     assert output.text().count("to take over") == times
 
 

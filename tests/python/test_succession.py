@@ -1,106 +1,14 @@
-"""How a program is started again, and whose line a process finds."""
+"""How a program is started again, and how ends of processes are told."""
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
 
-from pyreframework import succession
-from pyreframework.channel import Channel
-from pyreframework.signals import News, Stop
-from pyreframework.succession import VARIABLE, Link, can_renew, command, ending
-
-
-@pytest.fixture
-def supervised(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Channel, int]]:
-    """The supervisor's end of a line, and the descriptor of the other end."""
-    ours, theirs = Channel.pair()
-    descriptor = theirs.socket.detach()
-    os.set_inheritable(descriptor, True)
-    monkeypatch.setenv(VARIABLE, f"{descriptor}:{os.getppid()}")
-    yield ours, descriptor
-    ours.close()
-
-
-def test_the_line_is_found_once(supervised: tuple[Channel, int]) -> None:
-    ours, descriptor = supervised
-    ours.tell("start", 2, False)
-    link = Link.find()
-    assert link is not None and link.activated == 2
-    assert VARIABLE not in os.environ
-    assert not os.get_inheritable(descriptor)
-    assert Link.find() is None
-    ours.close()
-    assert link.thread is not None
-    link.thread.join(30)
-    link.channel.close()
-
-
-@pytest.mark.parametrize(
-    ("said", "heard"), [("leave", News.LEAVE), ("stop", News.STOP), (None, News.STOP)]
-)
-def test_what_is_said_is_heard(
-    supervised: tuple[Channel, int], said: str | None, heard: News
-) -> None:
-    """Also if the supervisor is gone."""
-    ours, _ = supervised
-    ours.tell("start", 0, False)
-    link = Link.find()
-    assert link is not None
-    with Stop() as stop:
-        link.attach(stop)
-        if said is None:
-            ours.close()
-        else:
-            ours.tell(said)
-        assert stop.news.get(timeout=30) is heard
-        link.attach(None)
-    ours.close()
-    assert link.thread is not None
-    link.thread.join(30)
-    link.channel.close()
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_stop_before_anybody_listens(supervised: tuple[Channel, int], when: str) -> None:
-    """The supervisor is gone, or has asked for a stop, while the program is still loaded."""
-    ours, _ = supervised
-    if when == "after":
-        ours.tell("start", 0, False)
-    ours.close()
-    link = Link.find()
-    assert link is not None
-    if link.thread is not None:
-        link.thread.join(30)
-    with Stop() as stop:
-        link.attach(stop)
-        assert stop.news.get(timeout=30) is News.STOP
-        link.attach(None)
-    link.channel.close()
-
-
-def test_strangers_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the variable of a living process that is not our parent, nor another socket."""
-    with (
-        socket.socket(socket.AF_INET) as stranger,
-        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as sibling,
-    ):
-        os.set_inheritable(stranger.fileno(), True)
-        parent = os.getppid()
-        for value in (
-            f"{stranger.fileno()}:{sibling.pid}", f"{stranger.fileno()}:{parent}",
-            f"99999:{parent}", f"0:{parent}", "", "1", f"-1:{parent}", f"x:{parent}",
-        ):  # fmt: skip
-            monkeypatch.setenv(VARIABLE, value)
-            assert Link.find() is None
-        assert os.get_inheritable(stranger.fileno())
-        stranger.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
+from pyreframework.succession import can_renew, command, ending
 
 
 def asked(arguments: list[str], text: str | None = None) -> str:
@@ -139,10 +47,3 @@ def test_only_the_main_thread_can_be_replaced() -> None:
 )
 def test_endings(code: int, words: str) -> None:
     assert words in ending(code)
-
-
-def test_processes_that_are_and_are_not() -> None:
-    assert succession.is_alive(os.getpid()) and succession.is_alive(1)
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    assert not succession.is_alive(gone.pid)
