@@ -140,7 +140,7 @@ impl ResponseHeads {
 
     /// Writes the whole head of a 200 with this kind of body. The body comes next, unless the
     /// request was HEAD.
-    #[inline]
+    #[inline(always)]
     pub fn write_ok(
         &self,
         out: &mut Vec<u8>,

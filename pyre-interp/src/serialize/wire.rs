@@ -14,7 +14,7 @@ pub(crate) struct Manner {
 }
 
 /// Appends an answer to the reply.
-#[inline]
+#[inline(always)]
 pub(crate) fn write(
     heads: &ResponseHeads,
     reply: &mut Vec<u8>,

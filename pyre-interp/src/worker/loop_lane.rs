@@ -230,7 +230,7 @@ impl<'py> LoopLane<'py, '_> {
         if let Some(began) = began {
             blocking::report(self.py, &handler.label, began.elapsed());
         }
-        answer.map(|answer| self.lane.finish(answer, manner))
+        answer.map(|answer| self.lane.finish_apart(answer, manner))
     }
 
     #[inline]
@@ -419,7 +419,7 @@ impl<'py> LoopLane<'py, '_> {
         let answer = self.proceed(handler, ride, next);
         self.lane.end_piece();
         if let Some(answer) = answer {
-            let mut job = self.lane.finish(answer, manner);
+            let mut job = self.lane.finish_apart(answer, manner);
             job.next += 1;
             if job.reply.len() >= REPLY_PART_BYTES {
                 self.lane.give_back(job);
