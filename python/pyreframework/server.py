@@ -88,6 +88,7 @@ class Serving:
         self.app = app
         self.settings = settings
         self.stop = stop
+        self.begun = False
         # What runs on the main interpreter although nobody said so: route and reason.
         self.moved: list[tuple[str, str]] = []
         # What else workers have to say for the banner.
@@ -140,6 +141,7 @@ class Serving:
             self.note_moves(self.server.start_workers())
             if self.runs_handlers():
                 self.app.begin_worker()
+                self.begun = True
             self.server.start_main()
             self.server.accept()
             self.log.follow(self.server)
@@ -238,8 +240,11 @@ class Serving:
         """Report why the start failed and end what was started; return the exit code."""
         self.report(error)
         ended = self.server.stop(END_SECONDS)
+        if self.begun:
+            self.app.end_worker()
         if started:
             self.app.end()
+        self.app.loop.close()
         if not ended:
             self.leave(START_FAILED, "a worker could not be ended; leaving without it")
         return START_FAILED

@@ -274,12 +274,14 @@ app = Pyre()
 def hello():
     return "hello"
 
-@app.get("/hold/{port:int}/{name}")
 def hold(port, name):
     with socket.create_connection(("127.0.0.1", port)) as gate:
         gate.sendall(name.encode() + b"\\n")
         return gate.makefile().readline().strip()
 
+app.get("/hold/{port:int}/{name}", hold)
+# It waits behind the one that is stuck, and that counts.
+app.get("/patient/{port:int}/{name}", hold, request_timeout=30)
 app.run()
 """)
     options: dict[str, object] = {"workers": 1, "threads": 1, "request_timeout": 0.4}
@@ -287,7 +289,7 @@ app.run()
         with ExitStack() as stack:
             peer = stick(stack, server, gate, "/hold", "a")
             behind = stack.enter_context(server.connect())
-            behind.send(request("GET", f"/hold/{gate.port}/b"))
+            behind.send(request("GET", f"/patient/{gate.port}/b"))
             assert gate.is_empty(0.05), "two handlers of one thread overlap"
             assert peer.reply().status == 504
             assert gate.entered() == "b"

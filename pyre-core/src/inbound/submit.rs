@@ -70,7 +70,9 @@ impl Link {
         if self.jobs.len() >= depth_max || self.out >= self.out_max {
             return false;
         }
-        if self.out > 0 && now_ms > self.progress_ms && !self.look(now_ms) {
+        // A loop whose coroutines wait has jobs out and nothing to get on with.
+        let waits = self.out > 0 && !(self.pool.is_loop() && self.jobs.is_empty());
+        if waits && now_ms > self.progress_ms && !self.look(now_ms) {
             return false;
         }
         // If some lanes are blocked, no more than the others can take at once, so that little is

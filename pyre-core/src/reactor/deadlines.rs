@@ -50,7 +50,11 @@ impl Reactor {
         connection.awaiting = Awaiting::Reply;
         connection.reply_until_ms = deadline_ms;
         connection.departs_ms = FOR_EVER_MS;
+        let has_closed_side = connection.end_seen || connection.read_closed;
         self.set_deadline(slot, generation, deadline_ms);
+        if has_closed_side {
+            self.note_closed_side(slot, false);
+        }
     }
 
     /// The client has closed its side while it waits for a handler. It may have said all it wanted to

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -13,7 +14,7 @@ use pyre_interp::objects::toolkit::Toolkit;
 use pyre_interp::ring::{Doorbell, LaneSeat, Roster};
 use pyre_interp::worker::departures::Departures;
 use pyre_interp::worker::lane::{self, Shared};
-use pyre_interp::worker::loop_lane::{self, Bell};
+use pyre_interp::worker::loop_lane::{self, Bell, Berth};
 use pyre_interp::worker::watch::Watch;
 
 use crate::server::plumbing::LaneParts;
@@ -229,13 +230,14 @@ pub(crate) fn prepare_loop(
     Ok(LoopSeat { shared, seat, bell })
 }
 
-/// Runs the lane of an event loop to its end.
-pub(crate) fn run_loop(py: Attached<'_>, seat: LoopSeat, app: &LoadedApp) {
+/// Runs the lane of an event loop to its end. Calls `opened` when lanes may await coroutines on it.
+pub(crate) fn run_loop(py: Attached<'_>, seat: LoopSeat, app: &LoadedApp, opened: impl FnOnce()) {
     let LoopSeat { shared, seat, bell } = seat;
     let LoadedApp { application, toolkit } = app;
     end_process_if_it_fails(py, "an event loop", || {
         let event_loop = event_loop_of(py, app)?;
-        loop_lane::run(py, &shared, seat, &*bell, event_loop, application, toolkit)
+        let berth = Berth { seat, bell: &*bell };
+        loop_lane::run(py, &shared, berth, event_loop, application, toolkit, opened)
     });
 }
 
@@ -247,23 +249,30 @@ fn event_loop_of<'py>(py: Attached<'py>, app: &LoadedApp) -> Result<Owned<'py>, 
     owner.bind(py).call_method0(&*Str::intern(py, "open_loop")?, py)
 }
 
-/// Starts the lane of an event loop on a thread of its own.
+/// Starts the lane of an event loop on a thread of its own, and waits until the loop is open.
 ///
 /// # Errors
 /// If the system has no room for another thread.
 pub(crate) fn start_loop(
+    py: Attached<'_>,
     threads: &Arc<Threads>,
     station: &Station,
     seat: LoopSeat,
 ) -> io::Result<()> {
     let Station { name, handle, app, cpu } = station.clone();
+    let (sender, opened) = mpsc::channel();
     threads.start(format!("{name}.loop"), cpu, move || {
         let entered = handle.enter(|py| {
-            run_loop(py, seat, &app);
+            run_loop(py, seat, &app, || {
+                // Whoever started it waits for this.
+                let _ = sender.send(());
+            });
             drop(app);
         });
         let _ = entered;
-    })
+    })?;
+    // A loop that cannot be opened ends the process.
+    py.detach(move || opened.recv()).map_err(|_| io::Error::other("the event loop did not open"))
 }
 
 fn end_process_if_it_fails(py: Attached<'_>, name: &str, run: impl FnOnce() -> Result<(), Raised>) {

@@ -112,7 +112,9 @@ impl Monitor {
         if seen.piece != piece {
             *seen = fresh();
         }
-        if now >= seen.interrupt_at {
+        // What a request has left to be done may take its time, but not the place of a lane.
+        let is_task = piece.target.is_none() && crew.start_lane.is_some();
+        if now >= seen.interrupt_at && !is_task {
             // One that catches the exception and goes on is interrupted again.
             seen.interrupt_at = now + grace;
             let took = (!seen.is_reported).then(|| now - seen.since);

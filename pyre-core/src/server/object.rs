@@ -259,7 +259,7 @@ impl Server {
         let start = || {
             if let Some(parts) = parts.event_loop {
                 let seat = crew::prepare_loop(py, parts, &station, &around)?;
-                crew::start_loop(&around.threads, &station, seat)?;
+                crew::start_loop(py, &around.threads, &station, seat)?;
             }
             if let Some(parts) = parts.lanes {
                 crew::start_lanes(py, parts, &station, &around, false)?;

@@ -77,10 +77,10 @@ fn serve(
             .map_err(no_thread)?,
         None => None,
     };
-    let _ = ready.send(Ok(moves));
     if let Some(seat) = seat {
-        crew::run_loop(py, seat, &station.app);
+        crew::run_loop(py, seat, &station.app, || drop(ready.send(Ok(moves))));
     } else if let Some((shared, seat)) = own {
+        let _ = ready.send(Ok(moves));
         crew::run_lane(py, &shared, seat, &station.app);
     }
     // Hooks run when no handler does any more; with a lane that is stuck they never would.

@@ -91,14 +91,16 @@ impl<'py> Lane<'py, '_> {
         self.exchange_in_stages(handler, stages, next)
     }
 
-    /// The answer when our own code panicked; the panic hook has written message and place.
+    /// The answer when our own code panicked; the panic hook has written message and place. No hook
+    /// and no exception handler sees it: it is none of the program's business, and one that is async
+    /// could not be waited for here.
     #[cold]
     pub(crate) fn answer_panic(&mut self, handler: &Handler) -> Answer<'py> {
+        self.desk.clear();
         let text = format!("the server failed in {}", handler.label);
-        let raised = Raised::runtime_error(self.py, &text);
-        let mut stages = Stages::at_the_end();
-        let next = self.resume(handler, &mut stages, Err(raised));
-        self.exchange_in_stages(handler, stages, next)
+        let exception = Raised::runtime_error(self.py, &text).take(self.py);
+        let answered = self.error_for(handler, &exception).and_then(|result| self.encode(result));
+        answered.unwrap_or_else(|raised| self.bare_failure(handler, raised))
     }
 
     /// Goes through the stages from here on, waiting for each coroutine.

@@ -240,7 +240,7 @@ impl<'py> Lane<'py, '_> {
     /// The answer when not even the answer to a failure can be made: whoever reads standard error
     /// is told.
     #[cold]
-    fn bare_failure(&mut self, handler: &Handler, raised: Raised) -> Answer<'py> {
+    pub(crate) fn bare_failure(&mut self, handler: &Handler, raised: Raised) -> Answer<'py> {
         raised.write_unraisable(&handler.label, self.py);
         self.desk.clear();
         Answer { status: 500, kind: None, body: Body::Empty }

@@ -190,9 +190,7 @@ impl<'py, 'a> Lane<'py, 'a> {
     /// Writes the answer of the request that is loaded, and takes the job out again.
     #[inline(always)]
     pub(crate) fn finish(&mut self, answer: Answer<'py>, mut manner: Manner) -> Box<Job> {
-        if let Some(tasks) = self.request.get().take_tasks(self.py) {
-            self.keep_tasks(tasks);
-        }
+        self.take_tasks();
         let mut job = self.unload();
         let is_last = job.next + 1 == job.entries.len();
         // Relaxed: a request that just misses it is answered, and its connection closed after.
@@ -211,6 +209,14 @@ impl<'py, 'a> Lane<'py, 'a> {
         job
     }
 
+    /// Takes what the request that is loaded has left to be done.
+    #[inline]
+    pub(crate) fn take_tasks(&mut self) {
+        if let Some(tasks) = self.request.get().take_tasks(self.py) {
+            self.keep_tasks(tasks);
+        }
+    }
+
     #[cold]
     fn keep_tasks(&mut self, tasks: Owned<'py, List>) {
         self.app.tasks.begin(tasks.len());
@@ -223,11 +229,13 @@ impl<'py, 'a> Lane<'py, 'a> {
     pub(crate) fn run_tasks(&mut self) {
         self.unrung.ring(&self.shared.doorbells);
         for tasks in std::mem::take(&mut self.tasks) {
+            self.watch.begin_callbacks();
             let run =
                 self.app.run_tasks.as_ref().map(|run| run.bind(self.py).call1(&tasks, self.py));
             if let Some(Err(raised)) = run {
                 raised.write_unraisable("what a request left to be done", self.py);
             }
+            self.end_piece();
         }
     }
 

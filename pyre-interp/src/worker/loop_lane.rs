@@ -54,8 +54,16 @@ pub trait Bell: Send + Sync {
     fn ring(&self);
 }
 
+/// A seat in the roster, and the bell that the roster rings for it.
+pub struct Berth<'a> {
+    /// The seat.
+    pub seat: LaneSeat,
+    /// Its bell.
+    pub bell: &'a dyn Bell,
+}
+
 /// Takes jobs and runs them until the roster is closed, and with them everything else that runs on
-/// the loop.
+/// the loop. Calls `opened` when lanes may await coroutines on it.
 ///
 /// # Errors
 /// If the loop is not one that we know, or what a lane works with cannot be made.
@@ -65,13 +73,14 @@ pub trait Bell: Send + Sync {
 pub fn run(
     py: Attached<'_>,
     shared: &Shared,
-    mut seat: LaneSeat,
-    bell: &dyn Bell,
+    berth: Berth<'_>,
     event_loop: Owned<'_>,
     app: &Arc<Application>,
     tools: &Arc<Toolkit>,
+    opened: impl FnOnce(),
 ) -> Result<(), Raised> {
     let event_loop = event_loop.as_any().to_owned(py);
+    let Berth { mut seat, bell } = berth;
     let lane = Lane::new(py, shared, &seat, app, tools)?;
     let turnstile = Arc::new(Turnstile {
         ended: Guarded::new(py, Vec::new()),
@@ -79,6 +88,7 @@ pub fn run(
         app: app.clone(),
     });
     let event_loop = EventLoop::open(py, event_loop)?;
+    opened();
     let mut lane = LoopLane {
         py,
         drivers: Drivers::new(py, turnstile.clone())?,
@@ -463,6 +473,7 @@ impl<'py> LoopLane<'py, '_> {
         };
         self.tell(settled);
         self.lane.end_piece();
+        self.lane.take_tasks();
         let mut job = self.lane.unload();
         job.give_up_rest();
         self.lane.give_back(job);

@@ -11,7 +11,8 @@ use pyre_ffi::ThreadId;
 
 use crate::job::{RouteId, Target};
 
-/// What a piece of work belongs to that is no request: callbacks of an event loop.
+/// What a piece of work belongs to that is no request: callbacks of an event loop, and what requests
+/// have left to be done.
 const NO_TARGET: u32 = u32::MAX;
 
 /// The fallback handler.
@@ -63,7 +64,7 @@ impl Watch {
         self.enter(target);
     }
 
-    /// Callbacks of an event loop begin, whoever they belong to.
+    /// Work begins that belongs to no request.
     pub(crate) fn begin_callbacks(&self) {
         self.enter(NO_TARGET);
     }
