@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -273,6 +274,34 @@ def test_context_variables_belong_to_one_request(server: Server) -> None:
             assert peer.get(f"/context/set-at-once/w{n}").json() == ["unset", f"w{n}"]
             assert peer.get("/context").text == "unset"
             assert peer.get("/context/sync").text == "unset"
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_context_variables_that_a_function_leaves(tmp_path: Path, threads: int) -> None:
+    """They stay in its thread, which coroutines do not see even if it is theirs."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+        import contextvars
+        from pyreframework import Pyre
+        app = Pyre()
+        variable = contextvars.ContextVar("variable", default="unset")
+
+        @app.get("/leave")
+        def leave():
+            variable.set("left")
+
+        @app.get("/look")
+        async def look():
+            return variable.get()
+
+        app.run()
+        """)
+    )
+    with serve(program, workers=1, threads=threads) as server, server.connect() as peer:
+        for _ in range(3):
+            assert peer.get("/leave").status == 204
+            assert peer.get("/look").text == "unset"
 
 
 def test_context_variables_of_requests_that_overlap(server: Server) -> None:

@@ -54,6 +54,8 @@ pub(crate) struct Drivers<'py> {
     /// The driver whose task is the current one.
     entered: Option<Driver<'py>>,
     cancelled_error: Owned<'py>,
+    /// The context that all of theirs are copies of: not what a `def` handler has left on this thread.
+    origin: Owned<'py>,
     names: Names<'py>,
 }
 
@@ -75,7 +77,8 @@ impl<'py> Drivers<'py> {
             blocking: Str::intern(py, "_asyncio_future_blocking")?,
             get_loop: Str::intern(py, "get_loop")?,
         };
-        Ok(Self { py, turnstile, idle: Vec::new(), entered: None, cancelled_error, names })
+        let origin = copy_context(py)?;
+        Ok(Self { py, turnstile, idle: Vec::new(), entered: None, cancelled_error, origin, names })
     }
 
     /// Whether this is asyncio's exception for what was cancelled.
@@ -284,7 +287,7 @@ impl<'py> Drivers<'py> {
         class: &ClassHandle<RequestCoroutine>,
     ) -> Result<Driver<'py>, Raised> {
         let py = self.py;
-        let context = copy_context(py)?;
+        let context = self.origin.copied_context(py)?;
         let pristine = context.copied_context(py)?;
         let home = Held::new(py, event_loop.object().clone());
         let value = RequestCoroutine::new(self.turnstile.clone(), home);
