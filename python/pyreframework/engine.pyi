@@ -48,7 +48,11 @@ class StartError(RuntimeError):
     """A worker could not start; its text is the traceback of that worker."""
 
 class RequestTimeout(BaseException):
-    """Raised inside a handler that takes longer than its request_timeout."""
+    """Raised inside a handler that takes longer than its request_timeout, where it runs Python code.
+
+    No `Exception`, so that ``except Exception`` does not swallow it. A coroutine that waits is
+    cancelled instead.
+    """
 
 class RequestCoroutine:
     """The coroutine of an asyncio task that serves requests; for asyncio, not for programs."""
@@ -103,8 +107,17 @@ class PyreRequest:
     def id(self) -> str: ...
     @property
     def traceparent(self) -> str | None: ...
-    def add_task(self, function: Callable[..., Any], /, *args: Any, **keywords: Any) -> None: ...
-    def is_disconnected(self) -> bool: ...
+    def add_task(self, function: Callable[..., Any], /, *args: Any, **keywords: Any) -> None:
+        """Call ``function(*args, **keywords)`` after the answer; it may be an async function.
+
+        Raises:
+            TypeError: ``function`` cannot be called.
+            RuntimeError: The request has been answered already.
+        """
+
+    def is_disconnected(self) -> bool:
+        """Tell whether nobody waits for the answer: the client has gone, or was told 504."""
+
     def text(self) -> str: ...
     def json(self) -> Any: ...
     def form(self) -> dict[str, str]: ...

@@ -191,7 +191,7 @@ OPTIONS: tuple[Option, ...] = (
         "request_timeout",
         "seconds",
         30.0,
-        "Time a handler may take, from the arrival of the request; then it is interrupted and the "
+        "Time a handler may take; then it is interrupted and the "
         "answer is 504. 0 for no limit. A route may have its own.",
         unit="seconds",
         least=0,

@@ -76,6 +76,13 @@ def catch():
         return f"caught {type(error).__name__}, no Exception: {not isinstance(error, Exception)}"
 
 
+@app.exception_handler(RequestTimeout)
+def on_timeout(req, exc):
+    if req.query == "handled":
+        return "took too long", 503
+    raise exc
+
+
 @app.get("/finally", gil=ON_MAIN)
 def cleans_up():
     try:

@@ -83,6 +83,11 @@ def test_handler_cleans_up(server: Server) -> None:
     expect_seen(server, "cleaned up")
 
 
+def test_exception_handler(server: Server) -> None:
+    reply = server.get("/spin/own?handled")
+    assert (reply.status, reply.text) == (503, "took too long")
+
+
 def test_handler_that_goes_on_is_interrupted_again(server: Server) -> None:
     """The client is told in time, and the thread comes back in the end."""
     with server.connect() as peer:
