@@ -48,7 +48,7 @@ class StartError(RuntimeError):
     """A worker could not start; its text is the traceback of that worker."""
 
 class RequestTimeout(BaseException):
-    """Raised inside a handler that takes longer than its request_timeout, where it runs Python code.
+    """Raised in a handler that takes longer than its request_timeout, where it runs Python code.
 
     No `Exception`, so that ``except Exception`` does not swallow it. A coroutine that waits is
     cancelled instead.
