@@ -15,7 +15,6 @@ use pyre_interp::ring::{Consumer, Producer, Roster};
 
 use crate::inbound::route::answer_rest;
 use crate::metrics::counters::Counters;
-use crate::reactor::connection::Phase;
 use crate::reactor::run::Reactor;
 
 /// A worker is looked at this often while it has work queued, in milliseconds.
@@ -100,8 +99,8 @@ pub(crate) struct Dispatch {
     links: Vec<Link>,
     /// Which links belong to each pool.
     members: [Range<usize>; Pool::COUNT],
-    /// The home worker's place among those of its pool.
-    reactor: usize,
+    /// The link with the home worker of each pool, if it has workers.
+    homes: [Option<usize>; Pool::COUNT],
     depth_max: usize,
     /// Jobs that wait for a free lane, by pool.
     waiting: [VecDeque<Box<Job>>; Pool::COUNT],
@@ -124,10 +123,13 @@ impl Dispatch {
             let end = links.partition_point(|link| link.pool.index() <= pool.index());
             start..end
         });
+        let homes = members
+            .clone()
+            .map(|members| (!members.is_empty()).then(|| members.start + reactor % members.len()));
         Self {
             links,
             members,
-            reactor,
+            homes,
             depth_max,
             waiting: Default::default(),
             out: 0,
@@ -144,6 +146,7 @@ impl Dispatch {
         self.links.truncate(first);
         for pool in [Pool::Main, Pool::MainLoop] {
             self.members[pool.index()] = first..first;
+            self.homes[pool.index()] = None;
         }
     }
 
@@ -191,14 +194,11 @@ impl Dispatch {
     /// The worker for the next job: home if it has room, else the one with the shortest queue.
     fn choose(&mut self, pool: Pool, now_ms: u64) -> Option<usize> {
         let depth_max = self.depth_max;
-        let Range { start, end } = self.members[pool.index()];
-        if start == end {
-            return None;
-        }
-        let home = start + self.reactor % (end - start);
+        let home = self.homes[pool.index()]?;
         if self.links[home].has_room(depth_max, now_ms) {
             return Some(home);
         }
+        let Range { start, end } = self.members[pool.index()];
         let workers = self.links[start..end].iter_mut().enumerate();
         let open = workers.filter_map(|(index, link)| {
             link.has_room(depth_max, now_ms).then(|| (link.jobs.len(), start + index))
@@ -356,39 +356,40 @@ impl Reactor {
         let Some(call) = job.current() else {
             return self.flush(slot, job, 0);
         };
-        let (pool, target) = (call.pool, call.target);
-        let (method, path) = (call.request.method, call.request.path);
-        if let Some(connection) = self.connections.get(slot) {
-            connection.awaited.target = target;
-            connection.awaited.method = method;
-            connection.awaited.since_us = job.received_us;
-            if let Some(id) = job.id() {
-                connection.awaited.id.clear();
-                connection.awaited.id.extend_from_slice(id);
-            }
-            if self.ledger.logs_answers() {
-                connection.awaited.path.clear();
-                connection.awaited.path.extend_from_slice(path.of(&job.bytes));
-            }
-        }
-        let is_pipelined = job.entries.len() - job.next > 1 || !job.reply.is_empty();
+        let (pool, target, request) = (call.pool, call.target, &call.request);
+        let (method, path) = (request.method, request.path);
         let now_ms = self.clock.now_ms();
-        let span_ms = self.frozen.allowances.for_job(&job);
+        let until_ms = now_ms.saturating_add(self.frozen.allowances.for_job(&job));
+        let Some(connection) = self.connections.get(slot) else {
+            return self.jobs.give_back(job);
+        };
+        connection.begin_answering(until_ms);
+        connection.is_pipelined = job.entries.len() - job.next > 1 || !job.reply.is_empty();
+        connection.awaited.target = target;
+        connection.awaited.method = method;
+        connection.awaited.since_us = job.received_us;
+        if let Some(id) = job.id() {
+            connection.awaited.id.clear();
+            connection.awaited.id.extend_from_slice(id);
+        }
+        if self.ledger.logs_answers() {
+            connection.awaited.path.clear();
+            connection.awaited.path.extend_from_slice(path.of(&job.bytes));
+        }
+        let needs_alarm = connection.deadline_ms < connection.alarm_ms;
+        let has_closed_side = connection.end_seen || connection.read_closed;
         if !self.admission.admit(&mut job) {
             return self.refuse_overload(slot, job);
         }
-        match self.dispatch.send(job, pool, now_ms) {
-            Ok(()) => {
-                if let Some(connection) = self.connections.get(slot) {
-                    connection.phase = Phase::Answering;
-                    connection.is_pipelined = is_pipelined;
-                }
-                self.await_reply(slot, span_ms);
-            }
-            Err(mut job) => {
-                self.admission.release(&mut job);
-                self.refuse_overload(slot, job);
-            }
+        if let Err(mut job) = self.dispatch.send(job, pool, now_ms) {
+            self.admission.release(&mut job);
+            return self.refuse_overload(slot, job);
+        }
+        if needs_alarm {
+            self.set_deadline(slot, generation, until_ms);
+        }
+        if has_closed_side {
+            self.note_closed_side(slot, false);
         }
     }
 

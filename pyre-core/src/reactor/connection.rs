@@ -5,6 +5,7 @@ use pyre_http::method::Method;
 use pyre_interp::job::{Client, Job, Target};
 
 use crate::reactor::transport::Transport;
+use crate::server::frozen::FOR_EVER_MS;
 
 /// What a connection is doing.
 ///
@@ -153,6 +154,16 @@ impl Connection {
     pub(crate) fn note_what_is_owed(&mut self) {
         let read_bytes = self.inbound.as_ref().map_or(0, |job| job.bytes.len());
         self.owed_bytes = read_bytes + self.transport.received_bytes();
+    }
+
+    /// Its job goes out, to be answered until then.
+    #[inline]
+    pub(crate) fn begin_answering(&mut self, until_ms: u64) {
+        self.phase = Phase::Answering;
+        self.awaiting = Awaiting::Reply;
+        self.reply_until_ms = until_ms;
+        self.deadline_ms = until_ms;
+        self.departs_ms = FOR_EVER_MS;
     }
 
     /// Whether reading it could bring something about.

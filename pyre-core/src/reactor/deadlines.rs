@@ -42,21 +42,6 @@ impl Reactor {
         self.set_deadline(slot, generation, deadline_ms);
     }
 
-    /// Starts the wait for a handler, which may take so long.
-    pub(crate) fn await_reply(&mut self, slot: u32, span_ms: u64) {
-        let deadline_ms = self.clock.now_ms().saturating_add(span_ms);
-        let generation = self.connections.generation(slot);
-        let Some(connection) = self.connections.get(slot) else { return };
-        connection.awaiting = Awaiting::Reply;
-        connection.reply_until_ms = deadline_ms;
-        connection.departs_ms = FOR_EVER_MS;
-        let has_closed_side = connection.end_seen || connection.read_closed;
-        self.set_deadline(slot, generation, deadline_ms);
-        if has_closed_side {
-            self.note_closed_side(slot, false);
-        }
-    }
-
     /// The client has closed its side while it waits for a handler. It may have said all it wanted to
     /// (RFC 9112 section 9.6 lets it), or be gone; so it counts as gone a little later.
     #[cold]
@@ -72,7 +57,8 @@ impl Reactor {
         }
     }
 
-    fn set_deadline(&mut self, slot: u32, generation: u32, deadline_ms: u64) {
+    /// Sets when a wait ends, and the alarm if it would come too late.
+    pub(crate) fn set_deadline(&mut self, slot: u32, generation: u32, deadline_ms: u64) {
         let Some(connection) = self.connections.get(slot) else { return };
         connection.deadline_ms = deadline_ms;
         if deadline_ms < connection.alarm_ms && deadline_ms < FOR_EVER_MS {

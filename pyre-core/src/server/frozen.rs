@@ -16,6 +16,8 @@ pub(crate) const FOR_EVER_MS: u64 = u64::MAX / 4;
 pub(crate) struct Allowances {
     /// What holds for all that say nothing else, in milliseconds.
     default_ms: u64,
+    /// How long the client of one such request waits.
+    one_ms: u64,
     /// What holds for each route, if any says something else.
     by_route_ms: Option<Vec<u64>>,
 }
@@ -28,7 +30,8 @@ impl Allowances {
         let by_route_ms = routes_ms.iter().any(Option::is_some).then(|| {
             routes_ms.iter().map(|own_ms| unlimited(own_ms.unwrap_or(default_ms))).collect()
         });
-        Self { default_ms: unlimited(default_ms), by_route_ms }
+        let default_ms = unlimited(default_ms);
+        Self { default_ms, one_ms: with_grace(default_ms), by_route_ms }
     }
 
     /// How long a handler may take, in milliseconds.
@@ -41,8 +44,12 @@ impl Allowances {
 
     /// How long the client of a job waits at most, in milliseconds: what its handlers may take one
     /// after the other, and some time for a handler to be interrupted and to say so itself.
+    #[inline]
     pub(crate) fn for_job(&self, job: &Job) -> u64 {
         let left = &job.entries[job.next..];
+        if left.len() == 1 && self.by_route_ms.is_none() {
+            return self.one_ms;
+        }
         let span_ms = match self.by_route_ms {
             None => self.default_ms.saturating_mul(left.len() as u64),
             Some(_) => left.iter().fold(0, |sum: u64, entry| match entry {
@@ -50,7 +57,7 @@ impl Allowances {
                 Entry::Answer(_) => sum,
             }),
         };
-        span_ms.saturating_add(2 * grace_ms(span_ms)).min(FOR_EVER_MS)
+        with_grace(span_ms)
     }
 
     /// The shortest that any handler may take, in milliseconds; none if there is no limit at all.
@@ -63,6 +70,11 @@ impl Allowances {
 /// How long an interrupted handler has to end, in milliseconds.
 pub(crate) fn grace_ms(span_ms: u64) -> u64 {
     (span_ms / 4).clamp(OVERRUN_GRACE_MS_MIN, OVERRUN_GRACE_MS_MAX)
+}
+
+/// A span, and the time for a handler to be interrupted and to say so itself.
+fn with_grace(span_ms: u64) -> u64 {
+    span_ms.saturating_add(2 * grace_ms(span_ms)).min(FOR_EVER_MS)
 }
 
 /// Routes and settings of a server.
