@@ -83,7 +83,8 @@ def test_nobody_reads_the_banner() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     arguments = [sys.executable, str(APPS / "plain.py")]
-    environment = child_environment({}, {"port": 0, "workers": 2})
+    # Unbuffered: with a buffer Python itself fails to flush it at the end, and exits with 120.
+    environment = child_environment({"PYTHONUNBUFFERED": "1"}, {"port": 0, "workers": 2})
     ended = subprocess.run(
         arguments, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30
     )
