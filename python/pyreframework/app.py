@@ -37,7 +37,7 @@ class Pyre(Routes, Insight, Hooks):
     Args:
         debug: Show tracebacks to clients. Never in production.
         log_config: For ``logging.config.dictConfig``, applied in each interpreter as the app is
-            made.
+            made; or ``level``, ``access_log`` and ``format`` as `init_logger` takes them.
         lifespan: ``lifespan(app)`` gives an async context manager, which is entered in each
             interpreter that runs handlers, on its event loop, before the first request, and left
             after the last.
@@ -71,11 +71,14 @@ class Pyre(Routes, Insight, Hooks):
         self._max_body_size: int | None = None
         self._json_default: Callable[[Any], Any] | None = None
         self._stop: Stop | int | None = None
-        self.configures_logging = log_config is not None
-        if log_config is not None:
+        self.configures_logging = False
+        if log_config is not None and logs.OURS.issuperset(log_config):
+            self.chosen_log = logs.choice(**log_config)
+        elif log_config is not None:
             from logging.config import dictConfig
 
             dictConfig(log_config)
+            self.configures_logging = True
         self.made_in = sys._getframemodulename(1)  # noqa: SLF001 - there is no other name for it
         self.number = program.enroll(self)
 

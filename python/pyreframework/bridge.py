@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 
 from pyreframework.engine import flush_log, log_record
+from pyreframework.logs import LEVELS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def install(level: str, json: bool) -> None:
     logging.root.addHandler(bridge)
     if logging.root.level == logging.WARNING:
         bridge.level_before = logging.root.level
-        logging.root.setLevel(level.upper())
+        logging.root.setLevel(LEVELS[level])
 
 
 def uninstall() -> None:

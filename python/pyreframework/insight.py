@@ -58,6 +58,8 @@ class Insight:
         self.readiness: Readiness | None = None
         self.access: Access | None = None
         self.gives_ids = False
+        # Level, access log and format, as `log_config` may say them.
+        self.chosen_log: tuple[str, bool, str] | None = None
 
     def enable_metrics(self, path: str = "/metrics") -> None:
         """Count answers, and show all metrics in the text format of Prometheus at ``path``.
@@ -151,7 +153,12 @@ class Insight:
         ):
             if not isinstance(number, int) or isinstance(number, bool) or number < least:
                 raise ValueError(f"{name} must be a whole number from {least} on, not {number!r}")
-        self.access = Access(logs.level_name(level), sample, always_log_status)
+        name = logs.level_name(level)
+        if name == "off":
+            raise ValueError(
+                "enable_logging: leave it out for no access log, rather than level='off'"
+            )
+        self.access = Access(name, sample, always_log_status)
 
     def enable_request_id(self) -> None:
         """Give every request an id, and every answer the header ``X-Request-ID`` with it.
@@ -179,7 +186,7 @@ class Insight:
 
     def log_properties(self) -> dict[str, object]:
         """Return what was said of logs before ``run()``; goes before variables."""
-        level, access, form = logs.chosen or (None, False, None)
+        level, access, form = self.chosen_log or logs.chosen or (None, False, None)
         return {
             "log_level": level,
             "log_format": form,

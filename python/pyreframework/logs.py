@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["emit_python_log", "init_logger"]
 
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50, "off": 60}
 SYNONYMS = {"trace": "debug", "warn": "warning", "fatal": "critical"}
 FORMATS = ("text", "json")
+# Keys of a `log_config` that is none for `logging.config`, but says what `init_logger` takes.
+OURS = {"level", "access_log", "format"}
 
 # Frames of one thread that are shown.
 STACK_MAX = 50
@@ -41,7 +43,7 @@ def init_logger(
     ``log_level``, ``access_log`` and ``log_format``, unless it is told otherwise.
 
     Args:
-        level: ``debug``, ``info``, ``warning``, ``error`` or ``critical``, in any case.
+        level: ``debug``, ``info``, ``warning``, ``error``, ``critical`` or ``off``, in any case.
         access_log: Whether ``run()`` should keep an access log.
         format: ``text``, or ``json`` for one object a line.
 
@@ -51,14 +53,23 @@ def init_logger(
     Example:
         >>> init_logger("loud")
         Traceback (most recent call last):
-        ValueError: a level of logs is debug, info, warning, error or critical, not 'loud'
+        ValueError: a level of logs is debug, info, warning, error, critical or off, not 'loud'
     """
     global chosen
-    chosen = (level_name(level), bool(access_log), format_name(format))
+    chosen = choice(level, access_log, format)
     from pyreframework.bridge import install
 
     install(chosen[0], chosen[2] == "json")
     set_log_defaults(chosen[2] == "json", LEVELS[chosen[0]])
+
+
+def choice(
+    level: str = "info",
+    access_log: bool = False,
+    format: str = "text",  # noqa: A002 - as `init_logger` calls it
+) -> tuple[str, bool, str]:
+    """Return level, access log and format, or raise `ValueError`."""
+    return level_name(level), bool(access_log), format_name(format)
 
 
 def level_name(level: object) -> str:
@@ -67,7 +78,7 @@ def level_name(level: object) -> str:
     name = SYNONYMS.get(name, name)
     if name not in LEVELS:
         known = ", ".join(list(LEVELS)[:-1])
-        raise ValueError(f"a level of logs is {known} or critical, not {level!r}")
+        raise ValueError(f"a level of logs is {known} or off, not {level!r}")
     return name
 
 

@@ -266,9 +266,9 @@ OPTIONS: tuple[Option, ...] = (
         "log_level",
         "text",
         "info",
-        "Least level that the root logger lets through: `debug`, `info`, `warning`, `error` or "
-        "`critical`; unless the program configures `logging` itself.",
-        choices=("debug", "info", "warning", "error", "critical"),
+        "Least level that the root logger lets through: `debug`, `info`, `warning`, `error`, "
+        "`critical` or `off`; unless the program configures `logging` itself.",
+        choices=("debug", "info", "warning", "error", "critical", "off"),
     ),
     Option(
         "log_format",

@@ -21,6 +21,8 @@ if CONFIGURED == "log_config":
         "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["out"], "level": "INFO"},
     }
+elif CONFIGURED == "short":
+    config = {"level": "WARN", "access_log": True, "format": "json"}
 elif CONFIGURED == "root":
     logging.basicConfig(format=FORMAT, level=logging.INFO)
 elif CONFIGURED == "level":

@@ -183,6 +183,22 @@ def test_init_logger_says_what_run_goes_by(mode: str | None) -> None:
     assert where(records, logger="pyre.access", path="/log/debug")
 
 
+def test_a_short_configuration_of_the_app(mode: str | None) -> None:
+    with serve("logging_app", mode=mode, env={"CONFIGURED": "short"}) as server:
+        server.get("/log/info?a")
+        server.get("/log/warning?b")
+        records = objects(output_of(server))
+    assert [one["message"] for one in where(records, logger="shop.cart")] == ["said b"]
+    assert len(where(records, logger="pyre.access")) == 2
+
+
+def test_a_log_that_is_off(mode: str | None) -> None:
+    with serve("logging_app", mode=mode, log_level="off") as server:
+        server.get("/log/critical?a")
+        server.get("/broken")
+        assert not any(re.match(TIME, line) for line in output_of(server))
+
+
 def test_a_worker_that_does_not_log_does_not_import_logging(tmp_path: Path) -> None:
     file = tmp_path / "late.py"
     file.write_text(

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pyreframework import logs
+from pyreframework import Pyre, logs
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,42 @@ def test_an_exception_without_a_text(caplog: pytest.LogCaptureFixture) -> None:
     logs.raised("GET /", None, Unprintable())
     assert "raised test_an_exception_without_a_text.<locals>.Unprintable" in caplog.text
     assert "<exception str() failed>" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [("INFO", "info"), ("warn", "warning"), ("Trace", "debug"), ("OFF", "off")]
+)
+def test_names_of_levels(given: str, name: str) -> None:
+    assert logs.level_name(given) == name
+
+
+@pytest.mark.parametrize("wrong", ["loud", "", 20, None])
+def test_levels_and_formats_that_are_none(wrong: object) -> None:
+    with pytest.raises(ValueError, match="a level of logs is debug, info"):
+        logs.level_name(wrong)
+    with pytest.raises(ValueError, match="a format of logs is text or json"):
+        logs.format_name(wrong)
+
+
+def test_what_the_app_is_told_goes_before_init_logger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "chosen", ("error", False, "text"))
+    assert Pyre().properties()["log_level"] == "error"
+    app = Pyre(log_config={"level": "DEBUG", "access_log": True})
+    assert not app.configures_logging
+    said = app.properties()
+    assert (said["log_level"], said["log_format"], said["access_log"]) == ("debug", "text", True)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"level": "loud"}, "a level of logs is"),
+        ({"level": "off"}, "leave it out for no access log"),
+        ({"sample": 0}, "sample must be a whole number from 1 on, not 0"),
+        ({"sample": 0.5}, "sample must be a whole number from 1 on, not 0.5"),
+        ({"always_log_status": -1}, "always_log_status must be a whole number from 0 on"),
+    ],
+)
+def test_access_logs_that_are_refused(options: dict[str, object], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Pyre().enable_logging(**options)  # type: ignore[arg-type]
