@@ -1,10 +1,13 @@
 """Routes that touch everything a request can build, to be asked many thousand times."""
 
+import asyncio
+import contextvars
 import gc
 
 from pyreframework import HTTPError, Pyre, PyreResponse, set_cookie
 
 app = Pyre()
+variable = contextvars.ContextVar("variable")
 
 
 @app.before_request
@@ -51,6 +54,65 @@ def everything(req, name, n: int):
     ]
     req.state.loop = req
     return {"seen": len(seen), "name": name, "n": n, "list": [1, 2.5, None, {"a": "b"}]}
+
+
+@app.get("/async/{kind}")
+async def coroutine(req, kind):
+    match kind:
+        case "wait":
+            await asyncio.sleep(0)
+        case "timer":
+            await asyncio.sleep(0.0001)
+        case "context":
+            variable.set([req])
+            await asyncio.sleep(0)
+        case "tasks":
+            await asyncio.gather(*(asyncio.create_task(asyncio.sleep(0)) for _ in range(3)))
+        case "callback":
+            asyncio.current_task().add_done_callback(lambda task: req.path)
+        case "error":
+            await asyncio.sleep(0)
+            raise ValueError(f"wrong {req.path}")
+        case "timeout":
+            async with asyncio.timeout(30):
+                await asyncio.sleep(0)
+        case "cancel":
+            asyncio.current_task().cancel()
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                pass
+        case "after":
+            req.add_task(after_answer, req)
+    return kind
+
+
+async def after_answer(req):
+    await asyncio.sleep(0)
+    return req.path
+
+
+held = set()
+
+
+@app.get("/hold")
+async def hold(req):
+    held.add(req.id)
+    try:
+        await asyncio.sleep(600)
+    finally:
+        held.remove(req.id)
+
+
+@app.get("/held")
+async def count_held():
+    return len(held)
+
+
+@app.get("/after")
+def leave_tasks(req):
+    req.add_task(len, "x")
+    return "answered"
 
 
 @app.post("/json")

@@ -129,3 +129,23 @@ def test_stop_gives_them_up_in_the_end(mode: str | None, path: str) -> None:
         assert time.monotonic() - begun >= 0.45
         assert "pyre: gave up 1 task after 0.5 s (shutdown_timeout)" in server.output.text()
         assert "RuntimeError" not in server.output.text()
+
+
+def test_a_task_that_takes_long_keeps_no_thread_from_others() -> None:
+    """It is not interrupted, and another thread takes the place of the one it runs on."""
+    options: dict[str, object] = {"workers": 1, "threads": 2, "request_timeout": 0.4}
+    with serve("departures", **options) as server, Gate() as gate:  # type: ignore[arg-type]
+        for name in "ab":
+            assert server.get(f"/task/{gate.port}/{name}").text == "answered"
+            assert gate.entered() == name
+        wait_until(lambda: server.get("/").status == 200, "others are answered")
+        gate.release("a", "done")
+        gate.release("b", "done")
+        noted: list[str] = []
+
+        def both() -> bool:
+            noted.extend(server.get("/seen").json())
+            return len(noted) == 2
+
+        wait_until(both, "both have ended")
+        assert sorted(noted) == ["a done by name", "b done by name"]

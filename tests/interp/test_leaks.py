@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from dialogue import Peer, request
-from serving import Server, serve
+from serving import Server, serve, wait_until
 
 BATCH = 100
 MEBIBYTE = 1 << 20
@@ -61,6 +61,51 @@ def test_memory_stays(server: Server, wire: bytes, batches: int) -> None:
         peer.get("/collect")
         grown = server.resident_bytes() - before
         assert grown < MEBIBYTE, f"{grown / batches / 2 / BATCH:.0f} bytes a request"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "once", "wait", "timer", "context", "tasks", "callback", "error", "timeout", "cancel",
+        "after",
+    ],
+)  # fmt: skip
+def test_memory_of_coroutines_stays(server: Server, kind: str) -> None:
+    wire, batches = request("GET", f"/async/{kind}"), 20
+    with server.connect() as peer:
+        ask(peer, wire, batches * 2)
+        peer.get("/collect")
+        before = server.resident_bytes()
+        ask(peer, wire, batches * 3)
+        peer.get("/collect")
+        grown = server.resident_bytes() - before
+        assert grown < MEBIBYTE, f"{grown / batches / 3 / BATCH:.0f} bytes a request"
+
+
+def test_memory_of_tasks_after_answers_stays(server: Server) -> None:
+    with server.connect() as peer:
+        ask(peer, request("GET", "/after"), 40)
+        before = server.resident_bytes()
+        ask(peer, request("GET", "/after"), 80)
+        assert server.resident_bytes() - before < MEBIBYTE
+
+
+def test_memory_of_clients_that_go(server: Server) -> None:
+    def come_and_go(rounds: int) -> None:
+        # As many at once each time, so that what is kept for reuse is the same.
+        for _ in range(rounds):
+            peers = [server.connect() for _ in range(50)]
+            for peer in peers:
+                peer.send(request("GET", "/hold"))
+            wait_until(lambda: server.get("/held").text == "50", "all are held")
+            for peer in peers:
+                peer.abort()
+            wait_until(lambda: server.get("/held").text == "0", "all are cancelled")
+
+    come_and_go(10)
+    before = server.resident_bytes()
+    come_and_go(40)
+    assert server.resident_bytes() - before < MEBIBYTE
 
 
 def test_memory_of_connections(server: Server) -> None:
