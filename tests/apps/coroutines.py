@@ -461,6 +461,81 @@ async def cancel_shielded():
         return await inner
 
 
+tasks = {}
+
+
+@app.get("/tasks/store/{name}", gil=ON_MAIN)
+async def task_store(req, name):
+    tasks[name] = asyncio.current_task()
+    if req.query == "return":
+        return "stored"
+    try:
+        await event_of(name).wait()
+    except asyncio.CancelledError as error:
+        return f"cancelled {error}"
+    return "released"
+
+
+@app.get("/tasks/known/{name}", gil=ON_MAIN)
+async def task_known(name):
+    return name in tasks
+
+
+@app.get("/tasks/cancel/{name}", gil=ON_MAIN)
+async def task_cancel(name):
+    return tasks.pop(name).cancel("by another request")
+
+
+@app.get("/tasks/await/{name}", gil=ON_MAIN)
+async def task_await(name):
+    task = tasks[name]
+    notes.append("awaits")
+    result = await task
+    notes.remove("awaits")
+    return [result, task.done()]
+
+
+@app.get("/loop/{what}", gil=ON_MAIN)
+async def loop_in_use(what):
+    """What programs should not do with a loop that is not theirs; it goes on."""
+    loop = asyncio.get_running_loop()
+    waiting = asyncio.sleep(0)
+    try:
+        match what:
+            case "stop":
+                loop.stop()
+            case "close":
+                loop.close()
+            case "run":
+                loop.run_until_complete(waiting)
+    except RuntimeError as error:
+        waiting.close()
+        return str(error)
+    return await waiting
+
+
+@app.get("/generators", gil=ON_MAIN)
+async def generators():
+    async def count():
+        try:
+            for n in range(3):
+                yield n
+                await asyncio.sleep(0)
+        finally:
+            await asyncio.sleep(0)
+            notes.append("generator closed")
+
+    whole = [n async for n in count()]
+    async for n in count():
+        if n == 1:
+            break
+    while notes.count("generator closed") < 2:
+        gc.collect()
+        await asyncio.sleep(0)
+    notes[:] = [note for note in notes if note != "generator closed"]
+    return whole
+
+
 @app.get("/background/start/{port:int}", gil=ON_MAIN)
 async def background_start(port):
     async def work():

@@ -342,6 +342,45 @@ def test_request_that_cancels_itself_and_does_not_mind(server: Server) -> None:
     server.output.wait_for("GET /cancel/self/unhandled .*raised CancelledError")
 
 
+def test_task_of_another_request(server: Server) -> None:
+    """It can be cancelled and awaited; to who awaits it, it ends with its request."""
+
+    def store(peer: Peer, name: str) -> None:
+        peer.send(request("GET", f"/tasks/store/{name}"))
+        wait_until(lambda: server.get(f"/tasks/known/{name}").json(), "its task is known")
+
+    with server.connect() as stored, server.connect() as awaiting:
+        store(stored, "a")
+        assert server.get("/tasks/cancel/a").json() is True
+        assert stored.reply().text == "cancelled by another request"
+        store(stored, "b")
+        awaiting.send(request("GET", "/tasks/await/b"))
+        wait_until(lambda: server.get("/held").text == "1", "it awaits")
+        assert server.get("/release/b").text == "released"
+        assert stored.reply().text == "released"
+        assert awaiting.reply().json() == [None, True]
+        assert stored.get("/tasks/store/c?return").text == "stored"
+        assert stored.get("/tasks/await/c").json() == [None, True]
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("stop", ""),
+        ("close", "Cannot close a running event loop"),
+        ("run", "This event loop is already running"),
+    ],
+)
+def test_loop_that_is_not_theirs(server: Server, what: str, said: str) -> None:
+    for _ in range(2):
+        assert server.get(f"/loop/{what}").text == said
+        assert server.get("/timeout/0.01").status == 200
+
+
+def test_generators(server: Server) -> None:
+    assert server.get("/generators").json() == [0, 1, 2]
+
+
 def test_tasks_live_on_after_the_answer(server: Server) -> None:
     with Gate() as gate:
         assert server.get(f"/background/start/{gate.port}").text == "started"

@@ -45,6 +45,26 @@ def test_coroutines_that_wait_are_finished(place: str, number: signal.Signals) -
 
 
 @pytest.mark.parametrize("place", PLACES)
+def test_stop_under_load(place: str) -> None:
+    """Every reply that begins is whole, and what was received is answered."""
+    with serve("coroutines", workers=1, **PLACES[place]) as server:  # type: ignore[arg-type]
+        peers = [server.connect() for _ in range(50)]
+        for peer in peers:
+            assert peer.get("/hello").text == "hello"
+            peer.send(b"".join(request("GET", f"/number/{n}") for n in range(20)))
+        server.signal(signal.SIGTERM)
+        for peer in peers:
+            for n in range(20):
+                reply = peer.reply()
+                assert (reply.status, reply.text) == (200, str(n))
+                if reply.closes:
+                    break
+            peer.expect_end()
+            peer.socket.close()
+        assert server.wait() == 0
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_coroutines_that_wait_too_long_are_given_up(place: str) -> None:
     """They are cancelled, so that they can clean up; exit code 1, and the log says how many."""
     options = PLACES[place] | {"shutdown_timeout": 0.5}

@@ -304,6 +304,68 @@ app.run()
         assert server.get("/").text == "hello"
 
 
+HOOKS = """
+import asyncio, os
+from pyreframework import Pyre
+app = Pyre()
+cancelled = []
+
+async def wait(what):
+    try:
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        cancelled.append(what)
+        raise
+
+@app.before_request
+async def before(req):
+    if req.query == "before":
+        await wait("before")
+
+@app.after_request
+async def after(req, resp):
+    if req.query == "after":
+        await wait("after")
+
+@app.exception_handler(ValueError)
+async def on_value(req, exc):
+    await wait("value")
+
+@app.get("/def")
+def plain(req):
+    if req.query == "value":
+        raise ValueError
+    return "answered"
+
+@app.get("/async")
+async def later(req):
+    return plain(req)
+
+@app.get("/cancelled")
+def show():
+    shown = list(cancelled)
+    cancelled.clear()
+    return shown
+
+app.run()
+"""
+
+
+@pytest.mark.parametrize("path", ["/def", "/async"])
+@pytest.mark.parametrize("place", ["workers", "one-thread", "main"])
+def test_hooks_that_wait_too_long(tmp_path: Path, place: str, path: str) -> None:
+    """The limit holds for all of a request, and what waits is cancelled."""
+    program = tmp_path / "program.py"
+    program.write_text(HOOKS)
+    options = PLACES[place] | {"workers": 1, "request_timeout": 0.3}
+    with serve(program, **options) as server:  # type: ignore[arg-type]
+        for where in ("before", "after", "value"):
+            reply = server.get(f"{path}?{where}")
+            assert (reply.status, reply.json()) == (504, TOO_LONG)
+            wait_until(lambda: server.get("/cancelled").json(), "it was cancelled")
+        assert server.get(path).text == "answered"
+
+
 def test_only_a_route_has_a_limit() -> None:
     with serve("limits", workers=1, request_timeout=0) as server:
         assert server.get("/spin/own").status == 504
