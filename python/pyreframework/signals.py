@@ -42,6 +42,7 @@ class News(Enum):
     HEIR_SERVES = "the process that was started serves"
     HEIR_FAILED = "the process that was started has ended"
     DRAINED = "nothing runs any more"
+    HANDLED = "a signal that the program has a use of its own for"
 
 
 class Stop:
@@ -83,7 +84,11 @@ class Stop:
 
     def wait(self) -> News:
         """Wait until something is asked for, and return what."""
-        return self.news.get()
+        # A signal that hits just before the wait does not end it: the news of it does, and the
+        # program's handler runs between two waits.
+        while (news := self.news.get()) is News.HANDLED:
+            pass
+        return news
 
     def at_once(self) -> NoReturn:
         """End the process where it stands, as a second signal does."""
@@ -150,6 +155,8 @@ class Stop:
                 self.news.put(News.STOP)
             elif renew:
                 self.news.put(News.RENEW)
+            elif DETACH not in received and self.news.empty():
+                self.news.put(News.HANDLED)
             if DETACH in received:
                 return
 
