@@ -86,7 +86,8 @@ class Loop:
             seconds: How long tasks have to end, and then threads of ``asyncio.to_thread``.
 
         Returns:
-            Whether all threads of the loop have ended, so that nothing holds up the interpreter.
+            Whether all tasks and threads of the loop have ended, so that nothing holds up the end
+            of the interpreter.
         """
         if self._is_held():
             return False
@@ -111,7 +112,9 @@ class Loop:
                         }
                     )
             loop.run_until_complete(loop.shutdown_asyncgens())
-            return self._end_threads(loop, seconds)
+            threads_ended = self._end_threads(loop, seconds)
+            # A coroutine that will not be cancelled may not let itself be destroyed either.
+            return threads_ended and all(task.done() for task in tasks)
         finally:
             loop.close()
 

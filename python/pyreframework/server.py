@@ -231,7 +231,7 @@ class Serving:
             self.app.end_worker()
         self.app.end()
         if not self.app.loop.close(patience) and ended:
-            self.leave(ABANDONED, "a thread of the event loop did not end; leaving without it")
+            self.leave(ABANDONED, "something on the event loop did not end; leaving without it")
         if not ended:
             self.leave(ABANDONED, "a worker could not be ended; leaving without it")
         return GRACEFUL if drained else ABANDONED

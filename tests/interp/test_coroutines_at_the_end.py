@@ -85,6 +85,38 @@ def test_coroutines_that_wait_too_long_are_given_up(place: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
+def test_coroutines_that_will_not_be_cancelled(tmp_path: Path, place: str) -> None:
+    """The process ends all the same, and does not crash."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+        import asyncio, os
+        from pyreframework import Pyre
+        app = Pyre()
+
+        @app.get("/", gil=True if os.environ.get("TEST_GIL") else None)
+        async def stubborn():
+            print("BEGUN", flush=True)
+            while True:
+                try:
+                    await asyncio.sleep(600)
+                except BaseException:
+                    pass
+
+        app.run()
+        """)
+    )
+    options = PLACES[place] | {"workers": 1, "shutdown_timeout": 0.2}
+    with serve(program, **options) as server, server.connect() as peer:  # type: ignore[arg-type]
+        peer.send(request("GET", "/"))
+        server.output.wait_for("BEGUN")
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 1
+        output = server.output.text()
+        assert "pyre: gave up 1 running request after 0.2 s (shutdown_timeout)" in output
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_tasks_left_on_the_loop_are_cancelled(tmp_path: Path, place: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(
