@@ -38,6 +38,7 @@ class News(Enum):
 
     STOP = "finish what runs, then end"
     RENEW = "start a process that takes over"
+    SPENT = "as many requests have come as one process is to have"
     LEAVE = "another process has taken over"
     HEIR_SERVES = "the process that was started serves"
     HEIR_FAILED = "the process that was started has ended"
@@ -143,11 +144,11 @@ class Stop:
             closed = False
             # Every signal that has a handler leaves a byte here, others than ours too.
             caught = sum(byte in self._handlers and byte in STOP_SIGNALS for byte in received)
-            renew = RENEW in received
+            renew = False
             if RENEW_SIGNAL in self._handlers and RENEW_SIGNAL in received:
                 # A terminal that closes sends the same signal as someone who wants a restart.
                 closed = self.had_terminal and not has_terminal()
-                renew = renew or not closed
+                renew = not closed
             signals += caught
             if signals > 1:
                 self.at_once()
@@ -155,6 +156,10 @@ class Stop:
                 self.news.put(News.STOP)
             elif renew:
                 self.news.put(News.RENEW)
+            elif RENEW in received:
+                # Said again while it is not heeded, if that takes long.
+                if self.news.empty():
+                    self.news.put(News.SPENT)
             elif DETACH not in received and self.news.empty():
                 self.news.put(News.HANDLED)
             if DETACH in received:

@@ -201,6 +201,8 @@ class Replaceable(Serving):
                     return
                 case News.RENEW:
                     self.renew()
+                case News.SPENT if self.heir is None:
+                    self.renew()
                 case News.HEIR_SERVES:
                     self.bequeath()
                     return

@@ -174,7 +174,8 @@ class Supervisor:
                     self.hang_up(child)
                 case ["ready"]:
                     self.serves(child)
-                case ["renew"] if child is self.current:
+                # It says so again while the next one starts.
+                case ["renew"] if child is self.current and self.next is None:
                     self.renew()
                 case ["stopping"] if child is self.current:
                     self.unwatch()
