@@ -434,6 +434,17 @@ async def cancel_self_and_return():
     return "returned"
 
 
+@app.get("/cancel/self/impossible", gil=ON_MAIN)
+async def cancel_self_and_await_garbage(req):
+    if req.query == "later":
+        await asyncio.sleep(0)
+    asyncio.current_task().cancel("goes first")
+    try:
+        await Yields(5)
+    except asyncio.CancelledError as error:
+        return str(error)
+
+
 @app.get("/cancel/self/unhandled", gil=ON_MAIN)
 async def cancel_self_unhandled():
     asyncio.current_task().cancel()

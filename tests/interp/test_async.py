@@ -330,6 +330,8 @@ def test_context_variables_of_requests_that_overlap(server: Server) -> None:
         ("self/zero", "cancelled"),
         ("self/later", "cancelled"),
         ("self/return", "returned"),
+        ("self/impossible", "goes first"),
+        ("self/impossible?later", "goes first"),
         ("by-other", "by a callback"),
         ("shield", "survived"),
     ],

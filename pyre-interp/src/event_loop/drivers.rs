@@ -206,7 +206,11 @@ impl<'py> Drivers<'py> {
             let shown = object.repr(py)?;
             shown.as_utf8(py).map(str::to_owned)
         };
-        let refuse = |text: String| Err(Raised::runtime_error(py, &text));
+        let refuse = |text: String| match &cancelling {
+            None => Err(Raised::runtime_error(py, &text)),
+            // As in asyncio, that goes first.
+            Some(message) => Err(Raised::with(py, &self.cancelled_error, &**message)),
+        };
         match future.attr_if_any(blocking, py)? {
             None => return refuse(format!("Task got bad yield: {}", shown(future)?)),
             Some(blocks) if !blocks.is_true(py)? => {
