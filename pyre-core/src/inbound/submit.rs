@@ -39,6 +39,10 @@ pub(crate) struct Link {
     /// The worker's count of takes when it was last seen to change, and when that was.
     progress: u64,
     progress_ms: u64,
+    /// When a job last came back, or went to the worker while it had none.
+    heard_ms: u64,
+    /// A job has come back since that was last noted.
+    has_replied: bool,
 }
 
 impl Link {
@@ -61,6 +65,8 @@ impl Link {
             touched: false,
             progress: 0,
             progress_ms: 0,
+            heard_ms: 0,
+            has_replied: false,
         }
     }
 
@@ -78,6 +84,26 @@ impl Link {
         // behind them if they block as well.
         let free = self.roster.free();
         free >= self.lanes || self.jobs.len() < free
+    }
+
+    /// Whether something has been with the worker for a while, as far as we see: a handler that waits
+    /// or computes. What a loop has out may wait for ever and hold up nothing.
+    fn is_behind(&self, now_ms: u64) -> bool {
+        self.out > 0 && now_ms > self.heard_ms + LOOK_MS && !self.pool.is_loop()
+    }
+
+    /// Whether the worker has nothing to do, for us or for other reactors.
+    fn is_idle(&self) -> bool {
+        self.out == 0 && self.roster.is_idle()
+    }
+
+    /// Whether jobs are queued, and none was taken for a while. A loop has no other lane: it is marked
+    /// as blocked instead.
+    fn is_stalled(&self, now_ms: u64) -> bool {
+        !self.pool.is_loop()
+            && !self.jobs.is_empty()
+            && now_ms >= self.progress_ms + LOOK_MS
+            && self.roster.progress() == self.progress
     }
 
     /// Looks whether the worker gets on. If it has taken nothing for a while, the lanes that run
@@ -183,6 +209,7 @@ impl Dispatch {
             // It was idle: from now on it has something to get on with.
             link.progress = link.roster.progress();
             link.progress_ms = now_ms;
+            link.heard_ms = now_ms;
         }
         link.out += 1;
         link.touched = true;
@@ -195,10 +222,15 @@ impl Dispatch {
     fn choose(&mut self, pool: Pool, now_ms: u64) -> Option<usize> {
         let depth_max = self.depth_max;
         let home = self.homes[pool.index()]?;
+        let Range { start, end } = self.members[pool.index()];
+        if self.links[home].is_behind(now_ms)
+            && let Some(idle) = (start..end).find(|&index| self.links[index].is_idle())
+        {
+            return Some(idle);
+        }
         if self.links[home].has_room(depth_max, now_ms) {
             return Some(home);
         }
-        let Range { start, end } = self.members[pool.index()];
         let workers = self.links[start..end].iter_mut().enumerate();
         let open = workers.filter_map(|(index, link)| {
             link.has_room(depth_max, now_ms).then(|| (link.jobs.len(), start + index))
@@ -216,6 +248,7 @@ impl Dispatch {
                 && let Some(job) = link.replies.pop()
             {
                 link.out -= 1;
+                link.has_replied = true;
                 self.out -= 1;
                 return Some(job);
             }
@@ -273,6 +306,10 @@ impl Dispatch {
             self.look(now_ms);
         }
         for link in &mut self.links {
+            if link.has_replied {
+                link.has_replied = false;
+                link.heard_ms = now_ms;
+            }
             if link.touched {
                 link.touched = false;
                 link.roster.notify();
@@ -287,8 +324,12 @@ impl Dispatch {
     #[cold]
     fn look(&mut self, now_ms: u64) {
         let mut queued = false;
+        // Another lane of a worker whose handler computes would only wait for the same GIL.
+        let is_idle = Pool::ALL
+            .map(|pool| self.links[self.members[pool.index()].clone()].iter().any(Link::is_idle));
         for link in &mut self.links {
-            if link.jobs.is_empty() || link.look(now_ms) {
+            let moves = is_idle[link.pool.index()] && link.is_stalled(now_ms);
+            if !moves && (link.jobs.is_empty() || link.look(now_ms)) {
                 queued |= !link.jobs.is_empty();
                 continue;
             }

@@ -210,6 +210,12 @@ impl Roster {
         given.saturating_sub(parked.count_ones() as usize + retired)
     }
 
+    /// Whether no lane is awake, and one could be called.
+    pub fn is_idle(&self) -> bool {
+        let states = States(self.states.load(Relaxed));
+        states.awake() == 0 && states.first_parked().is_some()
+    }
+
     /// No lane will park any more, and those that do return with [`Rest::Closed`].
     pub fn close(&self) {
         // Pairs with the Acquire in `LaneSeat::block`.
