@@ -290,11 +290,7 @@ impl<'py> LoopLane<'py, '_> {
             let coroutine = match next {
                 Next::Await(coroutine) => coroutine,
                 Next::Answer(answer) => {
-                    let settled = match ride.driver.take() {
-                        Some(driver) => self.drivers.give_back(&self.event_loop, driver),
-                        None => self.drivers.settle(&self.event_loop),
-                    };
-                    self.tell(settled);
+                    self.let_go(ride.driver);
                     return Some(answer);
                 }
             };
@@ -321,6 +317,16 @@ impl<'py> LoopLane<'py, '_> {
             drop(coroutine);
             next = self.resume(handler, &mut ride.stages, outcome);
         }
+    }
+
+    /// A request has ended: its driver may serve another one, be it the one that is entered or this.
+    #[inline]
+    fn let_go(&mut self, driver: Option<Driver<'py>>) {
+        let settled = match driver {
+            Some(driver) => self.drivers.give_back(&self.event_loop, driver),
+            None => self.drivers.settle(&self.event_loop),
+        };
+        self.tell(settled);
     }
 
     /// The request that is loaded waits: another request object takes its place.
@@ -404,7 +410,7 @@ impl<'py> LoopLane<'py, '_> {
     /// Goes on with a flight whose coroutine has ended.
     fn land(&mut self, number: u32) {
         let Some(flight) = self.flights.remove(number) else { return };
-        let Flight { request, driver, mut stages, target, manner, end, .. } = flight;
+        let Flight { request, driver, stages, target, manner, end, .. } = flight;
         let outcome = driver.coroutine.take_outcome(self.py).expect("it has ended");
         let spare = mem::replace(&mut self.lane.request, request);
         if self.requests.len() < SPARE_REQUESTS_MAX {
@@ -412,7 +418,7 @@ impl<'py> LoopLane<'py, '_> {
         }
         let handler = self.lane.app.handler(target);
         self.lane.watch.begin(target);
-        let mut ride = Ride { target, manner, stages: Stages::default(), driver: Some(driver) };
+        let mut ride = Ride { target, manner, stages, driver: Some(driver) };
         // Hooks and exception handlers see the context variables that the handler has set.
         if (!self.lane.app.after.is_empty() || outcome.is_err())
             && let Some(driver) = ride.driver.take()
@@ -424,8 +430,7 @@ impl<'py> LoopLane<'py, '_> {
             Some(outcome) => outcome,
             None => return self.drop_request(ride),
         };
-        let next = self.resume(handler, &mut stages, outcome);
-        ride.stages = stages;
+        let next = self.resume(handler, &mut ride.stages, outcome);
         let answer = self.proceed(handler, ride, next);
         self.lane.end_piece();
         if let Some(answer) = answer {
@@ -466,12 +471,8 @@ impl<'py> LoopLane<'py, '_> {
     }
 
     /// Gives the job back without an answer: its client has gone.
-    fn drop_request(&mut self, mut ride: Ride<'py>) {
-        let settled = match ride.driver.take() {
-            Some(driver) => self.drivers.give_back(&self.event_loop, driver),
-            None => self.drivers.settle(&self.event_loop),
-        };
-        self.tell(settled);
+    fn drop_request(&mut self, ride: Ride<'py>) {
+        self.let_go(ride.driver);
         self.lane.end_piece();
         self.lane.take_tasks();
         let mut job = self.lane.unload();
