@@ -154,8 +154,7 @@ def main() -> int:
     """Measure and print."""
     chosen = arguments()
     questions = {"kinds": kinds, "waiting": waiting, "computing": computing}
-    for name, value in machine.facts().items():
-        print(f"- {name}: {value}")
+    machine.show()
     try:
         for name in chosen.only.split(","):
             questions[name](chosen)

@@ -96,8 +96,7 @@ def main() -> int:
     except Unavailable as reason:
         print(reason, file=sys.stderr)
         return 1
-    for name, value in machine.facts().items():
-        print(f"- {name}: {value}")
+    machine.show()
     print(
         f"- {chosen.workers} workers with {chosen.threads} lanes each, {chosen.connections} "
         f"connections, {chosen.share:.0%} of the requests to {chosen.slow}; times in ms\n"

@@ -132,8 +132,7 @@ def main() -> int:
     chosen = arguments()
     parts = chosen.parts.split(",")
     numbers = [int(number) for number in chosen.workers.split(",")]
-    for name, value in machine.facts().items():
-        print(f"- {name}: {value}")
+    machine.show()
     print(flush=True)
     try:
         if "workers" in parts:

@@ -152,8 +152,7 @@ def main() -> int:
         ["recovered after, s", figure(recovered_s), f"below {RECOVERY_MAX_S:g}"],
         ["exit code", str(code), "0"],
     ]
-    for name, value in machine.facts().items():
-        print(f"- {name}: {value}")
+    machine.show()
     print(
         f"- {chosen.workers} workers with {chosen.threads} lanes each, queues of "
         f"{chosen.queue_depth}, {chosen.connections} connections, {chosen.path}, "

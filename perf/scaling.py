@@ -117,8 +117,7 @@ def main() -> int:
     """Measure and print."""
     chosen = arguments()
     variants: list[Variant] = []
-    for name, value in machine.facts().items():
-        print(f"- {name}: {value}")
+    machine.show()
     print(f"- applications: {PERF / 'apps'}\n", flush=True)
     try:
         for name in chosen.only.split(","):

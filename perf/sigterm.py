@@ -114,8 +114,7 @@ def main() -> int:
     except Unavailable as reason:
         print(reason, file=sys.stderr)
         return 1
-    for name, value in machine.facts().items():
-        print(f"- {name}: {value}")
+    machine.show()
     print(
         f"- {chosen.workers} workers, {chosen.connections} connections, batches of {chosen.depth}, "
         f"{chosen.slow_share:.0%} of them with a request that sleeps 20 ms\n"

@@ -81,8 +81,7 @@ def main() -> int:
     except (Unavailable, answers.WrongAnswer, load.NoLoad) as reason:
         print(reason, file=sys.stderr)
         return 1
-    for name, value in machine.facts().items():
-        print(f"- {name}: {value}")
+    machine.show()
     growth = rss_after - rss_before
     print(f"- RSS after warm-up {rss_before} KiB, after the soak {rss_after} KiB: {growth:+} KiB")
     print(f"- open files before {files_before}, after {files_after}")

@@ -182,8 +182,7 @@ def main() -> int:
         except Unavailable as reason:
             print(reason, file=sys.stderr)
             return 1
-    for name, value in machine.facts().items():
-        print(f"- {name}: {value}")
+    machine.show()
     print(
         f"- {chosen.workers} workers with {chosen.threads} lanes each, request_timeout "
         f"{chosen.timeout:g} s, {PROBES_PER_S:g} probes a second; exit code {code}\n"

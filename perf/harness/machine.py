@@ -26,6 +26,12 @@ def facts() -> dict[str, str]:
     }
 
 
+def show() -> None:
+    """Print the facts as a list, above a table."""
+    for name, value in facts().items():
+        print(f"- {name}: {value}")
+
+
 def commit() -> str:
     """Return the short commit, with ``+`` if the tree has changes."""
     found = _git("rev-parse", "--short=10", "HEAD")
