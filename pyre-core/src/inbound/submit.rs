@@ -1,9 +1,10 @@
 //! Step 5: a job goes into the ring of a worker, or waits, or is refused. Hot path.
 //!
 //! Each pool has its workers: the lanes of a sub-interpreter are one, and its event loop is another.
-//! The home worker is first. When it has work queued and takes none for a millisecond, another of
-//! its lanes is woken; when all its lanes are blocked, jobs go to the other workers, and when all
-//! lanes everywhere are blocked they wait here, so that the first lane that is free takes them.
+//! The home worker is first. When it has work queued and takes none for a millisecond, an idle worker
+//! gets it, whose GIL is free; if there is none, another lane of the home worker is woken. When all
+//! its lanes are blocked, jobs go to the other workers, and when all lanes everywhere are blocked they
+//! wait here, so that the first lane that is free takes them.
 //! The waiting is bounded: a full system answers 503 at once.
 
 use std::collections::VecDeque;
