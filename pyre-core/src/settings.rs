@@ -70,6 +70,27 @@ impl fmt::Display for Bind {
     }
 }
 
+/// How a reactor hands its requests over to handlers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HandOver {
+    /// A lane that the reactor is lent to runs what has proven to be short; all else goes through
+    /// rings.
+    Auto,
+    /// Through rings only.
+    Ring,
+}
+
+impl HandOver {
+    /// Reads what users write.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            "ring" => Some(Self::Ring),
+            _ => None,
+        }
+    }
+}
+
 /// Everything that `run()` can set.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -80,6 +101,14 @@ pub(crate) struct Settings {
     pub(crate) lanes: usize,
     pub(crate) main_lanes: usize,
     pub(crate) reactors: usize,
+    #[expect(dead_code, reason = "the hand-over itself comes next")]
+    pub(crate) hand_over: HandOver,
+    /// A handler that has kept a reactor at two looks this far apart loses it, in milliseconds.
+    #[expect(dead_code, reason = "the hand-over itself comes next")]
+    pub(crate) take_back_ms: u64,
+    /// Short calls in a row after which a route counts as short.
+    #[expect(dead_code, reason = "the hand-over itself comes next")]
+    pub(crate) proof_calls: u32,
     pub(crate) pin: bool,
     pub(crate) head_timeout_ms: u64,
     pub(crate) body_timeout_ms: u64,
@@ -173,6 +202,15 @@ mod tests {
         assert_eq!(pages.find(b"/a/b"), Some((1, Page::Metrics)));
         for wrong in ["", "live", "live livez", "alive /livez"] {
             assert!(parse_pages(&texts(&[wrong])).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn there_are_two_ways_to_hand_over() {
+        assert_eq!(HandOver::parse("auto"), Some(HandOver::Auto));
+        assert_eq!(HandOver::parse("ring"), Some(HandOver::Ring));
+        for wrong in ["", "Auto", "queue"] {
+            assert_eq!(HandOver::parse(wrong), None, "{wrong}");
         }
     }
 

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Sequence
-    from typing import Any, Never
+    from typing import Any, Literal, Never
 
     from pyreframework.background import Task
     from pyreframework.hooks import Lifespan
@@ -130,6 +130,7 @@ class Pyre(Routes, Insight, Hooks):
         backlog: int | None = None,
         threads: int | None = None,
         gil_threads: int | None = None,
+        hand_over: Literal["auto", "ring"] | None = None,
         pin: bool | None = None,
         debug: bool | None = None,
         head_timeout: float | None = None,
@@ -172,6 +173,8 @@ class Pyre(Routes, Insight, Hooks):
             backlog: Connections the kernel holds until they are accepted.
             threads: Threads in each worker.
             gil_threads: Threads on the main interpreter.
+            hand_over: ``auto`` runs handlers that have proven to be short on the thread that has
+                read their request; ``ring`` runs none there.
             pin: Bind each thread to one CPU.
             debug: Show tracebacks to clients.
             head_timeout: Seconds for the head of a request to arrive.

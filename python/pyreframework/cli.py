@@ -62,7 +62,7 @@ command line or an option that cannot be used, 3 if the start failed
 SECTIONS = {
     "where to listen": ("host", "port", "bind", "uds", "fd", "reuse_port", "backlog"),
     "workers and threads": (
-        "workers", "threads", "gil_threads", "io_workers", "mode", "pin",
+        "workers", "threads", "gil_threads", "io_workers", "hand_over", "mode", "pin",
     ),
     "time limits": (
         "request_timeout", "head_timeout", "body_timeout", "keep_alive_timeout",

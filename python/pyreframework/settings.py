@@ -116,7 +116,8 @@ OPTIONS: tuple[Option, ...] = (
         "count",
         4,
         "Threads in each worker. While one waits (database, sleep, network), another goes on; 1 "
-        "means that handlers of a worker never overlap.",
+        "means that handlers of a worker never overlap. With 2 or more there is one besides for "
+        "short handlers, unless `hand_over` is `ring`.",
         unit="threads",
         least=1,
         most=32,
@@ -139,6 +140,14 @@ OPTIONS: tuple[Option, ...] = (
         unit="threads",
         least=1,
         most=512,
+    ),
+    Option(
+        "hand_over",
+        "text",
+        "auto",
+        "`auto` runs a `def` handler that has proven to be short on the thread that has read its "
+        "request; with `ring` all requests reach the threads of handlers through queues.",
+        choices=("auto", "ring"),
     ),
     Option("pin", "switch", False, "Bind each thread to one CPU; of use on a machine of its own."),
     Option(
@@ -311,6 +320,12 @@ NOT_YET = (
     "state_url",
 )
 
+# Tuning of `hand_over`: no options, but tests set them before run().
+# A handler that has kept a reactor at two looks this far apart loses it, in milliseconds.
+TAKE_BACK_MS = 10
+# Short calls in a row after which a route counts as short.
+PROOF_CALLS = 64
+
 # What the engine is told besides, unless the app says otherwise.
 ABOUT_THE_APP: dict[str, object] = {
     "pages": [],
@@ -361,6 +376,8 @@ class Settings:
         }
         needed["binds"] = list(self.binds)
         needed["notify"] = notify
+        needed["take_back_ms"] = TAKE_BACK_MS
+        needed["proof_calls"] = PROOF_CALLS
         if self.values["max_requests"]:
             from random import randint
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyreframework import Pyre, cpus, settings
+from pyreframework.engine import PyreApp, Server
 from pyreframework.settings import NOT_YET, OPTIONS, TABLE, Option, UsageError, resolve
 
 
@@ -55,8 +56,41 @@ def test_the_engine_is_told_everything_it_needs() -> None:
         "max_head_bytes", "queue_depth", "request_timeout", "max_in_flight", "server_header",
         "debug", "log_level", "log_format", "access_log", "metrics", "pages", "has_readiness_check",
         "access_level", "access_sample", "access_always", "access_to_program", "gives_ids",
-        "gil_watchdog", "max_requests", "notify",
+        "gil_watchdog", "max_requests", "notify", "hand_over", "take_back_ms", "proof_calls",
     }  # fmt: skip
+
+
+def engine_with(changed: dict[str, object]) -> Server:
+    app = PyreApp()
+    app.freeze()
+    return Server(app, resolve({}, {}).for_engine(0) | changed, None)
+
+
+@pytest.mark.parametrize("how", ["auto", "ring", "RING"])
+def test_ways_to_hand_over(how: str) -> None:
+    assert resolve({"hand_over": how}, {}).values["hand_over"] == how.lower()
+    assert resolve({}, {"PYRE_HAND_OVER": how}).for_engine(0)["hand_over"] == how.lower()
+    assert engine_with(resolve({"hand_over": how}, {}).for_engine(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("hand_over", "queue"), ("hand_over", 1),
+        ("take_back_ms", 0), ("take_back_ms", -1), ("take_back_ms", 0.5),
+        ("proof_calls", -1), ("proof_calls", 2**32), ("proof_calls", "64"),
+    ],
+)  # fmt: skip
+def test_the_engine_names_what_it_cannot_use(name: str, wrong: object) -> None:
+    with pytest.raises(ValueError, match=f'"{name}" is missing or cannot be used'):
+        engine_with({name: wrong})
+
+
+def test_tuning_of_the_hand_over_can_be_set_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "TAKE_BACK_MS", 3)
+    monkeypatch.setattr(settings, "PROOF_CALLS", 5)
+    told = resolve({}, {}).for_engine(0)
+    assert (told["take_back_ms"], told["proof_calls"]) == (3, 5)
 
 
 def test_precedence() -> None:
@@ -158,6 +192,8 @@ def test_addresses(arguments: dict[str, Any], environment: dict[str, str], binds
         ({"uds": ""}, {}, "'uds'"),
         ({"fd": -1}, {}, "'fd'"),
         ({"reload": "x"}, {}, "'reload'"),
+        ({"hand_over": "queue"}, {}, "'hand_over' must be one of auto, ring, not 'queue'"),
+        ({"hand_over": False}, {}, "'hand_over'"),
         ({"prot": 1}, {}, "'prot'.*'port'"),
         ({"tls_cert": "x"}, {}, "tls_cert"),
         ({}, {"PYRE_BIND": "a:1", "PYRE_HOST": "b"}, "bind"),
@@ -170,6 +206,7 @@ def test_addresses(arguments: dict[str, Any], environment: dict[str, str], binds
         ({}, {"PYRE_BODY_TIMEOUT": "soon"}, "PYRE_BODY_TIMEOUT"),
         ({}, {"PYRE_BODY_TIMEOUT": "nan"}, "PYRE_BODY_TIMEOUT"),
         ({}, {"PYRE_WORKERS": "0"}, "PYRE_WORKERS"),
+        ({}, {"PYRE_HAND_OVER": "inline"}, "PYRE_HAND_OVER must be one of auto, ring"),
     ],
 )
 def test_what_does_not_fit_names_itself(

@@ -129,7 +129,7 @@ limit: int = app.max_body_size
 app.stop()
 
 if __name__ == "__main__":
-    app.run("0.0.0.0", 8000, workers=4, mode="subinterp", shutdown_timeout=5, bind=["a:1"])
+    app.run("0.0.0.0", 8000, workers=4, mode="subinterp", bind=["a:1"], hand_over="ring")
 
 
 with TestClient(app, mode="subinterp", threads=1, headers={"X-Key": "k"}) as client:

@@ -6,12 +6,12 @@ use pyre_ffi::{Attached, Dict, Float, Int, List, Object, Owned, Raised, Str};
 use pyre_http::limits::Limits;
 
 use crate::log::entry::{AccessStyle, Format, Level};
-use crate::settings::{Settings, milliseconds, parse_bind, parse_pages};
+use crate::settings::{HandOver, Settings, milliseconds, parse_bind, parse_pages};
 
 /// Reads all settings.
 ///
 /// # Errors
-/// `ValueError` that names a key which is missing or of a wrong type: a fault of the package, as
+/// `ValueError` that names a key which is missing or cannot be used: a fault of the package, as
 /// users' mistakes are found before.
 pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Raised> {
     let options = Options { py, dict };
@@ -33,6 +33,14 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
         lanes: options.count("threads")?,
         main_lanes: options.count("gil_threads")?,
         reactors: options.count("io_workers")?,
+        hand_over: HandOver::parse(&options.text("hand_over")?)
+            .ok_or_else(|| options.wrong("hand_over"))?,
+        take_back_ms: match options.count("take_back_ms")? {
+            0 => return Err(options.wrong("take_back_ms")),
+            span => span as u64,
+        },
+        proof_calls: u32::try_from(options.count("proof_calls")?)
+            .map_err(|_| options.wrong("proof_calls"))?,
         pin: options.flag("pin")?,
         head_timeout_ms: milliseconds(options.seconds("head_timeout")?),
         body_timeout_ms: milliseconds(options.seconds("body_timeout")?),
@@ -122,6 +130,6 @@ impl<'py> Options<'_, 'py> {
     }
 
     fn wrong(&self, key: &str) -> Raised {
-        Raised::value_error(self.py, &format!("setting {key:?} is missing or of a wrong type"))
+        Raised::value_error(self.py, &format!("setting {key:?} is missing or cannot be used"))
     }
 }
