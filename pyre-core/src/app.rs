@@ -35,11 +35,11 @@ pub(crate) struct App {
     frozen: OnceCell<FrozenApp>,
 }
 
-const ADD_ROUTE: Signature<7> = Signature {
+const ADD_ROUTE: Signature<8> = Signature {
     function: "add_route",
-    names: ["method", "path", "handler", "plan", "on_main", "is_async", "timeout"],
-    required: 7,
-    positional_max: 7,
+    names: ["method", "path", "handler", "plan", "on_main", "is_async", "timeout", "inline"],
+    required: 8,
+    positional_max: 8,
 };
 
 const SET_FALLBACK: Signature<3> = Signature {
@@ -110,11 +110,12 @@ impl App {
         py: Attached<'py>,
         given: Arguments<'_>,
     ) -> Result<Owned<'py>, Raised> {
-        let [method, path, handler, plan, on_main, is_async, timeout] =
+        let [method, path, handler, plan, on_main, is_async, timeout, inline] =
             required(given.parse(&ADD_ROUTE, py)?);
         let method = text(py, "method", method)?.to_ascii_uppercase();
         let path = text(py, "path", path)?;
         let (on_main, is_async) = (on_main.is_true(py)?, is_async.is_true(py)?);
+        let inline = inline.is_true(py)?;
         let timeout_ms = read_timeout(py, &timeout)?;
         let pattern =
             Pattern::parse(path).map_err(|error| Raised::value_error(py, &error.to_string()))?;
@@ -132,6 +133,7 @@ impl App {
             is_async,
             on_main,
             timeout_ms,
+            inline,
         };
         let added = self.change(py, |building| {
             let added = building.routes.add(&method, path);
@@ -160,6 +162,7 @@ impl App {
             is_async,
             on_main: false,
             timeout_ms: None,
+            inline: true,
         };
         self.change(py, |building| building.application.set_fallback(handler))?;
         Ok(none(py))
@@ -454,7 +457,7 @@ impl Class for App {
             .constructor(Self::construct)
             .method(
                 c"add_route",
-                c"add_route($self, method, path, handler, plan, on_main, is_async, timeout)\n--\n\nAdd a route; returns its number.",
+                c"add_route($self, method, path, handler, plan, on_main, is_async, timeout, inline)\n--\n\nAdd a route; returns its number.",
                 Self::add_route,
             )
             .method(

@@ -200,6 +200,7 @@ class PyreApp:
         on_main: bool,
         is_async: bool,
         timeout: float | None,
+        inline: bool,
     ) -> int: ...
     def set_fallback(
         self, handler: Callable[..., Any], plan: tuple[_Slot, ...] | None, is_async: bool

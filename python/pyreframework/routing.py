@@ -51,6 +51,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> F: ...
 
         @overload
@@ -62,6 +63,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> Decorator: ...
 
     def route(
@@ -72,6 +74,7 @@ class Routes:
         *,
         gil: bool | None = None,
         request_timeout: float | None = None,
+        inline: bool = True,
     ) -> AnyCall:
         """Answer ``method`` on ``path`` with ``handler``; as a decorator, return it unchanged.
 
@@ -86,11 +89,14 @@ class Routes:
                 workers, and the start fails if that cannot be.
             request_timeout: Seconds this route may take, 0 for no limit, instead of what the option
                 of that name says for all routes.
+            inline: False keeps it off the threads that read requests, however short it is; see the
+                option ``hand_over``.
 
         Raises:
             ValueError: The path is malformed or taken (both routes are named), a parameter of the
                 handler can be filled from nowhere, or ``request_timeout`` is out of bounds.
-            TypeError: The handler cannot be called, or ``request_timeout`` is no number.
+            TypeError: The handler cannot be called, ``request_timeout`` is no number, or ``inline``
+                is no bool.
 
         Example:
             >>> app = Pyre()
@@ -103,6 +109,7 @@ class Routes:
             raise ValueError(f"the route {path!r} needs at least one method")
         if request_timeout is not None:
             require_seconds(request_timeout, f"{methods[0].upper()} {path}")
+        require_bool(inline, f"{methods[0].upper()} {path}")
 
         def register(handler: AnyCall) -> AnyCall:
             names = path_names(path)
@@ -115,7 +122,14 @@ class Routes:
                     )
                 call, plan = plan_for(handler, names, where)
                 self.native.add_route(
-                    one.upper(), path, call, plan, bool(gil), is_async(handler), request_timeout
+                    one.upper(),
+                    path,
+                    call,
+                    plan,
+                    bool(gil),
+                    is_async(handler),
+                    request_timeout,
+                    inline,
                 )
                 self.listed.append((one.upper(), path, handler, gil))
             self.has_gil_routes = self.has_gil_routes or bool(gil)
@@ -133,6 +147,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> F: ...
 
         @overload
@@ -143,6 +158,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> Decorator: ...
 
     def get(
@@ -152,9 +168,12 @@ class Routes:
         *,
         gil: bool | None = None,
         request_timeout: float | None = None,
+        inline: bool = True,
     ) -> AnyCall:
         """Answer GET on ``path``, and HEAD unless it has a route of its own; see `route`."""
-        return self.route("GET", path, handler, gil=gil, request_timeout=request_timeout)
+        return self.route(
+            "GET", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
+        )
 
     if TYPE_CHECKING:
 
@@ -166,6 +185,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> F: ...
 
         @overload
@@ -176,6 +196,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> Decorator: ...
 
     def post(
@@ -185,9 +206,12 @@ class Routes:
         *,
         gil: bool | None = None,
         request_timeout: float | None = None,
+        inline: bool = True,
     ) -> AnyCall:
         """Answer POST requests on ``path``; see `route`."""
-        return self.route("POST", path, handler, gil=gil, request_timeout=request_timeout)
+        return self.route(
+            "POST", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
+        )
 
     if TYPE_CHECKING:
 
@@ -199,6 +223,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> F: ...
 
         @overload
@@ -209,6 +234,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> Decorator: ...
 
     def put(
@@ -218,9 +244,12 @@ class Routes:
         *,
         gil: bool | None = None,
         request_timeout: float | None = None,
+        inline: bool = True,
     ) -> AnyCall:
         """Answer PUT requests on ``path``; see `route`."""
-        return self.route("PUT", path, handler, gil=gil, request_timeout=request_timeout)
+        return self.route(
+            "PUT", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
+        )
 
     if TYPE_CHECKING:
 
@@ -232,6 +261,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> F: ...
 
         @overload
@@ -242,6 +272,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> Decorator: ...
 
     def delete(
@@ -251,9 +282,12 @@ class Routes:
         *,
         gil: bool | None = None,
         request_timeout: float | None = None,
+        inline: bool = True,
     ) -> AnyCall:
         """Answer DELETE requests on ``path``; see `route`."""
-        return self.route("DELETE", path, handler, gil=gil, request_timeout=request_timeout)
+        return self.route(
+            "DELETE", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
+        )
 
     if TYPE_CHECKING:
 
@@ -265,6 +299,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> F: ...
 
         @overload
@@ -275,6 +310,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> Decorator: ...
 
     def patch(
@@ -284,9 +320,12 @@ class Routes:
         *,
         gil: bool | None = None,
         request_timeout: float | None = None,
+        inline: bool = True,
     ) -> AnyCall:
         """Answer PATCH requests on ``path``; see `route`."""
-        return self.route("PATCH", path, handler, gil=gil, request_timeout=request_timeout)
+        return self.route(
+            "PATCH", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
+        )
 
     if TYPE_CHECKING:
 
@@ -298,6 +337,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> F: ...
 
         @overload
@@ -308,6 +348,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> Decorator: ...
 
     def options(
@@ -317,9 +358,12 @@ class Routes:
         *,
         gil: bool | None = None,
         request_timeout: float | None = None,
+        inline: bool = True,
     ) -> AnyCall:
         """Answer OPTIONS requests on ``path`` instead of the engine; see `route`."""
-        return self.route("OPTIONS", path, handler, gil=gil, request_timeout=request_timeout)
+        return self.route(
+            "OPTIONS", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
+        )
 
     if TYPE_CHECKING:
 
@@ -331,6 +375,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> F: ...
 
         @overload
@@ -341,6 +386,7 @@ class Routes:
             *,
             gil: bool | None = None,
             request_timeout: float | None = None,
+            inline: bool = True,
         ) -> Decorator: ...
 
     def head(
@@ -350,9 +396,12 @@ class Routes:
         *,
         gil: bool | None = None,
         request_timeout: float | None = None,
+        inline: bool = True,
     ) -> AnyCall:
         """Answer HEAD requests on ``path`` apart from GET; see `route`."""
-        return self.route("HEAD", path, handler, gil=gil, request_timeout=request_timeout)
+        return self.route(
+            "HEAD", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
+        )
 
 
 def require_seconds(seconds: object, where: str) -> None:
@@ -372,3 +421,13 @@ def require_seconds(seconds: object, where: str) -> None:
             f"{where}: request_timeout must be from 0 (no limit) to {REQUEST_TIMEOUT_MAX} seconds, "
             f"not {seconds}"
         )
+
+
+def require_bool(inline: object, where: str) -> None:
+    """Raise unless a route can have ``inline`` as its option of that name.
+
+    Raises:
+        TypeError: It is neither True nor False.
+    """
+    if not isinstance(inline, bool):
+        raise TypeError(f"{where}: inline is True or False, not {type(inline).__qualname__}")

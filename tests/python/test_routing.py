@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -79,6 +81,27 @@ def test_time_limit_of_a_route(verb: str) -> None:
     for wrong in ("5", True, [5]):
         with pytest.raises(TypeError, match=r"/a: request_timeout is a number of seconds, not"):
             register("/a", handler, request_timeout=wrong)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_routes_that_stay_off_the_threads_that_read(verb: str) -> None:
+    register = getattr(Pyre(), verb)
+    assert register("/on", handler, inline=True) is handler
+    assert register("/off", inline=False)(handler) is handler
+    for wrong in (None, 0, "no"):
+        with pytest.raises(TypeError, match=f"{verb.upper()} /a: inline is True or False, not"):
+            register("/a", handler, inline=wrong)
+
+
+@pytest.mark.parametrize("verb", ["route", *VERBS])
+def test_the_engine_is_told_what_stays_off(verb: str) -> None:
+    app = Pyre()
+    told: list[tuple[object, ...]] = []
+    app.native = SimpleNamespace(add_route=lambda *row: told.append(row))  # type: ignore[assignment]
+    register = partial(app.route, "get") if verb == "route" else getattr(app, verb)
+    for options in ({}, {"inline": True}, {"inline": False}):
+        register("/a", handler, **options)
+    assert [row[-1] for row in told] == [True, True, False]
 
 
 def test_gil_routes_are_noticed() -> None:

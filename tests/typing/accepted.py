@@ -63,6 +63,14 @@ def slower(req: PyreRequest) -> str:
 app.head("/slower", slower, request_timeout=2)
 
 
+@app.get("/uneven", inline=False)
+def uneven(req: PyreRequest) -> str:
+    return "at times it waits"
+
+
+app.route("PUT", "/uneven", uneven, inline=True)
+
+
 @app.before_request
 def check(req: PyreRequest) -> None:
     if "authorization" not in req.headers:

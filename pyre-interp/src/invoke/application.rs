@@ -76,6 +76,8 @@ pub struct Handler {
     pub on_main: bool,
     /// How long it may take, in milliseconds, if that is not what the server says.
     pub timeout_ms: Option<u64>,
+    /// It may run on a thread that carries a reactor, once it has proven to be short.
+    pub inline: bool,
 }
 
 /// A count of what is to be done after answers, for those who wait for its end.
