@@ -14,13 +14,14 @@ import sys
 import time
 from pathlib import Path
 
-from perf.harness import answers, load, machine, processes
+from perf.harness import answers, load, machine, processes, rounds
 from perf.harness.answers import ROUTES, WrongAnswer
 from perf.harness.contenders import CEILING, PYRE, Unavailable, contender, rival_names
 from perf.harness.load import Load
 from perf.harness.places import RESULTS, pyre_python
 from perf.harness.progress import clear, say, show
-from perf.harness.report import Comparison, Measure, Scenario
+from perf.harness.report import Comparison, Scenario
+from perf.harness.rounds import Measure
 from perf.harness.server import Server, end, running
 from perf.harness.spread import figure
 
@@ -127,18 +128,13 @@ def pipelining(
 
 def measure(server: Server, scenario: Scenario, chosen: argparse.Namespace) -> Measure:
     """Load one server and count its time; the others stand still."""
-    server.go_on()
-    members = server.processes()
-    before = processes.cpu(members)
-    outcome = load.run(
-        server.port, scenario.route, scenario.load, seconds=chosen.seconds, core=chosen.load_core
+    return rounds.measure(
+        server,
+        scenario.route,
+        scenario.load,
+        seconds=chosen.seconds,
+        core=chosen.load_core,
     )
-    used = processes.cpu(members) - before
-    server.require_running()
-    server.pause()
-    if outcome.requests == 0:
-        raise Unavailable(f"{server.name} answered nothing under {scenario.name}")
-    return Measure(used.total_s / outcome.requests * 1e6, outcome)
 
 
 def compare(servers: list[Server], found: Comparison, chosen: argparse.Namespace) -> None:

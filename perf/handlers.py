@@ -11,14 +11,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from perf.harness import load, machine, processes
+from perf.harness import load, machine, series
 from perf.harness.answers import Route
 from perf.harness.contenders import PYRE, Contender, Unavailable, contender, pyre
-from perf.harness.load import Load, Outcome
+from perf.harness.load import Load
 from perf.harness.progress import say
+from perf.harness.series import Series
 from perf.harness.server import Server, end
-from perf.harness.spread import count, figure, spread
-from perf.harness.table import markdown
 
 KINDS = ("/", "/async", "/gil", "/gil-async")
 LOADS = (Load(16, 64), Load(1, 64))
@@ -30,72 +29,22 @@ RIVALS = ("granian-rsgi", "pyreframework")
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="perf.handlers", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7, help="rounds, the first not counted (7)")
+    parser.add_argument("--rounds", type=int, default=6, help="rounds (6)")
     parser.add_argument("--seconds", type=int, default=1, help="length of a round (1)")
     parser.add_argument("--only", default="kinds,waiting,computing")
     parser.add_argument("--rivals", default=",".join(RIVALS), help="for waiting; may be empty")
     return parser.parse_args()
 
 
-class Series:
-    """One route of one server under one load, round after round."""
-
-    def __init__(self, title: str, server: Server, path: str, kind: Load, core: int | None) -> None:
-        self.title = title
-        self.server = server
-        self.route = Route(path, "GET", path, "text/plain")
-        self.kind = kind
-        self.core = core
-        self.cpu_us: list[float] = []
-        self.rates: list[float] = []
-        self.p99_ms: list[float] = []
-        self.errors = 0
-
-    def measure(self, seconds: int) -> None:
-        """Add one round."""
-        self.server.go_on()
-        members = self.server.processes()
-        before = processes.cpu(members)
-        outcome: Outcome = load.run(
-            self.server.port, self.route, self.kind, seconds=seconds, core=self.core
-        )
-        used = processes.cpu(members) - before
-        self.server.require_running()
-        self.server.pause()
-        if outcome.requests == 0:
-            raise Unavailable(f"{self.title} answered nothing")
-        self.cpu_us.append(used.total_s / outcome.requests * 1e6)
-        self.rates.append(outcome.per_second)
-        self.errors += sum(outcome.errors.values())
-        if outcome.p99_us is not None:
-            self.p99_ms.append(outcome.p99_us / 1e3)
+def asked(path: str) -> Route:
+    """Return a route of the program."""
+    return Route(path, "GET", path, "text/plain")
 
 
-def compare(all_series: Sequence[Series], rounds: int, seconds: int) -> str:
+def compared(all_series: Sequence[Series], chosen: argparse.Namespace) -> str:
     """Measure round after round; return a table with ratios to the first series."""
-    for number in range(rounds):
-        say(f"round {number + 1} of {rounds}")
-        for series in all_series:
-            series.measure(seconds)
-    rows = []
-    first = all_series[0]
-    for series in all_series:
-        cpu = [own / other for own, other in zip(series.cpu_us, first.cpu_us, strict=True)][1:]
-        rate = [own / other for own, other in zip(series.rates, first.rates, strict=True)][1:]
-        rates, p99 = spread(series.rates[1:]), spread(series.p99_ms[1:])
-        rows.append(
-            [
-                series.title,
-                str(spread(series.cpu_us[1:])),
-                str(spread(cpu)),
-                count(rates.median) if rates else "-",
-                str(spread(rate)),
-                figure(p99.median) if p99 else "-",
-                str(series.errors),
-            ]
-        )
-    header = ["", "us per request", "x first", "req/s", "x first", "p99 ms", "errors"]
-    return markdown(header, rows)
+    series.compare(all_series, chosen.rounds, chosen.seconds)
+    return series.table(all_series, [all_series[0]])
 
 
 def kinds(chosen: argparse.Namespace) -> None:
@@ -104,8 +53,8 @@ def kinds(chosen: argparse.Namespace) -> None:
     try:
         for kind in LOADS:
             print(f"\nHandlers that return at once, {kind.name}, one worker, one core\n")
-            series = [Series(path, server, path, kind, 1) for path in KINDS]
-            print(compare(series, chosen.rounds, chosen.seconds), flush=True)
+            paths = [Series(path, server, asked(path), kind, 1) for path in KINDS]
+            print(compared(paths, chosen), flush=True)
     finally:
         end(server)
 
@@ -124,8 +73,8 @@ def waiting(chosen: argparse.Namespace) -> None:
             servers.append(Server(one, cores={0}))
             servers[-1].pause()
         print(f"\nA handler that awaits 10 ms, {WAITING.name}, one worker, one core\n")
-        series = [Series(server.name, server, "/io", WAITING, 1) for server in servers]
-        print(compare(series, chosen.rounds, chosen.seconds), flush=True)
+        names = [Series(server.name, server, asked("/io"), WAITING, 1) for server in servers]
+        print(compared(names, chosen), flush=True)
     finally:
         for server in servers:
             end(server)
@@ -140,11 +89,11 @@ def computing(chosen: argparse.Namespace) -> None:
             servers.append(Server(pyre("handlers_app.py", lanes), workers=workers))
             servers[-1].pause()
         print(f"\nA handler that computes for 5 ms, {COMPUTING.name}, nothing pinned\n")
-        series = [
-            Series(f"{workers} of {PYRE}'s workers", server, "/loop", COMPUTING, None)
+        numbers = [
+            Series(f"{workers} of {PYRE}'s workers", server, asked("/loop"), COMPUTING, None)
             for workers, server in zip((1, 2), servers, strict=True)
         ]
-        print(compare(series, chosen.rounds, chosen.seconds), flush=True)
+        print(compared(numbers, chosen), flush=True)
     finally:
         for server in servers:
             end(server)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from perf.harness import answers, load, machine, processes
+from perf.harness import answers, load, machine, rounds
 from perf.harness.answers import ROUTES
 from perf.harness.contenders import CEILING, PYRE, Unavailable, contender
 from perf.harness.load import Load
@@ -40,24 +40,16 @@ class Variant:
 
     def measure(self, route: answers.Route, kind: Load, seconds: int) -> None:
         """Add one round."""
-        self.server.go_on()
-        members = self.server.processes()
-        before = processes.cpu(members)
-        outcome = load.run(
-            self.server.port,
+        found = rounds.measure(
+            self.server,
             route,
             kind,
             seconds=seconds,
             core=1 if self.pinned else None,
             threads=1 if self.pinned else 2,
         )
-        used = processes.cpu(members) - before
-        self.server.require_running()
-        self.server.pause()
-        if outcome.requests == 0:
-            raise Unavailable(f"{self.title} answered nothing")
-        self.cpu_us.append(used.total_s / outcome.requests * 1e6)
-        self.rates.append(outcome.per_second)
+        self.cpu_us.append(found.cpu_us)
+        self.rates.append(found.outcome.per_second)
 
 
 def arguments() -> argparse.Namespace:

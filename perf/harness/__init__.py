@@ -8,8 +8,12 @@
 ``exchange``      HTTP over a plain socket
 ``answers``       the routes, and what a right answer is
 ``load``          wrk
+``rounds``        one server, loaded once
+``counters``      what a server counts of itself
 ``spread``        medians and quartiles
 ``table``         markdown
+``series``        several servers, compared in rounds that take turns
+``report``        what ``scripts/bench`` found, as markdown, JSON and a chart
 ``chart``         SVG bars
 ``machine``       what this was measured on
 ``progress``      lines for the person who waits

@@ -10,6 +10,7 @@ from pathlib import Path
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _TICKS_OFF_S = 0.05
 _PROC = Path("/proc")
+_SWITCHES = re.compile(r"^(?:non)?voluntary_ctxt_switches:\s+(\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,19 @@ def threads(processes: list[int]) -> int:
     for process in processes:
         fields = _stat(process)
         count += int(fields[17]) if fields else 0
+    return count
+
+
+def switches(processes: list[int]) -> int:
+    """Return how often the living threads were switched to another, of their own accord or not."""
+    count = 0
+    for process in processes:
+        for thread in (_PROC / str(process) / "task").glob("*/status"):
+            try:
+                text = thread.read_text()
+            except OSError:
+                continue
+            count += sum(int(found) for found in _SWITCHES.findall(text))
     return count
 
 

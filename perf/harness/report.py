@@ -11,6 +11,7 @@ from perf.harness.chart import Bar, Panel, svg
 from perf.harness.contenders import CEILING, PYRE
 from perf.harness.load import Load, Outcome
 from perf.harness.processes import Memory
+from perf.harness.rounds import Measure
 from perf.harness.spread import Spread, count, figure, spread
 from perf.harness.table import markdown
 
@@ -25,14 +26,6 @@ class Scenario:
     @property
     def name(self) -> str:
         return f"{self.route.method} {self.route.name} {self.load.name}"
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One contender in one round of a scenario."""
-
-    cpu_us: float
-    outcome: Outcome
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from perf.harness import answers, processes
+from perf.harness import answers, counters, processes
 from perf.harness.chart import Bar, Panel, svg
 from perf.harness.exchange import Answer, BadAnswer, Client
 from perf.harness.flame import svg as flame
 from perf.harness.load import Load, Outcome
-from perf.harness.report import Comparison, Measure, Scenario
+from perf.harness.report import Comparison, Scenario
+from perf.harness.rounds import Measure
+from perf.harness.series import Series, table
 from perf.harness.spread import count, figure, percentile, spread
 from perf.harness.stacks import fold, self_time
 from perf.icount.dump import Counts, read
@@ -164,6 +167,65 @@ def test_errors_stand_in_the_table() -> None:
     assert "(!) 70.00% errors: 7 status" in found.as_markdown()
 
 
+def series(title: str, cpu_us: list[float], p99_us: float | None = 20.0) -> Series:
+    """A series whose rounds have been measured."""
+    found = Series(title, None, answers.ROUTES["/"], Load(1, 64), None, counted=title == "b")
+    outcome = Outcome(1000, 1.0, 10.0, p99_us, {"read": 2})
+    found.measures = [Measure(value, outcome, switches=0.5) for value in cpu_us]
+    return found
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_series_are_compared_inside_each_round() -> None:
+    first, second = series("a", [10.0, 20.0, 10.0]), series("b", [15.0, 30.0, 15.0], None)
+    second.counters = {counters.REQUESTS: 1000.0, counters.INLINE: 995.0, counters.TAKEN_BACK: 3.0}
+    header, _, one, other = map(cells, table([first, second], [first, second]).splitlines())
+    assert header[1:5] == ["us per request", "x a", "x b", "req/s"]
+    found = dict(zip(header, one, strict=True)), dict(zip(header, other, strict=True))
+    assert [row["x b"] for row in found] == ["0.667 [0.667..0.667]", "1.00 [1.00..1.00]"]
+    assert [row["p99 ms"] for row in found] == ["0.020", "-"]
+    assert [row["switches"] for row in found] == ["0.500", "0.500"]
+    assert [row["errors"] for row in found] == ["6", "6"]
+    assert [row["inline"] for row in found] == ["-", "99.5%"]
+    assert [row["taken back"] for row in found] == ["-", "3"]
+    assert [row["refused"] for row in found] == ["-", "-"]
+
+
+def test_series_of_unequal_length_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="argument 2"):
+        table([series("a", [1.0, 2.0]), series("b", [1.0])], [series("a", [1.0, 2.0])])
+
+
+def test_a_page_of_metrics_is_summed_over_labels() -> None:
+    page = (
+        "# HELP pyre_requests_total Requests answered.\n# TYPE pyre_requests_total counter\n"
+        'pyre_requests_total{method="GET",route="/a b",status="200"} 7\n'
+        'pyre_requests_total{method="GET",route="/{id}",status="404"} 2\n'
+        "pyre_take_backs_total 0\npyre_gil_wait_seconds_total 1.5e-3\n"
+    )
+    found = counters.parse(page)
+    assert found == {
+        "pyre_requests_total": 9.0,
+        "pyre_take_backs_total": 0.0,
+        "pyre_gil_wait_seconds_total": 0.0015,
+    }
+    # A label that was not there before has counted from nothing.
+    grown = counters.between({"pyre_requests_total": 4.0}, found)
+    assert grown["pyre_requests_total"] == 5.0
+    assert counters.total(counters.TAKEN_BACK, grown) == "0"
+    assert counters.total(counters.REFUSED, grown) == "-"
+
+
+def test_a_server_without_metrics_counts_nothing(peer: Peer) -> None:
+    peer.answer = answer(b"pyre_take_backs_total 1\n", status="404 Not Found")
+    assert counters.read(peer.port) == {}
+    peer.answer = answer(b"pyre_take_backs_total 1\n")
+    assert counters.read(peer.port) == {"pyre_take_backs_total": 1.0}
+
+
 def test_stacks_are_folded_from_root_to_leaf() -> None:
     script = """\
 pyre-worker 1 1234
@@ -238,6 +300,9 @@ def test_processor_time_and_memory_of_this_process_are_seen() -> None:
         sum(range(1000))
     found = processes.memory(own)
     assert found.rss_kib >= found.pss_kib > 1000
+    switched = processes.switches(own)
+    time.sleep(0.001)
+    assert processes.switches(own) > switched
     assert processes.open_files(own) >= 3
 
 
