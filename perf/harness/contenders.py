@@ -66,17 +66,47 @@ def contender(name: str) -> Contender:
 
 def pyre(app: str, environment: Mapping[str, str] | None = None) -> Contender:
     """Return Pyre serving one of the programs in perf/apps."""
-    python = pyre_python()
-    question = "import pyreframework, pyreframework.engine as e; print(pyreframework.__version__)"
+    version, _ = _versions(PYRE, pyre_python(), {})
+    settings = {"PYRE_IO_WORKERS": "1", **(environment or {})}
+    return Contender(PYRE, (str(pyre_python()), str(APPS / app)), settings, version=version)
+
+
+def build(name: str, checkout: Path, app: str) -> Contender:
+    """Return another build of Pyre, as its checkout has it, serving one of our programs.
+
+    Raises:
+        Unavailable: It has not been set up there, or its Python finds another engine.
+    """
+    python = checkout / ".venv" / "bin" / "python"
+    if not python.exists():
+        raise Unavailable(f"{name}: {python} is missing; run scripts/setup there")
+    environment = {"PYTHONPATH": str(checkout / "python")}
+    version, engine = _versions(name, python, environment)
+    if not Path(engine).resolve().is_relative_to(checkout.resolve()):
+        raise Unavailable(f"{name}: {python} loads {engine}, which is not of {checkout}")
+    settings = {"PYRE_IO_WORKERS": "1", **environment}
+    return Contender(name, (str(python), str(APPS / app)), settings, version=version)
+
+
+def _versions(name: str, python: Path, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return Pyre's version and the file of its engine."""
+    question = (
+        "import pyreframework, pyreframework.engine as engine\n"
+        "print(pyreframework.__version__, engine.__file__, sep='\\n')"
+    )
     found = subprocess.run(
-        [str(python), "-c", question], cwd=PERF, capture_output=True, text=True, check=False
+        [str(python), "-c", question],
+        cwd=PERF,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if found.returncode != 0:
         reason = (found.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise Unavailable(f"pyre: {python} cannot import pyreframework ({reason})")
-    settings = {"PYRE_IO_WORKERS": "1", **(environment or {})}
-    command = (str(python), str(APPS / app))
-    return Contender(PYRE, command, settings, version=found.stdout.strip())
+        raise Unavailable(f"{name}: {python} cannot import pyreframework ({reason})")
+    version, engine = found.stdout.splitlines()
+    return version, engine
 
 
 def ceiling() -> Contender:

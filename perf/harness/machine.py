@@ -32,12 +32,12 @@ def show() -> None:
         print(f"- {name}: {value}")
 
 
-def commit() -> str:
-    """Return the short commit, with ``+`` if the tree has changes."""
-    found = _git("rev-parse", "--short=10", "HEAD")
+def commit(checkout: Path = ROOT) -> str:
+    """Return the short commit of a checkout, with ``+`` if its tree has changes."""
+    found = _git(checkout, "rev-parse", "--short=10", "HEAD")
     if not found:
         return "unknown"
-    return found + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    return found + ("+" if _git(checkout, "status", "--porcelain", "--untracked-files=no") else "")
 
 
 def _module() -> list[str]:
@@ -45,8 +45,9 @@ def _module() -> list[str]:
     return [spec.name] if spec is not None else [sys.argv[0]]
 
 
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+def _git(checkout: Path, *words: str) -> str:
+    command = ["git", *words]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
 
 

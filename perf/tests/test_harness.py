@@ -15,6 +15,7 @@ import pytest
 
 from perf.harness import answers, counters, processes
 from perf.harness.chart import Bar, Panel, svg
+from perf.harness.contenders import Unavailable, build
 from perf.harness.exchange import Answer, BadAnswer, Client
 from perf.harness.flame import svg as flame
 from perf.harness.load import Load, Outcome
@@ -224,6 +225,22 @@ def test_a_server_without_metrics_counts_nothing(peer: Peer) -> None:
     assert counters.read(peer.port) == {}
     peer.answer = answer(b"pyre_take_backs_total 1\n")
     assert counters.read(peer.port) == {"pyre_take_backs_total": 1.0}
+
+
+def test_a_build_brings_its_own_engine(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="run scripts/setup there"):
+        build("before", tmp_path, "pyre_app.py")
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    engine = tmp_path / "python" / "pyreframework" / "engine.so"
+    python.write_text(f"#!/bin/sh\necho 2.9.0\necho {engine}\n")
+    python.chmod(0o755)
+    found = build("before", tmp_path, "pyre_app.py")
+    assert (found.name, found.version, found.command[0]) == ("before", "2.9.0", str(python))
+    assert found.environment["PYTHONPATH"] == str(tmp_path / "python")
+    python.write_text("#!/bin/sh\necho 2.9.0\necho /elsewhere/engine.so\n")
+    with pytest.raises(Unavailable, match=r"/elsewhere/engine\.so, which is not of"):
+        build("before", tmp_path, "pyre_app.py")
 
 
 def test_stacks_are_folded_from_root_to_leaf() -> None:
