@@ -2,9 +2,9 @@
 //!
 //! Each pool has its workers: the lanes of a sub-interpreter are one, and its event loop is another.
 //! The home worker is first. When it has work queued and takes none for a millisecond, an idle worker
-//! gets it, whose GIL is free; if there is none, another lane of the home worker is woken. When all
-//! its lanes are blocked, jobs go to the other workers, and when all lanes everywhere are blocked they
-//! wait here, so that the first lane that is free takes them.
+//! gets it, whose GIL is free, and what comes until the home worker gets on; if there is none, another
+//! lane of the home worker is woken. When all its lanes are blocked, jobs go to the other workers, and
+//! when all lanes everywhere are blocked they wait here, so that the first lane that is free takes them.
 //! The waiting is bounded: a full system answers 503 at once.
 
 use std::collections::VecDeque;
@@ -23,6 +23,10 @@ const LOOK_MS: u64 = 1;
 
 /// The longest pause between two looks while jobs are out, in milliseconds.
 const LOOK_MS_MAX: u64 = 16;
+
+/// A lane that was called may be on its way for so long, in milliseconds: on a busy machine it has to
+/// wait for a processor.
+const ARRIVAL_MS: u64 = 16;
 
 /// This reactor's two rings with one worker, and what it knows of the worker.
 pub(crate) struct Link {
@@ -44,6 +48,8 @@ pub(crate) struct Link {
     heard_ms: u64,
     /// A job has come back since that was last noted.
     has_replied: bool,
+    /// Jobs were taken back for an idle worker, and this one was not seen to get on since.
+    was_stalled: bool,
 }
 
 impl Link {
@@ -68,6 +74,7 @@ impl Link {
             progress_ms: 0,
             heard_ms: 0,
             has_replied: false,
+            was_stalled: false,
         }
     }
 
@@ -77,7 +84,8 @@ impl Link {
             return false;
         }
         // A loop whose coroutines wait has jobs out and nothing to get on with.
-        let waits = self.out > 0 && !(self.pool.is_loop() && self.jobs.is_empty());
+        let is_busy = self.out > 0 || self.is_stuck();
+        let waits = is_busy && !(self.pool.is_loop() && self.jobs.is_empty());
         if waits && now_ms > self.progress_ms && !self.look(now_ms) {
             return false;
         }
@@ -88,23 +96,40 @@ impl Link {
     }
 
     /// Whether something has been with the worker for a while, as far as we see: a handler that waits
-    /// or computes. What a loop has out may wait for ever and hold up nothing.
-    fn is_behind(&self, now_ms: u64) -> bool {
-        self.out > 0 && now_ms > self.heard_ms + LOOK_MS && !self.pool.is_loop()
+    /// or computes, sent by us or by another reactor. What a loop has out may wait for ever and hold up
+    /// nothing.
+    fn is_behind(&mut self, now_ms: u64) -> bool {
+        self.is_stuck() || self.out > 0 && now_ms > self.heard_ms + LOOK_MS && !self.pool.is_loop()
     }
 
-    /// Whether the worker has nothing to do, for us or for other reactors.
-    fn is_idle(&self) -> bool {
-        self.out == 0 && self.roster.is_idle()
+    /// Whether the worker still sits in what it sat in when jobs were taken back from it. That may be
+    /// the work of others only, of which `out` tells nothing.
+    fn is_stuck(&mut self) -> bool {
+        self.was_stalled = self.was_stalled && self.takes_nothing() && !self.roster.is_idle();
+        self.was_stalled
+    }
+
+    /// Whether the worker has nothing to do, for us or for other reactors. One that has just let jobs
+    /// lie does not count: its lane may have arrived when they were gone, and two such workers would
+    /// pass them on to each other for ever.
+    fn is_idle(&self, now_ms: u64) -> bool {
+        let was_late = self.was_stalled && now_ms < self.progress_ms + ARRIVAL_MS;
+        self.out == 0 && self.roster.is_idle() && !(was_late && self.takes_nothing())
     }
 
     /// Whether jobs are queued, and none was taken for a while. A loop has no other lane: it is marked
-    /// as blocked instead.
+    /// as blocked instead. A lane that only has to wake is not overtaken by that of another worker.
     fn is_stalled(&self, now_ms: u64) -> bool {
+        let patience_ms = if self.roster.is_waking() { ARRIVAL_MS } else { LOOK_MS };
         !self.pool.is_loop()
             && !self.jobs.is_empty()
-            && now_ms >= self.progress_ms + LOOK_MS
-            && self.roster.progress() == self.progress
+            && now_ms >= self.progress_ms + patience_ms
+            && self.takes_nothing()
+    }
+
+    /// Whether the worker has taken nothing since its count was last noted.
+    fn takes_nothing(&self) -> bool {
+        self.roster.progress() == self.progress
     }
 
     /// Looks whether the worker gets on. If it has taken nothing for a while, the lanes that run
@@ -114,6 +139,7 @@ impl Link {
         if progress != self.progress {
             self.progress = progress;
             self.progress_ms = now_ms;
+            self.was_stalled = false;
             return true;
         }
         now_ms < self.progress_ms + LOOK_MS || self.roster.suspect(progress)
@@ -225,7 +251,7 @@ impl Dispatch {
         let home = self.homes[pool.index()]?;
         let Range { start, end } = self.members[pool.index()];
         if self.links[home].is_behind(now_ms)
-            && let Some(idle) = (start..end).find(|&index| self.links[index].is_idle())
+            && let Some(idle) = (start..end).find(|&index| self.links[index].is_idle(now_ms))
         {
             return Some(idle);
         }
@@ -326,14 +352,16 @@ impl Dispatch {
     fn look(&mut self, now_ms: u64) {
         let mut queued = false;
         // Another lane of a worker whose handler computes would only wait for the same GIL.
-        let is_idle = Pool::ALL
-            .map(|pool| self.links[self.members[pool.index()].clone()].iter().any(Link::is_idle));
+        let is_idle = Pool::ALL.map(|pool| {
+            self.links[self.members[pool.index()].clone()].iter().any(|link| link.is_idle(now_ms))
+        });
         for link in &mut self.links {
             let moves = is_idle[link.pool.index()] && link.is_stalled(now_ms);
             if !moves && (link.jobs.is_empty() || link.look(now_ms)) {
                 queued |= !link.jobs.is_empty();
                 continue;
             }
+            link.was_stalled |= moves;
             let waiting = &mut self.waiting[link.pool.index()];
             let before = waiting.len();
             waiting.extend(std::iter::from_fn(|| link.jobs.take_back()));
@@ -452,3 +480,6 @@ impl Reactor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,6 +216,13 @@ impl Roster {
         states.awake() == 0 && states.first_parked().is_some()
     }
 
+    /// Whether a lane was called and is still on its way, and no other one does anything: as far as
+    /// lanes of this roster go, the GIL is free.
+    pub fn is_waking(&self) -> bool {
+        let called = States(self.states.load(Relaxed)).called().count_ones() as usize;
+        called > 0 && self.busy() == called
+    }
+
     /// No lane will park any more, and those that do return with [`Rest::Closed`].
     pub fn close(&self) {
         // Pairs with the Acquire in `LaneSeat::block`.
@@ -504,6 +511,23 @@ mod tests {
         b.announce();
         check(&roster, "lpb");
         assert_eq!(roster.progress(), 4);
+    }
+
+    #[test]
+    fn a_lane_is_waking_alone_if_no_other_one_does_anything() {
+        let roster = Roster::new(2);
+        let [mut a, mut b] = seats(&roster);
+        a.announce();
+        b.announce();
+        assert!(!roster.is_waking() && roster.is_idle());
+        assert!(roster.notify());
+        assert!(roster.is_waking() && !roster.is_idle());
+        a.took();
+        assert!(!roster.is_waking());
+        // Called beside one that is blocked, it may have to wait for the GIL.
+        assert!(roster.suspect(roster.progress()));
+        check(&roster, "bc");
+        assert!(!roster.is_waking());
     }
 
     #[test]
