@@ -27,45 +27,52 @@ pub const fn is_target_byte(byte: u8) -> bool {
     matches!(byte, 0x21..=0x7e) && byte != b'#'
 }
 
-/// Finds the parts of `text`, the target at `target` in its buffer, which has bytes of targets only.
-/// Its first question mark, or else its end, is at `path_end`.
+/// Bytes that a path goes on with, and nothing else.
+static PATH: [bool; 256] = {
+    let mut path = [false; 256];
+    let mut index = 0;
+    while index < 256 {
+        path[index] = is_target_byte(index as u8) && index as u8 != b'?';
+        index += 1;
+    }
+    path
+};
+
+/// Finds the parts of `text`, the target at `target` in its buffer.
 ///
 /// # Errors
 ///
-/// If its form does not go with the method, or its authority is none.
+/// If it has a byte that no target has, its form does not go with the method, or its authority is
+/// none.
 #[inline(always)]
-pub fn split(
-    text: &[u8],
-    target: Span,
-    path_end: u32,
-    method: Method,
-) -> Result<TargetParts, RequestError> {
+pub fn split(text: &[u8], target: Span, method: Method) -> Result<TargetParts, RequestError> {
     if text.first() == Some(&b'/') && method != Method::Connect {
-        return Ok(TargetParts::of_path(target, path_end));
+        return split_path(text, target);
     }
-    split_unusual(text, target, path_end, method)
+    split_unusual(text, target, method)
 }
 
-impl TargetParts {
-    /// Of `path[?query]`.
-    #[inline(always)]
-    fn of_path(target: Span, path_end: u32) -> Self {
-        let has_query = path_end < target.end;
-        Self {
-            path: Span { start: target.start, end: path_end },
-            query: if has_query { Span { start: path_end + 1, ..target } } else { Span::EMPTY },
-            authority: Span::EMPTY,
-        }
+/// `path[?query]`.
+#[inline(always)]
+fn split_path(text: &[u8], target: Span) -> Result<TargetParts, RequestError> {
+    let whole = TargetParts { path: target, query: Span::EMPTY, authority: Span::EMPTY };
+    let Some(at) = text.iter().position(|&byte| !PATH[usize::from(byte)]) else {
+        return Ok(whole);
+    };
+    let query = &text[at + 1..];
+    if text[at] != b'?' || !query.iter().copied().all(is_target_byte) {
+        return Err(RequestError::TargetInvalid);
     }
+    let mark = target.start + at as u32;
+    Ok(TargetParts {
+        path: Span { start: target.start, end: mark },
+        query: Span { start: mark + 1, end: target.end },
+        ..whole
+    })
 }
 
 #[cold]
-fn split_unusual(
-    text: &[u8],
-    target: Span,
-    path_end: u32,
-    method: Method,
-) -> Result<TargetParts, RequestError> {
+fn split_unusual(text: &[u8], target: Span, method: Method) -> Result<TargetParts, RequestError> {
     // RFC 9112 section 3.2.3: CONNECT has the authority form and nothing else has.
     if method == Method::Connect {
         if !authority::is_valid_with_port(text) {
@@ -82,13 +89,13 @@ fn split_unusual(
     };
     let behind_scheme = &text[scheme_bytes..];
     let authority_bytes = behind_scheme.iter().position(|byte| matches!(byte, b'/' | b'?'));
-    let host = &behind_scheme[..authority_bytes.unwrap_or(behind_scheme.len())];
+    let (host, rest) = behind_scheme.split_at(authority_bytes.unwrap_or(behind_scheme.len()));
     if !authority::is_valid(host) {
         return Err(RequestError::HostInvalid);
     }
     let start = target.start + scheme_bytes as u32;
     let authority = Span { start, end: start + host.len() as u32 };
-    let mut parts = TargetParts::of_path(Span { start: authority.end, ..target }, path_end);
+    let mut parts = split_path(rest, Span { start: authority.end, end: target.end })?;
     if parts.path.is_empty() {
         // RFC 9110 section 4.2.3: an empty path means "/". The scheme's own slash lends its span.
         parts.path = Span { start: authority.start - 1, end: authority.start };
@@ -113,8 +120,7 @@ mod tests {
     fn check(method: Method, text: &str, expected: Result<(&str, &str, &str), RequestError>) {
         // Two bytes in front, so that a span that forgets where the target begins shows.
         let bytes = [b"..", text.as_bytes()].concat();
-        let path_end = bytes.iter().position(|&byte| byte == b'?').unwrap_or(bytes.len()) as u32;
-        let found = split(text.as_bytes(), Span::new(2, bytes.len()), path_end, method);
+        let found = split(text.as_bytes(), Span::new(2, bytes.len()), method);
         let part = |span: Span| str::from_utf8(span.of(&bytes)).unwrap();
         let found = found.map(|parts| (part(parts.path), part(parts.query), part(parts.authority)));
         assert_eq!(found, expected, "{text:?}");
@@ -140,6 +146,9 @@ mod tests {
         check(Get, "http://u@h/a", host);
         check(Get, "http://h:x/a", host);
         check(Get, "http:/h/a", form);
+        check(Get, "/a#b", Err(RequestError::TargetInvalid));
+        check(Get, "/a?b#c", Err(RequestError::TargetInvalid));
+        check(Get, "http://h/a#b", Err(RequestError::TargetInvalid));
         check(Get, "ftp://h/a", form);
         check(Get, "a", form);
         check(Get, "?a", form);

@@ -1,11 +1,14 @@
-//! The fast way to read a head: one pass, from the first byte to the last.
+//! The fast way to read a head: `httparse`, then the checks it does not make.
 //!
-//! What is accepted here is served without another look, so nothing is let through that `scan` would
-//! refuse. What is wrong is not told: that, and a head that is not whole, is for `scan`. Hot path.
+//! `httparse` lets these through, and each is refused here: empty lines in front without bound;
+//! lines that end with a bare LF; targets with `#` or bytes beyond ASCII; methods, targets and heads
+//! of any length; and everything that takes more than one byte to judge, from `Host` to
+//! `Transfer-Encoding`, which is in `framing`. Hot path.
+
+use std::mem::MaybeUninit;
 
 use crate::error::RequestError;
 use crate::h1::framing::Framing;
-use crate::h1::runs::{path, query, token, value};
 use crate::header::{HeaderRange, HeaderSpan};
 use crate::limits::{HEADERS_CAP, Limits, METHOD_BYTES_MAX};
 use crate::message::Request;
@@ -27,7 +30,8 @@ pub(super) enum Unfit {
 /// Reads the head at `bytes[start..]`, appends its fields to `table`, and gives the request,
 /// without its body, and the offset where the head ends.
 ///
-/// `table` may have got some fields if this fails.
+/// `table` may have got some fields if this fails. Inlined: a small GET then measured 887
+/// instructions instead of 920.
 #[inline(always)]
 pub(super) fn parse(
     bytes: &[u8],
@@ -35,53 +39,60 @@ pub(super) fn parse(
     table: &mut Vec<HeaderSpan>,
     limits: &Limits,
 ) -> Result<(Request, usize), Unfit> {
-    let syntax = Unfit::Syntax;
-    let line = RequestLine::read(&bytes[start..]).ok_or(syntax)?;
-    if line.method.len() > METHOD_BYTES_MAX || line.target.len() > limits.target_bytes_max {
-        return Err(syntax);
+    let mut fields = [const { MaybeUninit::uninit() }; HEADERS_CAP];
+    let mut raw = httparse::Request::new(&mut []);
+    let (
+        Ok(httparse::Status::Complete(head_bytes)),
+        httparse::Request { method: Some(name), path: Some(target), version: Some(minor), headers },
+    ) = (raw.parse_with_uninit_headers(&bytes[start..], &mut fields), raw)
+    else {
+        return Err(Unfit::Syntax);
+    };
+    let base = bytes.as_ptr().addr();
+    let end = start + head_bytes;
+    if name.as_ptr().addr() - base != start
+        || name.len() > METHOD_BYTES_MAX
+        || target.len() > limits.target_bytes_max
+        || head_bytes > limits.head_bytes_max
+        || headers.len() > limits.headers_max
+        || !bytes[..end].ends_with(b"\r\n\r\n")
+    {
+        return Err(Unfit::Syntax);
     }
 
     let first = table.len();
-    let fields_max = limits.headers_max.min(HEADERS_CAP);
+    table.reserve(headers.len());
     let mut framing = Framing::NEW;
-    let mut rest = line.behind;
-    let behind = loop {
-        if let Some(behind) = rest.strip_prefix(b"\r\n") {
-            break behind;
+    for field in &*headers {
+        let name_start = field.name.as_ptr().addr() - base;
+        // Each name follows the end of a line, and only there a LF can be: one byte shows whether
+        // the CR is missing.
+        if bytes[name_start - 2] != b'\r' {
+            return Err(Unfit::Syntax);
         }
-        let field = Field::read(rest).ok_or(syntax)?;
-        if table.len() - first == fields_max {
-            return Err(syntax);
-        }
-        let name_start = bytes.len() - rest.len();
-        let value_start = name_start + field.value_at;
+        let value_start = field.value.as_ptr().addr() - base;
         let name = Span::new(name_start, name_start + field.name.len());
         let value = Span::new(value_start, value_start + field.value.len());
         table.push(HeaderSpan { name, value });
-        framing.note(field.name, field.value, value).map_err(Unfit::Meaning)?;
-        rest = field.behind;
-    };
-    let end = bytes.len() - behind.len();
-    if end - start > limits.head_bytes_max {
-        return Err(syntax);
+        framing.note(field.name.as_bytes(), field.value, value).map_err(Unfit::Meaning)?;
     }
 
-    let method = Method::of(line.method);
-    let method_span = Span::new(start, start + line.method.len());
-    let target_start = method_span.end as usize + 1;
-    let target = Span::new(target_start, target_start + line.target.len());
-    let path_end = target.start + line.path_bytes as u32;
-    let parts = split(line.target, target, path_end, method).map_err(Unfit::Meaning)?;
-    let conclusion = framing.conclude(line.version, limits).map_err(Unfit::Meaning)?;
+    let method = Method::of(name.as_bytes());
+    let version = if minor == 1 { Version::Http11 } else { Version::Http10 };
+    let method_span = Span::new(start, start + name.len());
+    let target_start = target.as_ptr().addr() - base;
+    let target_span = Span::new(target_start, target_start + target.len());
+    let parts = split(target.as_bytes(), target_span, method).map_err(Unfit::Meaning)?;
+    let conclusion = framing.conclude(version, limits).map_err(Unfit::Meaning)?;
     let request = Request {
         method,
-        version: line.version,
+        version,
         // No tunnel is ever opened. What a client sends in the hope of one is not for us to read,
         // and whoever filled the tunnel is not the one who opened it.
         keep_alive: conclusion.keep_alive && method != Method::Connect,
         expects_continue: conclusion.expects_continue,
         method_span,
-        target,
+        target: target_span,
         path: parts.path,
         query: parts.query,
         // RFC 9112 section 3.2.2: the authority in the target wins over Host.
@@ -91,76 +102,4 @@ pub(super) fn parse(
         framing: conclusion.body,
     };
     Ok((request, end))
-}
-
-/// The first line of a head (RFC 9112 section 3).
-struct RequestLine<'a> {
-    method: &'a [u8],
-    target: &'a [u8],
-    /// How far into the target its first question mark is, or its end.
-    path_bytes: usize,
-    version: Version,
-    /// What comes behind the line.
-    behind: &'a [u8],
-}
-
-impl<'a> RequestLine<'a> {
-    #[inline(always)]
-    fn read(line: &'a [u8]) -> Option<Self> {
-        let (method_bytes, end) = token(line)?;
-        let (method, rest) = line.split_at(method_bytes);
-        if method.is_empty() || end != b' ' {
-            return None;
-        }
-        let rest = &rest[1..];
-        let (path_bytes, end) = path(rest)?;
-        let query_bytes = if end == b'?' { query(&rest[path_bytes..])?.0 } else { 0 };
-        let (target, rest) = rest.split_at(path_bytes + query_bytes);
-        if target.is_empty() {
-            return None;
-        }
-        // RFC 9112 section 2.3: the name is case-sensitive, and each number is one digit.
-        let (version, behind) = match rest.strip_prefix(b" HTTP/1.1\r\n") {
-            Some(behind) => (Version::Http11, behind),
-            None => (Version::Http10, rest.strip_prefix(b" HTTP/1.0\r\n")?),
-        };
-        Some(Self { method, target, path_bytes, version, behind })
-    }
-}
-
-/// One line of a header section (RFC 9112 section 5).
-struct Field<'a> {
-    name: &'a [u8],
-    /// The value without white space around it, and where in the line it begins.
-    value: &'a [u8],
-    value_at: usize,
-    /// What comes behind the line.
-    behind: &'a [u8],
-}
-
-impl<'a> Field<'a> {
-    #[inline(always)]
-    fn read(line: &'a [u8]) -> Option<Self> {
-        let (name_bytes, end) = token(line)?;
-        // RFC 9112 section 5.1: no white space in front of the colon.
-        if name_bytes == 0 || end != b':' {
-            return None;
-        }
-        let (name, rest) = line.split_at(name_bytes);
-        let rest = &rest[1..];
-        let (length, _) = value(rest)?;
-        let (mut value, rest) = rest.split_at(length);
-        // RFC 9112 section 2.2 would let a bare LF pass, but then others see other lines than we do.
-        let behind = rest.strip_prefix(b"\r\n")?;
-        let mut value_at = name_bytes + 1;
-        // Of what a value can have, only white space is not above the space.
-        while let [..=b' ', rest @ ..] = value {
-            value = rest;
-            value_at += 1;
-        }
-        while let [rest @ .., ..=b' '] = value {
-            value = rest;
-        }
-        Some(Self { name, value, value_at, behind })
-    }
 }

@@ -46,8 +46,6 @@ fn request_lines() {
         ("GET /\t HTTP/1.1", Err(TargetInvalid)),
         ("GET /a#b HTTP/1.1", Err(TargetInvalid)),
         ("GET /# HTTP/1.1", Err(TargetInvalid)),
-        ("GET /a?b#c HTTP/1.1", Err(TargetInvalid)),
-        ("GET http://h/a#b HTTP/1.1", Err(TargetInvalid)),
         ("GET /\u{e9} HTTP/1.1", Err(TargetInvalid)),
         ("GET /\0 HTTP/1.1", Err(TargetInvalid)),
         ("GET /\u{7f} HTTP/1.1", Err(TargetInvalid)),
@@ -164,7 +162,7 @@ fn every_byte_in_every_place() {
                 crate::header::is_token_byte(byte) || byte == b':'
             }),
             ("GET / HTTP/1.1\r\nHost: h\r\nA: b?c\r\n\r\n", !is_control(byte)),
-            // Long enough for the loops over words.
+            // Long enough for the wide loops of httparse.
             (
                 "GET / HTTP/1.1\r\nHost: h\r\n\
                  A: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb?bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n\r\n",
