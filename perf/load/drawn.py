@@ -25,16 +25,17 @@ class Work:
     us_most: int = 0
 
 
+# With more that take long, routes are proven too rarely to be found out often.
 WORKS = (
-    Work("return", 800),
-    Work("sleep", 60, 1_000, 3_000),
-    Work("block", 20, 1_000, 3_000),
-    Work("sleep", 25, 15_000, 40_000),
-    Work("block", 5, 15_000, 40_000),
-    Work("compute", 30, 1_000, 30_000),
-    Work("raise", 20),
-    Work("fail", 20),
-    Work("task", 20),
+    Work("return", 904),
+    Work("sleep", 30, 1_000, 3_000),
+    Work("block", 10, 1_000, 3_000),
+    Work("sleep", 12, 15_000, 40_000),
+    Work("block", 4, 15_000, 40_000),
+    Work("compute", 15, 1_000, 30_000),
+    Work("raise", 10),
+    Work("fail", 10),
+    Work("task", 5),
 )
 _WEIGHTS = [work.of_thousand for work in WORKS]
 
