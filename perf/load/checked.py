@@ -22,6 +22,9 @@ from perf.load.drawn import DEPTH_MAX, Plan, Request
 
 STALL_S = 30.0
 """A connection that has waited so long for an answer has lost it, on the slowest machine."""
+HALF_CLOSED_S = 0.45
+"""A client that has closed its side may count as gone after half a second, and loses what is not
+answered by then."""
 PAUSE_S_MAX = 0.002
 """Between two pieces of a batch."""
 READ_BYTES = 1 << 18
@@ -117,7 +120,8 @@ class _Connection:
         self.moved = 0.0
         """When something was last sent or answered."""
         self.is_doomed = False
-        self.is_half_closed = False
+        self.half_closed: float | None = None
+        """When this side was closed: then the server may count it as gone a little later."""
         self.is_due = False
 
 
@@ -204,7 +208,8 @@ class Client:
         connection.expected.clear()
         connection.received.clear()
         connection.began = connection.moved = now
-        connection.is_doomed = connection.is_half_closed = False
+        connection.is_doomed = False
+        connection.half_closed = None
         self._by_file[opened.fileno()] = connection
         self._epoll.register(opened, select.EPOLLIN)
         self.tally.connections += 1
@@ -235,13 +240,13 @@ class Client:
             return
         self._is_ending = True
         for connection in list(self._by_file.values()):
-            if not (connection.pieces or connection.expected or connection.is_half_closed):
+            if not (connection.pieces or connection.expected or connection.half_closed is not None):
                 self._half_close(connection)
 
     def _half_close(self, connection: _Connection) -> None:
         """Say that no more requests come; then no more answers may come than were asked for."""
         assert connection.socket is not None
-        connection.is_half_closed = True
+        connection.half_closed = time.monotonic()
         try:
             connection.socket.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -258,7 +263,7 @@ class Client:
             _, number = heapq.heappop(self._due)
             connection = self._connections[number]
             connection.is_due = False
-            if connection.socket is not None and not connection.is_half_closed:
+            if connection.socket is not None and connection.half_closed is None:
                 self._go_on(connection, now)
 
     def _go_on(self, connection: _Connection, now: float) -> None:
@@ -326,7 +331,13 @@ class Client:
             connection.received += data
             self._read_answers(connection, now)
             return
-        if connection.is_half_closed and not connection.expected and not connection.received:
+        half_closed = connection.half_closed
+        is_given_up = half_closed is not None and now - half_closed >= HALF_CLOSED_S
+        if (
+            half_closed is not None
+            and not connection.received
+            and (is_given_up or not connection.expected)
+        ):
             self._close(connection, now)
         else:
             self._broken(connection, f"closed after {bytes(connection.received[:100])!r}")
@@ -360,7 +371,7 @@ class Client:
         del received[:start]
         if start and not connection.expected:
             self.tally.longest_s = max(self.tally.longest_s, now - connection.began)
-            if not connection.is_half_closed:
+            if connection.half_closed is None:
                 self._act_at(connection, now)
 
     def _broken(self, connection: _Connection, text: str) -> None:
@@ -371,7 +382,7 @@ class Client:
 
     def _find_stalled(self, now: float) -> None:
         for connection in list(self._by_file.values()):
-            is_waiting = bool(connection.expected) or connection.is_half_closed
+            is_waiting = bool(connection.expected) or connection.half_closed is not None
             if is_waiting and now - connection.moved > STALL_S:
                 self.tally.lost += len(connection.expected)
                 self._broken(connection, f"no answer for {STALL_S:g} s")
