@@ -2,7 +2,8 @@
 //!
 //! A reactor and a worker share nothing but what stands here. Jobs and replies travel in rings, one
 //! for each direction of each reactor and worker; a reactor that sleeps in its poll is woken by its
-//! [`Doorbell`], a lane that sleeps is chosen and woken by the [`Roster`] of its worker. Nothing
+//! [`Doorbell`], a lane that sleeps is chosen and woken by the [`Roster`] of its worker. A reactor
+//! itself travels too, by its [`Baton`]: a lane may carry it and run jobs without any ring. Nothing
 //! here locks, allocates once built, or waits, but for a lane that asks to in [`LaneSeat::block`].
 //!
 //! What always holds:
@@ -31,6 +32,9 @@ mod states;
 /// Waking a reactor, but only one that sleeps.
 mod wake;
 
+/// A reactor that lanes carry, and may have to leave behind.
+mod baton;
+
 /// All of it on real threads.
 #[cfg(test)]
 #[cfg(not(pyre_loom))]
@@ -41,6 +45,7 @@ mod stress;
 #[cfg(pyre_loom)]
 mod model;
 
+pub use baton::{Away, Baton, Glance, Hold};
 pub use roster::{LaneSeat, Rest, Roster};
 pub use slot::Item;
 pub use spsc::{Consumer, Full, Producer, ring};

@@ -32,6 +32,10 @@
 //!
 //! A lane that runs an event loop does not park its thread: it brings a bell that ends its wait.
 //!
+//! A parked lane may be *chosen* to carry a reactor. From then on it counts as blocked: it takes
+//! nothing from the rings until it looks again. As long as none carries it, one lane is kept in
+//! *reserve* for that: the last one that is parked stays so, whatever is in the rings.
+//!
 //! A lane that another one has taken the place of *retires* when it comes back: it leaves, and sleeps
 //! until it is *recalled*, to take the place of a lane that is stuck in turn.
 
@@ -55,6 +59,8 @@ pub struct Roster {
     states: Line<AtomicU64>,
     closed: Line<AtomicBool>,
     seats_given: AtomicU32,
+    /// Whether there is a reactor to carry: one of [`NONE`], [`VACANT`], [`TAKEN`].
+    carrying: AtomicU32,
     lanes: Box<[Line<Lane>]>,
 }
 
@@ -75,6 +81,13 @@ enum Waker {
     /// It waits for something else as well, and this ends that.
     Bell(Box<dyn Fn() + Send + Sync>),
 }
+
+/// There is no reactor that lanes of this roster carry.
+const NONE: u32 = 0;
+/// There is one, which no lane carries.
+const VACANT: u32 = 1;
+/// A lane carries it.
+const TAKEN: u32 = 2;
 
 /// The lane is none of the two.
 const HERE: u32 = 0;
@@ -101,6 +114,7 @@ impl Roster {
             states: Line(AtomicU64::new(0)),
             closed: Line(AtomicBool::new(false)),
             seats_given: AtomicU32::new(0),
+            carrying: AtomicU32::new(NONE),
             lanes: (0..lanes).map(lane).collect(),
         })
     }
@@ -177,7 +191,7 @@ impl Roster {
                 return true;
             }
             let stalled = states.block_all();
-            let chosen = stalled.first_parked();
+            let chosen = stalled.first_parked(self.reserve());
             let next = chosen.map_or(stalled, |lane| stalled.call(lane));
             match self.replace(states, next) {
                 Ok(()) => {
@@ -195,25 +209,60 @@ impl Roster {
         self.lanes.iter().fold(0, |sum, lane| sum.wrapping_add(lane.takes.load(Relaxed)))
     }
 
-    /// How many lanes look, are called or parked. 0: all are blocked.
+    /// How many lanes look, are called or parked, without the reserve. 0: all are blocked.
     pub fn free(&self) -> usize {
-        States(self.states.load(Relaxed)).free().count_ones() as usize
+        let free = States(self.states.load(Relaxed)).free().count_ones();
+        free.saturating_sub(self.reserve()) as usize
     }
 
     /// How many lanes are doing something: they look, are blocked, or have been called.
     pub fn busy(&self) -> usize {
         let states = States(self.states.load(Relaxed));
-        let parked = states.rested() & !states.awake();
+        let parked = states.parked();
         let has_retired = |lane: &&Line<Lane>| lane.retirement.load(Relaxed) == RETIRED;
         let retired = self.lanes.iter().filter(has_retired).count();
         let given = self.seats_given.load(Relaxed) as usize;
-        given.saturating_sub(parked.count_ones() as usize + retired)
+        let carrying = usize::from(self.carrying.load(Relaxed) == TAKEN);
+        given.saturating_sub(parked.count_ones() as usize + retired + carrying)
+    }
+
+    /// Whether a lane is parked, be it the reserve.
+    pub fn has_parked(&self) -> bool {
+        States(self.states.load(Relaxed)).parked() != 0
+    }
+
+    /// There is a reactor that lanes are to carry, and none does: one of them is the reserve.
+    pub fn vacate(&self) {
+        self.carrying.store(VACANT, Relaxed);
+    }
+
+    /// How many parked lanes are not to be called.
+    #[inline]
+    fn reserve(&self) -> u32 {
+        // Relaxed: if it changes at this moment, one lane more or less is called.
+        u32::from(self.carrying.load(Relaxed) == VACANT)
+    }
+
+    /// Chooses a parked lane to carry a reactor, which has been offered before, and wakes it. Tells
+    /// whether there was one.
+    pub fn choose(&self) -> bool {
+        let mut states = States(self.states.load(Relaxed));
+        while let Some(lane) = states.last_parked() {
+            match self.replace(states, states.leave(lane)) {
+                Ok(()) => {
+                    self.lanes[lane as usize].wake();
+                    return true;
+                }
+                Err(now) => states = now,
+            }
+        }
+        false
     }
 
     /// Whether no lane is awake, and one could be called.
     pub fn is_idle(&self) -> bool {
         let states = States(self.states.load(Relaxed));
-        states.awake() == 0 && states.first_parked().is_some()
+        states.awake() == 0 && states.first_parked(self.reserve()).is_some()
     }
 
     /// Whether a lane was called and is still on its way, and no other one does anything: as far as
@@ -244,7 +293,7 @@ impl Roster {
     #[cold]
     fn call_one(&self, mut states: States) -> bool {
         while states.awake() == 0 {
-            let Some(lane) = states.first_parked() else { return false };
+            let Some(lane) = states.first_parked(self.reserve()) else { return false };
             match self.replace(states, states.call(lane)) {
                 Ok(()) => {
                     self.lanes[lane as usize].wake();
@@ -288,6 +337,8 @@ impl fmt::Debug for Roster {
 pub enum Rest {
     /// A reactor called this lane: look for work.
     Called,
+    /// A reactor was offered, and this lane is to carry it.
+    Chosen,
     /// The roster was closed: look for work a last time, then leave.
     Closed,
 }
@@ -333,8 +384,42 @@ impl LaneSeat {
         fence(Site::RosterAnnounced);
     }
 
-    /// There was something to do after [`Self::announce`]: the lane looks on.
-    pub fn cancel(&mut self) {
+    /// There was something to do after [`Self::announce`]: the lane looks on. Unless it was chosen
+    /// since, and has to carry a reactor first; or it is the reserve, and stays parked: then the
+    /// answer is none.
+    pub fn cancel(&mut self) -> Option<Rest> {
+        // As in `move_to`.
+        let released = order(Site::RosterMoved, Release);
+        let mut states = States(self.roster.states.load(Relaxed));
+        loop {
+            let is_last = states.parked() == 1 << self.lane;
+            if is_last && self.roster.reserve() > 0 && !self.is_closed() {
+                return None;
+            }
+            let next = states.look(self.lane).0;
+            match self.roster.states.compare_exchange_weak(states.0, next, released, Relaxed) {
+                Ok(_) if states.is_free(self.lane) => return Some(Rest::Called),
+                Ok(_) => return Some(Rest::Chosen),
+                Err(now) => states = States(now),
+            }
+        }
+    }
+
+    /// Whether this lane, which looks, is to park before it takes anything, as no reserve is left.
+    #[inline]
+    pub fn steps_aside(&self) -> bool {
+        self.roster.reserve() > 0 && !self.roster.has_parked() && !self.is_closed()
+    }
+
+    /// This lane has a reactor to carry. What it was relied on to find falls to another.
+    pub fn begin_carrying(&mut self) {
+        self.roster.carrying.store(TAKEN, Relaxed);
+        self.move_to(States::leave);
+        self.roster.notify();
+    }
+
+    /// This lane looks again: it has no reactor any more, or is one that nobody chooses.
+    pub fn look(&mut self) {
         self.move_to(States::look);
     }
 
@@ -345,7 +430,7 @@ impl LaneSeat {
             // Pairs with the fence in `Roster::notify`: we see what we were called for.
             let states = States(self.roster.states.load(order(Site::RosterAnswered, Acquire)));
             if !states.is_parked(self.lane) {
-                return Rest::Called;
+                return if states.is_free(self.lane) { Rest::Called } else { Rest::Chosen };
             }
             // Pairs with the Release in `Roster::close`.
             if self.roster.closed.load(Acquire) {
@@ -407,8 +492,8 @@ impl LaneSeat {
         self.move_to(States::look);
     }
 
-    /// Moves this lane to a state, whatever the others do.
-    fn move_to(&self, state: fn(States, u32) -> States) {
+    /// Moves this lane to a state, whatever the others do. Returns the states before.
+    fn move_to(&self, state: fn(States, u32) -> States) -> States {
         // A reactor that sees the new state sees what this lane took, and its thread. Pairs with the
         // Acquire in `Roster::suspect` and `Roster::replace`.
         let released = order(Site::RosterMoved, Release);
@@ -419,6 +504,7 @@ impl LaneSeat {
         {
             now = newer;
         }
+        States(now)
     }
 }
 
@@ -535,11 +621,11 @@ mod tests {
         let roster = Roster::new(1);
         let mut seat = roster.seat();
         seat.announce();
-        seat.cancel();
+        assert_eq!(seat.cancel(), Some(Rest::Called));
         check(&roster, "l");
         seat.announce();
         assert!(roster.notify());
-        seat.cancel();
+        assert_eq!(seat.cancel(), Some(Rest::Called));
         check(&roster, "l");
         // The wake-up that it did not need does no harm later.
         seat.announce();

@@ -31,12 +31,27 @@ impl States {
         self.awake() | self.rested()
     }
 
-    /// The lane to call. Lanes that are called already do not count.
-    pub(super) const fn first_parked(self) -> Option<u32> {
-        match self.rested() & !self.awake() {
+    /// Lanes that are parked and have not been called.
+    pub(super) const fn parked(self) -> u32 {
+        self.rested() & !self.awake()
+    }
+
+    /// The lane to call, if so many others stay parked.
+    pub(super) const fn first_parked(self, others: u32) -> Option<u32> {
+        let parked = self.parked();
+        if parked.count_ones() > others { Some(parked.trailing_zeros()) } else { None }
+    }
+
+    /// The lane to choose for what has nothing to do with the rings.
+    pub(super) const fn last_parked(self) -> Option<u32> {
+        match self.parked() {
             0 => None,
-            parked => Some(parked.trailing_zeros()),
+            parked => Some(parked.ilog2()),
         }
+    }
+
+    pub(super) const fn is_free(self, lane: u32) -> bool {
+        self.free() & 1 << lane != 0
     }
 
     #[inline(always)]
@@ -45,7 +60,7 @@ impl States {
     }
 
     pub(super) const fn is_parked(self, lane: u32) -> bool {
-        self.rested() & !self.awake() & 1 << lane != 0
+        self.parked() & 1 << lane != 0
     }
 
     pub(super) const fn look(self, lane: u32) -> Self {

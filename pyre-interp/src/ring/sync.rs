@@ -63,6 +63,10 @@ pub(super) enum Site {
     /// Roster, Acquire: a reactor sees a lane's state, so what it took before, and its thread.
     /// Partner: [`Site::RosterMoved`].
     RosterSeen,
+    /// Baton, Release: whoever had the value leaves it. Partner: [`Site::BatonTaken`].
+    BatonLeft,
+    /// Baton, Acquire: somebody has the value now. Partner: [`Site::BatonLeft`].
+    BatonTaken,
     /// Roster, Acquire: a lane that retired is recalled, by one who has to know how to wake it.
     /// Partner: [`Site::RosterPushed`].
     RosterRecalled,
