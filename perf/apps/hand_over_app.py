@@ -16,8 +16,7 @@ METHODS = ["GET", "POST"]
 settings.TAKE_BACK_MS = 1
 settings.PROOF_CALLS = 2
 # Two are enough also for a route that a reactor was taken back from; else that would soon be rare.
-if hasattr(settings, "PROOF_CALLS_MAX"):
-    settings.PROOF_CALLS_MAX = 2
+settings.PROOF_CALLS_MAX = 2
 
 app = Pyre()
 app.enable_request_id()

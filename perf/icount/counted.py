@@ -57,7 +57,7 @@ class CountedServer:
         for stale in self.folder.glob("callgrind.out*"):
             stale.unlink()
         prefix = ("valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={self._out}")
-        settings = {"PYRE_IO_WORKERS": "1", "PYRE_THREADS": "1"}
+        settings = {"PYRE_IO_WORKERS": "1", "PYRE_THREADS": "4"}
         self.server = Server(
             contender,
             environment=settings,

@@ -101,14 +101,13 @@ pub(crate) struct Settings {
     pub(crate) lanes: usize,
     pub(crate) main_lanes: usize,
     pub(crate) reactors: usize,
-    #[expect(dead_code, reason = "the hand-over itself comes next")]
     pub(crate) hand_over: HandOver,
     /// A handler that has kept a reactor at two looks this far apart loses it, in milliseconds.
-    #[expect(dead_code, reason = "the hand-over itself comes next")]
     pub(crate) take_back_ms: u64,
     /// Short calls in a row after which a route counts as short.
-    #[expect(dead_code, reason = "the hand-over itself comes next")]
     pub(crate) proof_calls: u32,
+    /// The most that may be asked of a route.
+    pub(crate) proof_calls_max: u32,
     pub(crate) pin: bool,
     pub(crate) head_timeout_ms: u64,
     pub(crate) body_timeout_ms: u64,

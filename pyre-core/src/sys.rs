@@ -114,6 +114,54 @@ pub(crate) fn allowed_cpus() -> Vec<usize> {
     Vec::new()
 }
 
+/// The number of the calling thread, as the kernel knows it.
+#[cfg(target_os = "linux")]
+pub(crate) fn thread_id() -> i32 {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::gettid() }
+}
+
+/// The CPU time that a thread of this process has used; none if it has ended.
+#[cfg(target_os = "linux")]
+pub(crate) fn cpu_time(thread: i32) -> Option<Duration> {
+    // The clock of a thread, as `pthread_getcpuclockid` computes it (time.h of Linux, CPUCLOCK_SCHED
+    // and CPUCLOCK_PERTHREAD_MASK): by the kernel's number, as the thread may have ended.
+    let clock = (!thread << 3) | 6;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes to one live structure; of a clock that does not exist the kernel says so.
+    let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    let nanoseconds = u32::try_from(time.tv_nsec).ok()?;
+    (result == 0).then(|| Duration::new(seconds, nanoseconds))
+}
+
+/// Whether a thread of this process runs, or would if it had a CPU.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_runnable(thread: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
+    // The state follows the name, which stands in parentheses and may hold any character.
+    let state = stat.as_deref().ok().and_then(|stat| stat.rsplit_once(") "));
+    state.is_some_and(|(_, state)| state.starts_with('R'))
+}
+
+/// Threads have no number here that would be of use.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn thread_id() -> i32 {
+    0
+}
+
+/// Not known here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn cpu_time(_thread: i32) -> Option<Duration> {
+    None
+}
+
+/// Not known here: a thread that seems blocked counts as such.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_runnable(_thread: i32) -> bool {
+    false
+}
+
 /// Bytes of memory that this process has in use, if the system tells.
 pub(crate) fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

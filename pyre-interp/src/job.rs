@@ -155,6 +155,15 @@ pub enum Entry {
     Answer(Span),
 }
 
+/// How long one call has taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stint {
+    /// Its handler.
+    pub target: Target,
+    /// In microseconds.
+    pub took_us: u32,
+}
+
 /// Requests of one connection on their way to a lane, and their answers on the way back.
 #[derive(Debug)]
 pub struct Job {
@@ -182,8 +191,16 @@ pub struct Job {
     pub answers: Vec<u8>,
     /// Index of the first entry that is not answered yet.
     pub next: usize,
+    /// Index of the first entry that is not to be run now, though it may belong to the same pool.
+    pub until: usize,
     /// Index of the first entry whose answer the reactor has not counted.
     pub counted: usize,
+    /// Whether each call is to be timed.
+    pub is_timed: bool,
+    /// How long calls have taken, if they are timed.
+    pub stints: Vec<Stint>,
+    /// Something was left to be done after an answer.
+    pub leaves_tasks: bool,
     /// Requests that count as being with handlers, if they are counted.
     pub admitted: usize,
     /// The last answer says `Connection: close`, although its request did not ask for that.
@@ -209,7 +226,11 @@ impl Job {
             identities: Vec::new(),
             answers: Vec::new(),
             next: 0,
+            until: usize::MAX,
             counted: 0,
+            is_timed: false,
+            stints: Vec::new(),
+            leaves_tasks: false,
             admitted: 0,
             closes: false,
             reply: Vec::new(),
@@ -292,9 +313,13 @@ impl Job {
     /// Empties the job for its next use; large buffers are freed.
     pub fn clear(&mut self) {
         self.next = 0;
+        self.until = usize::MAX;
         self.counted = 0;
         self.admitted = 0;
         self.closes = false;
+        self.is_timed = false;
+        self.leaves_tasks = false;
+        recycle(&mut self.stints, KEPT_ENTRIES_MAX);
         recycle(&mut self.headers, KEPT_ENTRIES_MAX);
         recycle(&mut self.params, KEPT_ENTRIES_MAX);
         recycle(&mut self.entries, KEPT_ENTRIES_MAX);

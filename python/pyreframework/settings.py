@@ -116,7 +116,7 @@ OPTIONS: tuple[Option, ...] = (
         "count",
         4,
         "Threads in each worker. While one waits (database, sleep, network), another goes on; 1 "
-        "means that handlers of a worker never overlap. With 2 or more there is one besides for "
+        "means that handlers of a worker never overlap. With 2 to 31 there is one besides for "
         "short handlers, unless `hand_over` is `ring`.",
         unit="threads",
         least=1,
@@ -325,6 +325,8 @@ NOT_YET = (
 TAKE_BACK_MS = 10
 # Short calls in a row after which a route counts as short.
 PROOF_CALLS = 64
+# The most that may be asked of a route from which connections had to be taken back.
+PROOF_CALLS_MAX = 1 << 20
 
 # What the engine is told besides, unless the app says otherwise.
 ABOUT_THE_APP: dict[str, object] = {
@@ -378,6 +380,7 @@ class Settings:
         needed["notify"] = notify
         needed["take_back_ms"] = TAKE_BACK_MS
         needed["proof_calls"] = PROOF_CALLS
+        needed["proof_calls_max"] = PROOF_CALLS_MAX
         if self.values["max_requests"]:
             from random import randint
 

@@ -57,6 +57,7 @@ def test_the_engine_is_told_everything_it_needs() -> None:
         "debug", "log_level", "log_format", "access_log", "metrics", "pages", "has_readiness_check",
         "access_level", "access_sample", "access_always", "access_to_program", "gives_ids",
         "gil_watchdog", "max_requests", "notify", "hand_over", "take_back_ms", "proof_calls",
+        "proof_calls_max",
     }  # fmt: skip
 
 
@@ -89,8 +90,9 @@ def test_the_engine_names_what_it_cannot_use(name: str, wrong: object) -> None:
 def test_tuning_of_the_hand_over_can_be_set_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "TAKE_BACK_MS", 3)
     monkeypatch.setattr(settings, "PROOF_CALLS", 5)
+    monkeypatch.setattr(settings, "PROOF_CALLS_MAX", 7)
     told = resolve({}, {}).for_engine(0)
-    assert (told["take_back_ms"], told["proof_calls"]) == (3, 5)
+    assert (told["take_back_ms"], told["proof_calls"], told["proof_calls_max"]) == (3, 5, 7)
 
 
 def test_precedence() -> None:

@@ -5,4 +5,5 @@ pub(crate) mod read; // 2 and 3: bytes become requests
 pub(crate) mod identity; // ids of requests
 pub(crate) mod route; // 4: method and path find a route, or an answer without Python
 pub(crate) mod admission; // 5: how many requests may be with handlers
+pub(crate) mod classes; // 5: which routes are short
 pub(crate) mod submit; // 5: the job goes into the ring of a worker

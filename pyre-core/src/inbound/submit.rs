@@ -162,6 +162,8 @@ pub(crate) struct Dispatch {
     pushed: u64,
     /// The number of the last job that was handed over.
     order: u64,
+    /// Something was pushed that workers have not been told of.
+    has_touched: bool,
     /// When to look at the workers again, and how long the pause before was.
     look_ms: u64,
     pause_ms: u64,
@@ -188,6 +190,7 @@ impl Dispatch {
             out: 0,
             pushed: 0,
             order: 0,
+            has_touched: false,
             look_ms: 0,
             pause_ms: LOOK_MS,
         }
@@ -240,9 +243,24 @@ impl Dispatch {
         }
         link.out += 1;
         link.touched = true;
+        self.has_touched = true;
         self.out += 1;
         self.pushed += 1;
         Ok(())
+    }
+
+    /// A job that a lane of the home worker runs without having had it from a ring comes back by one.
+    #[cold]
+    pub(crate) fn adopt(&mut self, pool: Pool, now_ms: u64) {
+        let Some(home) = self.homes[pool.index()] else { return };
+        let link = &mut self.links[home];
+        if link.out == 0 {
+            link.progress = link.roster.progress();
+            link.progress_ms = now_ms;
+            link.heard_ms = now_ms;
+        }
+        link.out += 1;
+        self.out += 1;
     }
 
     /// The worker for the next job: home if it has room, else the one with the shortest queue.
@@ -337,6 +355,21 @@ impl Dispatch {
                 link.has_replied = false;
                 link.heard_ms = now_ms;
             }
+        }
+        self.wake_touched(now_ms);
+    }
+
+    /// Wakes the workers that were sent something and sleep.
+    #[inline]
+    pub(crate) fn wake_touched(&mut self, now_ms: u64) {
+        if self.has_touched {
+            self.wake_each_touched(now_ms);
+        }
+    }
+
+    fn wake_each_touched(&mut self, now_ms: u64) {
+        self.has_touched = false;
+        for link in &mut self.links {
             if link.touched {
                 link.touched = false;
                 link.roster.notify();
@@ -451,15 +484,32 @@ impl Reactor {
         if !self.admission.admit(&mut job) {
             return self.refuse_overload(slot, job);
         }
-        if let Err(mut job) = self.dispatch.send(job, pool, now_ms) {
-            self.admission.release(&mut job);
-            return self.refuse_overload(slot, job);
+        let job = match &mut self.errands {
+            Some(errands) => errands.admit(job).err(),
+            None => Some(job),
+        };
+        if let Some(job) = job
+            && !self.send_or_refuse(slot, job, pool)
+        {
+            return;
         }
         if needs_alarm {
             self.set_deadline(slot, generation, until_ms);
         }
         if has_closed_side {
             self.note_closed_side(slot, false);
+        }
+    }
+
+    /// Sends a job to a worker, or answers it if the system is full. Tells whether it was sent.
+    pub(crate) fn send_or_refuse(&mut self, slot: u32, job: Box<Job>, pool: Pool) -> bool {
+        match self.dispatch.send(job, pool, self.clock.now_ms()) {
+            Ok(()) => true,
+            Err(mut job) => {
+                self.admission.release(&mut job);
+                self.refuse_overload(slot, job);
+                false
+            }
         }
     }
 

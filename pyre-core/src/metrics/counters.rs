@@ -130,6 +130,10 @@ struct Row {
 pub(crate) struct Counters {
     /// Requests that were answered.
     pub(crate) requests: Tally,
+    /// Requests whose handler ran on the thread that carried the reactor.
+    pub(crate) inline: Tally,
+    /// Times that the reactor was taken back from a lane.
+    pub(crate) take_backs: Tally,
     /// Requests answered 503, because every queue was full.
     pub(crate) overloaded: Tally,
     /// Requests answered 504 while their handler, which could not be interrupted, ran on.
@@ -157,6 +161,8 @@ impl Counters {
         let count = rows.map_or(0, Rows::count);
         Self {
             requests: Tally::default(),
+            inline: Tally::default(),
+            take_backs: Tally::default(),
             overloaded: Tally::default(),
             timed_out: Tally::default(),
             accepted: Tally::default(),

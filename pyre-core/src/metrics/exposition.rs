@@ -20,6 +20,7 @@ pub(crate) fn expose(vitals: &Vitals) -> String {
     about_the_build(&mut page);
     about_answers(&mut page, vitals);
     about_queues(&mut page, vitals);
+    about_short_handlers(&mut page, vitals);
     about_the_gil(&mut page, vitals);
     about_the_process(&mut page, vitals);
     page.text
@@ -116,6 +117,56 @@ fn about_queues(page: &mut Page, vitals: &Vitals) {
     page.family("pyre_lanes_busy", "gauge", "Threads that run handlers now, by interpreter.");
     for lanes in &vitals.lanes {
         page.sample("pyre_lanes_busy", &[("worker", &lanes.name)], lanes.roster.busy());
+    }
+}
+
+fn about_short_handlers(page: &mut Page, vitals: &Vitals) {
+    if vitals.inline.is_empty() {
+        return;
+    }
+    page.one(
+        "pyre_inline_requests_total",
+        "counter",
+        "Requests whose handler ran on the thread that had read them.",
+        vitals.sum(|counters| &counters.inline),
+    );
+    page.one(
+        "pyre_take_backs_total",
+        "counter",
+        "Times that a thread which read requests was relieved, as its handler took long.",
+        vitals.sum(|counters| &counters.take_backs),
+    );
+    page.one(
+        "pyre_refused_suspicions_total",
+        "counter",
+        "Times that such a thread was not relieved, as it only waited for a CPU.",
+        vitals.inline.iter().map(|inline| inline.carrier.refusals.get()).sum::<u64>(),
+    );
+    page.family(
+        "pyre_route_short",
+        "gauge",
+        "Whether calls of a route may run on the thread that has read them, by io thread.",
+    );
+    short_routes(page, vitals, "pyre_route_short", |(is_short, _)| f64::from(u8::from(is_short)));
+    page.family(
+        "pyre_route_estimate_seconds",
+        "gauge",
+        "Mean time of recent calls of a route, as far as they were timed, by io thread.",
+    );
+    let seconds = |(_, estimate_us): (bool, u32)| f64::from(estimate_us) / 1e6;
+    short_routes(page, vitals, "pyre_route_estimate_seconds", seconds);
+}
+
+fn short_routes(page: &mut Page, vitals: &Vitals, name: &str, sample: fn((bool, u32)) -> f64) {
+    for (reactor, inline) in vitals.inline.iter().enumerate() {
+        let io_worker = reactor.to_string();
+        let routes =
+            vitals.table.routes().iter().map(|route| (&*route.method, route.pattern.text()));
+        let routes = routes.chain([("", vitals.route(Label::Target(Target::Fallback)))]);
+        for ((method, route), shown) in routes.zip(inline.classes.shown()) {
+            let labels = [("io_worker", &*io_worker), ("method", method), ("route", route)];
+            page.sample(name, &labels, sample(shown));
+        }
     }
 }
 

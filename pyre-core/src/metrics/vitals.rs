@@ -9,8 +9,10 @@ use pyre_interp::ring::Roster;
 
 use crate::direct::Pages;
 use crate::direct::health::Health;
+use crate::inbound::classes::Classes;
 use crate::metrics::counters::{Counters, Label, Rows, Tally};
 use crate::metrics::gil::GilWait;
+use crate::reactor::keeper::Carrier;
 use crate::router::RouteTable;
 use crate::settings::Settings;
 
@@ -25,6 +27,12 @@ pub(crate) struct Lanes {
     pub(crate) is_on_main: bool,
 }
 
+/// What a reactor that lanes may carry shows of that.
+pub(crate) struct Inline {
+    pub(crate) carrier: Arc<Carrier>,
+    pub(crate) classes: Arc<Classes>,
+}
+
 /// What can be read about a server while it runs. Holds nothing of Python.
 pub(crate) struct Vitals {
     /// By reactor.
@@ -36,6 +44,8 @@ pub(crate) struct Vitals {
     pub(crate) health: Arc<Health>,
     /// By interpreter; empty if the GIL is not watched.
     pub(crate) gil: Vec<Arc<GilWait>>,
+    /// By reactor; empty if handlers never run on the thread of one.
+    pub(crate) inline: Vec<Inline>,
     /// Unix time of the start.
     pub(crate) started_s: f64,
 }
@@ -56,6 +66,7 @@ impl Vitals {
         lanes: Vec<Lanes>,
         health: Arc<Health>,
         gil: Vec<Arc<GilWait>>,
+        inline: Vec<Inline>,
     ) -> Arc<Self> {
         let pages = settings.pages.clone();
         let rows = Rows::new(table.routes().len(), pages.count());
@@ -69,6 +80,7 @@ impl Vitals {
             lanes,
             health,
             gil,
+            inline,
             started_s: since_epoch.map_or(0.0, |since| since.as_secs_f64()),
         });
         let mut servers = SERVERS.lock();

@@ -11,36 +11,45 @@ use crate::reactor::run::Reactor;
 impl Reactor {
     /// Takes all replies that lanes have given back.
     pub(crate) fn collect_replies(&mut self) {
-        let is_serving = !self.is_draining();
         while let Some(mut job) = self.dispatch.take_reply() {
-            let to = job.reply_to;
-            self.admission.release(&mut job);
-            let has_departed = self.departures.remove(to);
-            if has_departed && !job.is_finished() {
-                // Nobody waits for the rest any more. One who has only closed his side gets what has
-                // been answered so far.
-                job.give_up_rest();
+            if let Some(errands) = &self.errands {
+                errands.judge(&mut job, self.clock.now_us());
             }
-            match self.connections.get_exactly(to.slot, to.generation) {
-                Some(connection) => {
-                    connection.phase = Phase::Reading;
-                    if job.closes && !has_departed {
-                        keep_open_if_more_was_received(&mut job, connection, is_serving);
-                    }
-                    self.flush(to.slot, job, 0);
-                    self.list(to.slot);
-                }
-                // The peer went while its handler ran.
-                None => {
-                    // Unless it was told before that its handler took too long.
-                    if !has_departed {
-                        self.ledger.collected(&mut job);
-                    }
-                    self.jobs.give_back(job);
-                }
-            }
+            self.reply_to(job);
         }
         self.resubmit_waiting();
+    }
+
+    /// A job is back, with answers for its connection.
+    #[inline]
+    pub(crate) fn reply_to(&mut self, mut job: Box<Job>) {
+        let to = job.reply_to;
+        self.admission.release(&mut job);
+        let has_departed = self.departures.remove(to);
+        if has_departed && !job.is_finished() {
+            // Nobody waits for the rest any more. One who has only closed his side gets what has
+            // been answered so far.
+            job.give_up_rest();
+        }
+        let is_serving = !self.is_draining();
+        match self.connections.get_exactly(to.slot, to.generation) {
+            Some(connection) => {
+                connection.phase = Phase::Reading;
+                if job.closes && !has_departed {
+                    keep_open_if_more_was_received(&mut job, connection, is_serving);
+                }
+                self.flush(to.slot, job, 0);
+                self.list(to.slot);
+            }
+            // The peer went while its handler ran.
+            None => {
+                // Unless it was told before that its handler took too long.
+                if !has_departed {
+                    self.ledger.collected(&mut job);
+                }
+                self.jobs.give_back(job);
+            }
+        }
     }
 
     /// What follows when the answers so far are written: the rest of the job, the next request,

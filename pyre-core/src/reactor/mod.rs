@@ -1,8 +1,8 @@
 //! The reactor: one per core, all sockets it accepted, and the turns in which it serves them.
 //!
-//! A reactor is one value that one thread owns; nothing in it is shared but the ends of its rings
-//! and its doorbell. No borrow of it lives across a call into Python: handlers run on lanes, which
-//! see only the job they were sent.
+//! A reactor is one value that one thread holds: its own thread, the keeper, or a lane that carries it
+//! for a while (`pyre_interp::ring::Baton`). Nothing in it is shared but the ends of its rings and its
+//! doorbell. No borrow of it lives across a call into Python: handlers see only their job.
 
 pub(crate) mod listener; // sockets that wait for connections
 pub(crate) mod transport; // one connected socket, TCP or Unix
@@ -13,3 +13,5 @@ pub(crate) mod clock; // the time, read once a turn
 pub(crate) mod timers; // wheel of alarms
 pub(crate) mod deadlines; // what happens when a connection has waited too long
 pub(crate) mod run; // the turn: poll, inbound, outbound, deadlines
+pub(crate) mod errands; // jobs that the lane runs which carries the reactor
+pub(crate) mod keeper; // the reactor's own thread: lends it to lanes, and takes it back

@@ -17,6 +17,7 @@ use crate::metrics::ledger::Ledger;
 use crate::reactor::clock::Clock;
 use crate::reactor::connection::Phase;
 use crate::reactor::connections::Connections;
+use crate::reactor::errands::Errands;
 use crate::reactor::jobs::Jobs;
 use crate::reactor::listener::Listener;
 use crate::reactor::timers::Timers;
@@ -53,9 +54,19 @@ pub(crate) struct Reactor {
     pub(crate) requests: u64,
     counts_requests: bool,
     /// The stage this reactor has acted upon.
-    stage: Stage,
-    /// Swapped with `ready`, so that a pass over the list can add to it.
+    pub(crate) stage: Stage,
+    /// What the poll told; kept between turns for its memory.
+    events: Events,
+    /// Swapped with `ready` when a turn begins, so that what is read can add to that; and how many of
+    /// them have been read.
     reading: Vec<u32>,
+    read: usize,
+    /// A turn has begun and not ended.
+    pub(crate) is_in_turn: bool,
+    /// Why it cannot go on.
+    pub(crate) failure: Option<io::Error>,
+    /// What it takes to run jobs without rings, if a lane may carry it.
+    pub(crate) errands: Option<Errands>,
     /// Alarms that went off in this turn.
     pub(crate) due: Vec<(u32, u32)>,
 }
@@ -100,43 +111,66 @@ impl Reactor {
             requests: 0,
             counts_requests,
             stage: Stage::Serving,
+            events: Events::with_capacity(EVENTS_PER_TURN_MAX),
             reading: Vec::new(),
+            read: 0,
+            is_in_turn: false,
+            failure: None,
+            errands: None,
             due: Vec::new(),
         })
     }
 
-    /// Serves until told to stop.
+    /// Begins a turn: sleeps until something happens, and takes note of it.
     ///
     /// # Errors
     /// Only if the poll itself fails, which no peer can cause.
-    pub(crate) fn run(mut self) -> io::Result<()> {
-        let mut events = Events::with_capacity(EVENTS_PER_TURN_MAX);
-        loop {
-            self.wait(&mut events)?;
-            self.clock.tick();
-            self.heads.set_now(self.clock.wall_s());
-            self.ledger.begin_turn(&self.clock);
-            for event in &events {
-                self.note(event);
+    pub(crate) fn begin_turn(&mut self) -> io::Result<()> {
+        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let waited = self.wait(&mut events);
+        self.clock.tick();
+        self.heads.set_now(self.clock.wall_s());
+        self.ledger.begin_turn(&self.clock);
+        for event in &events {
+            self.note(event);
+        }
+        self.events = events;
+        self.follow_stage();
+        if self.stage == Stage::Stopping {
+            return waited;
+        }
+        self.accept_pending();
+        self.collect_replies();
+        std::mem::swap(&mut self.reading, &mut self.ready);
+        waited
+    }
+
+    /// The next connection to read from in this turn. Those that come on the list meanwhile wait for
+    /// the next turn, unless replies of this turn made room for them.
+    #[inline]
+    pub(crate) fn next_to_read(&mut self) -> Option<u32> {
+        while let Some(&slot) = self.reading.get(self.read) {
+            self.read += 1;
+            if let Some(connection) = self.connections.get(slot) {
+                connection.listed = false;
+                return Some(slot);
             }
-            self.follow_stage();
-            if self.stage == Stage::Stopping {
-                self.ledger.end_turn();
-                self.dispatch.abandon();
-                return Ok(());
-            }
-            self.accept_pending();
-            self.collect_replies();
-            self.read_ready();
-            self.dispatch.notify(self.clock.now_ms());
-            self.expire();
-            self.show();
-            if self.counts_requests && self.requests > 0 {
-                self.control.count_requests(std::mem::take(&mut self.requests));
-            }
-            if self.is_draining() {
-                self.report_drain();
-            }
+        }
+        None
+    }
+
+    /// Ends a turn: everything was read that was ready.
+    pub(crate) fn end_turn(&mut self) {
+        self.reading.clear();
+        self.read = 0;
+        self.dispatch.notify(self.clock.now_ms());
+        self.expire();
+        self.show();
+        if self.counts_requests && self.requests > 0 {
+            self.control.count_requests(std::mem::take(&mut self.requests));
+        }
+        if self.is_draining() {
+            self.report_drain();
         }
     }
 
@@ -225,20 +259,6 @@ impl Reactor {
             connection.listed = true;
             self.ready.push(slot);
         }
-    }
-
-    /// Reads from every connection on the list. Those that come on it meanwhile wait for the
-    /// next turn, unless replies of this turn made room for them.
-    fn read_ready(&mut self) {
-        let mut reading = std::mem::take(&mut self.reading);
-        std::mem::swap(&mut reading, &mut self.ready);
-        for slot in reading.drain(..) {
-            if let Some(connection) = self.connections.get(slot) {
-                connection.listed = false;
-                self.read(slot);
-            }
-        }
-        self.reading = reading;
     }
 
     /// Acts when the server begins to leave, to drain or to stop.

@@ -11,12 +11,13 @@ use pyre_ffi::interpreter::InterpreterHandle;
 use pyre_ffi::{Attached, Guarded, Owned, Raised, Str};
 use pyre_interp::invoke::application::Application;
 use pyre_interp::objects::toolkit::Toolkit;
-use pyre_interp::ring::{Doorbell, LaneSeat, Roster};
+use pyre_interp::ring::{Baton, Doorbell, LaneSeat, Roster};
 use pyre_interp::worker::departures::Departures;
 use pyre_interp::worker::lane::{self, Shared};
 use pyre_interp::worker::loop_lane::{self, Bell, Berth};
 use pyre_interp::worker::watch::Watch;
 
+use crate::reactor::run::Reactor;
 use crate::server::plumbing::LaneParts;
 use crate::server::threads::Threads;
 use crate::sys::{self, LoopBell};
@@ -120,8 +121,15 @@ impl Crews {
     }
 }
 
-/// Starts the lanes of an interpreter, the first of them on the calling thread: that one is returned
-/// as a seat, to be taken with [`run_lane`].
+/// A lane before it runs.
+pub(crate) struct LaneBerth {
+    shared: Arc<Shared>,
+    seat: LaneSeat,
+    baton: Option<Arc<Baton<Reactor>>>,
+}
+
+/// Starts the lanes of an interpreter, the first of them on the calling thread: that one is returned,
+/// to be run with [`run_lane`].
 ///
 /// # Errors
 /// If the system has no room for another thread.
@@ -131,18 +139,23 @@ pub(crate) fn start_lanes(
     station: &Station,
     around: &Surroundings,
     is_first_own: bool,
-) -> io::Result<Option<(Arc<Shared>, LaneSeat)>> {
-    let lanes = parts.lanes;
+) -> io::Result<Option<LaneBerth>> {
+    let (lanes, baton) = (parts.lanes, parts.baton.clone());
     let shared = share(py, parts, around);
     let start_lane: StartLane = {
         let (shared, station, threads) = (shared.clone(), station.clone(), around.threads.clone());
+        let baton = baton.clone();
         let number = AtomicUsize::new(usize::from(is_first_own));
         Box::new(move || {
             let number = number.fetch_add(1, Ordering::Relaxed);
-            start_lane(&threads, &station, &shared, number)
+            start_lane(&threads, &station, &shared, baton.as_ref(), number)
         })
     };
-    let own = is_first_own.then(|| (shared.clone(), shared.roster.seat()));
+    let own = is_first_own.then(|| LaneBerth {
+        shared: shared.clone(),
+        seat: shared.roster.seat(),
+        baton,
+    });
     for _ in usize::from(is_first_own)..lanes {
         start_lane()?;
     }
@@ -180,14 +193,16 @@ fn start_lane(
     threads: &Arc<Threads>,
     station: &Station,
     shared: &Arc<Shared>,
+    baton: Option<&Arc<Baton<Reactor>>>,
     number: usize,
 ) -> io::Result<()> {
     let name = format!("{}.{number}", station.name);
     let (shared, seat) = (shared.clone(), shared.roster.seat());
+    let berth = LaneBerth { shared, seat, baton: baton.cloned() };
     let Station { handle, app, cpu, .. } = station.clone();
     threads.start(name, cpu, move || {
         let entered = handle.enter(|py| {
-            run_lane(py, &shared, seat, &app);
+            run_lane(py, berth, &app);
             // Released here, where the interpreter may be touched.
             drop(app);
         });
@@ -198,9 +213,12 @@ fn start_lane(
 
 /// Runs a lane to its end. One that panics takes a job with it, whose client would wait for ever;
 /// so it takes the process, as a reactor does.
-pub(crate) fn run_lane(py: Attached<'_>, shared: &Shared, seat: LaneSeat, app: &LoadedApp) {
+pub(crate) fn run_lane(py: Attached<'_>, berth: LaneBerth, app: &LoadedApp) {
+    let LaneBerth { shared, seat, baton } = berth;
     let LoadedApp { application, toolkit } = app;
-    end_process_if_it_fails(py, "a lane", || lane::run(py, shared, seat, application, toolkit));
+    end_process_if_it_fails(py, "a lane", || {
+        lane::run(py, &shared, seat, application, toolkit, baton.as_ref())
+    });
 }
 
 /// The thread of an event loop, before it runs.

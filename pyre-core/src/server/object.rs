@@ -19,10 +19,13 @@ use pyre_ffi::{
 use crate::direct::health::Health;
 use crate::entry::Engine;
 use crate::inbound::admission::Admission;
+use crate::inbound::classes::Classes;
 use crate::inbound::route::Routes;
 use crate::log::functions::access_records;
 use crate::log::outbox::Outbox;
-use crate::metrics::vitals::{Lanes, Vitals};
+use crate::metrics::vitals::{Inline, Lanes, Vitals};
+use crate::reactor::errands::Errands;
+use crate::reactor::keeper::{Loan, keep};
 use crate::reactor::listener::{self, Bound, Handed, SocketPath};
 use crate::reactor::run::Reactor;
 use crate::router::RouteTable;
@@ -184,8 +187,9 @@ impl Server {
         };
         sys::return_large_blocks_to_the_system();
         let settings = &this.settings;
-        let crew = |lanes| this.places.crew(lanes);
-        let plumbing = plumbing::lay(settings, crew(settings.lanes), crew(settings.main_lanes))
+        let worker_crew = this.places.worker_crew(settings.lanes);
+        let main_crew = this.places.main_crew(settings.main_lanes);
+        let plumbing = plumbing::lay(settings, worker_crew, main_crew)
             .map_err(|error| fail(&format!("no descriptors for the reactors: {error}")))?;
         let limit =
             match this.settings.requests_max {
@@ -287,6 +291,15 @@ impl Server {
         let routes = (0..).zip(application.routes());
         let pools = routes.map(|(number, handler)| place(number, handler)).collect();
         let fallback = application.fallback().map(|handler| place(moves::FALLBACK, handler));
+        let may_be_inline =
+            |(number, handler)| self.places.may_be_inline(handler, moves.contains(number));
+        let mut may_be_short: Vec<bool> =
+            (0..).zip(application.routes()).map(may_be_inline).collect();
+        may_be_short.push(
+            application
+                .fallback()
+                .is_some_and(|fallback| may_be_inline((moves::FALLBACK, fallback))),
+        );
         let own_timeouts = application.routes().iter().map(|handler| handler.timeout_ms);
         let allowances = Allowances::new(self.settings.request_timeout_ms, own_timeouts);
         let admission = Admission::new(self.settings.in_flight_max);
@@ -314,7 +327,21 @@ impl Server {
                 },
             )?;
         }
-        let vitals = Vitals::new(&self.settings, self.table.clone(), lanes, health, gil);
+        let Settings { proof_calls, proof_calls_max, .. } = self.settings;
+        let new_classes = || Classes::new(&may_be_short, proof_calls, proof_calls_max);
+        let loans: Vec<(Loan, Arc<Classes>)> = parts
+            .iter()
+            .filter_map(|parts| parts.loan.clone())
+            .map(|loan| (loan, Arc::new(new_classes())))
+            .collect();
+        let inline = loans
+            .iter()
+            .map(|(loan, classes)| Inline {
+                carrier: loan.carrier.clone(),
+                classes: classes.clone(),
+            })
+            .collect();
+        let vitals = Vitals::new(&self.settings, self.table.clone(), lanes, health, gil, inline);
         let frozen = Arc::new(Frozen {
             routes: Routes {
                 table: self.table.clone(),
@@ -328,17 +355,23 @@ impl Server {
             outbox,
         });
         let cpus = if self.settings.pin { sys::allowed_cpus() } else { Vec::new() };
+        let mut loans = loans.into_iter();
         for (index, (parts, listeners)) in parts.into_iter().zip(bound.listeners).enumerate() {
-            let ReactorParts { poll, dispatch } = parts;
+            let ReactorParts { poll, dispatch, loan: _ } = parts;
+            let (loan, classes) = loans.next().unzip();
+            let errands = loan.as_ref().zip(classes).map(|(loan, classes)| {
+                Errands::new(classes, loan.carrier.clone(), loan.roster.clone())
+            });
             let number = u32::try_from(index).expect("reactors are few");
             let (frozen, control) = (frozen.clone(), control.clone());
             let admission = admission.clone();
             let started =
                 Reactor::new(number, poll, listeners, dispatch, admission, frozen, control)
-                    .and_then(|reactor| {
+                    .and_then(|mut reactor| {
+                        reactor.errands = errands;
                         let name = format!("pyre-reactor-{index}");
                         self.reactors.start(name, cpu_of(&cpus, index), move || {
-                            sys::end_process_if_it_fails("a reactor", || reactor.run());
+                            sys::end_process_if_it_fails("a reactor", || keep(reactor, loan));
                         })
                     });
             started.map_err(|error| {

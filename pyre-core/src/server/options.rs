@@ -39,8 +39,8 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
             0 => return Err(options.wrong("take_back_ms")),
             span => span as u64,
         },
-        proof_calls: u32::try_from(options.count("proof_calls")?)
-            .map_err(|_| options.wrong("proof_calls"))?,
+        proof_calls: options.small_count("proof_calls")?,
+        proof_calls_max: options.small_count("proof_calls_max")?,
         pin: options.flag("pin")?,
         head_timeout_ms: milliseconds(options.seconds("head_timeout")?),
         body_timeout_ms: milliseconds(options.seconds("body_timeout")?),
@@ -115,6 +115,10 @@ impl<'py> Options<'_, 'py> {
         let value = self.value(key)?;
         let number = value.cast::<Int>().and_then(|number| number.as_i64());
         number.and_then(|number| usize::try_from(number).ok()).ok_or_else(|| self.wrong(key))
+    }
+
+    fn small_count(&self, key: &str) -> Result<u32, Raised> {
+        u32::try_from(self.count(key)?).map_err(|_| self.wrong(key))
     }
 
     fn seconds(&self, key: &str) -> Result<f64, Raised> {

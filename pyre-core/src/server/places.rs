@@ -2,9 +2,10 @@
 
 use pyre_interp::invoke::application::{Application, Handler};
 use pyre_interp::job::Pool;
+use pyre_interp::ring::LANES_MAX;
 
 use crate::server::moves::Moves;
-use crate::settings::Settings;
+use crate::settings::{HandOver, Settings};
 
 /// The rules, for one app and its settings.
 pub(crate) struct Places {
@@ -16,6 +17,8 @@ pub(crate) struct Places {
     /// Interpreters whose handlers must never run at the same time: one thread does everything.
     one_thread_in_workers: bool,
     one_thread_on_main: bool,
+    /// Lanes of workers carry reactors.
+    lends: bool,
 }
 
 /// The threads of one interpreter that run handlers.
@@ -25,6 +28,8 @@ pub(crate) struct Crew {
     pub(crate) lanes: usize,
     /// Whether one more thread runs an event loop.
     pub(crate) has_loop: bool,
+    /// Whether its lanes carry a reactor, for which there is one more of them.
+    pub(crate) carries: bool,
 }
 
 impl Places {
@@ -34,7 +39,18 @@ impl Places {
             needs_loop: application.needs_loop(),
             one_thread_in_workers: settings.lanes == 1,
             one_thread_on_main: settings.main_lanes == 1,
+            // A lane waits for the coroutines of hooks while another thread runs them. And there has
+            // to be room for one lane more.
+            lends: settings.hand_over == HandOver::Auto
+                && has_workers
+                && (2..LANES_MAX).contains(&settings.lanes)
+                && !application.has_async_hooks,
         }
+    }
+
+    /// Whether a handler may ever run on the thread that carries a reactor.
+    pub(crate) fn may_be_inline(&self, handler: &Handler, has_moved: bool) -> bool {
+        self.lends && handler.inline && self.of(handler, has_moved) == Pool::Workers
     }
 
     /// Where a handler runs, which may have moved to the main interpreter.
@@ -56,9 +72,14 @@ impl Places {
         !self.has_workers || !moves.is_empty() || handlers.any(|handler| handler.on_main)
     }
 
-    /// The threads of an interpreter that is to have so many.
-    pub(crate) fn crew(&self, threads: usize) -> Crew {
+    /// The threads of a worker that is to have so many.
+    pub(crate) fn worker_crew(&self, threads: usize) -> Crew {
+        Crew { carries: self.lends, ..self.main_crew(threads) }
+    }
+
+    /// The threads of the main interpreter, if it is to have so many.
+    pub(crate) fn main_crew(&self, threads: usize) -> Crew {
         let has_loop = self.needs_loop;
-        Crew { lanes: if has_loop && threads == 1 { 0 } else { threads }, has_loop }
+        Crew { lanes: if has_loop && threads == 1 { 0 } else { threads }, has_loop, carries: false }
     }
 }

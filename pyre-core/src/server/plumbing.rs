@@ -2,16 +2,18 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::{Poll, Waker};
 use pyre_interp::job::Pool;
-use pyre_interp::ring::{Doorbell, LANES_MAX, Roster, ring};
+use pyre_interp::ring::{Baton, Doorbell, LANES_MAX, Roster, ring};
 use pyre_interp::worker::inlet::{Ends, Inlet};
 use pyre_interp::worker::watch::Watch;
 
 use crate::inbound::submit::{Dispatch, Link};
 use crate::metrics::vitals::Lanes;
-use crate::reactor::run::DOORBELL;
+use crate::reactor::keeper::Loan;
+use crate::reactor::run::{DOORBELL, Reactor};
 use crate::server::places::Crew;
 use crate::settings::Settings;
 
@@ -19,6 +21,8 @@ use crate::settings::Settings;
 pub(crate) struct ReactorParts {
     pub(crate) poll: Poll,
     pub(crate) dispatch: Dispatch,
+    /// What it takes to lend it, if lanes may carry it.
+    pub(crate) loan: Option<Loan>,
 }
 
 /// What the lanes of an interpreter are made of, or the one that runs its event loop.
@@ -28,7 +32,10 @@ pub(crate) struct LaneParts {
     pub(crate) roster: Arc<Roster>,
     /// By the number of the seat.
     pub(crate) watches: Vec<Arc<Watch>>,
+    /// How many to start.
     pub(crate) lanes: usize,
+    /// Where they find the reactor that they carry.
+    pub(crate) baton: Option<Arc<Baton<Reactor>>>,
 }
 
 /// What the threads of an interpreter are made of.
@@ -70,7 +77,14 @@ pub(crate) fn lay(settings: &Settings, worker: Crew, main: Crew) -> io::Result<P
         Layer { settings, links: polls.iter().map(|_| Vec::new()).collect(), all: Vec::new() };
     // Pool by pool: that is the order in which a reactor keeps its links.
     let workers = settings.workers;
-    let mut lanes = layer.several(workers, Pool::Workers, worker.lanes);
+    let mut lanes: Vec<_> = layer.several(workers, Pool::Workers, worker.lanes).collect();
+    // Each worker carries the reactor whose home it is. There may be more of either.
+    let loans: Vec<Loan> = if worker.carries {
+        lanes.iter_mut().take(settings.reactors).map(|parts| lend_to(parts, settings)).collect()
+    } else {
+        Vec::new()
+    };
+    let (mut lanes, mut loans) = (lanes.into_iter(), loans.into_iter());
     let mut loops = layer.several(workers, Pool::WorkerLoops, usize::from(worker.has_loop));
     let mut crew = || CrewParts { lanes: lanes.next(), event_loop: loops.next() };
     let workers = (0..workers).map(|_| crew()).collect();
@@ -87,9 +101,25 @@ pub(crate) fn lay(settings: &Settings, worker: Crew, main: Crew) -> io::Result<P
             poll,
             // What may wait for a worker is shared among those who send to it.
             dispatch: Dispatch::new(links, index, settings.queue_depth.div_ceil(settings.reactors)),
+            loan: loans.next(),
         })
         .collect();
     Ok(Plumbing { reactors, workers, main, doorbells, lanes: all })
+}
+
+/// Lets the lanes of a worker carry a reactor; so there is one more of them.
+fn lend_to(parts: &mut LaneParts, settings: &Settings) -> Loan {
+    let baton = Baton::new();
+    parts.baton = Some(baton.clone());
+    parts.lanes += 1;
+    parts.roster.vacate();
+    Loan {
+        baton,
+        roster: parts.roster.clone(),
+        watches: parts.watches.clone(),
+        carrier: Arc::default(),
+        pause: Duration::from_millis(settings.take_back_ms),
+    }
 }
 
 /// Lays the rings of one pool after the other.
@@ -126,10 +156,12 @@ impl Layer<'_> {
             let replies = (depth_max + seats).next_power_of_two() * 2;
             let (to_worker, from_reactor) = ring(depth);
             let (to_reactor, from_worker) = ring(replies);
-            links.push(Link::new(to_worker, from_worker, roster.clone(), pool, lanes, replies));
+            // Each lane may have one more that it did not have from the ring.
+            let out_max = replies - seats;
+            links.push(Link::new(to_worker, from_worker, roster.clone(), pool, lanes, out_max));
             ends.push(Ends { jobs: from_reactor, replies: to_reactor });
         }
         let watches = (0..seats).map(|_| Arc::default()).collect();
-        LaneParts { pool, inlet: Inlet::new(ends), roster, watches, lanes }
+        LaneParts { pool, inlet: Inlet::new(ends), roster, watches, lanes, baton: None }
     }
 }

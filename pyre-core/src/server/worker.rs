@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use pyre_ffi::interpreter::{Ended, InterpreterHandle, IsolatedConfig, run_isolated};
-use pyre_ffi::{Attached, Bool, List, Object, Owned, Raised, Str, import};
+use pyre_ffi::{Attached, Bool, Float, List, Object, Owned, Raised, Str, import};
 
 use crate::entry::Engine;
 use crate::router::{Route, RouteTable};
@@ -18,6 +18,9 @@ use crate::server::plumbing::CrewParts;
 /// How long the end of a worker waits for its lanes and the user's threads. The server stops
 /// waiting earlier if it is told to.
 const END_WAIT: Duration = Duration::from_secs(600);
+
+/// After this long a thread that computes lets another one have the GIL, in seconds.
+const SWITCH_INTERVAL_S: f64 = 0.0005;
 
 /// What a worker is started with.
 pub(crate) struct WorkerPlan {
@@ -58,6 +61,9 @@ fn serve(
 ) -> Result<(), String> {
     let words = |raised: Raised| traceback(py, raised);
     let no_thread = |error: std::io::Error| format!("no thread for a lane: {error}");
+    if plan.parts.lanes.as_ref().is_some_and(|lanes| lanes.baton.is_some()) {
+        shorten_switches(py).map_err(words)?;
+    }
     let program = import(py, "pyreframework.program").map_err(words)?;
     let native = load(py, &program, &plan.program).map_err(words)?;
     let app = check(py, &native, &plan.routes)?;
@@ -79,15 +85,23 @@ fn serve(
     };
     if let Some(seat) = seat {
         crew::run_loop(py, seat, &station.app, || drop(ready.send(Ok(moves))));
-    } else if let Some((shared, seat)) = own {
+    } else if let Some(berth) = own {
         let _ = ready.send(Ok(moves));
-        crew::run_lane(py, &shared, seat, &station.app);
+        crew::run_lane(py, berth, &station.app);
     }
     // Hooks run when no handler does any more; with a lane that is stuck they never would.
     if handle.close(END_WAIT, py) {
         call(py, &program, "stop_worker", &native).map_err(words)?;
     }
     Ok(())
+}
+
+/// Lets threads of this interpreter wait less for its GIL, as the one that carries a reactor does each
+/// time that another computes. Before the program is loaded, which may say otherwise.
+fn shorten_switches(py: Attached<'_>) -> Result<(), Raised> {
+    let interval = Float::new(py, SWITCH_INTERVAL_S)?;
+    let set = Str::intern(py, "setswitchinterval")?;
+    import(py, "sys")?.call_method1(&set, &*interval, py).map(drop)
 }
 
 /// Runs the user's program and returns its native app.

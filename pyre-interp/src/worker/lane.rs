@@ -4,19 +4,20 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyre_ffi::{Attached, Guarded, Instance, List, Owned, Raised, ThreadId, withdraw_from_thread};
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
 
 use crate::invoke::application::{Application, Handler};
-use crate::job::{Call, Job, Pool, REPLY_PART_BYTES, REQUEST_ID_HEADER, Target};
+use crate::job::{Call, Job, Pool, REPLY_PART_BYTES, REQUEST_ID_HEADER, Stint, Target};
 use crate::objects::request::Request;
 use crate::objects::toolkit::Toolkit;
-use crate::ring::{Doorbell, LaneSeat, Rest, Roster};
+use crate::ring::{Baton, Doorbell, LaneSeat, Rest, Roster};
 use crate::serialize::answer::{Answer, Conventions, Desk};
 use crate::serialize::wire::{self, Manner};
+use crate::worker::carry::{self, Carried};
 use crate::worker::departures::Departures;
 use crate::worker::inlet::Inlet;
 use crate::worker::watch::Watch;
@@ -62,50 +63,65 @@ pub(crate) struct Lane<'py, 'a> {
     heads: ResponseHeads,
 }
 
-/// Takes jobs and runs them until the roster is closed.
+/// Takes jobs and runs them until the roster is closed; and carries the reactor of `baton`, if there
+/// is one, whenever the lane is chosen for that.
 ///
 /// # Errors
 /// Only if the objects a lane works with cannot be made.
 ///
 /// # Threads
 /// Blocks the calling thread, which is attached while a job runs and detached while it sleeps.
-pub fn run(
+pub fn run<R: Carried>(
     py: Attached<'_>,
     shared: &Shared,
     mut seat: LaneSeat,
     app: &Arc<Application>,
     tools: &Arc<Toolkit>,
+    baton: Option<&Arc<Baton<R>>>,
 ) -> Result<(), Raised> {
     let mut lane = Lane::new(py, shared, &seat, app, tools)?;
     loop {
-        if let Some(job) = shared.inlet.with(py, Inlet::take) {
+        if lane.watch.take_replaced() {
+            lane.unrung.ring(&shared.doorbells);
+            let seat = &mut seat;
+            if py.detach(move || seat.retire()) == Rest::Closed {
+                return Ok(());
+            }
+        }
+        if !seat.steps_aside()
+            && let Some(job) = shared.inlet.with(py, Inlet::take)
+        {
             seat.took();
             let job = lane.run_job(job);
             lane.give_back(job);
-            if !lane.tasks.is_empty() {
-                lane.run_tasks();
-            }
-            if lane.watch.take_replaced() {
-                lane.unrung.ring(&shared.doorbells);
-                let seat = &mut seat;
-                if py.detach(move || seat.retire()) == Rest::Closed {
-                    return Ok(());
-                }
-            }
+            lane.run_tasks();
             continue;
         }
         // The batch is done: each reactor is woken once, if it sleeps.
         lane.unrung.ring(&shared.doorbells);
         seat.announce();
-        if !shared.inlet.with(py, |inlet| inlet.is_empty()) {
-            seat.cancel();
+        let has_jobs = !shared.inlet.with(py, |inlet| inlet.is_empty());
+        let cancelled = if has_jobs { seat.cancel() } else { None };
+        if cancelled == Some(Rest::Called) {
             continue;
         }
-        let seat = &mut seat;
-        if py.detach(move || seat.block()) == Rest::Closed
-            && shared.inlet.with(py, |inlet| inlet.is_empty())
-        {
-            return Ok(());
+        let (rest, errand) = {
+            let seat = &mut seat;
+            // What needs no interpreter is done before the lane waits for it.
+            py.detach(move || {
+                let rest = cancelled.unwrap_or_else(|| seat.block());
+                let chosen = baton.filter(|_| rest == Rest::Chosen);
+                (rest, chosen.and_then(|baton| carry::pick_up(baton, seat)))
+            })
+        };
+        if let Some(errand) = errand {
+            lane.carry(errand);
+        }
+        match rest {
+            Rest::Called => {}
+            Rest::Chosen => seat.look(),
+            Rest::Closed if shared.inlet.with(py, |inlet| inlet.is_empty()) => return Ok(()),
+            Rest::Closed => {}
         }
     }
 }
@@ -137,22 +153,27 @@ impl<'py, 'a> Lane<'py, 'a> {
     }
 
     /// Runs the calls of a job in order, as far as they belong here.
-    fn run_job(&mut self, mut job: Box<Job>) -> Box<Job> {
+    pub(crate) fn run_job(&mut self, mut job: Box<Job>) -> Box<Job> {
         if self.shared.departures.contains(job.reply_to) {
             return job;
         }
         self.set_now(job.now_s);
+        let mut timed_from = job.is_timed.then(Instant::now);
         while let Some(call) = job.current() {
-            if call.pool != self.shared.pool {
+            let (pool, target, manner) = (call.pool, call.target, manner_of(call));
+            if pool != self.shared.pool || job.next >= job.until {
                 break;
             }
-            let (target, manner) = (call.target, manner_of(call));
             job = self.run_call(job, target, manner);
             job.next += 1;
+            if let Some(began) = &mut timed_from {
+                note_stint(&mut job, target, began);
+            }
             if job.reply.len() >= REPLY_PART_BYTES || self.watch.is_replaced() {
                 break;
             }
         }
+        job.leaves_tasks |= !self.tasks.is_empty();
         job
     }
 
@@ -225,8 +246,15 @@ impl<'py, 'a> Lane<'py, 'a> {
 
     /// Wakes the reactors and runs what handlers have left to be done. On a loop lane it only begins
     /// here.
-    #[cold]
+    #[inline]
     pub(crate) fn run_tasks(&mut self) {
+        if !self.tasks.is_empty() {
+            self.run_each_task();
+        }
+    }
+
+    #[cold]
+    fn run_each_task(&mut self) {
         self.unrung.ring(&self.shared.doorbells);
         for tasks in std::mem::take(&mut self.tasks) {
             self.watch.begin_callbacks();
@@ -280,6 +308,15 @@ impl<'py, 'a> Lane<'py, 'a> {
     pub(crate) fn conventions(&self) -> Conventions<'a> {
         Conventions { tools: self.tools, json_default: self.app.json_default.as_ref() }
     }
+}
+
+/// Notes how long a call took, and that the next one begins.
+#[cold]
+fn note_stint(job: &mut Job, target: Target, began: &mut Instant) {
+    let now = Instant::now();
+    let took_us = u32::try_from((now - *began).as_micros()).unwrap_or(u32::MAX);
+    job.stints.push(Stint { target, took_us });
+    *began = now;
 }
 
 /// How the answer to a call is written.

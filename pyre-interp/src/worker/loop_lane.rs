@@ -152,15 +152,15 @@ impl<'py> LoopLane<'py, '_> {
             seat.announce();
             let has_jobs = !self.lane.shared.inlet.with(self.py, |inlet| inlet.is_empty());
             if has_jobs || self.lane.shared.departures.version() != self.departures {
-                seat.cancel();
+                seat.look();
                 continue;
             }
             if seat.is_closed() {
-                seat.cancel();
+                seat.look();
                 return Ok(());
             }
             is_due = self.sleep(bell)?;
-            seat.cancel();
+            seat.look();
         }
     }
 

@@ -1,0 +1,226 @@
+//! Which routes are short enough to run on the thread that carries their reactor (step 5). Hot path.
+//!
+//! A route proves itself on other threads first: it is short once so many of its calls in a row took
+//! no longer than [`SHORT_US`]. It stays so until the mean of its calls is above that, where a single
+//! long one counts for little: any thread may lose its CPU for a while. A route that a reactor had to
+//! be taken back from has to prove itself again, four times as long as before.
+//!
+//! Each reactor judges for itself, in memory that no other thread writes; whoever shows it reads it
+//! as it is.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+use pyre_interp::job::{RouteId, Target};
+
+/// A call that takes no longer is short, in microseconds. About what waking another thread and
+/// waiting for it costs on a busy machine.
+pub(crate) const SHORT_US: u32 = 200;
+
+/// A call counts for no more than this in the mean, in microseconds.
+const COUNTED_US_MAX: u32 = 4 * SHORT_US;
+
+/// A call counts for no more than this in the estimate, in microseconds.
+const ESTIMATED_US_MAX: u32 = 60_000_000;
+
+/// Calls that the mean goes back.
+const MEMORY: u32 = 16;
+
+/// What is known of one handler.
+struct Class {
+    /// It may become short at all.
+    may_be_short: bool,
+    is_short: AtomicBool,
+    /// Short calls in a row, while it is not short.
+    streak: AtomicU32,
+    /// Short calls in a row that make it short.
+    proof: AtomicU32,
+    /// [`MEMORY`] times the mean, in microseconds, of what counts.
+    mean: AtomicU32,
+    /// [`MEMORY`] times the mean of what calls took, in microseconds.
+    estimate: AtomicU32,
+}
+
+/// What a reactor knows of all handlers.
+pub(crate) struct Classes {
+    /// By route, and the fallback last.
+    classes: Box<[Class]>,
+    /// Short calls in a row that a route may have to show at most.
+    proof_max: u32,
+}
+
+impl Classes {
+    /// Knows nothing yet. `may_be_short` tells it of each route, and of the fallback last. A route is
+    /// short after `proof` short calls in a row, or after more, if it was misjudged.
+    pub(crate) fn new(may_be_short: &[bool], proof: u32, proof_max: u32) -> Self {
+        let class = |&may_be_short: &bool| Class {
+            may_be_short,
+            is_short: AtomicBool::new(false),
+            streak: AtomicU32::new(0),
+            proof: AtomicU32::new(proof.max(1)),
+            mean: AtomicU32::new(0),
+            estimate: AtomicU32::new(0),
+        };
+        Self { classes: may_be_short.iter().map(class).collect(), proof_max: proof_max.max(1) }
+    }
+
+    #[inline]
+    fn of(&self, target: Target) -> &Class {
+        let index = match target {
+            Target::Route(RouteId(route)) => route as usize,
+            Target::Fallback => self.classes.len() - 1,
+        };
+        &self.classes[index]
+    }
+
+    /// Whether calls of this handler may run on the thread that carries the reactor.
+    #[inline]
+    pub(crate) fn is_short(&self, target: Target) -> bool {
+        self.of(target).is_short.load(Relaxed)
+    }
+
+    /// A call of this handler took so long.
+    #[inline]
+    pub(crate) fn note(&self, target: Target, took_us: u32) {
+        let class = self.of(target);
+        let mean = class.mean.load(Relaxed);
+        let mean = mean - mean / MEMORY + took_us.min(COUNTED_US_MAX);
+        class.mean.store(mean, Relaxed);
+        let took_us = took_us.min(ESTIMATED_US_MAX);
+        let estimate = match class.estimate.load(Relaxed) {
+            0 => took_us * MEMORY,
+            before => before - before / MEMORY + took_us,
+        };
+        class.estimate.store(estimate, Relaxed);
+        let is_mean_short = mean <= SHORT_US * MEMORY;
+        if !class.is_short.load(Relaxed) {
+            class.prove(took_us, is_mean_short);
+        } else if !is_mean_short {
+            class.begin_again();
+        }
+    }
+
+    /// The reactor had to be taken back from a call of this handler, or from what it left to be done.
+    #[cold]
+    pub(crate) fn misjudged(&self, target: Target) {
+        let class = self.of(target);
+        class.begin_again();
+        let proof = class.proof.load(Relaxed);
+        class.proof.store(proof.saturating_mul(4).min(self.proof_max), Relaxed);
+    }
+
+    /// A call of this handler has left something to be done, which may take long.
+    #[cold]
+    pub(crate) fn left_tasks(&self, target: Target) {
+        self.of(target).begin_again();
+    }
+
+    /// Of each handler: whether it is short, and the mean of its calls in microseconds, as far as
+    /// they were timed. In the order of the routes, the fallback last.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (bool, u32)> {
+        let shown =
+            |class: &Class| (class.is_short.load(Relaxed), class.estimate.load(Relaxed) / MEMORY);
+        self.classes.iter().map(shown)
+    }
+}
+
+impl Class {
+    fn prove(&self, took_us: u32, is_mean_short: bool) {
+        let streak =
+            if took_us <= SHORT_US { self.streak.load(Relaxed).saturating_add(1) } else { 0 };
+        self.streak.store(streak, Relaxed);
+        let is_proven = streak >= self.proof.load(Relaxed) && is_mean_short;
+        self.is_short.store(is_proven && self.may_be_short, Relaxed);
+    }
+
+    #[cold]
+    fn begin_again(&self) {
+        self.is_short.store(false, Relaxed);
+        self.streak.store(0, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUTE: Target = Target::Route(RouteId(0));
+
+    fn classes() -> Classes {
+        Classes::new(&[true, false], 8, 1000)
+    }
+
+    /// Short calls until the handler counts as short; none if it does not after so many.
+    fn proof(classes: &Classes, calls_max: u32) -> Option<u32> {
+        (1..=calls_max).find(|_| {
+            classes.note(ROUTE, 5);
+            classes.is_short(ROUTE)
+        })
+    }
+
+    #[test]
+    fn a_route_is_short_after_short_calls_in_a_row() {
+        let classes = classes();
+        assert!(!classes.is_short(ROUTE));
+        for _ in 0..7 {
+            classes.note(ROUTE, SHORT_US);
+        }
+        classes.note(ROUTE, SHORT_US + 1);
+        assert_eq!(proof(&classes, 100), Some(8));
+    }
+
+    #[test]
+    fn one_long_call_is_forgiven_and_many_are_not() {
+        let classes = classes();
+        proof(&classes, 100);
+        classes.note(ROUTE, 50_000);
+        assert!(classes.is_short(ROUTE));
+        let more = (1..100).find(|_| {
+            classes.note(ROUTE, SHORT_US * 2);
+            !classes.is_short(ROUTE)
+        });
+        assert!((4..20).contains(&more.unwrap()), "{more:?}");
+        assert!(proof(&classes, 100).is_some());
+    }
+
+    #[test]
+    fn each_misjudgement_makes_the_proof_longer() {
+        let classes = classes();
+        for calls in [8, 32, 128] {
+            assert_eq!(proof(&classes, 1000), Some(calls));
+            classes.misjudged(ROUTE);
+            assert!(!classes.is_short(ROUTE));
+        }
+        for _ in 0..20 {
+            classes.misjudged(ROUTE);
+        }
+        assert_eq!(proof(&classes, 2000), Some(1000));
+    }
+
+    #[test]
+    fn what_leaves_tasks_begins_again() {
+        let classes = classes();
+        proof(&classes, 100);
+        classes.left_tasks(ROUTE);
+        assert_eq!(proof(&classes, 100), Some(8));
+    }
+
+    #[test]
+    fn what_may_not_be_short_never_is() {
+        let classes = classes();
+        for _ in 0..100 {
+            classes.note(Target::Fallback, 1);
+        }
+        assert!(!classes.is_short(Target::Fallback));
+    }
+
+    #[test]
+    fn estimates_are_not_cut_off() {
+        let classes = classes();
+        for _ in 0..200 {
+            classes.note(ROUTE, 50_000);
+        }
+        let (is_short, estimate_us) = classes.shown().next().unwrap();
+        assert!(!is_short);
+        assert!((40_000..=50_000).contains(&estimate_us), "{estimate_us}");
+    }
+}

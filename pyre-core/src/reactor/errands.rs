@@ -1,0 +1,307 @@
+//! Jobs that run without any ring, on the lane that carries the reactor. Hot path.
+//!
+//! While a lane has the reactor, a job whose next handlers are all short waits in a list of this turn,
+//! and the lane runs it as soon as the reactor is at rest. What comes behind in the same job, and may
+//! take longer, goes into a ring as ever.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use pyre_interp::job::{Entry, Job, Pool, Target};
+use pyre_interp::ring::Roster;
+use pyre_interp::worker::carry::Carried;
+
+use crate::inbound::classes::{Classes, SHORT_US};
+use crate::reactor::keeper::Carrier;
+use crate::reactor::run::Reactor;
+use crate::server::control::Stage;
+
+/// Jobs that are judged by their mean, however long they took, after one of which each call was
+/// timed and none was long.
+const TRUSTED_JOBS: u32 = 64;
+
+/// What a reactor that may be lent knows of that.
+pub(crate) struct Errands {
+    pub(crate) classes: Arc<Classes>,
+    pub(crate) carrier: Arc<Carrier>,
+    /// The lanes that may carry it.
+    pub(crate) roster: Arc<Roster>,
+    /// A lane has it now.
+    is_carried: bool,
+    /// Jobs for that lane. No more than there are connections.
+    waiting: VecDeque<Box<Job>>,
+    /// The job that the lane runs now.
+    running: Option<Running>,
+    /// Something came that a lane could have run, while none had the reactor.
+    is_wanted: bool,
+    /// How many messages its lanes had taken when it was last taken back. As long as that is all,
+    /// whoever carries it next would wait for the same GIL.
+    stalled_at: Option<u64>,
+    /// The next job shall have its calls timed one by one.
+    looks_closely: bool,
+    trusted: u32,
+}
+
+/// A job that the lane runs.
+#[derive(Clone, Copy)]
+struct Running {
+    first: Target,
+    /// Index of the entry with which it began.
+    from: usize,
+}
+
+impl Running {
+    fn of(job: &Job) -> Self {
+        let first = match job.entries.get(job.next) {
+            Some(Entry::Call(call)) => call.target,
+            _ => Target::Fallback,
+        };
+        Self { first, from: job.next }
+    }
+}
+
+impl Errands {
+    pub(crate) fn new(classes: Arc<Classes>, carrier: Arc<Carrier>, roster: Arc<Roster>) -> Self {
+        Self {
+            classes,
+            carrier,
+            roster,
+            is_carried: false,
+            waiting: VecDeque::new(),
+            running: None,
+            is_wanted: false,
+            stalled_at: None,
+            looks_closely: false,
+            trusted: 0,
+        }
+    }
+
+    /// Takes a job for the lane that has the reactor, or gives it back if that is not how it goes.
+    #[inline]
+    pub(crate) fn admit(&mut self, mut job: Box<Job>) -> Result<(), Box<Job>> {
+        let until = self.short_until(&job);
+        if until == job.next {
+            job.is_timed = true;
+            return Err(job);
+        }
+        if !self.is_carried {
+            self.is_wanted = true;
+            job.is_timed = true;
+            return Err(job);
+        }
+        job.until = until;
+        job.is_timed = self.looks_closely;
+        self.waiting.push_back(job);
+        Ok(())
+    }
+
+    /// Index of the first entry that is not known to be short.
+    #[inline]
+    fn short_until(&self, job: &Job) -> usize {
+        // A batch asks for one route mostly.
+        let mut known = None;
+        for (index, entry) in job.entries.iter().enumerate().skip(job.next) {
+            let Entry::Call(call) = entry else { continue };
+            if known != Some(call.target) {
+                if !self.classes.is_short(call.target) {
+                    return index;
+                }
+                known = Some(call.target);
+            }
+        }
+        job.entries.len()
+    }
+
+    /// Notes what the calls of a job have taken that came back by a ring.
+    #[inline]
+    pub(crate) fn judge(&self, job: &mut Job, now_us: u64) {
+        if job.leaves_tasks {
+            self.left_tasks(job, 0);
+        }
+        if job.is_timed {
+            self.judge_each(job);
+        } else if job.until != usize::MAX {
+            self.judge_straggler(job, now_us);
+        }
+        job.until = usize::MAX;
+    }
+
+    /// Notes what each call of a job has taken. Tells whether all were short.
+    #[inline(never)]
+    fn judge_each(&self, job: &mut Job) -> bool {
+        let are_short = job.stints.iter().all(|stint| stint.took_us <= SHORT_US);
+        for stint in job.stints.drain(..) {
+            self.classes.note(stint.target, stint.took_us);
+        }
+        job.is_timed = false;
+        are_short
+    }
+
+    fn spend_trust(&mut self) -> bool {
+        let is_trusted = self.trusted > 0;
+        self.trusted = self.trusted.saturating_sub(1);
+        is_trusted
+    }
+
+    /// One of the calls since has left something to be done, which may take long.
+    #[cold]
+    fn left_tasks(&self, job: &mut Job, from: usize) {
+        job.leaves_tasks = false;
+        for entry in &job.entries[from..job.next] {
+            if let Entry::Call(call) = entry {
+                self.classes.left_tasks(call.target);
+            }
+        }
+    }
+
+    /// Notes what a job has taken that the lane ran and that comes home without the reactor, if it is
+    /// known for which call.
+    #[cold]
+    fn judge_straggler(&self, job: &Job, now_us: u64) {
+        if let [Entry::Call(call)] = &job.entries[..] {
+            let took_us = now_us.saturating_sub(job.received_us);
+            self.classes.note(call.target, u32::try_from(took_us).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Notes what a job has taken that the lane ran.
+    #[inline]
+    fn judge_errand(&mut self, job: &mut Job, running: Running, took_us: u64, calls: u64) {
+        if job.leaves_tasks {
+            self.left_tasks(job, running.from);
+        }
+        if job.is_timed {
+            self.looks_closely = false;
+            self.trusted = if self.judge_each(job) { TRUSTED_JOBS } else { 0 };
+        } else if took_us <= u64::from(SHORT_US) || self.spend_trust() {
+            // All together took no longer than one may; or each was short a little while ago.
+            let each_us = u32::try_from(took_us / calls.max(1)).unwrap_or(u32::MAX);
+            self.classes.note(running.first, each_us);
+        } else {
+            self.looks_closely = true;
+        }
+        job.until = usize::MAX;
+    }
+
+    /// Whether it is time to lend the reactor: there is work for a lane, and one that is free.
+    pub(crate) fn wants_lane(&mut self) -> bool {
+        if !std::mem::take(&mut self.is_wanted) || self.is_carried {
+            return false;
+        }
+        if self.stalled_at.is_some_and(|stalled_at| stalled_at == self.roster.progress()) {
+            return false;
+        }
+        self.stalled_at = None;
+        self.roster.has_parked()
+    }
+}
+
+impl Carried for Reactor {
+    fn carried_by(&mut self, lane: usize) {
+        if let Some(errands) = &mut self.errands {
+            errands.is_carried = true;
+            errands.carrier.settle(lane);
+        }
+    }
+
+    fn next(&mut self) -> Option<Box<Job>> {
+        loop {
+            if !self.is_in_turn {
+                if let Err(error) = self.begin_turn() {
+                    self.failure = Some(error);
+                }
+                if self.is_over() {
+                    return None;
+                }
+                self.is_in_turn = true;
+            }
+            if let Some(job) = self.more() {
+                return Some(job);
+            }
+            self.end_turn();
+            self.is_in_turn = false;
+            if self.errands.as_mut().is_some_and(Errands::wants_lane) {
+                return None;
+            }
+        }
+    }
+
+    #[inline]
+    fn more(&mut self) -> Option<Box<Job>> {
+        loop {
+            if let Some(errands) = &mut self.errands
+                && let Some(job) = errands.waiting.pop_front()
+            {
+                errands.running = Some(Running::of(&job));
+                // Before Python has this thread, others shall have what is theirs.
+                self.dispatch.wake_touched(self.clock.now_ms());
+                return Some(job);
+            }
+            let slot = self.next_to_read()?;
+            self.read(slot);
+        }
+    }
+
+    #[inline]
+    fn done(&mut self, mut job: Box<Job>) {
+        let began_us = self.clock.now_us();
+        self.clock.tick();
+        self.ledger.begin_turn(&self.clock);
+        if let Some(errands) = &mut self.errands
+            && let Some(running) = errands.running.take()
+        {
+            let calls = (job.next - running.from) as u64;
+            self.ledger.counters.inline.add(calls);
+            errands.judge_errand(&mut job, running, self.clock.now_us() - began_us, calls);
+        }
+        self.reply_to(job);
+    }
+}
+
+impl Reactor {
+    /// Whether it has nothing to do any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stage == Stage::Stopping || self.failure.is_some()
+    }
+
+    /// Puts it to rest.
+    ///
+    /// # Errors
+    /// What it failed with, if it did.
+    pub(crate) fn finish(&mut self) -> std::io::Result<()> {
+        self.ledger.end_turn();
+        self.dispatch.abandon();
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// It is at home again.
+    pub(crate) fn put_down(&mut self) {
+        if let Some(errands) = &mut self.errands {
+            errands.is_carried = false;
+            errands.roster.vacate();
+        }
+    }
+
+    /// The keeper has taken it from a lane that was inside Python: with a call of that handler, or
+    /// with something else. What the lane runs comes back by its ring.
+    #[cold]
+    pub(crate) fn taken_back(&mut self, from: Option<Target>) {
+        self.put_down();
+        self.clock.tick();
+        self.ledger.counters.take_backs.add(1);
+        let Some(errands) = &mut self.errands else { return };
+        if let Some(target) = from {
+            errands.classes.misjudged(target);
+        }
+        errands.stalled_at = Some(errands.roster.progress());
+        let left = std::mem::take(&mut errands.waiting);
+        if errands.running.take().is_some() {
+            self.dispatch.adopt(Pool::Workers, self.clock.now_ms());
+        }
+        for mut job in left {
+            job.until = usize::MAX;
+            let slot = job.reply_to.slot;
+            self.send_or_refuse(slot, job, Pool::Workers);
+        }
+    }
+}
