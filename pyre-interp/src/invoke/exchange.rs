@@ -41,6 +41,7 @@ impl<'py> Lane<'py, '_> {
     }
 
     /// Calls a handler with path parameters among its arguments.
+    #[inline(never)]
     fn invoke_with(&mut self, handler: &Handler, plan: &[Argument]) -> Result<Owned<'py>, Raised> {
         let py = self.py;
         let mut made = std::mem::take(&mut self.arguments);

@@ -86,7 +86,7 @@ impl Desk {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn json<'py>(
         &mut self,
         py: Attached<'py>,
@@ -99,6 +99,7 @@ impl Desk {
         Ok(Answer::ok(BodyKind::Json, Body::Desk))
     }
 
+    #[inline(never)]
     fn other<'py>(
         &mut self,
         py: Attached<'py>,
