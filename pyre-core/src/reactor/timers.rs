@@ -30,6 +30,8 @@ pub(crate) struct Timers {
     heads: Box<[u32; BUCKETS]>,
     /// A bit for each bucket that has entries.
     occupied: [u64; BUCKETS / 64],
+    /// When the first of them is due: asked twice a turn, looked for only when it has expired.
+    next_ms: u64,
     /// By key.
     entries: Vec<Entry>,
 }
@@ -57,6 +59,7 @@ impl Timers {
             tick: 0,
             heads: Box::new([NONE; BUCKETS]),
             occupied: [0; BUCKETS / 64],
+            next_ms: NEVER,
             entries: Vec::new(),
         }
     }
@@ -110,11 +113,18 @@ impl Timers {
                 key = next;
             }
         }
+        self.next_ms = self.first_due_ms().unwrap_or(NEVER);
     }
 
     /// When to call `expire` next, or None if nothing is armed. Not later than the first deadline
     /// rounded up to a tick.
+    #[inline]
     pub(crate) fn next_deadline_ms(&self) -> Option<u64> {
+        (self.next_ms != NEVER).then_some(self.next_ms)
+    }
+
+    /// When the first bucket is due that has entries.
+    fn first_due_ms(&self) -> Option<u64> {
         let start = bucket_of(self.tick + 1);
         // The word of `start` is looked at twice: first from `start` on, at last up to it.
         for step in 0..=self.occupied.len() {
@@ -180,6 +190,8 @@ impl Timers {
         }
         let entry = &mut self.entries[key as usize];
         entry.due_ms = due_tick * self.granularity_ms;
+        // An entry that leaves a bucket goes to an earlier one, so this is never too late.
+        self.next_ms = self.next_ms.min(entry.due_ms);
         entry.bucket = u32::try_from(bucket).expect("less than BUCKETS");
         entry.previous = NONE;
         entry.next = next;
