@@ -36,7 +36,7 @@ static SPECIAL: [bool; 256] = {
 /// Whether this is a host that is not empty, with or without a port.
 ///
 /// User information is refused: RFC 9110 section 4.2.4 calls it an error in what others send.
-#[inline(never)]
+#[inline]
 pub fn is_valid(authority: &[u8]) -> bool {
     let host = match authority.iter().rposition(|byte| !byte.is_ascii_digit()) {
         Some(at) if authority[at] == b':' && is_port(&authority[at + 1..]) => &authority[..at],
