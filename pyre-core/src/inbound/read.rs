@@ -87,8 +87,8 @@ impl Reactor {
         self.ledger.received(job);
         let limits = &self.frozen.settings.limits;
         while !connection.last && job.entries.len() < limits.pipelined_max {
-            match connection.reader.next(&mut job.bytes, &mut job.headers, limits) {
-                Ok(Next::Request(mut request)) => {
+            match &mut connection.reader.next(&mut job.bytes, &mut job.headers, limits) {
+                Ok(Next::Request(request)) => {
                     let position = connection.reader.position();
                     if is_draining
                         && position == job.bytes.len()
@@ -112,7 +112,7 @@ impl Reactor {
                     // One answer, and nothing behind it is served: where the next request would
                     // begin is not known (RFC 9112 section 11.2).
                     connection.last = true;
-                    self.frozen.routes.refuse(&self.heads, &mut self.ledger, job, error);
+                    self.frozen.routes.refuse(&self.heads, &mut self.ledger, job, *error);
                     break;
                 }
             }

@@ -83,7 +83,7 @@ impl Routes {
         heads: &ResponseHeads,
         ledger: &mut Ledger,
         job: &mut Job,
-        request: Request,
+        request: &Request,
     ) {
         let exact = self.table.exact(request.path.of(&job.bytes));
         let route = exact.and_then(|endpoint| self.table.route_at(endpoint, request.method));
@@ -93,9 +93,9 @@ impl Routes {
         let pool = self.pools[route.0 as usize];
         let target = Target::Route(route);
         if self.gives_ids {
-            identity::give(&request, job);
+            identity::give(request, job);
         }
-        job.entries.push(Entry::Call(Call::new(request, (0, 0), target, pool)));
+        job.entries.push(Entry::Call(Call::new(*request, (0, 0), target, pool)));
     }
 
     /// As `admit`, for paths with parameters and for what has no route.
@@ -104,21 +104,21 @@ impl Routes {
         heads: &ResponseHeads,
         ledger: &mut Ledger,
         job: &mut Job,
-        request: Request,
+        request: &Request,
         exact: Option<ExactEndpoint>,
     ) {
         let first = job.params.len();
-        match self.decide(job, &request, exact) {
+        match self.decide(job, request, exact) {
             Decision::Run(target, pool) => {
                 let params = (index(first), index(job.params.len()));
                 if self.gives_ids {
-                    identity::give(&request, job);
+                    identity::give(request, job);
                 }
-                job.entries.push(Entry::Call(Call::new(request, params, target, pool)));
+                job.entries.push(Entry::Call(Call::new(*request, params, target, pool)));
             }
             Decision::Answer(label, direct) => {
                 job.params.truncate(first);
-                self.answer(heads, ledger, job, &request, label, direct);
+                self.answer(heads, ledger, job, request, label, direct);
             }
         }
     }
