@@ -1,10 +1,12 @@
 //! The time, read once a turn. Deadlines use the monotonic clock, the `Date` header the wall clock.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::sys::monotonic_ns;
 
 /// A reading of both clocks.
 pub(crate) struct Clock {
-    started: Instant,
+    started_ns: u64,
     now_us: u64,
     now_ms: u64,
     wall_us: u64,
@@ -18,7 +20,7 @@ const WALL_US: u64 = 100_000;
 impl Clock {
     pub(crate) fn new() -> Self {
         let mut clock = Self {
-            started: Instant::now(),
+            started_ns: monotonic_ns(),
             now_us: 0,
             now_ms: 0,
             wall_us: 0,
@@ -31,14 +33,14 @@ impl Clock {
 
     /// Reads the clocks. Call once a turn.
     pub(crate) fn tick(&mut self) {
-        let elapsed = self.started.elapsed();
-        self.now_us = elapsed.as_secs() * 1_000_000 + u64::from(elapsed.subsec_micros());
+        self.now_us = (monotonic_ns() - self.started_ns) / 1000;
         self.now_ms = self.now_us / 1000;
         if self.now_us - self.wall_read_us >= WALL_US {
             self.read_wall();
         }
     }
 
+    #[inline(never)]
     fn read_wall(&mut self) {
         self.wall_read_us = self.now_us;
         // A wall clock before 1970 is a machine without a clock (RFC 9110 section 6.6.1 lets it
