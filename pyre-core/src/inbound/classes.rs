@@ -99,9 +99,10 @@ impl Classes {
         }
     }
 
-    /// The reactor had to be taken back from a call of this handler, or from what it left to be done.
+    /// The reactor had to be taken back from a call of this handler, after so long.
     #[cold]
-    pub(crate) fn misjudged(&self, target: Target) {
+    pub(crate) fn misjudged(&self, target: Target, after_us: u32) {
+        self.note(target, after_us);
         let class = self.of(target);
         class.begin_again();
         let proof = class.proof.load(Relaxed);
@@ -187,11 +188,11 @@ mod tests {
         let classes = classes();
         for calls in [8, 32, 128] {
             assert_eq!(proof(&classes, 1000), Some(calls));
-            classes.misjudged(ROUTE);
+            classes.misjudged(ROUTE, 10_000);
             assert!(!classes.is_short(ROUTE));
         }
         for _ in 0..20 {
-            classes.misjudged(ROUTE);
+            classes.misjudged(ROUTE, 10_000);
         }
         assert_eq!(proof(&classes, 2000), Some(1000));
     }

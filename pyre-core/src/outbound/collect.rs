@@ -13,7 +13,7 @@ impl Reactor {
     pub(crate) fn collect_replies(&mut self) {
         while let Some(mut job) = self.dispatch.take_reply() {
             if let Some(errands) = &self.errands {
-                errands.judge(&mut job, self.clock.now_us());
+                errands.judge(&mut job);
             }
             self.reply_to(job);
         }

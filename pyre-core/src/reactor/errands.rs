@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyre_interp::job::{Entry, Job, Pool, Target};
 use pyre_interp::ring::Roster;
@@ -16,8 +17,8 @@ use crate::reactor::keeper::Carrier;
 use crate::reactor::run::Reactor;
 use crate::server::control::Stage;
 
-/// Jobs that are judged by their mean, however long they took, after one of which each call was
-/// timed and none was long.
+/// Jobs that may take long without a close look, after one of which each call was timed and none was
+/// long.
 const TRUSTED_JOBS: u32 = 64;
 
 /// What a reactor that may be lent knows of that.
@@ -114,14 +115,12 @@ impl Errands {
 
     /// Notes what the calls of a job have taken that came back by a ring.
     #[inline]
-    pub(crate) fn judge(&self, job: &mut Job, now_us: u64) {
+    pub(crate) fn judge(&self, job: &mut Job) {
         if job.leaves_tasks {
             self.left_tasks(job, 0);
         }
         if job.is_timed {
             self.judge_each(job);
-        } else if job.until != usize::MAX {
-            self.judge_straggler(job, now_us);
         }
         job.until = usize::MAX;
     }
@@ -137,12 +136,6 @@ impl Errands {
         are_short
     }
 
-    fn spend_trust(&mut self) -> bool {
-        let is_trusted = self.trusted > 0;
-        self.trusted = self.trusted.saturating_sub(1);
-        is_trusted
-    }
-
     /// One of the calls since has left something to be done, which may take long.
     #[cold]
     fn left_tasks(&self, job: &mut Job, from: usize) {
@@ -154,17 +147,8 @@ impl Errands {
         }
     }
 
-    /// Notes what a job has taken that the lane ran and that comes home without the reactor, if it is
-    /// known for which call.
-    #[cold]
-    fn judge_straggler(&self, job: &Job, now_us: u64) {
-        if let [Entry::Call(call)] = &job.entries[..] {
-            let took_us = now_us.saturating_sub(job.received_us);
-            self.classes.note(call.target, u32::try_from(took_us).unwrap_or(u32::MAX));
-        }
-    }
-
-    /// Notes what a job has taken that the lane ran.
+    /// Notes what a job has taken that the lane ran. Only a close look tells what of that was waiting
+    /// for the interpreter, so a job that took long is no more than a reason for one.
     #[inline]
     fn judge_errand(&mut self, job: &mut Job, running: Running, took_us: u64, calls: u64) {
         if job.leaves_tasks {
@@ -173,10 +157,12 @@ impl Errands {
         if job.is_timed {
             self.looks_closely = false;
             self.trusted = if self.judge_each(job) { TRUSTED_JOBS } else { 0 };
-        } else if took_us <= u64::from(SHORT_US) || self.spend_trust() {
-            // All together took no longer than one may; or each was short a little while ago.
+        } else if took_us <= u64::from(SHORT_US) {
+            // All together took no longer than one may.
             let each_us = u32::try_from(took_us / calls.max(1)).unwrap_or(u32::MAX);
             self.classes.note(running.first, each_us);
+        } else if self.trusted > 0 {
+            self.trusted -= 1;
         } else {
             self.looks_closely = true;
         }
@@ -282,16 +268,17 @@ impl Reactor {
         }
     }
 
-    /// The keeper has taken it from a lane that was inside Python: with a call of that handler, or
-    /// with something else. What the lane runs comes back by its ring.
+    /// The keeper has taken it from a lane that was inside Python for at least so long: with a call of
+    /// that handler, or with something else. What the lane runs comes back by its ring.
     #[cold]
-    pub(crate) fn taken_back(&mut self, from: Option<Target>) {
+    pub(crate) fn taken_back(&mut self, from: Option<Target>, after: Duration) {
         self.put_down();
         self.clock.tick();
         self.ledger.counters.take_backs.add(1);
         let Some(errands) = &mut self.errands else { return };
         if let Some(target) = from {
-            errands.classes.misjudged(target);
+            let after_us = u32::try_from(after.as_micros()).unwrap_or(u32::MAX);
+            errands.classes.misjudged(target, after_us);
         }
         errands.stalled_at = Some(errands.roster.progress());
         let left = std::mem::take(&mut errands.waiting);

@@ -151,7 +151,7 @@ impl Loan {
         let piece = self.watches.get(self.carrier.lane()).and_then(|watch| watch.piece());
         let mut hold = self.baton.take(now.glance)?;
         // With no piece of work the lane waits for the interpreter: that is no handler's fault.
-        hold.taken_back(piece.and_then(|piece| piece.target));
+        hold.taken_back(piece.and_then(|piece| piece.target), self.pause);
         Some(hold)
     }
 }
