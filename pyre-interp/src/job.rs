@@ -244,14 +244,23 @@ impl Job {
     }
 
     /// The call that is next in order, once ready answers before it are copied to the reply.
+    #[inline]
     pub fn current(&mut self) -> Option<&Call> {
-        while let Some(Entry::Answer(span)) = self.entries.get(self.next) {
-            self.reply.extend_from_slice(span.of(&self.answers));
-            self.next += 1;
+        if let Some(Entry::Answer(_)) = self.entries.get(self.next) {
+            self.copy_answers();
         }
         match self.entries.get(self.next) {
             Some(Entry::Call(call)) => Some(call),
             _ => None,
+        }
+    }
+
+    /// Copies the ready answers that are next in order to the reply.
+    #[cold]
+    fn copy_answers(&mut self) {
+        while let Some(Entry::Answer(span)) = self.entries.get(self.next) {
+            self.reply.extend_from_slice(span.of(&self.answers));
+            self.next += 1;
         }
     }
 
