@@ -29,7 +29,7 @@ impl<'py> Lane<'py, '_> {
     }
 
     /// Calls the handler.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn invoke(&mut self, handler: &Handler) -> Result<Owned<'py>, Raised> {
         let py = self.py;
         let callable = handler.callable.bind(py);
