@@ -414,7 +414,7 @@ fn read_plan(py: Attached<'_>, plan: &Object, parameters: &[Parameter]) -> Resul
     Ok(match &arguments[..] {
         [] => Plan::Nothing,
         [Argument::Request] => Plan::Request,
-        _ => Plan::Mixed(arguments),
+        _ => Plan::Mixed(arguments.into()),
     })
 }
 

@@ -55,7 +55,7 @@ pub enum Plan {
     /// `handler()`.
     Nothing,
     /// Anything else.
-    Mixed(Vec<Argument>),
+    Mixed(Box<[Argument]>),
 }
 
 /// A handler and what it is called with.

@@ -56,9 +56,11 @@ pub(crate) struct Conventions<'a> {
 impl Desk {
     /// Clears the desk for the next answer.
     pub(crate) fn clear(&mut self) {
-        self.body.clear();
-        if self.body.capacity() > crate::job::KEPT_BUFFER_BYTES_MAX {
-            self.body = Vec::new();
+        if !self.body.is_empty() {
+            self.body.clear();
+            if self.body.capacity() > crate::job::KEPT_BUFFER_BYTES_MAX {
+                self.body = Vec::new();
+            }
         }
         if !self.fields.is_empty() {
             self.fields.clear();
@@ -69,7 +71,7 @@ impl Desk {
     ///
     /// # Errors
     /// Whatever makes the result no answer: an exception that says where and why.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn answer<'py>(
         &mut self,
         py: Attached<'py>,
