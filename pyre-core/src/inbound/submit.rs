@@ -157,6 +157,8 @@ pub(crate) struct Dispatch {
     depth_max: usize,
     /// Jobs that wait for a free lane, by pool.
     waiting: [VecDeque<Box<Job>>; Pool::COUNT],
+    /// One of those may not be empty.
+    may_wait: bool,
     out: usize,
     /// Jobs ever pushed, without those taken back.
     pushed: u64,
@@ -187,6 +189,7 @@ impl Dispatch {
             homes,
             depth_max,
             waiting: Default::default(),
+            may_wait: false,
             out: 0,
             pushed: 0,
             order: 0,
@@ -223,6 +226,7 @@ impl Dispatch {
             return Err(job);
         }
         self.waiting[queue].push_back(job);
+        self.may_wait = true;
         Ok(())
     }
 
@@ -321,6 +325,7 @@ impl Dispatch {
             }
             self.stand_in_line(pool, now_ms);
         }
+        self.may_wait = self.waiting.iter().any(|waiting| !waiting.is_empty());
     }
 
     /// Puts one waiting job into each ring that is empty, behind lanes that are all blocked: the lane
@@ -398,6 +403,7 @@ impl Dispatch {
             let waiting = &mut self.waiting[link.pool.index()];
             let before = waiting.len();
             waiting.extend(std::iter::from_fn(|| link.jobs.take_back()));
+            self.may_wait = true;
             let taken = waiting.len() - before;
             link.out -= taken;
             self.out -= taken;
@@ -439,14 +445,16 @@ impl Dispatch {
 
     /// Shows how many jobs are on their way.
     pub(crate) fn show(&self, counters: &Counters) {
-        let waiting = self.waiting.iter().map(VecDeque::len).sum::<usize>();
+        let waiting =
+            if self.may_wait { self.waiting.iter().map(VecDeque::len).sum::<usize>() } else { 0 };
         counters.running.set((self.out + waiting) as u64);
         counters.waiting.set(waiting as u64);
         counters.pushed.set(self.pushed);
     }
 
+    #[inline]
     fn is_waiting(&self) -> bool {
-        self.waiting.iter().any(|waiting| !waiting.is_empty())
+        self.may_wait && self.waiting.iter().any(|waiting| !waiting.is_empty())
     }
 }
 
@@ -494,7 +502,7 @@ impl Reactor {
             return;
         }
         if needs_alarm {
-            self.set_deadline(slot, generation, until_ms);
+            self.set_alarm(slot, until_ms);
         }
         if has_closed_side {
             self.note_closed_side(slot, false);

@@ -32,14 +32,16 @@ impl Reactor {
         let is_hurried = is_head && self.is_ending();
         let span_ms = if is_hurried { span_ms.min(DRAIN_HEAD_MS) } else { span_ms };
         let now_ms = self.clock.now_ms();
-        let generation = self.connections.generation(slot);
         let Some(connection) = self.connections.get(slot) else { return };
         let mut deadline_ms = now_ms.saturating_add(span_ms).min(connection.linger_until_ms);
         if is_head && connection.awaiting == Awaiting::Head {
             deadline_ms = deadline_ms.min(connection.deadline_ms);
         }
         connection.awaiting = awaiting;
-        self.set_deadline(slot, generation, deadline_ms);
+        connection.deadline_ms = deadline_ms;
+        if deadline_ms < connection.alarm_ms {
+            self.set_alarm(slot, deadline_ms);
+        }
     }
 
     /// The client has closed its side while it waits for a handler. It may have said all it wanted to
@@ -47,23 +49,32 @@ impl Reactor {
     #[cold]
     pub(crate) fn note_closed_side(&mut self, slot: u32, is_broken: bool) {
         let now_ms = self.clock.now_ms();
-        let generation = self.connections.generation(slot);
         let Some(connection) = self.connections.get(slot) else { return };
         let departs_ms = if is_broken { now_ms } else { now_ms + HALF_CLOSED_MS };
         if departs_ms < connection.departs_ms {
             connection.departs_ms = departs_ms;
             let deadline_ms = departs_ms.min(connection.reply_until_ms);
-            self.set_deadline(slot, generation, deadline_ms);
+            self.set_deadline(slot, deadline_ms);
         }
     }
 
     /// Sets when a wait ends, and the alarm if it would come too late.
-    pub(crate) fn set_deadline(&mut self, slot: u32, generation: u32, deadline_ms: u64) {
+    fn set_deadline(&mut self, slot: u32, deadline_ms: u64) {
         let Some(connection) = self.connections.get(slot) else { return };
         connection.deadline_ms = deadline_ms;
-        if deadline_ms < connection.alarm_ms && deadline_ms < FOR_EVER_MS {
-            connection.alarm_ms = deadline_ms;
-            self.timers.arm(slot, generation, deadline_ms);
+        if deadline_ms < connection.alarm_ms {
+            self.set_alarm(slot, deadline_ms);
+        }
+    }
+
+    /// Sets when a connection is looked at.
+    #[cold]
+    pub(crate) fn set_alarm(&mut self, slot: u32, moment_ms: u64) {
+        let generation = self.connections.generation(slot);
+        let Some(connection) = self.connections.get(slot) else { return };
+        if moment_ms < FOR_EVER_MS {
+            connection.alarm_ms = moment_ms;
+            self.timers.arm(slot, generation, moment_ms);
         }
     }
 
@@ -81,7 +92,7 @@ impl Reactor {
             if connection.deadline_ms > now_ms {
                 // Something happened since the wheel was set: look again later.
                 let deadline_ms = connection.deadline_ms;
-                self.set_deadline(slot, generation, deadline_ms);
+                self.set_deadline(slot, deadline_ms);
                 continue;
             }
             self.give_up(slot);
@@ -135,7 +146,7 @@ impl Reactor {
         if now_ms < connection.reply_until_ms {
             connection.departs_ms = FOR_EVER_MS;
             let deadline_ms = connection.reply_until_ms;
-            return self.set_deadline(slot, generation, deadline_ms);
+            return self.set_deadline(slot, deadline_ms);
         }
         if connection.is_pipelined {
             // Some of its requests may have been answered, but the answers are where nobody can

@@ -212,15 +212,12 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let now_ms = self.clock.now_ms();
-        let deadline_ms = [
-            self.dispatch.next_look_ms(now_ms),
-            self.timers.next_deadline_ms(),
-            self.acceptor.resumes_ms(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()?;
-        Some(Duration::from_millis(deadline_ms.saturating_sub(now_ms)))
+        let earlier = |one: u64, other: Option<u64>| other.map_or(one, |other| other.min(one));
+        let deadline_ms = earlier(u64::MAX, self.timers.next_deadline_ms());
+        let deadline_ms = earlier(deadline_ms, self.dispatch.next_look_ms(now_ms));
+        let deadline_ms = earlier(deadline_ms, self.acceptor.resumes_ms());
+        let is_set = deadline_ms != u64::MAX;
+        is_set.then(|| Duration::from_millis(deadline_ms.saturating_sub(now_ms)))
     }
 
     fn note(&mut self, event: &mio::event::Event) {
