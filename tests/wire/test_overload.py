@@ -78,6 +78,25 @@ def test_full_queue(mode: str | None, options: dict[str, Any]) -> None:
         closed(peers)
 
 
+def test_what_follows_refused_requests_is_answered() -> None:
+    """A pipeline longer than one job, whose first job is refused: the rest is not forgotten."""
+    pipelined_max = 256
+    options = {"workers": 1, "threads": 1, "io_workers": 1, "queue_depth": 1}
+    with serve("plain", **options) as server, Gate() as gate:
+        stuck = hold(server, gate, 1)
+        crowd = [server.connect() for _ in range(2)]
+        for peer in crowd:
+            peer.send(request("GET", "/after"))
+        wait_until(lambda: len(answered(crowd)) == 1, "one waits, so that the queue is full")
+        with server.connect() as peer:
+            peer.send(request("GET", "/after") * pipelined_max + request("GET", "/no"))
+            statuses = [peer.reply().status for _ in range(pipelined_max + 1)]
+        assert statuses == [503] * pipelined_max + [404]
+        let_go(gate, stuck)
+        assert sorted(peer.reply().status for peer in crowd) == [200, 503]
+        closed(crowd)
+
+
 def test_direct_answers_need_no_lane() -> None:
     """404, 405 and OPTIONS are given while Python is stuck."""
     with serve("plain", workers=1, threads=1) as server, Gate() as gate:

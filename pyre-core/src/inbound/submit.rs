@@ -528,6 +528,8 @@ impl Reactor {
         self.ledger.counters.overloaded.add(left as u64);
         answer_rest(&self.heads, &mut job, 503, &[(b"Retry-After", b"1")]);
         self.flush(slot, job, 0);
+        // What has been received behind it may never be told of again.
+        self.list(slot);
     }
 
     /// Sends on what was waiting for a free lane.
