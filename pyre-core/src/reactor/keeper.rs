@@ -2,8 +2,8 @@
 //! its worker when there are short handlers to run, and takes it back when one of them takes long.
 //!
 //! While the reactor is lent the keeper looks at the baton now and then. If it finds the lane away
-//! twice, on the same errand, and the lane is blocked or computes, it takes the reactor and goes on
-//! itself. A lane that was only kept from its CPU keeps the reactor: taking it would help nobody.
+//! twice, on the same errand, and the lane is blocked or has computed, it takes the reactor and goes
+//! on itself. A lane that was only kept from its CPU keeps the reactor: taking it would help nobody.
 //! When nothing has happened for a while, it sleeps until the lane leaves again.
 
 use std::io;
@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use pyre_interp::job::Target;
 use pyre_interp::ring::{Baton, Glance, Hold, Roster};
 use pyre_interp::worker::carry::Carried;
-use pyre_interp::worker::watch::Watch;
+use pyre_interp::worker::watch::{Piece, Watch};
 
 use crate::metrics::counters::Tally;
 use crate::reactor::run::Reactor;
@@ -98,7 +99,7 @@ impl Loan {
 
     /// Watches the lane that has it.
     fn watch(&self) -> Hold<Reactor> {
-        let mut seen = Look { glance: self.baton.glance(), cpu: None };
+        let mut seen = self.look();
         let mut quiet = 0;
         loop {
             if quiet < QUIET_LOOKS {
@@ -126,32 +127,30 @@ impl Loan {
                 return hold;
             }
             quiet = if is_same && !now.glance.is_away() { quiet + 1 } else { 0 };
-            seen = now;
+            seen.follow(now);
         }
     }
 
     fn look(&self) -> Look {
         let glance = self.baton.glance();
-        let cpu = glance.is_away().then(|| sys::cpu_time(self.carrier.thread())).flatten();
-        Look { glance, cpu }
+        if !glance.is_away() {
+            return Look { glance, cpu: None, piece: None };
+        }
+        let cpu = sys::cpu_time(self.carrier.thread());
+        let piece = self.watches.get(self.carrier.lane()).and_then(|watch| watch.piece());
+        Look { glance, cpu, piece }
     }
 
     /// The lane has been away on one errand for at least a pause. Takes the reactor, unless the lane
     /// only waits for a CPU, or is back by now.
     #[cold]
     fn suspect(&self, seen: &Look, now: &Look) -> Option<Hold<Reactor>> {
-        let has_computed = match (seen.cpu, now.cpu) {
-            (Some(before), Some(now)) => now.saturating_sub(before) >= self.pause / 2,
-            _ => false,
-        };
-        if !has_computed && sys::is_runnable(self.carrier.thread()) {
+        if !now.has_computed(seen, self.pause / 2) && sys::is_runnable(self.carrier.thread()) {
             self.carrier.refusals.add(1);
             return None;
         }
-        let piece = self.watches.get(self.carrier.lane()).and_then(|watch| watch.piece());
         let mut hold = self.baton.take(now.glance)?;
-        // With no piece of work the lane waits for the interpreter: that is no handler's fault.
-        hold.taken_back(piece.and_then(|piece| piece.target), self.pause);
+        hold.taken_back(now.blamed(seen), self.pause);
         Some(hold)
     }
 }
@@ -161,4 +160,80 @@ struct Look {
     glance: Glance,
     /// What the lane's thread had computed, if it was away and the system tells.
     cpu: Option<Duration>,
+    /// What it ran, if it was away and did not wait for the interpreter.
+    piece: Option<Piece>,
+}
+
+impl Look {
+    /// Takes the place of the look before. What a lane computes is counted from the first look that
+    /// saw it on this errand: on a busy machine it may never get far between two of them.
+    fn follow(&mut self, now: Self) {
+        let since = if now.glance == self.glance { self.cpu } else { now.cpu };
+        *self = Self { cpu: since, ..now };
+    }
+
+    /// Whether the lane has computed for so long.
+    fn has_computed(&self, seen: &Self, long: Duration) -> bool {
+        match (seen.cpu, self.cpu) {
+            (Some(before), Some(now)) => now.saturating_sub(before) >= long,
+            _ => false,
+        }
+    }
+
+    /// The handler that keeps the reactor. None if the lane waits for the interpreter, or has begun
+    /// with another call since: then it is the errand that takes long, and none of its calls.
+    fn blamed(&self, seen: &Self) -> Option<Target> {
+        self.piece.filter(|_| self.piece == seen.piece)?.target
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pyre_interp::job::RouteId;
+
+    const LONG: Duration = Duration::from_millis(5);
+
+    /// What is seen of a lane that has computed for so many milliseconds, and runs that piece.
+    fn look(glance: Glance, cpu_ms: u64, piece: u64) -> Look {
+        let piece = Piece { number: piece, target: Some(Target::Route(RouteId(0))) };
+        Look { glance, cpu: Some(Duration::from_millis(cpu_ms)), piece: Some(piece) }
+    }
+
+    #[test]
+    fn what_a_lane_computes_on_one_errand_adds_up() {
+        let baton = Baton::new();
+        let away = baton.begin(Box::new(())).leave();
+        let glance = baton.glance();
+        let mut seen = look(glance, 100, 1);
+        // It has to share its CPU with many.
+        for cpu_ms in [102, 104] {
+            let now = look(glance, cpu_ms, 1);
+            assert!(!now.has_computed(&seen, LONG));
+            seen.follow(now);
+        }
+        assert!(look(glance, 106, 1).has_computed(&seen, LONG));
+        // Another errand begins anew.
+        let _away = away.back().unwrap().leave();
+        seen.follow(look(baton.glance(), 106, 3));
+        assert!(!look(baton.glance(), 110, 3).has_computed(&seen, LONG));
+    }
+
+    #[test]
+    fn nobody_is_blamed_for_what_others_have_taken() {
+        let baton = Baton::new();
+        let _away = baton.begin(Box::new(())).leave();
+        let glance = baton.glance();
+        let waits = Look { piece: None, ..look(glance, 0, 0) };
+        let (first, second) = (look(glance, 0, 1), look(glance, 0, 3));
+        let route = Some(Target::Route(RouteId(0)));
+        for (seen, now, blamed) in [
+            (&first, &first, route),
+            (&first, &second, None),
+            (&waits, &first, None),
+            (&waits, &waits, None),
+        ] {
+            assert_eq!(now.blamed(seen), blamed);
+        }
+    }
 }
