@@ -393,28 +393,51 @@ impl Dispatch {
         let is_idle = Pool::ALL.map(|pool| {
             self.links[self.members[pool.index()].clone()].iter().any(|link| link.is_idle(now_ms))
         });
-        for link in &mut self.links {
+        for index in 0..self.links.len() {
+            let link = &mut self.links[index];
             let moves = is_idle[link.pool.index()] && link.is_stalled(now_ms);
             if !moves && (link.jobs.is_empty() || link.look(now_ms)) {
                 queued |= !link.jobs.is_empty();
                 continue;
             }
             link.was_stalled |= moves;
-            let waiting = &mut self.waiting[link.pool.index()];
-            let before = waiting.len();
-            waiting.extend(std::iter::from_fn(|| link.jobs.take_back()));
-            self.may_wait = true;
-            let taken = waiting.len() - before;
-            link.out -= taken;
-            self.out -= taken;
-            self.pushed -= taken as u64;
-            // The oldest first again, be they from one ring or several.
-            waiting.make_contiguous().sort_by_key(|job| job.order);
+            self.empty_ring(index);
         }
         self.send_waiting(now_ms);
         queued |= self.is_waiting();
         self.pause_ms = if queued { LOOK_MS } else { (self.pause_ms * 2).min(LOOK_MS_MAX) };
         self.look_ms = now_ms + self.pause_ms;
+    }
+
+    /// Lets the jobs wait here that no lane of a worker has taken.
+    fn empty_ring(&mut self, index: usize) {
+        let link = &mut self.links[index];
+        let waiting = &mut self.waiting[link.pool.index()];
+        let before = waiting.len();
+        waiting.extend(std::iter::from_fn(|| link.jobs.take_back()));
+        self.may_wait = true;
+        let taken = waiting.len() - before;
+        link.out -= taken;
+        self.out -= taken;
+        self.pushed -= taken as u64;
+        // The oldest first again, be they from one ring or several.
+        waiting.make_contiguous().sort_by_key(|job| job.order);
+    }
+
+    /// Offers the jobs of a pool that no lane has taken to somebody else, the oldest first, and sends
+    /// those on that he gives back.
+    #[cold]
+    pub(crate) fn take_back(
+        &mut self,
+        pool: Pool,
+        now_ms: u64,
+        offer: impl FnMut(Box<Job>) -> Result<(), Box<Job>>,
+    ) {
+        let queue = pool.index();
+        self.members[queue].clone().for_each(|index| self.empty_ring(index));
+        let jobs = std::mem::take(&mut self.waiting[queue]);
+        self.waiting[queue] = jobs.into_iter().map(offer).filter_map(Result::err).collect();
+        self.send_waiting(now_ms);
     }
 
     /// When the reactor should look at its workers, if jobs are out.

@@ -11,9 +11,10 @@ use std::time::Duration;
 use pyre_interp::job::{Entry, Job, Pool, Target};
 use pyre_interp::ring::Roster;
 use pyre_interp::worker::carry::Carried;
+use pyre_interp::worker::watch::Watch;
 
 use crate::inbound::classes::{Classes, SHORT_US};
-use crate::reactor::keeper::Carrier;
+use crate::reactor::keeper::{Carrier, Loan};
 use crate::reactor::run::Reactor;
 use crate::server::control::Stage;
 
@@ -33,10 +34,12 @@ pub(crate) struct Errands {
     waiting: VecDeque<Box<Job>>,
     /// The job that the lane runs now.
     running: Option<Running>,
-    /// Something came that a lane could have run, while none had the reactor.
+    /// Something came that a lane could have run, and none has had the reactor since.
     is_wanted: bool,
-    /// How many messages its lanes had taken when it was last taken back. As long as that is all,
-    /// whoever carries it next would wait for the same GIL.
+    /// What the lanes of its worker run.
+    watches: Vec<Arc<Watch>>,
+    /// How many pieces of work they had begun and ended when it was last taken from one that waited
+    /// for the GIL. As long as that is all, whoever carries it next would wait as well.
     stalled_at: Option<u64>,
     /// The next job shall have its calls timed one by one.
     looks_closely: bool,
@@ -62,11 +65,12 @@ impl Running {
 }
 
 impl Errands {
-    pub(crate) fn new(classes: Arc<Classes>, carrier: Arc<Carrier>, roster: Arc<Roster>) -> Self {
+    pub(crate) fn new(classes: Arc<Classes>, loan: &Loan) -> Self {
         Self {
             classes,
-            carrier,
-            roster,
+            carrier: loan.carrier.clone(),
+            roster: loan.roster.clone(),
+            watches: loan.watches.clone(),
             is_carried: false,
             waiting: VecDeque::new(),
             running: None,
@@ -91,9 +95,18 @@ impl Errands {
             return Err(job);
         }
         job.until = until;
-        job.is_timed = self.looks_closely;
         self.waiting.push_back(job);
         Ok(())
+    }
+
+    /// The next job for the lane that has the reactor.
+    #[inline]
+    fn next(&mut self) -> Option<Box<Job>> {
+        let mut job = self.waiting.pop_front()?;
+        let running = Running::of(&job);
+        job.is_timed = self.looks_closely;
+        self.running = Some(running);
+        Some(job)
     }
 
     /// Index of the first entry that is not known to be short.
@@ -171,23 +184,29 @@ impl Errands {
 
     /// Whether it is time to lend the reactor: there is work for a lane, and one that is free.
     pub(crate) fn wants_lane(&mut self) -> bool {
-        if !std::mem::take(&mut self.is_wanted) || self.is_carried {
+        if !self.is_wanted || self.is_carried || !self.roster.has_parked() {
             return false;
         }
-        if self.stalled_at.is_some_and(|stalled_at| stalled_at == self.roster.progress()) {
+        if self.stalled_at.is_some_and(|stalled_at| stalled_at == self.pieces()) {
             return false;
         }
         self.stalled_at = None;
-        self.roster.has_parked()
+        true
+    }
+
+    /// How many pieces of work its lanes have begun and ended. It changes when one of them gets on.
+    fn pieces(&self) -> u64 {
+        self.watches.iter().fold(0, |sum, watch| sum.wrapping_add(watch.pieces()))
     }
 }
 
 impl Carried for Reactor {
     fn carried_by(&mut self, lane: usize) {
-        if let Some(errands) = &mut self.errands {
-            errands.is_carried = true;
-            errands.carrier.settle(lane);
-        }
+        let Some(errands) = &mut self.errands else { return };
+        errands.is_carried = true;
+        errands.is_wanted = false;
+        errands.carrier.settle(lane);
+        self.take_errands_back();
     }
 
     fn next(&mut self) -> Option<Box<Job>> {
@@ -216,9 +235,8 @@ impl Carried for Reactor {
     fn more(&mut self) -> Option<Box<Job>> {
         loop {
             if let Some(errands) = &mut self.errands
-                && let Some(job) = errands.waiting.pop_front()
+                && let Some(job) = errands.next()
             {
-                errands.running = Some(Running::of(&job));
                 // Before Python has this thread, others shall have what is theirs.
                 self.dispatch.wake_touched(self.clock.now_ms());
                 return Some(job);
@@ -268,20 +286,33 @@ impl Reactor {
         }
     }
 
-    /// The keeper has taken it from a lane that was inside Python for at least so long: with a call of
-    /// that handler, or with something else. What the lane runs comes back by its ring.
+    /// A lane has it now: what it is there for may be in a ring, behind handlers that take long.
     #[cold]
-    pub(crate) fn taken_back(&mut self, from: Option<Target>, after: Duration) {
+    fn take_errands_back(&mut self) {
+        let Some(errands) = &mut self.errands else { return };
+        self.clock.tick();
+        self.ledger.begin_turn(&self.clock);
+        self.dispatch.take_back(Pool::Workers, self.clock.now_ms(), |job| errands.admit(job));
+        // They are run before anything is waited for.
+        self.is_in_turn = true;
+    }
+
+    /// The keeper has taken it from a lane that was inside Python for at least so long: with a call of
+    /// that handler, with something else, or waiting for the GIL. What it runs comes back by its ring.
+    #[cold]
+    pub(crate) fn taken_back(&mut self, from: Option<Target>, has_waited: bool, after: Duration) {
         self.put_down();
         self.clock.tick();
+        self.ledger.begin_turn(&self.clock);
         self.ledger.counters.take_backs.add(1);
         let Some(errands) = &mut self.errands else { return };
         if let Some(target) = from {
             let after_us = u32::try_from(after.as_micros()).unwrap_or(u32::MAX);
             errands.classes.misjudged(target, after_us);
         }
-        errands.stalled_at = Some(errands.roster.progress());
+        errands.stalled_at = has_waited.then(|| errands.pieces());
         let left = std::mem::take(&mut errands.waiting);
+        errands.is_wanted = !left.is_empty();
         if errands.running.take().is_some() {
             self.dispatch.adopt(Pool::Workers, self.clock.now_ms());
         }
@@ -292,3 +323,6 @@ impl Reactor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,7 +150,7 @@ impl Loan {
             return None;
         }
         let mut hold = self.baton.take(now.glance)?;
-        hold.taken_back(now.blamed(seen), self.pause);
+        hold.taken_back(now.blamed(seen), now.piece.is_none(), self.pause);
         Some(hold)
     }
 }

@@ -359,9 +359,8 @@ impl Server {
         for (index, (parts, listeners)) in parts.into_iter().zip(bound.listeners).enumerate() {
             let ReactorParts { poll, dispatch, loan: _ } = parts;
             let (loan, classes) = loans.next().unzip();
-            let errands = loan.as_ref().zip(classes).map(|(loan, classes)| {
-                Errands::new(classes, loan.carrier.clone(), loan.roster.clone())
-            });
+            let errands =
+                loan.as_ref().zip(classes).map(|(loan, classes)| Errands::new(classes, loan));
             let number = u32::try_from(index).expect("reactors are few");
             let (frozen, control) = (frozen.clone(), control.clone());
             let admission = admission.clone();

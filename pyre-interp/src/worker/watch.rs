@@ -65,7 +65,7 @@ impl Watch {
     }
 
     /// Work begins that belongs to no request.
-    pub(crate) fn begin_callbacks(&self) {
+    pub fn begin_callbacks(&self) {
         self.enter(NO_TARGET);
     }
 
@@ -99,6 +99,12 @@ impl Watch {
             route => Some(Target::Route(RouteId(route))),
         };
         Some(Piece { number, target })
+    }
+
+    /// How many pieces of work the lane has begun and ended.
+    #[must_use]
+    pub fn pieces(&self) -> u64 {
+        self.piece.load(Relaxed)
     }
 
     /// Whom to interrupt: the lane's thread, if it still runs this piece. Notes that it was done.

@@ -286,3 +286,22 @@ fn what_comes_back_goes_out_again_with_the_oldest_first() {
         scene.take(1, 0, order);
     }
 }
+
+#[test]
+fn what_somebody_else_does_not_want_is_sent_again() {
+    let mut scene = Scene::new(Pool::Workers, &["b", "b"]);
+    scene.turn(0, 5);
+    // One stands in line at each worker.
+    scene.turn(1, 0);
+    assert_eq!(scene.shown(), "1/0 1/0 +3");
+    let mut offered = Vec::new();
+    scene.dispatch.take_back(Pool::Workers, 1, |job| {
+        offered.push(job.order);
+        if job.order % 2 == 0 { Ok(()) } else { Err(job) }
+    });
+    assert_eq!(offered, [1, 2, 3, 4, 5]);
+    assert_eq!(scene.shown(), "1/0 1/0 +1");
+    assert_eq!(scene.dispatch.running(), 3);
+    scene.take(0, 0, 1);
+    scene.take(1, 0, 3);
+}

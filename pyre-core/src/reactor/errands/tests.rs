@@ -1,0 +1,132 @@
+//! Which jobs a reactor keeps for the lane that carries it, and what it learns of them. The lanes are
+//! acted here.
+
+use super::*;
+use pyre_http::header::HeaderRange;
+use pyre_http::message::{BodyFraming, Request};
+use pyre_http::method::Method;
+use pyre_http::span::Span;
+use pyre_http::version::Version;
+use pyre_interp::job::{Call, RouteId, Stint};
+use pyre_interp::ring::{Baton, LaneSeat};
+
+const SHORT: Target = Target::Route(RouteId(0));
+const ALSO_SHORT: Target = Target::Route(RouteId(1));
+const LONG: Target = Target::Route(RouteId(2));
+
+/// Errands of a reactor whose worker has lanes that look, and which knows two routes to be short.
+fn errands(lanes: usize) -> (Errands, Vec<LaneSeat>) {
+    let classes = Arc::new(Classes::new(&[true, true, true, false], 1, 1000));
+    classes.note(SHORT, 5);
+    classes.note(ALSO_SHORT, 5);
+    let roster = Roster::new(lanes);
+    roster.vacate();
+    let seats = (0..lanes).map(|_| roster.seat()).collect();
+    let loan = Loan {
+        baton: Baton::new(),
+        roster,
+        watches: (0..lanes).map(|_| Arc::default()).collect(),
+        carrier: Arc::default(),
+        pause: Duration::from_millis(10),
+    };
+    (Errands::new(classes, &loan), seats)
+}
+
+fn job(targets: &[Target]) -> Box<Job> {
+    let span = Span { start: 0, end: 0 };
+    let request = Request {
+        method: Method::Get,
+        version: Version::Http11,
+        keep_alive: true,
+        expects_continue: false,
+        method_span: span,
+        target: span,
+        path: span,
+        query: span,
+        host: span,
+        headers: HeaderRange::default(),
+        body: span,
+        framing: BodyFraming::None,
+    };
+    let mut job = Job::new();
+    let call = |&target| Entry::Call(Call::new(request, (0, 0), target, Pool::Workers));
+    job.entries.extend(targets.iter().map(call));
+    job
+}
+
+#[test]
+fn the_lane_gets_what_is_short_up_to_the_first_call_that_is_not() {
+    let check = |targets: &[Target], expected: Option<usize>| {
+        let (mut errands, _seats) = errands(1);
+        errands.is_carried = true;
+        let until = errands.admit(job(targets)).ok().and_then(|()| errands.next());
+        assert_eq!(until.map(|job| job.until), expected, "{targets:?}");
+    };
+    check(&[SHORT], Some(1));
+    check(&[SHORT, ALSO_SHORT, SHORT], Some(3));
+    check(&[SHORT, SHORT, LONG, SHORT], Some(2));
+    check(&[LONG], None);
+    check(&[LONG, SHORT], None);
+    check(&[Target::Fallback], None);
+}
+
+#[test]
+fn what_goes_into_a_ring_is_timed() {
+    let (mut errands, _seats) = errands(1);
+    for target in [SHORT, LONG] {
+        let job = errands.admit(job(&[target])).expect_err("no lane has the reactor");
+        assert!(job.is_timed);
+        assert_eq!(job.until, usize::MAX);
+    }
+}
+
+#[test]
+fn a_lane_is_wanted_for_what_is_short_until_one_has_the_reactor() {
+    let (mut errands, mut seats) = errands(1);
+    assert!(errands.admit(job(&[LONG])).is_err());
+    seats[0].announce();
+    assert!(!errands.wants_lane());
+    assert_eq!(seats[0].cancel(), None, "it is the reserve");
+    assert!(errands.admit(job(&[SHORT])).is_err());
+    // Turn after turn: who was offered the reactor may not have come.
+    assert!(errands.wants_lane() && errands.wants_lane());
+    errands.is_carried = true;
+    assert!(!errands.wants_lane());
+}
+
+#[test]
+fn a_lane_is_wanted_as_soon_as_one_is_free() {
+    let (mut errands, mut seats) = errands(1);
+    assert!(errands.admit(job(&[SHORT])).is_err());
+    assert!(!errands.wants_lane());
+    seats[0].announce();
+    assert!(errands.wants_lane());
+}
+
+#[test]
+fn while_no_lane_gets_on_nobody_else_waits_for_the_gil() {
+    let (mut errands, mut seats) = errands(2);
+    seats[0].announce();
+    errands.stalled_at = Some(errands.pieces());
+    assert!(errands.admit(job(&[SHORT])).is_err());
+    assert!(!errands.wants_lane());
+    errands.watches[1].begin_callbacks();
+    assert!(errands.wants_lane());
+}
+
+#[test]
+fn time_that_a_lane_waits_is_no_handlers_fault() {
+    let (mut errands, _seats) = errands(1);
+    errands.is_carried = true;
+    for _ in 0..1000 {
+        errands.admit(job(&[SHORT])).expect("it is short");
+        let mut job = errands.next().expect("it waits for the lane");
+        let running = errands.running.take().expect("it is being run");
+        if job.is_timed {
+            job.stints.push(Stint { target: SHORT, took_us: 5 });
+        }
+        job.next = 1;
+        errands.judge_errand(&mut job, running, 500, 1);
+        assert!(errands.classes.is_short(SHORT));
+    }
+}
