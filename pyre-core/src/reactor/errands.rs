@@ -41,8 +41,9 @@ pub(crate) struct Errands {
     /// How many pieces of work they had begun and ended when it was last taken from one that waited
     /// for the GIL. As long as that is all, whoever carries it next would wait as well.
     stalled_at: Option<u64>,
-    /// The next job shall have its calls timed one by one.
-    looks_closely: bool,
+    /// A job that begins with this handler took long: the next one shall have its calls timed one by
+    /// one.
+    suspect: Option<Target>,
     trusted: u32,
 }
 
@@ -76,7 +77,7 @@ impl Errands {
             running: None,
             is_wanted: false,
             stalled_at: None,
-            looks_closely: false,
+            suspect: None,
             trusted: 0,
         }
     }
@@ -104,7 +105,7 @@ impl Errands {
     fn next(&mut self) -> Option<Box<Job>> {
         let mut job = self.waiting.pop_front()?;
         let running = Running::of(&job);
-        job.is_timed = self.looks_closely;
+        job.is_timed = self.suspect == Some(running.first);
         self.running = Some(running);
         Some(job)
     }
@@ -168,7 +169,7 @@ impl Errands {
             self.left_tasks(job, running.from);
         }
         if job.is_timed {
-            self.looks_closely = false;
+            self.suspect = None;
             self.trusted = if self.judge_each(job) { TRUSTED_JOBS } else { 0 };
         } else if took_us <= u64::from(SHORT_US) {
             // All together took no longer than one may.
@@ -177,7 +178,7 @@ impl Errands {
         } else if self.trusted > 0 {
             self.trusted -= 1;
         } else {
-            self.looks_closely = true;
+            self.suspect = Some(running.first);
         }
         job.until = usize::MAX;
     }

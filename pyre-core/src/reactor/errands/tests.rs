@@ -54,6 +54,18 @@ fn job(targets: &[Target]) -> Box<Job> {
     job
 }
 
+/// The lane runs a job of one call.
+fn run(errands: &mut Errands, target: Target, took_us: u32) {
+    errands.admit(job(&[target])).expect("it is short");
+    let mut job = errands.next().expect("it waits for the lane");
+    let running = errands.running.take().expect("it is being run");
+    if job.is_timed {
+        job.stints.push(Stint { target, took_us });
+    }
+    job.next = 1;
+    errands.judge_errand(&mut job, running, u64::from(took_us), 1);
+}
+
 #[test]
 fn the_lane_gets_what_is_short_up_to_the_first_call_that_is_not() {
     let check = |targets: &[Target], expected: Option<usize>| {
@@ -112,6 +124,19 @@ fn while_no_lane_gets_on_nobody_else_waits_for_the_gil() {
     assert!(!errands.wants_lane());
     errands.watches[1].begin_callbacks();
     assert!(errands.wants_lane());
+}
+
+#[test]
+fn a_route_that_takes_long_is_found_out_beside_one_that_does_not() {
+    let (mut errands, _seats) = errands(1);
+    errands.is_carried = true;
+    let turns = (1..1000).find(|_| {
+        run(&mut errands, SHORT, 5);
+        run(&mut errands, ALSO_SHORT, 2000);
+        !errands.classes.is_short(ALSO_SHORT)
+    });
+    assert!(turns.is_some_and(|turns| turns < 200), "{turns:?}");
+    assert!(errands.classes.is_short(SHORT));
 }
 
 #[test]
