@@ -67,6 +67,10 @@ impl<'py> Lane<'py, '_> {
     pub(crate) fn carry<R: Carried>(&mut self, mut errand: Errand<R>) {
         let py: Attached<'py> = self.py;
         while let Some(hold) = self.run_errands(errand) {
+            if self.watch.is_replaced() {
+                // It was away for too long, though its keeper did not take it.
+                return hold.give_back();
+            }
             let Some(next) = py.detach(move || go_on(hold)) else { return };
             errand = next;
         }
