@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perf.harness import counters, machine, processes
-from perf.harness.contenders import Unavailable, pyre
+from perf.harness.contenders import PYRE, Unavailable, build, pyre
 from perf.harness.counters import INLINE, REFUSED, REQUESTS, TAKEN_BACK, Counters
 from perf.harness.exchange import BadAnswer
 from perf.harness.progress import say
@@ -33,6 +33,7 @@ from perf.load import checked
 from perf.load.checked import Tally
 from perf.load.crowd import Crowd
 
+APP = "hand_over_app.py"
 LOOK_S = 1.0
 SAY_S = 5.0
 LATE_S = 3 * checked.STALL_S
@@ -48,6 +49,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=600.0, help="length of the load (600)")
     parser.add_argument("--warm-seconds", type=float, help="of these, the warm-up (a quarter)")
     parser.add_argument("--hand-over", choices=["auto", "ring"], default="auto")
+    parser.add_argument("--checkout", type=Path, help="another build, set up there (this one)")
     parser.add_argument("--seed", default="1", help="the same seed draws the same requests (1)")
     parser.add_argument("--clients", type=int, default=2, help="processes that send (2)")
     parser.add_argument("--connections", type=int, default=64, help="of all clients (64)")
@@ -267,7 +269,8 @@ def main() -> int:
             "PERF_TASKS": os.fspath(tasks),
         }
         try:
-            with running(pyre("hand_over_app.py", settings), workers=chosen.workers) as server:
+            served = build(PYRE, chosen.checkout, APP) if chosen.checkout else pyre(APP)
+            with running(served, workers=chosen.workers, environment=settings) as server:
                 tally, watched, counted = load(server, chosen)
                 code = server.stop()
                 log = server.log()
