@@ -1,7 +1,8 @@
 //! Atomics and parking for the ring: the standard library's, or loom's under `--cfg pyre_loom`.
 //!
 //! An operation that hands something over names its `Site`. In a build that serves the name
-//! vanishes; in a model it lets a test weaken that one ordering and see the model break.
+//! vanishes; in a model it lets a test weaken that one ordering and see the model break. So it does
+//! under `--cfg pyre_tsan`, where ThreadSanitizer must find the race.
 
 #[cfg(not(pyre_loom))]
 pub(super) use std::{
@@ -73,14 +74,14 @@ pub(super) enum Site {
 }
 
 /// The ordering of an operation: `ordering`, unless a model weakens this site.
-#[cfg(not(pyre_loom))]
+#[cfg(not(any(pyre_loom, pyre_tsan)))]
 #[inline(always)]
 pub(super) const fn order(_site: Site, ordering: Ordering) -> Ordering {
     ordering
 }
 
-/// The ordering of an operation: `ordering`, unless a model weakens this site.
-#[cfg(pyre_loom)]
+/// The ordering of an operation: `ordering`, unless this site is weakened.
+#[cfg(any(pyre_loom, pyre_tsan))]
 pub(super) fn order(site: Site, ordering: Ordering) -> Ordering {
     if weakening::is(site) { Ordering::Relaxed } else { ordering }
 }
@@ -131,6 +132,17 @@ pub(super) mod weakening {
     /// Whether `site` is weakened.
     pub(super) fn is(site: Site) -> bool {
         WEAKENED.as_ref().is_some_and(|name| *name == format!("{site:?}"))
+    }
+}
+
+/// Which site is weakened for ThreadSanitizer, which sees orderings only: a fence is none to it.
+#[cfg(pyre_tsan)]
+mod weakening {
+    use super::Site;
+
+    /// Whether `site` was named when this was built.
+    pub(super) fn is(site: Site) -> bool {
+        option_env!("PYRE_WEAKEN").is_some_and(|name| name == format!("{site:?}"))
     }
 }
 

@@ -180,7 +180,10 @@ fn resident() -> usize {
 }
 
 #[test]
-#[cfg_attr(any(miri, not(target_os = "linux")), ignore = "asks Linux for resident memory")]
+#[cfg_attr(
+    any(miri, pyre_tsan, not(target_os = "linux")),
+    ignore = "asks Linux for resident memory"
+)]
 fn an_unused_ring_costs_address_space_only() {
     let before = resident();
     let rings: Vec<_> = (0..2 * 16 * 16).map(|_| ring::<Box<u8>>(4096)).collect();
