@@ -3,7 +3,9 @@
 //! A route proves itself on other threads first: it is short once so many of its calls in a row took
 //! no longer than [`SHORT_US`]. It stays so until the mean of its calls is above that, where a single
 //! long one counts for little: any thread may lose its CPU for a while. A route that a reactor had to
-//! be taken back from has to prove itself again, four times as long as before.
+//! be taken back from has to prove itself again, four times as long as before; that is forgotten in
+//! time, as anybody is caught once in a while by a page that is read from disk, or a collection of
+//! garbage.
 //!
 //! Each reactor judges for itself, in memory that no other thread writes; whoever shows it reads it
 //! as it is.
@@ -25,6 +27,9 @@ const ESTIMATED_US_MAX: u32 = 60_000_000;
 /// Calls that the mean goes back.
 const MEMORY: u32 = 16;
 
+/// So many times the calls of its proof a handler is on probation.
+const PROBATION: u32 = 16;
+
 /// What is known of one handler.
 struct Class {
     /// It may become short at all.
@@ -34,6 +39,8 @@ struct Class {
     streak: AtomicU32,
     /// Short calls in a row that make it short.
     proof: AtomicU32,
+    /// Calls until it has to show a quarter of that, if that is more than others have to.
+    probation: AtomicU32,
     /// [`MEMORY`] times the mean, in microseconds, of what counts.
     mean: AtomicU32,
     /// [`MEMORY`] times the mean of what calls took, in microseconds.
@@ -44,7 +51,8 @@ struct Class {
 pub(crate) struct Classes {
     /// By route, and the fallback last.
     classes: Box<[Class]>,
-    /// Short calls in a row that a route may have to show at most.
+    /// Short calls in a row that a route has to show at first, and at most.
+    proof: u32,
     proof_max: u32,
 }
 
@@ -52,15 +60,21 @@ impl Classes {
     /// Knows nothing yet. `may_be_short` tells it of each route, and of the fallback last. A route is
     /// short after `proof` short calls in a row, or after more, if it was misjudged.
     pub(crate) fn new(may_be_short: &[bool], proof: u32, proof_max: u32) -> Self {
+        let proof = proof.max(1);
         let class = |&may_be_short: &bool| Class {
             may_be_short,
             is_short: AtomicBool::new(false),
             streak: AtomicU32::new(0),
-            proof: AtomicU32::new(proof.max(1)),
+            proof: AtomicU32::new(proof),
+            probation: AtomicU32::new(0),
             mean: AtomicU32::new(0),
             estimate: AtomicU32::new(0),
         };
-        Self { classes: may_be_short.iter().map(class).collect(), proof_max: proof_max.max(1) }
+        Self {
+            classes: may_be_short.iter().map(class).collect(),
+            proof,
+            proof_max: proof_max.max(1),
+        }
     }
 
     #[inline]
@@ -82,6 +96,9 @@ impl Classes {
     #[inline]
     pub(crate) fn note(&self, target: Target, took_us: u32) {
         let class = self.of(target);
+        if class.probation.load(Relaxed) > 0 {
+            class.forgive(self.proof);
+        }
         let mean = class.mean.load(Relaxed);
         let mean = mean - mean / MEMORY + took_us.min(COUNTED_US_MAX);
         class.mean.store(mean, Relaxed);
@@ -106,7 +123,7 @@ impl Classes {
         let class = self.of(target);
         class.begin_again();
         let proof = class.proof.load(Relaxed);
-        class.proof.store(proof.saturating_mul(4).min(self.proof_max), Relaxed);
+        class.ask(proof.saturating_mul(4).min(self.proof_max), self.proof);
     }
 
     /// A call of this handler has left something to be done, which may take long.
@@ -131,6 +148,24 @@ impl Class {
         self.streak.store(streak, Relaxed);
         let is_proven = streak >= self.proof.load(Relaxed) && is_mean_short;
         self.is_short.store(is_proven && self.may_be_short, Relaxed);
+    }
+
+    /// Asks for so many short calls from now on, where others are asked for `usual`.
+    #[cold]
+    fn ask(&self, proof: u32, usual: u32) {
+        self.proof.store(proof, Relaxed);
+        let probation = if proof > usual { proof.saturating_mul(PROBATION) } else { 0 };
+        self.probation.store(probation, Relaxed);
+    }
+
+    /// One more call on probation.
+    #[cold]
+    fn forgive(&self, usual: u32) {
+        let left = self.probation.load(Relaxed) - 1;
+        self.probation.store(left, Relaxed);
+        if left == 0 {
+            self.ask((self.proof.load(Relaxed) / 4).max(usual), usual);
+        }
     }
 
     #[cold]
@@ -195,6 +230,37 @@ mod tests {
             classes.misjudged(ROUTE, 10_000);
         }
         assert_eq!(proof(&classes, 2000), Some(1000));
+    }
+
+    #[test]
+    fn misjudgements_are_forgotten() {
+        let classes = classes();
+        let calls = |count: u32| (0..count).for_each(|_| classes.note(ROUTE, 5));
+        for _ in 0..3 {
+            classes.misjudged(ROUTE, 10_000);
+        }
+        for proof_calls in [512, 128, 32, 8, 8] {
+            classes.left_tasks(ROUTE);
+            assert_eq!(proof(&classes, 1000), Some(proof_calls));
+            calls(proof_calls * PROBATION - proof_calls);
+        }
+    }
+
+    #[test]
+    fn a_route_that_is_caught_now_and_then_is_short_nearly_always() {
+        let classes = Classes::new(&[true], 64, 1 << 20);
+        let calls = 3_000_000_u32;
+        let short = (0..calls).filter(|&call| {
+            let is_short = classes.is_short(ROUTE);
+            // One call of a thousand is kept from its CPU; one of fifty thousand keeps the reactor.
+            if call % 50_000 == 49_999 && is_short {
+                classes.misjudged(ROUTE, 20_000);
+            } else {
+                classes.note(ROUTE, if call % 997 == 0 { 3_000 } else { 5 });
+            }
+            is_short
+        });
+        assert!(short.count() as u32 > calls / 100 * 95);
     }
 
     #[test]
