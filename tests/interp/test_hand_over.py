@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -256,6 +257,44 @@ def test_pipeline_with_a_call_that_blocks_the_reactor(server: Server) -> None:
         assert number(server, TAKEN_BACK) > before
 
 
+def test_long_pipeline_of_short_calls(server: Server) -> None:
+    """Once it is known what its calls take, they do not cost the reactor: none is long."""
+    call = request("GET", "/a?do=compute&seconds=0.0001")
+    with server.connect() as peer:
+
+        def all_are_inline() -> bool:
+            prove(server, "/a")
+            inline, taken_back = number(server, INLINE), number(server, TAKEN_BACK)
+            peer.send(call * 256)
+            assert [peer.reply().text for _ in range(256)] == ["computed"] * 256
+            # Together they take longer than it takes to be found out.
+            is_same = number(server, TAKEN_BACK) == taken_back
+            return is_same and number(server, INLINE) >= inline + 256
+
+        wait_until(all_are_inline, "a pipeline of short calls runs on the thread that reads")
+
+
+def test_replies_from_rings_do_not_wait_for_a_crowd_of_short_calls() -> None:
+    calls = request("GET", "/a?do=compute&seconds=0.0001") * 16
+    with serve_one(env=NEVER_TAKEN_BACK) as server, Gate() as gate, ExitStack() as stack:
+        slow = stack.enter_context(hold(server, gate, "/ring", "slow"))
+        crowd = [stack.enter_context(server.connect()) for _ in range(300)]
+        prove(server, "/a", "/b")
+        # Nobody has the reactor meanwhile, so it finds half a second of calls at once.
+        inline = stack.enter_context(hold(server, gate, "/b", "inline"))
+        for peer in crowd:
+            peer.send(calls)
+        gate.release("inline")
+        assert inline.reply().text == "released"
+        select.select([peer.socket for peer in crowd], [], [])
+        gate.release("slow")
+        assert slow.reply().text == "released"
+        answered, _, _ = select.select([peer.socket for peer in crowd], [], [], 0)
+        assert len(answered) < len(crowd)
+        for peer in crowd:
+            assert [peer.reply().text for _ in range(16)] == ["computed"] * 16
+
+
 def test_requests_that_come_in_pieces(server: Server) -> None:
     prove(server, "/a")
     pipeline = request("GET", "/a") * 3
@@ -346,6 +385,15 @@ def test_short_route_that_leaves_a_task() -> None:
         prove(server, "/b")
         gate.release("task")
         prove(server, "/may-leave")
+
+
+def test_what_follows_a_call_that_leaves_a_task_does_not_wait_for_that() -> None:
+    with serve_one(env=NEVER_TAKEN_BACK) as server, Gate() as gate, server.connect() as peer:
+        prove(server, "/may-leave")
+        peer.send(at_gate("/may-leave", gate, "task") + at_gate("/ring", gate, "ring"))
+        assert sorted(gate.entered() for _ in range(2)) == ["ring", "task"]
+        gate.release_all()
+        assert [peer.reply().status for _ in range(2)] == [200, 200]
 
 
 @pytest.mark.parametrize("path", ["/a", "/ring"])

@@ -86,10 +86,12 @@ impl Classes {
         &self.classes[index]
     }
 
-    /// Whether calls of this handler may run on the thread that carries the reactor.
+    /// What calls of this handler take on average, in microseconds, if they may run on the thread that
+    /// carries the reactor. No more than [`SHORT_US`].
     #[inline]
-    pub(crate) fn is_short(&self, target: Target) -> bool {
-        self.of(target).is_short.load(Relaxed)
+    pub(crate) fn short_us(&self, target: Target) -> Option<u32> {
+        let class = self.of(target);
+        class.is_short.load(Relaxed).then(|| class.mean.load(Relaxed) / MEMORY)
     }
 
     /// A call of this handler took so long.
@@ -189,14 +191,14 @@ mod tests {
     fn proof(classes: &Classes, calls_max: u32) -> Option<u32> {
         (1..=calls_max).find(|_| {
             classes.note(ROUTE, 5);
-            classes.is_short(ROUTE)
+            classes.short_us(ROUTE).is_some()
         })
     }
 
     #[test]
     fn a_route_is_short_after_short_calls_in_a_row() {
         let classes = classes();
-        assert!(!classes.is_short(ROUTE));
+        assert!(classes.short_us(ROUTE).is_none());
         for _ in 0..7 {
             classes.note(ROUTE, SHORT_US);
         }
@@ -205,14 +207,28 @@ mod tests {
     }
 
     #[test]
+    fn a_short_route_is_known_by_its_mean() {
+        let classes = classes();
+        assert_eq!(classes.short_us(ROUTE), None);
+        for took_us in [SHORT_US; 100] {
+            classes.note(ROUTE, took_us);
+        }
+        assert!((SHORT_US - MEMORY..=SHORT_US).contains(&classes.short_us(ROUTE).unwrap()));
+        for _ in 0..100 {
+            classes.note(ROUTE, 20);
+        }
+        assert!((20..20 + MEMORY).contains(&classes.short_us(ROUTE).unwrap()));
+    }
+
+    #[test]
     fn one_long_call_is_forgiven_and_many_are_not() {
         let classes = classes();
         proof(&classes, 100);
         classes.note(ROUTE, 50_000);
-        assert!(classes.is_short(ROUTE));
+        assert!(classes.short_us(ROUTE).is_some());
         let more = (1..100).find(|_| {
             classes.note(ROUTE, SHORT_US * 2);
-            !classes.is_short(ROUTE)
+            classes.short_us(ROUTE).is_none()
         });
         assert!((4..20).contains(&more.unwrap()), "{more:?}");
         assert!(proof(&classes, 100).is_some());
@@ -224,7 +240,7 @@ mod tests {
         for calls in [8, 32, 128] {
             assert_eq!(proof(&classes, 1000), Some(calls));
             classes.misjudged(ROUTE, 10_000);
-            assert!(!classes.is_short(ROUTE));
+            assert!(classes.short_us(ROUTE).is_none());
         }
         for _ in 0..20 {
             classes.misjudged(ROUTE, 10_000);
@@ -251,7 +267,7 @@ mod tests {
         let classes = Classes::new(&[true], 64, 1 << 20);
         let calls = 3_000_000_u32;
         let short = (0..calls).filter(|&call| {
-            let is_short = classes.is_short(ROUTE);
+            let is_short = classes.short_us(ROUTE).is_some();
             // One call of a thousand is kept from its CPU; one of fifty thousand keeps the reactor.
             if call % 50_000 == 49_999 && is_short {
                 classes.misjudged(ROUTE, 20_000);
@@ -277,7 +293,7 @@ mod tests {
         for _ in 0..100 {
             classes.note(Target::Fallback, 1);
         }
-        assert!(!classes.is_short(Target::Fallback));
+        assert!(classes.short_us(Target::Fallback).is_none());
     }
 
     #[test]

@@ -22,6 +22,16 @@ use crate::server::control::Stage;
 /// long.
 const TRUSTED_JOBS: u32 = 64;
 
+/// The calls of one errand take no longer than this together, as far as is known, in microseconds;
+/// and after so long a turn reads no more. What others wait for is looked after once a turn: timers,
+/// replies from rings, and workers that do not get on.
+const ERRAND_US_MAX: u32 = 2_000;
+pub(crate) const TURN_US: u64 = 2_000;
+
+/// Connections that are read from one after the other without a job for the lane, before it lets go
+/// of the interpreter.
+const READS_INSIDE_MAX: usize = 4;
+
 /// What a reactor that may be lent knows of that.
 pub(crate) struct Errands {
     pub(crate) classes: Arc<Classes>,
@@ -110,19 +120,22 @@ impl Errands {
         Some(job)
     }
 
-    /// Index of the first entry that is not known to be short.
+    /// Index of the first entry that is not known to be short, or that would make the errand too long.
     #[inline]
     fn short_until(&self, job: &Job) -> usize {
+        let mut left_us = ERRAND_US_MAX;
         // A batch asks for one route mostly.
-        let mut known = None;
+        let (mut known, mut each_us) = (None, 0);
         for (index, entry) in job.entries.iter().enumerate().skip(job.next) {
             let Entry::Call(call) = entry else { continue };
             if known != Some(call.target) {
-                if !self.classes.is_short(call.target) {
-                    return index;
-                }
-                known = Some(call.target);
+                let Some(short_us) = self.classes.short_us(call.target) else { return index };
+                (known, each_us) = (Some(call.target), short_us);
             }
+            if each_us > left_us {
+                return index;
+            }
+            left_us -= each_us;
         }
         job.entries.len()
     }
@@ -172,9 +185,10 @@ impl Errands {
             self.suspect = None;
             self.trusted = if self.judge_each(job) { TRUSTED_JOBS } else { 0 };
         } else if took_us <= u64::from(SHORT_US) {
-            // All together took no longer than one may.
-            let each_us = u32::try_from(took_us / calls.max(1)).unwrap_or(u32::MAX);
-            self.classes.note(running.first, each_us);
+            // All together took no longer than one may. None was run if the client has departed.
+            if let Some(each_us) = took_us.checked_div(calls) {
+                self.classes.note(running.first, u32::try_from(each_us).unwrap_or(u32::MAX));
+            }
         } else if self.trusted > 0 {
             self.trusted -= 1;
         } else {
@@ -221,7 +235,7 @@ impl Carried for Reactor {
                 }
                 self.is_in_turn = true;
             }
-            if let Some(job) = self.more() {
+            if let Some(job) = self.next_errand(usize::MAX) {
                 return Some(job);
             }
             self.end_turn();
@@ -234,22 +248,13 @@ impl Carried for Reactor {
 
     #[inline]
     fn more(&mut self) -> Option<Box<Job>> {
-        loop {
-            if let Some(errands) = &mut self.errands
-                && let Some(job) = errands.next()
-            {
-                // Before Python has this thread, others shall have what is theirs.
-                self.dispatch.wake_touched(self.clock.now_ms());
-                return Some(job);
-            }
-            let slot = self.next_to_read()?;
-            self.read(slot);
-        }
+        self.next_errand(READS_INSIDE_MAX)
     }
 
     #[inline]
     fn done(&mut self, mut job: Box<Job>) {
         let began_us = self.clock.now_us();
+        let leaves_tasks = job.leaves_tasks;
         self.clock.tick();
         self.ledger.begin_turn(&self.clock);
         if let Some(errands) = &mut self.errands
@@ -259,11 +264,46 @@ impl Carried for Reactor {
             self.ledger.counters.inline.add(calls);
             errands.judge_errand(&mut job, running, self.clock.now_us() - began_us, calls);
         }
+        self.is_late = self.clock.now_us() - self.turn_began_us >= TURN_US;
         self.reply_to(job);
+        if leaves_tasks {
+            // The lane is away again at once, and may be for long.
+            self.dispatch.wake_touched(self.clock.now_ms());
+        }
     }
 }
 
 impl Reactor {
+    /// The next job of this turn for the lane, if there is one among those that so many connections
+    /// have sent.
+    #[inline(always)]
+    fn next_errand(&mut self, reads_max: usize) -> Option<Box<Job>> {
+        let mut reads = 0;
+        while !self.is_late {
+            if let Some(errands) = &mut self.errands
+                && let Some(job) = errands.next()
+            {
+                // Before Python has this thread, others shall have what is theirs.
+                self.dispatch.wake_touched(self.clock.now_ms());
+                return Some(job);
+            }
+            if reads == reads_max {
+                return None;
+            }
+            reads += 1;
+            let slot = self.next_to_read()?;
+            self.read(slot);
+        }
+        None
+    }
+
+    /// Jobs that wait for the lane that carries it, when a turn ends.
+    #[inline]
+    pub(crate) fn errands_left(&self) -> usize {
+        let Some(errands) = self.errands.as_ref().filter(|_| self.is_late) else { return 0 };
+        errands.waiting.len()
+    }
+
     /// Whether it has nothing to do any more.
     pub(crate) fn is_over(&self) -> bool {
         self.stage == Stage::Stopping || self.failure.is_some()
@@ -279,11 +319,29 @@ impl Reactor {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// It is at home again.
+    /// It is at home again. What waited for the lane goes into rings.
     pub(crate) fn put_down(&mut self) {
-        if let Some(errands) = &mut self.errands {
-            errands.is_carried = false;
-            errands.roster.vacate();
+        let Some(errands) = &mut self.errands else { return };
+        errands.is_carried = false;
+        errands.roster.vacate();
+        let left = std::mem::take(&mut errands.waiting);
+        errands.is_wanted |= !left.is_empty();
+        for job in left {
+            self.send_by_ring(job);
+        }
+    }
+
+    #[cold]
+    fn send_by_ring(&mut self, mut job: Box<Job>) {
+        job.until = usize::MAX;
+        let to = job.reply_to;
+        if self.connections.get_exactly(to.slot, to.generation).is_some() {
+            self.send_or_refuse(to.slot, job, Pool::Workers);
+        } else {
+            // The peer went while it waited.
+            self.departures.remove(to);
+            self.admission.release(&mut job);
+            self.jobs.give_back(job);
         }
     }
 
@@ -293,6 +351,8 @@ impl Reactor {
         let Some(errands) = &mut self.errands else { return };
         self.clock.tick();
         self.ledger.begin_turn(&self.clock);
+        self.turn_began_us = self.clock.now_us();
+        self.is_late = false;
         self.dispatch.take_back(Pool::Workers, self.clock.now_ms(), |job| errands.admit(job));
         // They are run before anything is waited for.
         self.is_in_turn = true;
@@ -302,7 +362,6 @@ impl Reactor {
     /// that handler, with something else, or waiting for the GIL. What it runs comes back by its ring.
     #[cold]
     pub(crate) fn taken_back(&mut self, from: Option<Target>, has_waited: bool, after: Duration) {
-        self.put_down();
         self.clock.tick();
         self.ledger.begin_turn(&self.clock);
         self.ledger.counters.take_backs.add(1);
@@ -312,16 +371,12 @@ impl Reactor {
             errands.classes.misjudged(target, after_us);
         }
         errands.stalled_at = has_waited.then(|| errands.pieces());
-        let left = std::mem::take(&mut errands.waiting);
-        errands.is_wanted = !left.is_empty();
-        if errands.running.take().is_some() {
+        if let Some(running) = errands.running.take() {
+            // The next one is looked at closely: what this one has taken is not known.
+            errands.suspect = Some(running.first);
             self.dispatch.adopt(Pool::Workers, self.clock.now_ms());
         }
-        for mut job in left {
-            job.until = usize::MAX;
-            let slot = job.reply_to.slot;
-            self.send_or_refuse(slot, job, Pool::Workers);
-        }
+        self.put_down();
     }
 }
 

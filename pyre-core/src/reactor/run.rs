@@ -63,6 +63,9 @@ pub(crate) struct Reactor {
     read: usize,
     /// A turn has begun and not ended.
     pub(crate) is_in_turn: bool,
+    /// When the turn began, and whether it has taken so long that the rest is left to the next one.
+    pub(crate) turn_began_us: u64,
+    pub(crate) is_late: bool,
     /// Why it cannot go on.
     pub(crate) failure: Option<io::Error>,
     /// What it takes to run jobs without rings, if a lane may carry it.
@@ -115,6 +118,8 @@ impl Reactor {
             reading: Vec::new(),
             read: 0,
             is_in_turn: false,
+            turn_began_us: 0,
+            is_late: false,
             failure: None,
             errands: None,
             due: Vec::new(),
@@ -129,6 +134,8 @@ impl Reactor {
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         let waited = self.wait(&mut events);
         self.clock.tick();
+        self.turn_began_us = self.clock.now_us();
+        self.is_late = false;
         self.heads.set_now(self.clock.wall_s());
         self.ledger.begin_turn(&self.clock);
         for event in &events {
@@ -159,8 +166,11 @@ impl Reactor {
         None
     }
 
-    /// Ends a turn: everything was read that was ready.
+    /// Ends a turn: everything was read that was ready, or there was no time for more.
     pub(crate) fn end_turn(&mut self) {
+        if self.read < self.reading.len() {
+            self.put_off_reading();
+        }
         self.reading.clear();
         self.read = 0;
         self.dispatch.notify(self.clock.now_ms());
@@ -174,17 +184,24 @@ impl Reactor {
         }
     }
 
+    /// The next turn begins with those that this one had no time for.
+    #[cold]
+    fn put_off_reading(&mut self) {
+        let put_off = self.reading.drain(self.read..);
+        self.ready.splice(..0, put_off);
+    }
+
     /// Shows those who read metrics and logs how things stand at the end of a turn.
     fn show(&mut self) {
         self.ledger.end_turn();
         let counters = &self.ledger.counters;
         counters.open.set(self.connections.open() as u64);
-        self.dispatch.show(counters);
+        self.dispatch.show(counters, self.errands_left());
     }
 
     /// Tells the server what is left to drain.
     fn report_drain(&self) {
-        self.control.set_running(self.index, self.dispatch.running());
+        self.control.set_running(self.index, self.dispatch.running() + self.errands_left());
         if self.connections.open() == 0 {
             self.control.reactor_drained(self.index);
         }
@@ -208,7 +225,7 @@ impl Reactor {
     }
 
     fn timeout(&mut self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.acceptor.has_more() {
+        if !self.ready.is_empty() || self.acceptor.has_more() || self.is_late {
             return Some(Duration::ZERO);
         }
         let now_ms = self.clock.now_ms();

@@ -83,6 +83,25 @@ fn the_lane_gets_what_is_short_up_to_the_first_call_that_is_not() {
 }
 
 #[test]
+fn the_lane_gets_no_more_than_others_may_wait_for() {
+    let (mut errands, _seats) = errands(1);
+    errands.is_carried = true;
+    let mut run = |took_us: u32, calls: usize| {
+        (0..200).for_each(|_| errands.classes.note(SHORT, took_us));
+        errands.admit(job(&vec![SHORT; calls])).expect("it is short");
+        errands.next().expect("it waits for the lane").until
+    };
+    assert_eq!(run(0, 256), 256);
+    assert_eq!(run(20, 64), 64);
+    for took_us in [20, 100, SHORT_US] {
+        let until = run(took_us, 256);
+        // The mean is rounded up.
+        let most = (ERRAND_US_MAX / took_us) as usize;
+        assert!((most / 2..=most).contains(&until), "{until} calls of {took_us} us");
+    }
+}
+
+#[test]
 fn what_goes_into_a_ring_is_timed() {
     let (mut errands, _seats) = errands(1);
     for target in [SHORT, LONG] {
@@ -133,10 +152,10 @@ fn a_route_that_takes_long_is_found_out_beside_one_that_does_not() {
     let turns = (1..1000).find(|_| {
         run(&mut errands, SHORT, 5);
         run(&mut errands, ALSO_SHORT, 2000);
-        !errands.classes.is_short(ALSO_SHORT)
+        errands.classes.short_us(ALSO_SHORT).is_none()
     });
     assert!(turns.is_some_and(|turns| turns < 200), "{turns:?}");
-    assert!(errands.classes.is_short(SHORT));
+    assert!(errands.classes.short_us(SHORT).is_some());
 }
 
 #[test]
@@ -152,6 +171,6 @@ fn time_that_a_lane_waits_is_no_handlers_fault() {
         }
         job.next = 1;
         errands.judge_errand(&mut job, running, 500, 1);
-        assert!(errands.classes.is_short(SHORT));
+        assert!(errands.classes.short_us(SHORT).is_some());
     }
 }
