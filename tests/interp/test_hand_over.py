@@ -274,10 +274,13 @@ def test_long_pipeline_of_short_calls(server: Server) -> None:
         wait_until(all_are_inline, "a pipeline of short calls runs on the thread that reads")
 
 
-def test_replies_from_rings_do_not_wait_for_a_crowd_of_short_calls() -> None:
+def test_nobody_else_waits_for_a_crowd_of_short_calls() -> None:
+    """Neither replies from rings, nor requests for other threads, or for none."""
     calls = request("GET", "/a?do=compute&seconds=0.0001") * 16
+    paths = ["/ring", "/main", "/async", "/livez", "/no-such"]
     with serve_one(env=NEVER_TAKEN_BACK) as server, Gate() as gate, ExitStack() as stack:
         slow = stack.enter_context(hold(server, gate, "/ring", "slow"))
+        others = [stack.enter_context(server.connect()) for _ in paths]
         crowd = [stack.enter_context(server.connect()) for _ in range(300)]
         prove(server, "/a", "/b")
         # Nobody has the reactor meanwhile, so it finds half a second of calls at once.
@@ -288,7 +291,10 @@ def test_replies_from_rings_do_not_wait_for_a_crowd_of_short_calls() -> None:
         assert inline.reply().text == "released"
         select.select([peer.socket for peer in crowd], [], [])
         gate.release("slow")
+        for peer, path in zip(others, paths, strict=True):
+            peer.send(request("GET", path))
         assert slow.reply().text == "released"
+        assert [peer.reply().status for peer in others] == [200] * 4 + [404]
         answered, _, _ = select.select([peer.socket for peer in crowd], [], [], 0)
         assert len(answered) < len(crowd)
         for peer in crowd:

@@ -23,8 +23,8 @@ use crate::server::control::Stage;
 const TRUSTED_JOBS: u32 = 64;
 
 /// The calls of one errand take no longer than this together, as far as is known, in microseconds;
-/// and after so long a turn reads no more. What others wait for is looked after once a turn: timers,
-/// replies from rings, and workers that do not get on.
+/// and after so long a turn runs no more. What others wait for is done once a turn: new requests are
+/// read, replies taken from rings, and workers and timers looked after.
 const ERRAND_US_MAX: u32 = 2_000;
 pub(crate) const TURN_US: u64 = 2_000;
 
@@ -248,7 +248,7 @@ impl Carried for Reactor {
 
     #[inline]
     fn more(&mut self) -> Option<Box<Job>> {
-        self.next_errand(READS_INSIDE_MAX)
+        if self.is_late { None } else { self.next_errand(READS_INSIDE_MAX) }
     }
 
     #[inline]
@@ -274,13 +274,13 @@ impl Carried for Reactor {
 }
 
 impl Reactor {
-    /// The next job of this turn for the lane, if there is one among those that so many connections
-    /// have sent.
+    /// Reads on until there is a job for the lane and time to run it; from so many connections at most.
     #[inline(always)]
     fn next_errand(&mut self, reads_max: usize) -> Option<Box<Job>> {
         let mut reads = 0;
-        while !self.is_late {
+        loop {
             if let Some(errands) = &mut self.errands
+                && !self.is_late
                 && let Some(job) = errands.next()
             {
                 // Before Python has this thread, others shall have what is theirs.
@@ -294,7 +294,6 @@ impl Reactor {
             let slot = self.next_to_read()?;
             self.read(slot);
         }
-        None
     }
 
     /// Jobs that wait for the lane that carries it, when a turn ends.

@@ -63,7 +63,7 @@ pub(crate) struct Reactor {
     read: usize,
     /// A turn has begun and not ended.
     pub(crate) is_in_turn: bool,
-    /// When the turn began, and whether it has taken so long that the rest is left to the next one.
+    /// When the turn began, and whether it has taken so long that the lane runs the rest in the next one.
     pub(crate) turn_began_us: u64,
     pub(crate) is_late: bool,
     /// Why it cannot go on.
@@ -166,11 +166,8 @@ impl Reactor {
         None
     }
 
-    /// Ends a turn: everything was read that was ready, or there was no time for more.
+    /// Ends a turn: everything was read that was ready.
     pub(crate) fn end_turn(&mut self) {
-        if self.read < self.reading.len() {
-            self.put_off_reading();
-        }
         self.reading.clear();
         self.read = 0;
         self.dispatch.notify(self.clock.now_ms());
@@ -182,13 +179,6 @@ impl Reactor {
         if self.is_draining() {
             self.report_drain();
         }
-    }
-
-    /// The next turn begins with those that this one had no time for.
-    #[cold]
-    fn put_off_reading(&mut self) {
-        let put_off = self.reading.drain(self.read..);
-        self.ready.splice(..0, put_off);
     }
 
     /// Shows those who read metrics and logs how things stand at the end of a turn.
