@@ -1,0 +1,175 @@
+//! What becomes of lanes, step by step.
+
+use super::*;
+use std::thread;
+
+fn seats<const COUNT: usize>(roster: &Arc<Roster>) -> [LaneSeat; COUNT] {
+    [(); COUNT].map(|()| roster.seat())
+}
+
+/// The state of each lane, by its first letter.
+fn check(roster: &Roster, expected: &str) {
+    let states = States(roster.states.load(Relaxed));
+    let state = |lane| match (states.is_looking(lane), states.is_parked(lane)) {
+        (true, _) => 'l',
+        (_, true) => 'p',
+        _ if states.called() & 1 << lane != 0 => 'c',
+        _ => 'b',
+    };
+    let lanes = roster.lanes.len() as u32;
+    assert_eq!((0..lanes).map(state).collect::<String>(), expected);
+    let free = expected.chars().filter(|state| *state != 'b').count();
+    assert_eq!(roster.free(), free);
+}
+
+#[test]
+fn a_push_wakes_one_lane_and_only_if_none_looks() {
+    let roster = Roster::new(3);
+    check(&roster, "bbb");
+    assert!(!roster.notify());
+    let [mut a, mut b, mut c] = seats(&roster);
+    check(&roster, "lll");
+    assert!(!roster.notify());
+    a.announce();
+    b.announce();
+    assert!(!roster.notify());
+    check(&roster, "ppl");
+    c.announce();
+    assert!(roster.notify());
+    check(&roster, "cpp");
+    assert!(!roster.notify());
+    assert_eq!(a.block(), Rest::Called);
+    a.took();
+    check(&roster, "lpp");
+    assert!(!roster.notify());
+}
+
+#[test]
+fn a_suspicion_blocks_those_that_look_and_wakes_one() {
+    let roster = Roster::new(3);
+    let [mut a, mut b, mut c] = seats(&roster);
+    b.announce();
+    c.announce();
+    a.took();
+    let seen = roster.progress();
+    assert!(roster.suspect(seen));
+    check(&roster, "bcp");
+    // Nobody else is woken while the called lane is on its way.
+    assert!(roster.suspect(seen) && roster.suspect(seen));
+    check(&roster, "bcp");
+    b.took();
+    // Somebody took something since.
+    assert!(roster.suspect(seen));
+    check(&roster, "blp");
+    assert!(roster.suspect(roster.progress()));
+    check(&roster, "bbc");
+    c.took();
+    assert!(!roster.suspect(roster.progress()));
+    check(&roster, "bbb");
+    assert!(!roster.suspect(roster.progress()) && !roster.notify());
+    // Those that come back look again, or park and can be called.
+    a.took();
+    b.announce();
+    check(&roster, "lpb");
+    assert_eq!(roster.progress(), 4);
+}
+
+#[test]
+fn a_lane_is_waking_alone_if_no_other_one_does_anything() {
+    let roster = Roster::new(2);
+    let [mut a, mut b] = seats(&roster);
+    a.announce();
+    b.announce();
+    assert!(!roster.is_waking() && roster.is_idle());
+    assert!(roster.notify());
+    assert!(roster.is_waking() && !roster.is_idle());
+    a.took();
+    assert!(!roster.is_waking());
+    // Called beside one that is blocked, it may have to wait for the GIL.
+    assert!(roster.suspect(roster.progress()));
+    check(&roster, "bc");
+    assert!(!roster.is_waking());
+}
+
+#[test]
+fn a_lane_that_finds_something_after_all_looks_on() {
+    let roster = Roster::new(1);
+    let mut seat = roster.seat();
+    seat.announce();
+    assert_eq!(seat.cancel(), Some(Rest::Called));
+    check(&roster, "l");
+    seat.announce();
+    assert!(roster.notify());
+    assert_eq!(seat.cancel(), Some(Rest::Called));
+    check(&roster, "l");
+    // The wake-up that it did not need does no harm later.
+    seat.announce();
+    check(&roster, "p");
+    roster.close();
+    assert_eq!(seat.block(), Rest::Closed);
+}
+
+#[test]
+fn a_lane_that_has_retired_is_not_busy_until_it_is_recalled() {
+    let roster = Roster::new(2);
+    let mut seat = roster.seat();
+    assert_eq!(roster.busy(), 1);
+    let lane = thread::spawn(move || (seat.retire(), seat));
+    while roster.busy() > 0 {
+        thread::yield_now();
+    }
+    assert_eq!((roster.free(), roster.seats_left()), (0, 1));
+    assert!(roster.recall());
+    assert!(!roster.recall());
+    let (rest, _seat) = lane.join().unwrap();
+    assert_eq!(rest, Rest::Called);
+    assert_eq!((roster.busy(), roster.free()), (1, 1));
+}
+
+#[test]
+fn a_lane_that_goes_leaves_its_call_to_another() {
+    let roster = Roster::new(2);
+    let [mut a, mut b] = seats(&roster);
+    a.announce();
+    b.announce();
+    assert!(roster.notify());
+    check(&roster, "cp");
+    drop(a);
+    check(&roster, "bc");
+}
+
+#[test]
+fn a_closed_roster_lets_nobody_sleep() {
+    let roster = Roster::new(LANES_MAX);
+    let sleepers: Vec<_> = (0..LANES_MAX)
+        .map(|_| {
+            let mut seat = roster.seat();
+            thread::spawn(move || {
+                loop {
+                    seat.announce();
+                    if seat.block() == Rest::Closed {
+                        return;
+                    }
+                }
+            })
+        })
+        .collect();
+    roster.close();
+    sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
+    assert_eq!(roster.free(), 0);
+}
+
+#[test]
+#[should_panic(expected = "every lane has its seat")]
+fn there_is_one_seat_for_each_lane() {
+    let _seats: [LaneSeat; 3] = seats(&Roster::new(2));
+}
+
+#[test]
+fn a_seat_stays_with_its_thread() {
+    let mut seat = Roster::new(1).seat();
+    seat.announce();
+    seat.cancel();
+    let moved = thread::spawn(move || seat.announce()).join();
+    assert!(moved.is_err());
+}
