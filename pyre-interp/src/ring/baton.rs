@@ -25,7 +25,7 @@
 //! The keeper looks at the word now and then. When nothing has happened for long it sleeps, and the
 //! lane that leaves next wakes it: the lane leaves, puts a fence, and looks whether the keeper
 //! sleeps; the keeper announces its sleep, puts a fence, and looks at the word.
-#![allow(unsafe_code)]
+#![expect(unsafe_code, reason = "a value passes from one thread to another without moving")]
 
 use super::{
     sync::{AtomicPtr, AtomicU64, Line, OnceLock, Site, order, thread},
@@ -33,6 +33,7 @@ use super::{
 };
 use std::{
     fmt,
+    marker::PhantomData,
     ops::{Deref, DerefMut},
     ptr,
     sync::{
@@ -112,7 +113,7 @@ impl<T: Send> Baton<T> {
         let set = self.value.compare_exchange(ptr::null_mut(), value, Relaxed, Relaxed);
         assert!(set.is_ok(), "a baton is for one value");
         self.keeper.get_or_init(thread::current);
-        Hold { baton: self.clone(), word: HELD }
+        Hold::new(self.clone(), HELD)
     }
 
     /// What the word says now.
@@ -153,7 +154,7 @@ impl<T: Send> Baton<T> {
         // `Hold::leave` and `Hold::pass`.
         let taking = order(Site::BatonTaken, Acquire);
         let changed = self.word.compare_exchange(seen, held, taking, Relaxed);
-        changed.is_ok().then(|| Hold { baton: self.clone(), word: held })
+        changed.is_ok().then(|| Hold::new(self.clone(), held))
     }
 
     /// The keeper sleeps at most so long, or until the value comes home.
@@ -207,17 +208,29 @@ impl<T> fmt::Debug for Baton<T> {
 }
 
 /// The right to use the value: the only one there is. Dropped, the value is gone.
+///
+/// # Threads
+/// As a `Box` of the value: it may be sent if the value may, and shared only if the value may be.
+///
+/// ```compile_fail,E0277
+/// fn f(hold: &pyre_interp::ring::Hold<std::cell::Cell<u8>>) {
+///     std::thread::scope(|scope| drop(scope.spawn(|| hold.set(1))));
+/// }
+/// ```
 pub struct Hold<T> {
     baton: Arc<Baton<T>>,
     /// What the word says as long as this exists.
     word: u64,
+    /// A baton alone could be shared whatever the value is, as it gives no access.
+    value: PhantomData<Box<T>>,
 }
 
-// SAFETY: a `Hold` is the only access to the value, as a `Box` would be; so the value, which must be
-// `Send` for that, goes with it to another thread.
-unsafe impl<T: Send> Send for Hold<T> {}
-
 impl<T> Hold<T> {
+    /// For whoever has just made the word say this.
+    fn new(baton: Arc<Baton<T>>, word: u64) -> Self {
+        Self { baton, word, value: PhantomData }
+    }
+
     /// Goes away, into Python: the value is nobody's from now on.
     #[inline]
     pub fn leave(self) -> Away<T> {
@@ -264,7 +277,9 @@ impl<T> Deref for Hold<T> {
         // SAFETY: `begin` set the pointer before the first `Hold` was made, to a box that only the
         // drop of a `Hold`, or of the baton without one, frees. There is one `Hold` at a time: each
         // is made of a change of the word to HELD that succeeded, or by `begin`, which does once; it
-        // ends before the word changes again; and only its owner changes a word that says HELD.
+        // ends before the word changes again; and only its owner changes a word that says HELD. What
+        // the one before did with the value is done: it left with Release and we came by an Acquire,
+        // or are the thread that left it.
         unsafe { &*self.baton.value.load(Relaxed) }
     }
 }
@@ -300,7 +315,7 @@ impl<T> Away<T> {
         let held = self.word - AWAY + STEP;
         // Relaxed: if it succeeds, nobody else has touched the value since this thread left it.
         let changed = self.baton.word.compare_exchange(self.word, held, Relaxed, Relaxed);
-        changed.is_ok().then(|| Hold { baton: self.baton, word: held })
+        changed.is_ok().then(|| Hold::new(self.baton, held))
     }
 }
 
