@@ -28,7 +28,7 @@
 #![expect(unsafe_code, reason = "a value passes from one thread to another without moving")]
 
 use super::{
-    sync::{AtomicPtr, AtomicU64, Line, OnceLock, Site, order, thread},
+    sync::{AtomicPtr, AtomicU64, Line, OnceLock, Site, order, park_until, thread},
     wake::Doorbell,
 };
 use std::{
@@ -40,7 +40,7 @@ use std::{
         Arc,
         atomic::Ordering::{Acquire, Relaxed, Release},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Where the value is: the two low bits of the word.
@@ -157,15 +157,16 @@ impl<T: Send> Baton<T> {
         changed.is_ok().then(|| Hold::new(self.clone(), held))
     }
 
-    /// The keeper sleeps at most so long, or until the value comes home.
+    /// The keeper sleeps for so long, or until the value comes home.
     ///
     /// # Panics
     /// If the caller is not the keeper.
-    pub fn doze(&self, longest: Duration) {
+    pub fn doze(&self, pause: Duration) {
         self.check_keeper();
-        if self.glance().0 & PHASE != RETURNED {
-            thread::park_timeout(longest);
-        }
+        let end = Instant::now().checked_add(pause);
+        // It may be unparked for what is over: a bell that rings late, a return that it saw before.
+        // Whoever judges by what has changed in a pause relies on its length.
+        while self.glance().0 & PHASE != RETURNED && park_until(end) {}
     }
 
     /// The keeper sleeps until a lane leaves, or returns the value. Returns at once if one is away.
@@ -356,6 +357,29 @@ mod tests {
         let hold = baton.reclaim().unwrap();
         hold.offer();
         assert_eq!(baton.withdraw().map(|hold| *hold), Some(1));
+    }
+
+    #[test]
+    fn who_is_woken_for_what_is_over_dozes_on() {
+        const PAUSE: Duration = Duration::from_millis(5);
+        let baton = Baton::new();
+        let hold = baton.begin(Box::new(1));
+        // It comes home while the keeper does not doze.
+        hold.give_back();
+        let hold = baton.reclaim().unwrap();
+        hold.offer();
+        let began = Instant::now();
+        baton.doze(PAUSE);
+        assert!(began.elapsed() >= PAUSE);
+    }
+
+    #[test]
+    #[should_panic(expected = "only the keeper waits for a baton")]
+    fn nobody_else_waits_for_it() {
+        let baton = Baton::new();
+        let keeper = baton.clone();
+        let _hold = thread::spawn(move || keeper.begin(Box::new(1))).join().unwrap();
+        baton.sleep();
     }
 
     #[test]

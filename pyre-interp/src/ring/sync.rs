@@ -22,7 +22,7 @@ pub(super) use loom::{
     thread,
 };
 
-use std::{ops::Deref, sync::atomic::Ordering};
+use std::{ops::Deref, sync::atomic::Ordering, time::Instant};
 
 /// Every operation whose ordering another thread relies on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,6 +100,32 @@ pub(super) fn fence(site: Site) {
     if !weakening::is(site) {
         loom::sync::atomic::fence(Ordering::SeqCst);
     }
+}
+
+/// Parks the thread until it is unparked, or the moment has come; no moment means never. Tells whether
+/// it has not come yet.
+#[cfg(not(pyre_loom))]
+pub(super) fn park_until(moment: Option<Instant>) -> bool {
+    let Some(moment) = moment else {
+        thread::park();
+        return true;
+    };
+    let left = moment.saturating_duration_since(Instant::now());
+    if !left.is_zero() {
+        thread::park_timeout(left);
+    }
+    !left.is_zero()
+}
+
+/// Parks the thread until it is unparked. A moment may come at any time, as far as loom knows: here it
+/// does as soon as others have had their turn.
+#[cfg(pyre_loom)]
+pub(super) fn park_until(moment: Option<Instant>) -> bool {
+    match moment {
+        Some(_) => thread::yield_now(),
+        None => thread::park(),
+    }
+    moment.is_none()
 }
 
 /// A value on cache lines of its own, so that its writer disturbs no neighbour. Two lines of 64
