@@ -116,10 +116,11 @@ impl<T: Send> Baton<T> {
         Hold::new(self.clone(), HELD)
     }
 
-    /// What the word says now.
+    /// What the word says now. Whoever sees a lane away sees what it wrote before it left.
     #[must_use]
     pub fn glance(&self) -> Glance {
-        Glance(self.word.load(Relaxed))
+        // Pairs with the Release in `Hold::part`.
+        Glance(self.word.load(order(Site::BatonTaken, Acquire)))
     }
 
     /// A lane takes what is offered, unless it was withdrawn.
@@ -151,7 +152,7 @@ impl<T: Send> Baton<T> {
     fn change(self: &Arc<Self>, seen: u64) -> Option<Hold<T>> {
         let held = (seen & !PHASE) + STEP;
         // Acquire: we see all that the last one did with the value. Pairs with the Release in
-        // `Hold::leave` and `Hold::pass`.
+        // `Hold::part`.
         let taking = order(Site::BatonTaken, Acquire);
         let changed = self.word.compare_exchange(seen, held, taking, Relaxed);
         changed.is_ok().then(|| Hold::new(self.clone(), held))

@@ -4,7 +4,8 @@
 //! for each direction of each reactor and worker; a reactor that sleeps in its poll is woken by its
 //! [`Doorbell`], a lane that sleeps is chosen and woken by the [`Roster`] of its worker. A reactor
 //! itself travels too, by its [`Baton`]: a lane may carry it and run jobs without any ring. Nothing
-//! here locks, allocates once built, or waits, but for a lane that asks to in [`LaneSeat::block`].
+//! here locks, allocates once built, or waits, but for a lane that asks to in [`LaneSeat::block`], and
+//! a keeper in [`Baton::doze`] and [`Baton::sleep`].
 //!
 //! What always holds:
 //! - A ring has one producer and one consumer, by type. An item that was pushed comes out once: at

@@ -239,13 +239,18 @@ impl Roster {
     /// How many parked lanes are not to be called.
     #[inline]
     fn reserve(&self) -> u32 {
-        // Relaxed: if it changes at this moment, one lane more or less is called.
+        // Relaxed: a reactor that pushed reads it after the fence in `notify`, a lane that parks after the
+        // one in `announce`. So if either misses that a lane begins to carry, that one, which notifies
+        // after it has said so, finds the parked lane, and that one finds what was pushed.
         u32::from(self.carrying.load(Relaxed) == VACANT)
     }
 
     /// Chooses a parked lane to carry a reactor, which has been offered before, and wakes it. Tells
     /// whether there was one.
     pub fn choose(&self) -> bool {
+        // Pairs with the Acquire in `LaneSeat::block`, and with the one in `LaneSeat::cancel`: a lane
+        // that finds itself chosen sees what was offered.
+        fence(Site::RosterPushed);
         let mut states = States(self.states.load(Relaxed));
         while let Some(lane) = states.last_parked() {
             match self.replace(states, states.leave(lane)) {
@@ -347,7 +352,8 @@ pub enum Rest {
 ///
 /// The lane's loop: pop; on a message [`Self::took`], run it. On none [`Self::announce`] and look
 /// again; on a message [`Self::cancel`] and go on, on none let go of the interpreter and
-/// [`Self::block`].
+/// [`Self::block`]. A lane that either of these tells that it was chosen accepts what is offered, and
+/// if it gets it says [`Self::begin_carrying`]; in any case it ends with [`Self::look`].
 ///
 /// # Threads
 /// May be sent, but belongs to one thread from the first [`Self::announce`] on.
@@ -399,7 +405,11 @@ impl LaneSeat {
             let next = states.look(self.lane).0;
             match self.roster.states.compare_exchange_weak(states.0, next, released, Relaxed) {
                 Ok(_) if states.is_free(self.lane) => return Some(Rest::Called),
-                Ok(_) => return Some(Rest::Chosen),
+                Ok(_) => {
+                    // Pairs with the fence in `Roster::choose`: we see what was offered.
+                    fence(Site::RosterAnswered);
+                    return Some(Rest::Chosen);
+                }
                 Err(now) => states = States(now),
             }
         }
@@ -423,11 +433,12 @@ impl LaneSeat {
         self.move_to(States::look);
     }
 
-    /// Sleeps until a reactor calls this lane, or the roster is closed. Returns at once if that has
+    /// Sleeps until this lane is called or chosen, or the roster is closed. Returns at once if that has
     /// happened since [`Self::announce`]. The interpreter must have been let go.
     pub fn block(&mut self) -> Rest {
         loop {
-            // Pairs with the fence in `Roster::notify`: we see what we were called for.
+            // Pairs with the fences in `Roster::notify` and `Roster::choose`: we see what we were called
+            // or chosen for.
             let states = States(self.roster.states.load(order(Site::RosterAnswered, Acquire)));
             if !states.is_parked(self.lane) {
                 return if states.is_free(self.lane) { Rest::Called } else { Rest::Chosen };

@@ -49,14 +49,14 @@ pub(super) enum Site {
     /// [`Site::RosterPushed`], [`Site::RosterClosed`].
     RosterAnnounced,
     /// Roster, fence: a reactor pushed and looks whether a lane looks. Partners:
-    /// [`Site::RosterAnnounced`], and [`Site::RosterAnswered`] if it then calls a lane. A lane that
-    /// retires passes it too, after it has said how to wake it. Partners of that:
+    /// [`Site::RosterAnnounced`], and [`Site::RosterAnswered`] if it then calls a lane; or it was
+    /// offered, and a lane is chosen. A lane that retires passes it too, after it has said how to wake it. Partners of that:
     /// [`Site::RosterClosed`], [`Site::RosterRecalled`].
     RosterPushed,
     /// Roster, fence: it was closed, and now all lanes that may sleep are woken. Partners:
     /// [`Site::RosterAnnounced`], [`Site::RosterPushed`].
     RosterClosed,
-    /// Roster, Acquire: a lane sees that it was called, and so what it was called for. Partner:
+    /// Roster, Acquire: a lane sees that it was called or chosen, and so what for. Partner:
     /// [`Site::RosterPushed`].
     RosterAnswered,
     /// Roster, Release: a lane changes its state. Partner: [`Site::RosterSeen`].
@@ -66,7 +66,7 @@ pub(super) enum Site {
     RosterSeen,
     /// Baton, Release: whoever had the value leaves it. Partner: [`Site::BatonTaken`].
     BatonLeft,
-    /// Baton, Acquire: somebody has the value now. Partner: [`Site::BatonLeft`].
+    /// Baton, Acquire: somebody has the value now, or sees who left it. Partner: [`Site::BatonLeft`].
     BatonTaken,
     /// Roster, Acquire: a lane that retired is recalled, by one who has to know how to wake it.
     /// Partner: [`Site::RosterPushed`].

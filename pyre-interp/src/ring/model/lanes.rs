@@ -11,43 +11,45 @@ use std::sync::{
 };
 
 /// A worker: a roster, and for a ring, which its lanes would take turns at, a count of jobs.
-struct Worker {
-    roster: Arc<Roster>,
+pub(super) struct Worker {
+    pub(super) roster: Arc<Roster>,
     jobs: AtomicUsize,
-    taken: AtomicUsize,
+    pub(super) taken: AtomicUsize,
 }
 
 impl Worker {
-    fn new(lanes: usize) -> Arc<Self> {
+    pub(super) fn new(lanes: usize) -> Arc<Self> {
         let (jobs, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Arc::new(Self { roster: Roster::new(lanes), jobs, taken })
     }
 
     /// A reactor's turn that pushes one job.
-    fn push(&self) {
+    pub(super) fn push(&self) {
         self.jobs.fetch_add(1, Release);
         self.roster.notify();
     }
 
     /// Takes a job, if one is seen.
-    fn pop(&self) -> bool {
+    pub(super) fn pop(&self) -> bool {
         let seen = self.jobs.load(Acquire);
         seen > 0 && self.jobs.compare_exchange(seen, seen - 1, Acquire, Relaxed).is_ok()
     }
 
-    /// A lane's next step: a job, or sleep. Tells how the sleep ended.
-    fn step(&self, seat: &mut LaneSeat) -> Option<Rest> {
-        if self.pop() {
+    /// A lane's next step: a job, or sleep. Tells how the sleep ended, also if it did before it began.
+    pub(super) fn step(&self, seat: &mut LaneSeat) -> Option<Rest> {
+        if !seat.steps_aside() && self.pop() {
             seat.took();
             self.taken.fetch_add(1, Relaxed);
             return None;
         }
         seat.announce();
-        if self.jobs.load(Acquire) > 0 {
-            seat.cancel();
-            return None;
-        }
-        Some(seat.block())
+        let cancelled = if self.has_jobs() { seat.cancel() } else { None };
+        Some(cancelled.unwrap_or_else(|| seat.block()))
+    }
+
+    /// Whether there is something to take.
+    pub(super) fn has_jobs(&self) -> bool {
+        self.jobs.load(Acquire) > 0
     }
 
     /// A lane that works until the roster is closed.
@@ -56,7 +58,7 @@ impl Worker {
     }
 
     /// Has lanes announce themselves, on a thread that ends: parked, without taking part.
-    fn park(seats: Vec<LaneSeat>) -> Vec<LaneSeat> {
+    pub(super) fn park(seats: Vec<LaneSeat>) -> Vec<LaneSeat> {
         let parking = thread::spawn(move || {
             let mut seats = seats;
             seats.iter_mut().for_each(LaneSeat::announce);
@@ -296,4 +298,40 @@ pub(super) fn recall_races_with_close() {
     recalling.join().unwrap();
     lane.join().unwrap();
     assert_eq!(worker.roster.free(), 0);
+}
+
+/// A lane that would be the reserve, beside one that was chosen and now begins to carry a reactor,
+/// takes the job that comes at that moment.
+pub(super) fn reserve_is_called_when_another_lane_carries() {
+    let worker = Worker::new(2);
+    worker.roster.vacate();
+    let mut chosen = Worker::park(vec![worker.roster.seat()]);
+    assert!(worker.roster.choose());
+    let lane = working_lane(&worker);
+    let other = thread::spawn({
+        let worker = worker.clone();
+        move || worker.push()
+    });
+    chosen[0].begin_carrying();
+    other.join().unwrap();
+    lane.join().unwrap();
+}
+
+/// Two lanes that both would be the reserve: one stays parked, and the other takes the job.
+pub(super) fn one_lane_is_the_reserve() {
+    let worker = Worker::new(2);
+    worker.roster.vacate();
+    worker.push();
+    let lanes = [worker.roster.seat(), worker.roster.seat()].map(|mut seat| {
+        let worker = worker.clone();
+        thread::spawn(move || {
+            while worker.step(&mut seat) != Some(Rest::Closed) {
+                if worker.taken.load(Relaxed) == 1 {
+                    worker.roster.close();
+                }
+            }
+        })
+    });
+    lanes.into_iter().for_each(|lane| lane.join().unwrap());
+    assert_eq!(worker.taken.load(Relaxed), 1);
 }

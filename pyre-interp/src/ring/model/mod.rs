@@ -18,13 +18,16 @@ mod bells;
 /// Rosters: parking, calling, suspecting, leaving.
 mod lanes;
 
+/// Batons: leaving, coming back, taking; lending a reactor and what becomes of it.
+mod batons;
+
 use super::sync::{Site, weakening};
 use std::{env, process::Command};
 
-/// Runs `model` in every interleaving with at most two preemptions, or `LOOM_MAX_PREEMPTIONS`.
-fn check(model: fn()) {
+/// Runs `model` in every interleaving with at most so many preemptions, or `LOOM_MAX_PREEMPTIONS`.
+fn check(model: fn(), preemptions: usize) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(2);
+    builder.preemption_bound.get_or_insert(preemptions);
     builder.check(model);
 }
 
@@ -46,13 +49,13 @@ fn breaks(site: Site, name: &str) {
     println!("{site:?} weakened: {name} fails: {}", finding.unwrap_or("no reason given"));
 }
 
-/// A test for each model as it stands.
+/// A test for each model as it stands, with at most so many preemptions.
 macro_rules! hold {
-    ($($name:ident: $model:path;)+) => {
+    ($preemptions:literal: $($name:ident: $model:path;)+) => {
         $(
             #[test]
             fn $name() {
-                check($model);
+                check($model, $preemptions);
             }
         )+
     };
@@ -64,6 +67,36 @@ fn weak_fences_of_a_lane_that_retires() {
     breaks(Site::RosterPushed, "roster_recall_wakes_a_lane_that_retires");
     breaks(Site::RosterPushed, "roster_close_wakes_a_lane_that_retires");
     breaks(Site::RosterClosed, "roster_close_wakes_a_lane_that_retires");
+}
+
+#[test]
+fn weak_fences_of_a_reserve() {
+    breaks(Site::RosterPushed, "roster_reserve_is_called_when_another_lane_carries");
+    breaks(Site::RosterAnnounced, "roster_reserve_is_called_when_another_lane_carries");
+}
+
+#[test]
+fn weak_fences_of_a_keeper_that_sleeps() {
+    breaks(Site::BellPushed, "baton_leaving_wakes_a_keeper_that_sleeps");
+    breaks(Site::BellAnnounced, "baton_leaving_wakes_a_keeper_that_sleeps");
+}
+
+#[test]
+fn weak_choice_of_a_lane() {
+    for site in [Site::RosterPushed, Site::RosterAnswered] {
+        breaks(site, "baton_chosen_lane_that_parks_finds_the_offer");
+        breaks(site, "baton_chosen_lane_that_cancels_finds_the_offer");
+    }
+}
+
+#[test]
+fn weak_ways_of_a_value() {
+    for site in [Site::BatonLeft, Site::BatonTaken] {
+        breaks(site, "baton_shows_who_is_away");
+        breaks(site, "baton_goes_to_one_who_accepts_or_back");
+        breaks(site, "baton_reply_comes_home_to_whoever_has_the_reactor");
+        breaks(site, "baton_is_dropped_once_wherever_it_is");
+    }
 }
 
 /// A test for each site, with a model that breaks when the site is weakened. A site without one does
@@ -85,6 +118,7 @@ macro_rules! break_when_weakened {
 }
 
 hold! {
+    2:
     ring_keeps_order_and_reuses_slots: rings::keeps_order_and_reuses_slots;
     ring_gives_each_item_to_one_side: rings::gives_each_item_to_one_side;
     ring_refills_what_it_took_back: rings::refills_what_it_took_back;
@@ -108,6 +142,30 @@ hold! {
     roster_recalls_each_lane_once: lanes::recalls_each_lane_once;
     roster_lane_that_retires_calls_another: lanes::lane_that_retires_calls_another;
     roster_recall_races_with_close: lanes::recall_races_with_close;
+    roster_reserve_is_called_when_another_lane_carries:
+        lanes::reserve_is_called_when_another_lane_carries;
+    roster_one_lane_is_the_reserve: lanes::one_lane_is_the_reserve;
+}
+
+// A value has to get to a lane before anything can happen to it there.
+hold! {
+    4:
+    baton_goes_to_the_lane_or_to_the_keeper: batons::goes_to_the_lane_or_to_the_keeper;
+    baton_shows_who_is_away: batons::shows_who_is_away;
+    baton_takes_nothing_for_an_old_glance: batons::takes_nothing_for_an_old_glance;
+    baton_goes_to_one_who_accepts_or_back: batons::goes_to_one_who_accepts_or_back;
+    baton_return_wakes_a_keeper_that_dozes: batons::return_wakes_a_keeper_that_dozes;
+    baton_return_wakes_a_keeper_that_sleeps: batons::return_wakes_a_keeper_that_sleeps;
+    baton_leaving_wakes_a_keeper_that_sleeps: batons::leaving_wakes_a_keeper_that_sleeps;
+    baton_chosen_lane_that_parks_finds_the_offer: batons::chosen_lane_that_parks_finds_the_offer;
+    baton_chosen_lane_that_cancels_finds_the_offer:
+        batons::chosen_lane_that_cancels_finds_the_offer;
+    baton_comes_home_however_a_loan_ends: batons::comes_home_however_a_loan_ends;
+    baton_lane_that_carries_calls_another: batons::lane_that_carries_calls_another;
+    baton_reply_comes_home_to_whoever_has_the_reactor:
+        batons::reply_comes_home_to_whoever_has_the_reactor;
+    baton_comes_home_though_the_roster_closes: batons::comes_home_though_the_roster_closes;
+    baton_is_dropped_once_wherever_it_is: batons::is_dropped_once_wherever_it_is;
 }
 
 break_when_weakened! {
@@ -126,4 +184,6 @@ break_when_weakened! {
     RosterMoved: weak_roster_moved, roster_sees_that_a_called_lane_arrived;
     RosterSeen: weak_roster_seen, roster_sees_that_a_called_lane_arrived;
     RosterRecalled: weak_roster_recalled, roster_recall_wakes_a_lane_that_retires;
+    BatonLeft: weak_baton_left, baton_goes_to_the_lane_or_to_the_keeper;
+    BatonTaken: weak_baton_taken, baton_goes_to_the_lane_or_to_the_keeper;
 }

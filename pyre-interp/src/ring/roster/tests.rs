@@ -110,6 +110,171 @@ fn a_lane_that_finds_something_after_all_looks_on() {
 }
 
 #[test]
+fn only_a_parked_lane_is_chosen_the_last_one_first() {
+    let roster = Roster::new(4);
+    assert!(!roster.choose());
+    let [mut a, mut b, mut c, _looks] = seats(&roster);
+    assert!(!roster.choose());
+    check(&roster, "llll");
+    for seat in [&mut a, &mut b, &mut c] {
+        seat.announce();
+    }
+    assert!(roster.choose());
+    check(&roster, "ppbl");
+    // Whoever looks is blocked, and the first that is parked called.
+    assert!(roster.suspect(roster.progress()));
+    check(&roster, "cpbb");
+    assert!(roster.choose());
+    check(&roster, "cbbb");
+    // Neither one that is called, nor one that was chosen or is blocked.
+    assert!(!roster.choose() && !roster.has_parked());
+    check(&roster, "cbbb");
+    assert_eq!([a.block(), b.block(), c.block()], [Rest::Called, Rest::Chosen, Rest::Chosen]);
+    // What was chosen for was gone.
+    b.look();
+    c.announce();
+    check(&roster, "clpb");
+    assert!(roster.choose());
+}
+
+#[test]
+fn a_choice_wakes_the_lane() {
+    let roster = Roster::new(1);
+    let mut seat = roster.seat();
+    let lane = thread::spawn(move || {
+        seat.announce();
+        (seat.block(), seat)
+    });
+    while !roster.choose() {
+        thread::yield_now();
+    }
+    let (rest, _seat) = lane.join().unwrap();
+    assert_eq!(rest, Rest::Chosen);
+    check(&roster, "b");
+}
+
+#[test]
+fn a_lane_that_is_chosen_is_not_called() {
+    let roster = Roster::new(2);
+    let [mut a, mut b] = seats(&roster);
+    b.announce();
+    assert!(roster.choose());
+    check(&roster, "lb");
+    a.announce();
+    assert!(roster.is_idle() && roster.notify());
+    check(&roster, "cb");
+    a.took();
+    // Nobody is left for what comes while this one does not come back.
+    assert!(!roster.suspect(roster.progress()) && !roster.notify());
+    check(&roster, "bb");
+}
+
+#[test]
+fn a_chosen_lane_that_looks_on_knows_of_it() {
+    let roster = Roster::new(2);
+    let [mut a, mut b] = seats(&roster);
+    a.announce();
+    b.announce();
+    assert!(roster.choose());
+    assert_eq!(b.cancel(), Some(Rest::Chosen));
+    check(&roster, "pl");
+    // What it is relied on to find falls to another if it goes, and only then.
+    assert!(!roster.notify());
+    b.begin_carrying();
+    check(&roster, "cb");
+    b.look();
+    assert_eq!(a.cancel(), Some(Rest::Called));
+    check(&roster, "ll");
+    b.announce();
+    assert!(roster.choose());
+    b.begin_carrying();
+    check(&roster, "lb");
+}
+
+#[test]
+fn a_lane_that_carries_is_not_busy() {
+    let roster = Roster::new(3);
+    let [mut a, mut b, mut c] = seats(&roster);
+    a.announce();
+    b.announce();
+    assert_eq!(roster.busy(), 1);
+    assert!(roster.choose());
+    assert_eq!((roster.busy(), b.block()), (2, Rest::Chosen));
+    b.begin_carrying();
+    assert_eq!(roster.busy(), 1);
+    // Its handler takes long, and the reactor goes on without it.
+    roster.vacate();
+    assert_eq!(roster.busy(), 2);
+    assert!(roster.choose());
+    assert_eq!((roster.busy(), a.block()), (3, Rest::Chosen));
+    a.begin_carrying();
+    assert_eq!(roster.busy(), 2);
+    c.announce();
+    b.look();
+    b.announce();
+    assert_eq!((roster.busy(), roster.free()), (0, 2));
+}
+
+#[test]
+fn the_last_lane_that_is_parked_is_kept_in_reserve() {
+    let roster = Roster::new(3);
+    let [mut a, mut b, mut c] = seats(&roster);
+    roster.vacate();
+    assert_eq!(roster.free(), 2);
+    // None is left: the first that is about to take something parks, and stays so.
+    assert!([&a, &b, &c].iter().all(|seat| seat.steps_aside()));
+    a.announce();
+    assert_eq!(a.cancel(), None);
+    assert!(![&b, &c].iter().any(|seat| seat.steps_aside()));
+    // It is neither called nor suspected.
+    assert!(!roster.suspect(roster.progress()) && !roster.notify());
+    assert_eq!((roster.free(), roster.has_parked(), roster.is_idle()), (0, true, false));
+    // Beside another one it is called as ever, and need not stay.
+    b.announce();
+    assert!(roster.is_idle() && roster.notify() && !roster.notify());
+    assert_eq!(a.block(), Rest::Called);
+    c.announce();
+    assert_eq!(b.cancel(), Some(Rest::Called));
+    // It is chosen, and is the reserve no more.
+    assert!(roster.choose());
+    assert_eq!((c.cancel(), roster.free()), (Some(Rest::Chosen), 2));
+    c.begin_carrying();
+    assert_eq!(roster.free(), 2);
+    assert!(!a.steps_aside());
+    a.announce();
+    b.announce();
+    assert!(roster.notify());
+    assert_eq!([a.cancel(), b.cancel()], [Some(Rest::Called); 2]);
+}
+
+#[test]
+fn the_reserve_is_called_for_what_was_left_when_another_lane_carries() {
+    let roster = Roster::new(2);
+    let [mut a, mut b] = seats(&roster);
+    roster.vacate();
+    b.announce();
+    assert!(roster.choose());
+    assert!(a.steps_aside());
+    a.announce();
+    assert_eq!(a.cancel(), None);
+    assert!(!roster.notify());
+    assert_eq!(b.block(), Rest::Chosen);
+    b.begin_carrying();
+    assert_eq!(a.block(), Rest::Called);
+}
+
+#[test]
+fn a_closed_roster_keeps_no_reserve() {
+    let roster = Roster::new(1);
+    let mut seat = roster.seat();
+    roster.vacate();
+    seat.announce();
+    roster.close();
+    assert!(!seat.steps_aside());
+    assert_eq!(seat.cancel(), Some(Rest::Called));
+}
+
+#[test]
 fn a_lane_that_has_retired_is_not_busy_until_it_is_recalled() {
     let roster = Roster::new(2);
     let mut seat = roster.seat();
