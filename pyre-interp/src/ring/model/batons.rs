@@ -175,9 +175,12 @@ pub(super) fn return_wakes_a_keeper_that_dozes() {
     waits_for_the_return(|baton| baton.doze(Duration::MAX));
 }
 
-/// A keeper that sleeps wakes when the value is returned.
+/// A keeper that sleeps wakes when the value is returned, and does not sleep again.
 pub(super) fn return_wakes_a_keeper_that_sleeps() {
-    waits_for_the_return(Baton::sleep);
+    waits_for_the_return(|baton| {
+        baton.sleep();
+        baton.sleep();
+    });
 }
 
 /// A lane that leaves, and never comes back, wakes a keeper that goes to sleep at that moment.
@@ -359,6 +362,35 @@ pub(super) fn comes_home_however_a_loan_ends() {
     loan.worker.roster.close();
     lane.join().unwrap();
     loan.check(&drops, 1, 1);
+}
+
+/// A lane that parks while it is chosen comes for the value: a keeper that waits has it back.
+pub(super) fn choice_wakes_a_lane_that_parks() {
+    let (loan, drops) = (Loan::new(1), Drops::default());
+    let lane = loan.lane(|mut hold| {
+        hold.step();
+        hold.give_back();
+    });
+    let keeper = thread::spawn({
+        let (loan, drops) = (loan.clone(), drops.clone());
+        move || {
+            drops.begin(&loan.baton, ()).offer();
+            let steps = if loan.worker.roster.choose() { 1 } else { 0 };
+            let mut hold = loop {
+                let withdrawn = if steps == 0 { loan.baton.withdraw() } else { None };
+                match withdrawn.or_else(|| loan.baton.reclaim()) {
+                    Some(hold) => break hold,
+                    None => loan.baton.sleep(),
+                }
+            };
+            loan.worker.roster.vacate();
+            assert_eq!(hold.step(), steps + 1);
+        }
+    });
+    keeper.join().unwrap();
+    loan.worker.roster.close();
+    lane.join().unwrap();
+    loan.check(&drops, 1, 0);
 }
 
 /// A lane that goes off with the value leaves the job, which it was relied on to find, to another.

@@ -160,6 +160,7 @@ hold! {
     baton_chosen_lane_that_parks_finds_the_offer: batons::chosen_lane_that_parks_finds_the_offer;
     baton_chosen_lane_that_cancels_finds_the_offer:
         batons::chosen_lane_that_cancels_finds_the_offer;
+    baton_choice_wakes_a_lane_that_parks: batons::choice_wakes_a_lane_that_parks;
     baton_comes_home_however_a_loan_ends: batons::comes_home_however_a_loan_ends;
     baton_lane_that_carries_calls_another: batons::lane_that_carries_calls_another;
     baton_reply_comes_home_to_whoever_has_the_reactor:

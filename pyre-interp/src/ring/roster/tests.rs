@@ -1,7 +1,10 @@
 //! What becomes of lanes, step by step.
 
 use super::*;
-use std::thread;
+use std::{sync::mpsc, thread, time::Duration};
+
+/// What a wake-up may take on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 fn seats<const COUNT: usize>(roster: &Arc<Roster>) -> [LaneSeat; COUNT] {
     [(); COUNT].map(|()| roster.seat())
@@ -20,6 +23,13 @@ fn check(roster: &Roster, expected: &str) {
     assert_eq!((0..lanes).map(state).collect::<String>(), expected);
     let free = expected.chars().filter(|state| *state != 'b').count();
     assert_eq!(roster.free(), free);
+}
+
+/// What ends the sleep of a lane that was called or chosen: it does not sleep.
+fn rest(seat: &mut LaneSeat) -> Rest {
+    let states = States(seat.roster.states.load(Relaxed));
+    assert!(!states.is_parked(seat.lane), "lane {} would sleep", seat.lane);
+    seat.block()
 }
 
 #[test]
@@ -129,7 +139,7 @@ fn only_a_parked_lane_is_chosen_the_last_one_first() {
     // Neither one that is called, nor one that was chosen or is blocked.
     assert!(!roster.choose() && !roster.has_parked());
     check(&roster, "cbbb");
-    assert_eq!([a.block(), b.block(), c.block()], [Rest::Called, Rest::Chosen, Rest::Chosen]);
+    assert_eq!([&mut a, &mut b, &mut c].map(rest), [Rest::Called, Rest::Chosen, Rest::Chosen]);
     // What was chosen for was gone.
     b.look();
     c.announce();
@@ -141,16 +151,15 @@ fn only_a_parked_lane_is_chosen_the_last_one_first() {
 fn a_choice_wakes_the_lane() {
     let roster = Roster::new(1);
     let mut seat = roster.seat();
-    let lane = thread::spawn(move || {
+    let (ended, rest) = mpsc::channel();
+    thread::spawn(move || {
         seat.announce();
-        (seat.block(), seat)
+        ended.send(seat.block()).unwrap();
     });
     while !roster.choose() {
         thread::yield_now();
     }
-    let (rest, _seat) = lane.join().unwrap();
-    assert_eq!(rest, Rest::Chosen);
-    check(&roster, "b");
+    assert_eq!(rest.recv_timeout(DEADLINE), Ok(Rest::Chosen));
 }
 
 #[test]
@@ -199,14 +208,14 @@ fn a_lane_that_carries_is_not_busy() {
     b.announce();
     assert_eq!(roster.busy(), 1);
     assert!(roster.choose());
-    assert_eq!((roster.busy(), b.block()), (2, Rest::Chosen));
+    assert_eq!((roster.busy(), rest(&mut b)), (2, Rest::Chosen));
     b.begin_carrying();
     assert_eq!(roster.busy(), 1);
     // Its handler takes long, and the reactor goes on without it.
     roster.vacate();
     assert_eq!(roster.busy(), 2);
     assert!(roster.choose());
-    assert_eq!((roster.busy(), a.block()), (3, Rest::Chosen));
+    assert_eq!((roster.busy(), rest(&mut a)), (3, Rest::Chosen));
     a.begin_carrying();
     assert_eq!(roster.busy(), 2);
     c.announce();
@@ -232,7 +241,7 @@ fn the_last_lane_that_is_parked_is_kept_in_reserve() {
     // Beside another one it is called as ever, and need not stay.
     b.announce();
     assert!(roster.is_idle() && roster.notify() && !roster.notify());
-    assert_eq!(a.block(), Rest::Called);
+    assert_eq!(rest(&mut a), Rest::Called);
     c.announce();
     assert_eq!(b.cancel(), Some(Rest::Called));
     // It is chosen, and is the reserve no more.
@@ -258,9 +267,9 @@ fn the_reserve_is_called_for_what_was_left_when_another_lane_carries() {
     a.announce();
     assert_eq!(a.cancel(), None);
     assert!(!roster.notify());
-    assert_eq!(b.block(), Rest::Chosen);
+    assert_eq!(rest(&mut b), Rest::Chosen);
     b.begin_carrying();
-    assert_eq!(a.block(), Rest::Called);
+    assert_eq!(rest(&mut a), Rest::Called);
 }
 
 #[test]
@@ -268,9 +277,9 @@ fn a_closed_roster_keeps_no_reserve() {
     let roster = Roster::new(1);
     let mut seat = roster.seat();
     roster.vacate();
-    seat.announce();
     roster.close();
     assert!(!seat.steps_aside());
+    seat.announce();
     assert_eq!(seat.cancel(), Some(Rest::Called));
 }
 
