@@ -6,6 +6,7 @@ of one thread that reads, and comes from it.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from contextlib import AbstractContextManager
@@ -95,6 +96,9 @@ def block(server: Server, gate: Gate, path: str, name: str, do: str = "hold") ->
 
 def lanes(server: Server) -> int:
     """How many threads the worker has, its event loop's among them."""
-    tasks = Path(f"/proc/{server.pid}/task").iterdir()
-    names = [(task / "comm").read_text() for task in tasks]
-    return sum(name.startswith("pyre-worker-") for name in names)
+    count = 0
+    for task in Path(f"/proc/{server.pid}/task").iterdir():
+        # Threads that come and go, as the one that interrupts a handler, may be gone by now.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            count += (task / "comm").read_text().startswith("pyre-worker-")
+    return count
