@@ -301,6 +301,21 @@ def test_nobody_else_waits_for_a_crowd_of_short_calls() -> None:
             assert [peer.reply().text for _ in range(16)] == ["computed"] * 16
 
 
+def test_crowd_of_short_calls_is_more_than_may_wait() -> None:
+    calls = request("GET", "/a?do=compute&seconds=0.0001") * 16
+    with serve_one(env=NEVER_TAKEN_BACK, queue_depth=8) as server, Gate() as gate:
+        with ExitStack() as stack:
+            crowd = [stack.enter_context(server.connect()) for _ in range(300)]
+            prove(server, "/a", "/b")
+            inline = stack.enter_context(hold(server, gate, "/b", "inline"))
+            for peer in crowd:
+                peer.send(calls)
+            gate.release("inline")
+            assert inline.reply().text == "released"
+            assert {peer.reply().status for peer in crowd for _ in range(16)} == {200, 503}
+        prove(server, "/a", "/b")
+
+
 def test_requests_that_come_in_pieces(server: Server) -> None:
     prove(server, "/a")
     pipeline = request("GET", "/a") * 3

@@ -466,11 +466,12 @@ impl Dispatch {
         self.out + self.waiting.iter().map(VecDeque::len).sum::<usize>()
     }
 
-    /// Shows how many jobs are on their way, besides those that somebody else has.
+    /// Shows how many jobs are on their way, besides those that wait for somebody else.
     pub(crate) fn show(&self, counters: &Counters, others: usize) {
         let waiting =
             if self.may_wait { self.waiting.iter().map(VecDeque::len).sum::<usize>() } else { 0 };
-        counters.running.set((self.out + waiting + others) as u64);
+        let waiting = waiting + others;
+        counters.running.set((self.out + waiting) as u64);
         counters.waiting.set(waiting as u64);
         counters.pushed.set(self.pushed);
     }

@@ -40,8 +40,9 @@ pub(crate) struct Errands {
     pub(crate) roster: Arc<Roster>,
     /// A lane has it now.
     is_carried: bool,
-    /// Jobs for that lane. No more than there are connections.
+    /// Jobs for that lane, and how many may wait.
     waiting: VecDeque<Box<Job>>,
+    waiting_max: usize,
     /// The job that the lane runs now.
     running: Option<Running>,
     /// Something came that a lane could have run, and none has had the reactor since.
@@ -84,6 +85,7 @@ impl Errands {
             watches: loan.watches.clone(),
             is_carried: false,
             waiting: VecDeque::new(),
+            waiting_max: loan.waiting_max,
             running: None,
             is_wanted: false,
             stalled_at: None,
@@ -100,7 +102,7 @@ impl Errands {
             job.is_timed = true;
             return Err(job);
         }
-        if !self.is_carried {
+        if !self.is_carried || self.waiting.len() >= self.waiting_max {
             self.is_wanted = true;
             job.is_timed = true;
             return Err(job);

@@ -34,6 +34,8 @@ pub(crate) struct Loan {
     pub(crate) carrier: Arc<Carrier>,
     /// Time between two looks.
     pub(crate) pause: Duration,
+    /// Jobs that may wait for the lane that has it.
+    pub(crate) waiting_max: usize,
 }
 
 /// Which thread carries a reactor.

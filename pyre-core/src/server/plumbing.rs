@@ -99,12 +99,16 @@ pub(crate) fn lay(settings: &Settings, worker: Crew, main: Crew) -> io::Result<P
         .enumerate()
         .map(|(index, (poll, links))| ReactorParts {
             poll,
-            // What may wait for a worker is shared among those who send to it.
-            dispatch: Dispatch::new(links, index, settings.queue_depth.div_ceil(settings.reactors)),
+            dispatch: Dispatch::new(links, index, queue_share(settings)),
             loan: loans.next(),
         })
         .collect();
     Ok(Plumbing { reactors, workers, main, doorbells, lanes: all })
+}
+
+/// How many jobs may wait for a worker, of each reactor: the queue is shared among those who send to it.
+fn queue_share(settings: &Settings) -> usize {
+    settings.queue_depth.div_ceil(settings.reactors)
 }
 
 /// Lets the lanes of a worker carry a reactor; so there is one more of them.
@@ -119,6 +123,7 @@ fn lend_to(parts: &mut LaneParts, settings: &Settings) -> Loan {
         watches: parts.watches.clone(),
         carrier: Arc::default(),
         pause: Duration::from_millis(settings.take_back_ms),
+        waiting_max: queue_share(settings),
     }
 }
 

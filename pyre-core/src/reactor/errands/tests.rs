@@ -28,6 +28,7 @@ fn errands(lanes: usize) -> (Errands, Vec<LaneSeat>) {
         watches: (0..lanes).map(|_| Arc::default()).collect(),
         carrier: Arc::default(),
         pause: Duration::from_millis(10),
+        waiting_max: 2,
     };
     (Errands::new(classes, &loan), seats)
 }
@@ -99,6 +100,16 @@ fn the_lane_gets_no_more_than_others_may_wait_for() {
         let most = (ERRAND_US_MAX / took_us) as usize;
         assert!((most / 2..=most).contains(&until), "{until} calls of {took_us} us");
     }
+}
+
+#[test]
+fn what_is_too_much_for_the_lane_goes_into_a_ring() {
+    let (mut errands, _seats) = errands(1);
+    errands.is_carried = true;
+    let mut send = || errands.admit(job(&[SHORT])).is_ok();
+    assert_eq!([send(), send(), send()], [true, true, false]);
+    assert!(errands.next().is_some());
+    assert!(errands.admit(job(&[SHORT])).is_ok());
 }
 
 #[test]
