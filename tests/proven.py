@@ -6,7 +6,6 @@ of one thread that reads, and comes from it.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 from contextlib import AbstractContextManager
@@ -20,6 +19,9 @@ INLINE = "pyre_inline_requests_total"
 TAKEN_BACK = "pyre_take_backs_total"
 IN_FLIGHT = "pyre_jobs_in_flight"
 ESTIMATE = "pyre_route_estimate_seconds"
+
+SOON_PROVEN = {"TEST_PROOF_CALLS_MAX": "16"}
+"""Routes soon prove themselves again, however often a reactor was taken back from them."""
 
 NEVER_TAKEN_BACK = {"TEST_TAKE_BACK_MS": "60000"}
 """The keeper looks so seldom that a lane is always back first."""
@@ -94,11 +96,25 @@ def block(server: Server, gate: Gate, path: str, name: str, do: str = "hold") ->
     raise AssertionError(f"the reactor was never taken back from {path}")
 
 
+def threads(server: Server, name: str) -> list[Path]:
+    """Threads of the server with such a name, as the system shows them."""
+
+    def is_named(task: Path) -> bool:
+        try:
+            return (task / "comm").read_text().startswith(name)
+        except (FileNotFoundError, ProcessLookupError):
+            # It has ended since it was listed, as threads do that only interrupt a handler.
+            return False
+
+    return [task for task in Path(f"/proc/{server.pid}/task").iterdir() if is_named(task)]
+
+
 def lanes(server: Server) -> int:
     """How many threads the worker has, its event loop's among them."""
-    count = 0
-    for task in Path(f"/proc/{server.pid}/task").iterdir():
-        # Threads that come and go, as the one that interrupts a handler, may be gone by now.
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            count += (task / "comm").read_text().startswith("pyre-worker-")
-    return count
+    return len(threads(server, "pyre-worker-"))
+
+
+def wakes(server: Server, name: str) -> int:
+    """How often threads of such a name have gone to sleep so far."""
+    states = [(thread / "status").read_text() for thread in threads(server, name)]
+    return sum(int(state.split("\nvoluntary_ctxt_switches:")[1].split()[0]) for state in states)

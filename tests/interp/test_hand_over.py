@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import select
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -15,6 +16,7 @@ from proven import (
     IN_FLIGHT,
     INLINE,
     NEVER_TAKEN_BACK,
+    SOON_PROVEN,
     TAKEN_BACK,
     at_gate,
     block,
@@ -24,6 +26,7 @@ from proven import (
     prove,
     samples,
     serve_one,
+    wakes,
 )
 from serving import Server, wait_until
 
@@ -33,8 +36,8 @@ PROOF = 4
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """Routes soon prove themselves again, so that each test may use the same ones."""
-    with serve_one(env={"TEST_PROOF_CALLS_MAX": "16"}) as server:
+    """Each test may use any route."""
+    with serve_one(env=SOON_PROVEN) as server:
         yield server
         wait_until(lambda: number(server, IN_FLIGHT) == 0, "all have come back")
 
@@ -168,6 +171,7 @@ def test_as_many_slow_handlers_as_threads(threads: int, is_carried: bool) -> Non
         more = stack.enter_context(server.connect())
         more.send(at_gate("/ring", gate, "more"))
         if not is_carried:
+            assert gate.is_empty(0.02)
             # The call for which the reactor leaves its keeper.
             assert server.get("/a").status == 200
         for _ in range(3):
@@ -327,6 +331,21 @@ def test_requests_that_come_in_pieces(server: Server) -> None:
             assert all(peer.reply().status == 200 for _ in range(whole))
             peer.send(pipeline[cut:])
             assert all(peer.reply().status == 200 for _ in range(3 - whole))
+
+
+def test_client_that_has_said_all_it_wants_gets_its_answer(server: Server) -> None:
+    """RFC 9112 section 9.6: one side may be closed before the other."""
+    prove(server, "/a")
+    with server.connect() as peer:
+        peer.send(request("GET", "/a") * 3)
+        peer.finish_sending()
+        assert [peer.reply().status for _ in range(3)] == [200] * 3
+        peer.expect_end()
+    with Gate() as gate, block(server, gate, "/a", "a") as peer:
+        peer.finish_sending()
+        gate.release("a", "in time")
+        assert peer.reply().text == "in time"
+        peer.expect_end()
 
 
 SIZE = 300_000
@@ -530,6 +549,19 @@ def test_durations(env: dict[str, str]) -> None:
     (logged,) = [one for one in records if one.get("request_id") == "slow"]
     assert (logged["path"], logged["status"]) == ("/a", 200)
     assert logged["duration_ms"] >= seconds * 1000
+
+
+def test_idle_server_does_nothing(server: Server) -> None:
+    """The lane sleeps in its poll, and who watches it sleeps as well."""
+    prove(server, "/a")
+
+    def nobody_wakes() -> bool:
+        before = wakes(server, "pyre-reactor-0") + wakes(server, "pyre-worker-0")
+        time.sleep(0.2)
+        return wakes(server, "pyre-reactor-0") + wakes(server, "pyre-worker-0") == before
+
+    wait_until(nobody_wakes, "nobody wakes any more")
+    prove(server, "/a")
 
 
 def test_ids_and_hooks(server: Server) -> None:

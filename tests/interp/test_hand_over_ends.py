@@ -14,6 +14,7 @@ from proven import (
     IN_FLIGHT,
     INLINE,
     NEVER_TAKEN_BACK,
+    SOON_PROVEN,
     TAKEN_BACK,
     at_gate,
     block,
@@ -51,18 +52,19 @@ def hold_inline(server: Server, gate: Gate, path: str, name: str, do: str = "hol
 @pytest.mark.parametrize("env", [{}, NEVER_TAKEN_BACK], ids=["taken back", "inline"])
 def test_an_endless_loop_is_interrupted(env: dict[str, str]) -> None:
     """504; connection and thread go on."""
-    with serve_one(env=env) as server, Gate() as gate, server.connect() as peer:
+    held = hold_inline if env else block
+    with serve_one(env=SOON_PROVEN | env) as server, Gate() as gate:
+
+        def is_interrupted() -> bool:
+            with held(server, gate, "/limited", "loop", "overrun") as peer:
+                reply = peer.reply()
+                assert (reply.status, reply.json()) == (504, TOO_LONG)
+                # On a busy machine the interruption may be late, and then the connection ends.
+                return not reply.closes and peer.get("/limited").status == 200
+
+        wait_until(is_interrupted, "it was interrupted in time")
+        expect_lanes(server, gate, 2)
         prove(server, "/limited")
-        threads = lanes(server)
-        peer.send(at_gate("/limited", gate, "loop", "overrun"))
-        assert gate.entered() == "loop"
-        reply = peer.reply()
-        assert (reply.status, reply.json(), reply.closes) == (504, TOO_LONG, False)
-        assert peer.get("/limited").status == 200
-        assert number(server, TAKEN_BACK) == (0 if env else 1)
-        assert number(server, "pyre_timeouts_total") == 0
-        assert lanes(server) == threads
-        prove(server, "/a", "/limited")
 
 
 def test_what_cannot_be_interrupted_is_given_up() -> None:
@@ -263,10 +265,15 @@ def test_restart_under_traffic() -> None:
     """No client notices, not even the one whose handler had blocked the reactor."""
     with serve_one() as server, Gate() as gate:
         before = pid_of(server)
-        with block(server, gate, "/b", "b") as held, Clients(server) as clients:
+        with (
+            block(server, gate, "/b", "b") as held,
+            server.connect() as other,
+            Clients(server) as clients,
+        ):
             clients.expect_more()
             server.signal(signal.SIGHUP)
-            wait_until(lambda: pid_of(server) != before, "another process serves")
+            wait_until(lambda: other.get("/pid").closes, "the process before is leaving")
+            assert pid_of(server) != before
             clients.expect_more()
             gate.release("b", "late")
             reply = held.reply()
