@@ -78,6 +78,18 @@ impl Link {
         }
     }
 
+    /// One more job is with the worker.
+    #[inline]
+    fn begin(&mut self, now_ms: u64) {
+        if self.out == 0 {
+            // It was idle: from now on it has something to get on with.
+            self.progress = self.roster.progress();
+            self.progress_ms = now_ms;
+            self.heard_ms = now_ms;
+        }
+        self.out += 1;
+    }
+
     /// Whether a job pushed now is taken soon: not behind a blocked lane, not beyond the bounds.
     fn has_room(&mut self, depth_max: usize, now_ms: u64) -> bool {
         if self.jobs.len() >= depth_max || self.out >= self.out_max {
@@ -239,13 +251,7 @@ impl Dispatch {
     fn push(&mut self, index: usize, job: Box<Job>, now_ms: u64) -> Result<(), Box<Job>> {
         let link = &mut self.links[index];
         link.jobs.push(job).map_err(|full| full.0)?;
-        if link.out == 0 {
-            // It was idle: from now on it has something to get on with.
-            link.progress = link.roster.progress();
-            link.progress_ms = now_ms;
-            link.heard_ms = now_ms;
-        }
-        link.out += 1;
+        link.begin(now_ms);
         link.touched = true;
         self.has_touched = true;
         self.out += 1;
@@ -257,13 +263,7 @@ impl Dispatch {
     #[cold]
     pub(crate) fn adopt(&mut self, pool: Pool, now_ms: u64) {
         let Some(home) = self.homes[pool.index()] else { return };
-        let link = &mut self.links[home];
-        if link.out == 0 {
-            link.progress = link.roster.progress();
-            link.progress_ms = now_ms;
-            link.heard_ms = now_ms;
-        }
-        link.out += 1;
+        self.links[home].begin(now_ms);
         self.out += 1;
     }
 

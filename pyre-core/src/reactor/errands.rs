@@ -257,8 +257,7 @@ impl Carried for Reactor {
     fn done(&mut self, mut job: Box<Job>) {
         let began_us = self.clock.now_us();
         let leaves_tasks = job.leaves_tasks;
-        self.clock.tick();
-        self.ledger.begin_turn(&self.clock);
+        self.read_clock();
         if let Some(errands) = &mut self.errands
             && let Some(running) = errands.running.take()
         {
@@ -349,11 +348,8 @@ impl Reactor {
     /// A lane has it now: what it is there for may be in a ring, behind handlers that take long.
     #[cold]
     fn take_errands_back(&mut self) {
+        self.begin_time();
         let Some(errands) = &mut self.errands else { return };
-        self.clock.tick();
-        self.ledger.begin_turn(&self.clock);
-        self.turn_began_us = self.clock.now_us();
-        self.is_late = false;
         self.dispatch.take_back(Pool::Workers, self.clock.now_ms(), |job| errands.admit(job));
         // They are run before anything is waited for.
         self.is_in_turn = true;
@@ -363,8 +359,7 @@ impl Reactor {
     /// that handler, with something else, or waiting for the GIL. What it runs comes back by its ring.
     #[cold]
     pub(crate) fn taken_back(&mut self, from: Option<Target>, has_waited: bool, after: Duration) {
-        self.clock.tick();
-        self.ledger.begin_turn(&self.clock);
+        self.read_clock();
         self.ledger.counters.take_backs.add(1);
         let Some(errands) = &mut self.errands else { return };
         if let Some(target) = from {

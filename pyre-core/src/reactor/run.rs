@@ -133,11 +133,8 @@ impl Reactor {
     pub(crate) fn begin_turn(&mut self) -> io::Result<()> {
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         let waited = self.wait(&mut events);
-        self.clock.tick();
-        self.turn_began_us = self.clock.now_us();
-        self.is_late = false;
+        self.begin_time();
         self.heads.set_now(self.clock.wall_s());
-        self.ledger.begin_turn(&self.clock);
         for event in &events {
             self.note(event);
         }
@@ -150,6 +147,21 @@ impl Reactor {
         self.collect_replies();
         std::mem::swap(&mut self.reading, &mut self.ready);
         waited
+    }
+
+    /// The time of a turn runs from now on.
+    #[inline]
+    pub(crate) fn begin_time(&mut self) {
+        self.read_clock();
+        self.turn_began_us = self.clock.now_us();
+        self.is_late = false;
+    }
+
+    /// Reads the clock, for deadlines and for what is noted of answers.
+    #[inline]
+    pub(crate) fn read_clock(&mut self) {
+        self.clock.tick();
+        self.ledger.begin_turn(&self.clock);
     }
 
     /// The next connection to read from in this turn. Those that come on the list meanwhile wait for

@@ -11,6 +11,8 @@
 //! its keeper takes it if that lasts. So nothing of the reactor may be borrowed across a call into
 //! Python; that a [`Hold`] is consumed to leave proves it.
 
+use std::sync::Arc;
+
 use pyre_ffi::Attached;
 
 use crate::job::Job;
@@ -41,10 +43,7 @@ pub(crate) type Errand<R> = (Away<R>, Box<Job>);
 
 /// Accepts the reactor that this lane was chosen for, unless it was withdrawn, and carries it as far
 /// as that needs no interpreter.
-pub(crate) fn pick_up<R: Carried>(
-    baton: &std::sync::Arc<Baton<R>>,
-    seat: &mut LaneSeat,
-) -> Option<Errand<R>> {
+pub(crate) fn pick_up<R: Carried>(baton: &Arc<Baton<R>>, seat: &mut LaneSeat) -> Option<Errand<R>> {
     let mut hold = baton.accept()?;
     seat.begin_carrying();
     hold.carried_by(seat.number());
