@@ -168,7 +168,7 @@ def test_what_is_not_imported_does_not_count(folder: Path) -> None:
         write(folder / "package/words.py", "word = 'two'\n")
         says(server, "two")
         assert server.output.text().count("to take over") == 1
-        assert server.get("/").text != pid
+        wait_until(lambda: server.get("/").text != pid, "another process serves")
 
 
 def test_folder_of_other_files(folder: Path) -> None:
