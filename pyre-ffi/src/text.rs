@@ -49,18 +49,11 @@ mod state {
     pub(super) const ASCII: u32 = 1 << 4;
     pub(super) const COMPACT_ASCII: u32 = COMPACT | ASCII;
 
-    #[cfg(not(Py_3_14))]
+    /// Shifts out the two bits for interning. Above the fields there is padding that nobody writes,
+    /// so every look at the result masks what it asks for.
     #[inline(always)]
     pub(super) fn of(word: u32) -> u32 {
         word >> 2
-    }
-
-    /// From 3.14 on there are headers with 2 bits for interning, as before, and with 16. The bits
-    /// where the one layout has the rest are zero in the other, so both are read in one go.
-    #[cfg(Py_3_14)]
-    #[inline(always)]
-    pub(super) fn of(word: u32) -> u32 {
-        (word >> 16) | ((word >> 2) & 0x3f)
     }
 }
 
