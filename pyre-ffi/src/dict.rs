@@ -2,21 +2,31 @@
 //!
 //! Hot path. Items are counted when they are handed out, as a dict may change at any time.
 
-use std::ptr::{self, NonNull};
+use std::{
+    mem::offset_of,
+    ptr::{self, NonNull},
+};
 
 use pyo3_ffi as ffi;
 
-use crate::{Any, Attached, Borrowed, ExceptionKind, Object, Owned, Raised, object::builtin};
+use crate::{
+    Any, Attached, Borrowed, ExceptionKind, List, Object, Owned, Raised, Str, layout,
+    object::builtin,
+};
 
 /// Marks a `dict`.
 pub enum Dict {}
 
 builtin!(Dict, PyDict_Type, Py_TPFLAGS_DICT_SUBCLASS);
 
-#[cfg(not(Py_3_14))]
+const _: () = assert!(offset_of!(ffi::PyDictObject, ma_used) == layout::DICT_LENGTH);
+
+// Private functions, which `build.rs` found to be exported.
 unsafe extern "C" {
+    #[cfg(pyre_dict_new_presized)]
     fn _PyDict_NewPresized(used_min: ffi::Py_ssize_t) -> *mut ffi::PyObject;
     /// `PyDict_SetItem`, but that the references to key and value are given away.
+    #[cfg(pyre_dict_set_item_take2)]
     fn _PyDict_SetItem_Take2(
         dict: *mut ffi::PyObject,
         key: *mut ffi::PyObject,
@@ -37,7 +47,7 @@ impl Dict {
     /// An empty dict with room for that many items, where Python offers that.
     #[inline]
     pub fn with_capacity(py: Attached<'_>, items: usize) -> Result<Owned<'_, Dict>, Raised> {
-        #[cfg(not(Py_3_14))]
+        #[cfg(pyre_dict_new_presized)]
         if items > 5 {
             // SAFETY: on an attached thread.
             let object = unsafe { _PyDict_NewPresized(items as ffi::Py_ssize_t) };
@@ -106,14 +116,14 @@ impl Object<Dict> {
         value: Owned<'py>,
         py: Attached<'py>,
     ) -> Result<(), Raised> {
-        #[cfg(not(Py_3_14))]
+        #[cfg(pyre_dict_set_item_take2)]
         {
             let (dict, key, value) = (self.as_ptr(), key.into_pointer(), value.into_pointer());
             // SAFETY: a live dict, on an attached thread, and references that the call takes over
             // also if it fails.
             Raised::check(unsafe { _PyDict_SetItem_Take2(dict, key, value) }, py)
         }
-        #[cfg(Py_3_14)]
+        #[cfg(not(pyre_dict_set_item_take2))]
         self.set(&key, &value, py)
     }
 
@@ -205,4 +215,30 @@ impl<'py> Iterator for DictItems<'_, 'py> {
         let value = unsafe { Borrowed::<Any>::from_pointer(value) }.to_owned(self.py);
         Some(Ok((key, value)))
     }
+}
+
+/// Compares what this file reads from dicts with what CPython says about them, and tries the private
+/// functions: what they give away and take over decides over life and death of objects.
+pub(crate) fn check_layout(py: Attached<'_>) -> Result<bool, Raised> {
+    const ITEMS: usize = 20;
+    let dict = Dict::with_capacity(py, ITEMS)?;
+    let (key, value) = (Str::new(py, "a key that is no name")?, List::new(py)?);
+    // A first and a replaced value, then those that make the dict grow.
+    for _ in 0..2 {
+        dict.set_owned(key.clone().into_any(), value.clone().into_any(), py)?;
+        if dict.len() != 1 || key.reference_count() != 2 || value.reference_count() != 2 {
+            return Ok(false);
+        }
+    }
+    for number in 1..=ITEMS {
+        let key = Str::new(py, &format!("key {number}"))?;
+        dict.set_owned(key.into_any(), value.clone().into_any(), py)?;
+        // SAFETY: a live dict, on an attached thread.
+        let length = unsafe { ffi::PyDict_Size(dict.as_ptr()) };
+        if usize::try_from(length) != Ok(dict.len()) || dict.len() != number + 1 {
+            return Ok(false);
+        }
+    }
+    drop(dict);
+    Ok(key.reference_count() == 1 && value.reference_count() == 1)
 }

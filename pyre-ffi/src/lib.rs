@@ -42,6 +42,7 @@ mod threads;
 mod gc;
 
 // One type each: make, read, fill.
+mod layout;
 mod text;
 mod bytes;
 mod buffer;

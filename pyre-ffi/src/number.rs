@@ -2,11 +2,11 @@
 //!
 //! Hot path. Small ints and floats are read from the object; big ones go through text.
 
-use std::ptr::NonNull;
+use std::{mem::offset_of, ptr::NonNull};
 
 use pyo3_ffi as ffi;
 
-use crate::{Attached, Object, Owned, Raised, Str, object::builtin};
+use crate::{Attached, Object, Owned, Raised, Str, layout, object::builtin};
 
 /// Marks an `int`, which a `bool` is too.
 pub enum Int {}
@@ -71,9 +71,9 @@ impl Bool {
     }
 }
 
-/// The start of an int: how many digits of 30 bits and which sign, then the lowest digit.
+/// The start of an int: how many digits and which sign, then the lowest digit.
 ///
-/// Python 3.12 to 3.14 document this layout as `PyUnstable_Long_CompactValue`.
+/// Python documents this layout as `PyUnstable_Long_CompactValue`.
 #[repr(C)]
 struct LongObject {
     header: ffi::PyObject,
@@ -81,10 +81,10 @@ struct LongObject {
     lowest_digit: u32,
 }
 
-/// In `tag`: the sign, 0 for positive, 1 for zero, 2 for negative.
-const SIGN_BITS: usize = 3;
-/// In `tag`: where the number of digits begins.
-const DIGITS_SHIFT: u32 = 3;
+const _: () = {
+    assert!(offset_of!(LongObject, tag) == layout::INT_TAG);
+    assert!(offset_of!(LongObject, lowest_digit) == layout::INT_DIGIT);
+};
 
 impl Int {
     /// An int.
@@ -127,10 +127,10 @@ impl Object<Int> {
         let start = self.as_ptr().cast::<LongObject>();
         // SAFETY: the mark says that this is a live int, whose value never changes.
         let tag = unsafe { (*start).tag };
-        if tag < (2 << DIGITS_SHIFT) {
+        if tag < (2 << layout::INT_COUNT_BIT) {
             // SAFETY: as above; the lowest digit is always there.
             let digit = unsafe { (*start).lowest_digit };
-            let sign = 1 - (tag & SIGN_BITS) as i64;
+            let sign = 1 - (tag & layout::INT_SIGN_MASK) as i64;
             return Some(sign * i64::from(digit));
         }
         self.long_as_i64()
@@ -191,4 +191,28 @@ impl Object<Float> {
         // SAFETY: the mark says that this is a live float.
         unsafe { ffi::PyFloat_AS_DOUBLE(self.as_ptr()) }
     }
+}
+
+/// Compares what this file reads from ints with what CPython says about them, and with
+/// `sys.int_info`.
+pub(crate) fn check_layout(py: Attached<'_>) -> Result<bool, Raised> {
+    // SAFETY: on an attached thread.
+    let info = unsafe { ffi::PyLong_GetInfo() };
+    // SAFETY: a new reference, or NULL with an exception set.
+    let info: Owned<'_> = unsafe { Owned::or_raised(info, py) }?;
+    let bits = info.attr(&*Str::new(py, "bits_per_digit")?, py)?;
+    // Asked without the layout that is in question.
+    if !bits.equals(&*Int::new(py, layout::INT_DIGIT_BITS.into())?, py)? {
+        return Ok(false);
+    }
+    let digit = 1_i64 << layout::INT_DIGIT_BITS;
+    for magnitude in [0, 1, 2, 1000, digit - 1, digit, digit + 1, digit * digit, i64::MAX] {
+        for value in [magnitude, -magnitude] {
+            let object = Int::new(py, value)?;
+            if object.as_i64() != Some(value) || object.long_as_i64() != Some(value) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(Int::from_u64(py, u64::MAX)?.as_i64().is_none())
 }

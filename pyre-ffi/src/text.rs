@@ -2,11 +2,15 @@
 //!
 //! Hot path. ASCII text is copied straight into and out of the object.
 
-use std::{ffi::c_char, mem::MaybeUninit, ptr, slice};
+use std::{
+    ffi::c_char,
+    mem::{MaybeUninit, offset_of},
+    ptr, slice,
+};
 
 use pyo3_ffi as ffi;
 
-use crate::{Attached, Borrowed, Object, Owned, Raised, object::builtin};
+use crate::{Attached, Borrowed, Dict, Object, Owned, Raised, layout, object::builtin, run_source};
 
 /// Marks a `str`.
 pub enum Str {}
@@ -39,23 +43,29 @@ impl Text<'_> {
     }
 }
 
-/// The bit field that says how a string is kept, without the bits for interning below it.
+/// The word that says how a string is kept. Above its fields there is padding that nobody writes, so
+/// every look masks what it asks for.
 mod state {
-    pub(super) const KIND: u32 = 0b111;
-    pub(super) const KIND_1: u32 = 1;
-    pub(super) const KIND_2: u32 = 2;
-    pub(super) const KIND_4: u32 = 4;
-    pub(super) const COMPACT: u32 = 1 << 3;
-    pub(super) const ASCII: u32 = 1 << 4;
-    pub(super) const COMPACT_ASCII: u32 = COMPACT | ASCII;
+    use crate::layout;
 
-    /// Shifts out the two bits for interning. Above the fields there is padding that nobody writes,
-    /// so every look at the result masks what it asks for.
-    #[inline(always)]
-    pub(super) fn of(word: u32) -> u32 {
-        word >> 2
-    }
+    pub(super) const KIND: u32 = 0b111 << layout::STRING_KIND_BIT;
+    pub(super) const KIND_1: u32 = 1 << layout::STRING_KIND_BIT;
+    pub(super) const KIND_2: u32 = 2 << layout::STRING_KIND_BIT;
+    pub(super) const KIND_4: u32 = 4 << layout::STRING_KIND_BIT;
+    pub(super) const COMPACT: u32 = 1 << layout::STRING_COMPACT_BIT;
+    pub(super) const ASCII: u32 = 1 << layout::STRING_ASCII_BIT;
+    pub(super) const COMPACT_ASCII: u32 = COMPACT | ASCII;
+    pub(super) const PADDING: u32 = !0 << layout::STRING_FIELD_BITS;
 }
+
+// What is read through the structures of `pyo3-ffi` stands where the headers have it.
+const _: () = {
+    assert!(offset_of!(ffi::PyASCIIObject, length) == layout::STRING_LENGTH);
+    assert!(offset_of!(ffi::PyASCIIObject, state) == layout::STRING_STATE);
+    assert!(size_of::<ffi::PyASCIIObject>() == layout::STRING_ASCII_HEADER);
+    assert!(size_of::<ffi::PyCompactUnicodeObject>() == layout::STRING_COMPACT_HEADER);
+    assert!(offset_of!(ffi::PyUnicodeObject, data) == layout::STRING_DATA);
+};
 
 impl Str {
     /// A string with the text.
@@ -207,7 +217,7 @@ impl Object<Str> {
     #[inline(always)]
     fn state(&self) -> u32 {
         // SAFETY: the mark says that this is a live str.
-        state::of(unsafe { (*self.as_ptr().cast::<ffi::PyASCIIObject>()).state })
+        unsafe { (*self.as_ptr().cast::<ffi::PyASCIIObject>()).state }
     }
 
     /// Where the characters are.
@@ -321,30 +331,57 @@ impl<'a> Borrowed<'a, Str> {
 }
 
 /// Compares what this file reads from strings with what CPython says about them.
-///
-/// The layout of a string is no promise of CPython's; a module that loads into an interpreter
-/// with another one refuses to.
-pub(crate) fn check_layout(py: Attached<'_>) -> Result<(), Raised> {
-    let ascii = Str::new(py, "layout")?;
-    let latin1 = Str::new(py, "l\u{e4}yout")?;
-    let ucs2 = Str::new(py, "l\u{20ac}yout")?;
-    let ucs4 = Str::new(py, "l\u{1f600}yout")?;
-    // First only the bits, which are there in any case: data is read where they say it is.
-    let bits = |text: &Object<Str>| text.state() & (state::KIND | state::COMPACT_ASCII);
-    let right = bits(&ascii) == state::KIND_1 | state::COMPACT_ASCII
-        && bits(&latin1) == state::KIND_1 | state::COMPACT
-        && bits(&ucs2) == state::KIND_2 | state::COMPACT
-        && bits(&ucs4) == state::KIND_4 | state::COMPACT
-        && ascii.view() == Text::Ascii("layout")
-        && latin1.view() == Text::Latin1(b"l\xe4yout")
-        && matches!(ucs2.view(), Text::Ucs2(units) if units[..2] == [0x6c, 0x20ac])
-        && matches!(ucs4.view(), Text::Ucs4(units) if units[..2] == [0x6c, 0x1f600]);
-    if right {
-        return Ok(());
+pub(crate) fn check_layout(py: Attached<'_>) -> Result<bool, Raised> {
+    // An object of a derived class keeps its text elsewhere, and even ASCII behind the long header.
+    let names = Dict::new(py)?;
+    run_source(py, "class Derived(str): pass", &names)?;
+    let derived = names.get(&*Str::new(py, "Derived")?, py)?.expect("the source defines it");
+    let samples = ["layout", "l\u{e4}yout", "l\u{20ac}yout", "l\u{1f600}yout"];
+    for (sample, kind) in samples.into_iter().zip([
+        state::KIND_1 | state::COMPACT_ASCII,
+        state::KIND_1 | state::COMPACT,
+        state::KIND_2 | state::COMPACT,
+        state::KIND_4 | state::COMPACT,
+    ]) {
+        let text = Str::new(py, sample)?;
+        // First only the fields, which are there in any case: data is read where they say it is.
+        let fields = || text.state() & (state::KIND | state::COMPACT_ASCII);
+        if fields() != kind {
+            return Ok(false);
+        }
+        // What is taken for padding may hold anything.
+        let word = text.state();
+        for dirty in [word & !state::PADDING, word | state::PADDING] {
+            text.set_state(dirty);
+            let is_right = fields() == kind && text.is_seen_as(sample);
+            text.set_state(word);
+            if !is_right {
+                return Ok(false);
+            }
+        }
+        match derived.call1(&*text, py)?.cast::<Str>() {
+            Some(derived) if derived.is_seen_as(sample) => {}
+            _ => return Ok(false),
+        }
     }
-    Err(Raised::new(
-        py,
-        crate::ExceptionKind::ImportError,
-        "this interpreter keeps strings in a way that this build of Pyre does not know",
-    ))
+    Ok(Str::new(py, "")?.is_seen_as(""))
+}
+
+impl Object<Str> {
+    fn set_state(&self, word: u32) {
+        // SAFETY: the mark says that this is a live str.
+        unsafe { (*self.as_ptr().cast::<ffi::PyASCIIObject>()).state = word }
+    }
+
+    /// Whether the object is read as this text here, and by CPython.
+    fn is_seen_as(&self, text: &str) -> bool {
+        // SAFETY: a live str, on the attached thread that its handle shows; never fails.
+        let length = unsafe { ffi::PyUnicode_GetLength(self.as_ptr()) };
+        let (start, bytes) = (text.as_ptr().cast::<c_char>(), text.len() as ffi::Py_ssize_t);
+        // SAFETY: a live str and readable bytes; the comparison never fails.
+        let equal = unsafe { ffi::PyUnicode_EqualToUTF8AndSize(self.as_ptr(), start, bytes) };
+        equal != 0
+            && usize::try_from(length) == Ok(self.len())
+            && self.view().to_string_lossy() == text
+    }
 }

@@ -15,6 +15,7 @@ nothing but what every interpreter has.
 from __future__ import annotations
 
 import sys
+from _frozen_importlib import ModuleSpec
 from _thread import get_ident
 from posix import getcwd
 
@@ -23,7 +24,7 @@ from pyreframework import logs
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from importlib.machinery import ModuleSpec
+    from importlib.abc import Loader
     from types import CodeType, ModuleType
 
     from pyreframework.app import Pyre
@@ -48,6 +49,22 @@ origin: str | None = None
 
 class HandedOver(BaseException):
     """Ends a program in a worker once its app is known; no ``except Exception`` may stop it."""
+
+
+class ProgramSpec(ModuleSpec):
+    """The spec of a program that is a file: tracebacks ask its loader for their lines.
+
+    It has no name, by which ``multiprocessing`` would look for a module to import: a process that
+    is spawned gets the file, as it does where ``__spec__`` is None.
+    """
+
+    def __init__(self, loader: Loader, file: str) -> None:
+        super().__init__(None, loader, origin=file)  # type: ignore[arg-type]
+
+    @property
+    def parent(self) -> str:
+        """The package: none."""
+        return ""
 
 
 class Program:
@@ -304,24 +321,24 @@ def run(program: Program) -> None:
     module = type(sys)(WORKER_NAME)
     code, spec, file = code_of(program)
     module.__file__ = file
-    if spec is not None:
-        module.__spec__ = spec
+    module.__spec__ = spec
+    if program.kind != "file":
         module.__package__ = spec.parent
-        module.__loader__ = spec.loader
+    module.__loader__ = spec.loader
     sys.modules["__main__"] = sys.modules[WORKER_NAME] = module
     from pyreframework import execution
 
     execution.run(code, module.__dict__)
 
 
-def code_of(program: Program) -> tuple[CodeType, ModuleSpec | None, str | None]:
-    """Return the code of a program, the spec of its module if it is one, and its file."""
+def code_of(program: Program) -> tuple[CodeType, ModuleSpec, str | None]:
+    """Return the code of a program, the spec of its module, and its file."""
     from importlib.machinery import PathFinder, SourceFileLoader
 
     if program.kind == "file":
         source = SourceFileLoader(WORKER_NAME, program.target)
         code = source.source_to_code(source.get_data(program.target), program.target)
-        return code, None, program.target
+        return code, ProgramSpec(source, program.target), program.target
     if program.kind == "folder":
         name = "__main__"
         spec = PathFinder.find_spec(name, [program.target])
@@ -332,7 +349,7 @@ def code_of(program: Program) -> tuple[CodeType, ModuleSpec | None, str | None]:
     found = getattr(loader, "get_code", lambda _: None)(name)
     if spec is None or found is None:
         raise ImportError(f"a worker cannot find the code of {program.target}")
-    return found, None if program.kind == "folder" else spec, spec.origin
+    return found, spec, spec.origin
 
 
 def find(name: str) -> ModuleSpec | None:

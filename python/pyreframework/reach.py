@@ -54,6 +54,20 @@ SMALL = opmap.get("LOAD_SMALL_INT", -1)
 SUPER_ATTR = opmap["LOAD_SUPER_ATTR"]
 
 
+def import_shift() -> int:
+    """Return how many bits of the argument of ``IMPORT_NAME`` are below the index of the name.
+
+    From 3.15 on there are some, which say whether the import is lazy (PEP 810).
+    """
+    probe = compile("a = 1\nimport b", "", "exec")  # The name has index 1.
+    raw = probe.co_code
+    places = range(0, len(raw), 2)
+    return next(raw[place + 1] for place in places if raw[place] == IMPORT).bit_length() - 1
+
+
+IMPORT_SHIFT = import_shift()
+
+
 class Bound:
     """A function as the method of an object or class."""
 
@@ -326,7 +340,7 @@ def read(code: CodeType) -> Uses:
             line = next((line for first, last, line in lines if first <= place < last), None)
             uses.imports.append(
                 Lazy(
-                    code.co_names[argument],
+                    code.co_names[argument >> IMPORT_SHIFT],
                     level if isinstance(level, int) else 0,
                     list(items) if isinstance(items, tuple) else [],
                     line or code.co_firstlineno,

@@ -175,6 +175,7 @@ class Launch:
         module = type(sys)(name)
         module.__file__ = path
         loader = module.__loader__ = SourceFileLoader(name, path)
+        module.__spec__ = program.ProgramSpec(loader, path)
         sys.modules[name] = sys.modules["__main__"] = module
         with reporting(path):
             try:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dis
 import functools
+import importlib
+import inspect
 import operator
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
 
-from pyreframework import Pyre, imports, moves
+from pyreframework import Pyre, imports, moves, reach
 from pyreframework.reach import Graph
 from pyreframework.standins import ModuleStandIn, PartialModule
 
@@ -393,3 +396,29 @@ def test_nothing_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     app = Pyre()
     app.get("/numpy", lambda req: table)
     assert moves.find(app, first=False) == []
+
+
+def functions_of(module: types.ModuleType) -> Iterator[types.CodeType]:
+    """Yield the code of everything in the source of a module."""
+    source = inspect.getsource(module)
+    yield from reach.codes(compile(source, module.__name__, "exec"))
+
+
+@pytest.mark.parametrize(
+    "name", ["argparse", "asyncio.base_events", "dataclasses", "inspect", "subprocess", "typing"]
+)
+def test_names_are_read_from_code_as_the_disassembler_reads_them(name: str) -> None:
+    count = 0
+    for code in functions_of(importlib.import_module(name)):
+        uses = reach.read(code)
+        steps = list(dis.get_instructions(code))
+
+        def named(*operations: str, steps: list[dis.Instruction] = steps) -> list[str]:
+            return [step.argval for step in steps if step.opname in operations]
+
+        assert [lazy.name for lazy in uses.imports] == named("IMPORT_NAME")
+        assert uses.attributes == set(named("LOAD_ATTR", "LOAD_SUPER_ATTR"))
+        assert [name for name, _ in uses.chains] == named("LOAD_GLOBAL", "LOAD_NAME")
+        assert [name for name, _ in uses.cells] == named("LOAD_DEREF")
+        count += len(steps)
+    assert count > 1000

@@ -158,7 +158,7 @@ unsafe extern "C" fn execute<M: Module>(module: *mut ffi::PyObject) -> c_int {
     // SAFETY: lent by CPython for this call.
     let object: Borrowed<'_, ModuleObject> = unsafe { lend(module) };
     guard(py, -1, || {
-        crate::text::check_layout(py)?;
+        crate::layout::check(py)?;
         let state = M::execute(&ModuleBuilder { module: object, py }, py)?;
         // SAFETY: a live module.
         let place: *mut state::Place<M::State> = unsafe { ffi::PyModule_GetState(module) }.cast();
