@@ -14,6 +14,14 @@ The public names, and nothing else. Every worker imports this package, so it mus
 module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like before it is needed.
 """
 
+import sys
+
+if "t" in sys.abiflags:
+    raise ImportError(
+        "Pyre relies on the GIL of each interpreter, and this is a free-threaded build of CPython "
+        f"{sys.version.split()[0]}, which it does not support yet: use one with a GIL"
+    )
+
 from pyreframework.app import Pyre
 from pyreframework.cookies import delete_cookie, get_cookie, get_cookies, set_cookie
 from pyreframework.engine import (

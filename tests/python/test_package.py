@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,40 @@ def test_public_names() -> None:
 
 def test_version() -> None:
     assert [int(part) for part in pyreframework.__version__.split(".")] >= [3, 0, 0]
+
+
+def test_a_free_threaded_build_is_refused_in_one_sentence() -> None:
+    program = "import sys\nsys.abiflags = 't'\nimport pyreframework"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 1
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: Pyre relies on the GIL of each interpreter")
+    assert "free-threaded build of CPython 3." in last
+    assert last.endswith("use one with a GIL")
+
+
+def test_everybody_names_the_same_versions_of_python() -> None:
+    """Those that the tests run on: set-up, metadata, continuous integration, README."""
+    root = Path(__file__).parents[2]
+    setup = (root / "scripts" / "pythons.bash").read_text()
+    tested = setup.partition("tested_pythons=(")[2].partition(")")[0].split()
+    versions = sorted(tested, key=lambda version: int(version.partition(".")[2]))
+    with (root / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    prefix = "Programming Language :: Python :: 3."
+    classified = [
+        name.rpartition(" ")[2] for name in project["classifiers"] if name.startswith(prefix)
+    ]
+    assert classified == versions
+    above = f"3.{int(versions[-1].partition('.')[2]) + 1}"
+    assert project["requires-python"] == f">={versions[0]},<{above}"
+    workflow = (root / ".github" / "workflows" / "test.yml").read_text()
+    assert re.findall(r"^ +(3\.\d+)$", workflow, re.MULTILINE) == versions
+    named = f"CPython {', '.join(versions[:-1])} or {versions[-1]}"
+    for page in ("README.md", "CONTRIBUTING.md"):
+        assert named in (root / page).read_text(), page
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert running in versions, "the tests run on another version: name it"
 
 
 def test_importing_it_is_lean() -> None:
