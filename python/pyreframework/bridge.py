@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 
+from pyreframework import traces
 from pyreframework.engine import flush_log, log_record
 from pyreframework.logs import LEVELS
 
@@ -69,7 +70,7 @@ class Bridge(logging.Handler):
         """Return traceback and stack of a record."""
         parts = []
         if record.exc_info and record.exc_info[0] is not None:
-            parts.append(self._formatter.formatException(record.exc_info))
+            parts.append(traces.text(*record.exc_info))
         elif record.exc_text:
             parts.append(record.exc_text)
         if record.stack_info:

@@ -7,7 +7,8 @@ and all of it is escaped.
 from __future__ import annotations
 
 from html import escape
-from traceback import format_exception
+
+from pyreframework import traces
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -31,7 +32,7 @@ def page(route: str, error: BaseException) -> str:
         >>> "<h1>KeyError</h1>" in page("GET /", KeyError("<name>"))
         True
     """
-    trace = "".join(format_exception(error))
+    trace = traces.text_of(error)
     return PAGE.format(
         title=escape(type(error).__qualname__), route=escape(route), trace=escape(trace)
     )

@@ -164,13 +164,13 @@ def describe(number: int, stop_fd: int, debug: bool, log: str = "info text") -> 
         log: Level and format of the log, as in ``info json``.
     """
     main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
+    name = getattr(getattr(main, "__spec__", None), "name", None)
     file = getattr(main, "__file__", None)
     if origin is not None:
         kind, target = "attribute", origin
-    elif spec is not None and spec.name != "__main__":
-        kind, target = "module", spec.name
-    elif spec is not None and sys.path:
+    elif name is not None and name != "__main__":
+        kind, target = "module", name
+    elif name is not None and sys.path:
         kind, target = "folder", sys.path[0]  # `python folder` or `python archive.zip`
     elif file is not None:
         from os.path import abspath, exists

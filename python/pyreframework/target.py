@@ -175,7 +175,8 @@ class Launch:
         module = type(sys)(name)
         module.__file__ = path
         loader = module.__loader__ = SourceFileLoader(name, path)
-        module.__spec__ = program.ProgramSpec(loader, path)
+        if not self.serves:
+            module.__spec__ = program.ProgramSpec(loader, path)
         sys.modules[name] = sys.modules["__main__"] = module
         with reporting(path):
             try:

@@ -423,7 +423,7 @@ def test_done_callbacks_of_the_task(server: Server, how: str) -> None:
             "other-loop",
             "Task <Task.*GET /wrong.*> got Future <Future.*> attached to a different loop",
         ),
-        ("not-awaitable", "TypeError: .*int.* can't be used in 'await' expression"),
+        ("not-awaitable", "TypeError: .*int.* can't be (used in 'await' expression|awaited)"),
     ],
 )
 def test_what_cannot_be_awaited(server: Server, kind: str, error: str, when: str) -> None:

@@ -178,15 +178,10 @@ fn difference(here: &[Route], there: &[Route]) -> Option<String> {
 pub(crate) fn traceback(py: Attached<'_>, raised: Raised) -> String {
     let exception = raised.take(py);
     let formatted = (|| {
-        let lines = import(py, "traceback")?.call_method1(
-            &*Str::intern(py, "format_exception")?,
-            &*exception,
-            py,
-        )?;
-        let text =
-            Str::new(py, "")?.as_any().call_method1(&*Str::intern(py, "join")?, &lines, py)?;
-        let text = text.str(py)?;
-        text.as_utf8(py).map(str::to_owned)
+        let text = import(py, "pyreframework.traces")?
+            .call_method1(&*Str::intern(py, "text_of")?, &*exception, py)?
+            .str(py)?;
+        text.as_utf8(py).map(|text| format!("{text}\n"))
     })();
     formatted.unwrap_or_else(|raised: Raised| {
         raised.clear(py);
