@@ -14,6 +14,7 @@ from __future__ import annotations
 import builtins
 import gc
 import sys
+import types
 from opcode import opmap
 from types import (
     BuiltinFunctionType,
@@ -66,6 +67,8 @@ def import_shift() -> int:
 
 
 IMPORT_SHIFT = import_shift()
+# What a global is before a lazy import is used (PEP 810); from 3.15 on.
+LAZY: type | None = getattr(types, "LazyImportType", None)
 
 
 class Bound:
@@ -222,7 +225,7 @@ class Graph:
             names |= uses.attributes
             for name, chain in uses.chains:
                 self.check_taint(number, space, name)
-                value = space.get(name, vars(builtins).get(name))
+                value = self.real(space, name, vars(builtins).get(name))
                 yield from self.along(number, value, chain, uses)
             for name, chain in uses.cells:
                 if name in cells:
@@ -257,7 +260,7 @@ class Graph:
                 return
             name = names.pop(0)
             self.check_taint(number, space, name)
-            value = space.get(name)
+            value = self.real(space, name)
         if names and stood_in(value) is None and is_own(kind_of(value)):
             yield from attributes(value, {names[0]})
         else:
@@ -276,6 +279,19 @@ class Graph:
         if is_a(value, dict) and "__builtins__" in value:
             return  # The globals of a module: who names them is followed.
         yield from gc.get_referents(value)
+
+    def real(self, space: dict[str, Any], name: str, otherwise: object = None) -> object:
+        """Return a global; of a lazy import what it gives, if that is to be tried."""
+        value = space.get(name, otherwise)
+        if LAZY is None or type(value) is not LAZY:
+            return value
+        if not self.eager:
+            return None
+        try:
+            # The module itself uses the name, which puts what is imported in its place.
+            return eval(name, space)  # noqa: S307 - a name
+        except (Exception, SystemExit):  # noqa: BLE001 - it will raise again, where it is used
+            return None
 
     def check_taint(self, number: int, space: dict[str, Any], name: str) -> None:
         """Note that a node reads a global which got a value in place of a stand-in."""
