@@ -12,14 +12,8 @@ from pathlib import Path
 import pytest
 
 LAYOUT = Path(__file__).parents[2] / "pyre-ffi" / "src" / "layout"
-NUMBERS = {
-    name: int(value)
-    for name, value in re.findall(
-        r"^pub\(crate\) const (\w+): \w+ = (\d+);$",
-        (LAYOUT / "numbers.rs").read_text(),
-        re.MULTILINE,
-    )
-}
+NUMBER = re.compile(r"^pub\(crate\) const (\w+): \w+ = (\d+);$", re.MULTILINE)
+NUMBERS = {name: int(value) for name, value in NUMBER.findall((LAYOUT / "numbers.rs").read_text())}
 INCLUDE = Path(sysconfig.get_path("include"))
 COMPILER = os.environ.get("CC", "cc")
 pytestmark = [
