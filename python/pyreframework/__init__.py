@@ -22,6 +22,10 @@ if "t" in sys.abiflags:
         f"{sys.version.split()[0]}, which it does not support yet: use one with a GIL"
     )
 
+from pyreframework.laziness import keep_eager
+
+keep_eager(__name__)
+
 from pyreframework.app import Pyre
 from pyreframework.cookies import delete_cookie, get_cookie, get_cookies, set_cookie
 from pyreframework.engine import (

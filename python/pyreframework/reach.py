@@ -287,11 +287,13 @@ class Graph:
             return value
         if not self.eager:
             return None
+        shown = repr(value)  # <lazy_import 'package.module'>
         try:
             # The module itself uses the name, which puts what is imported in its place.
             return eval(name, space)  # noqa: S307 - a name
         except (Exception, SystemExit):  # noqa: BLE001 - it will raise again, where it is used
-            return None
+            missing = missing_of(shown.split("'")[1:2])
+            return None if missing is None else imports.stand_in(missing)
 
     def check_taint(self, number: int, space: dict[str, Any], name: str) -> None:
         """Note that a node reads a global which got a value in place of a stand-in."""
