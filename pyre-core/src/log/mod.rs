@@ -3,6 +3,7 @@
 pub(crate) mod entry; // what is logged
 pub(crate) mod access; // what a reactor notes for the access log
 pub(crate) mod layout; // entries as text, or as JSON
-pub(crate) mod writer; // the queue, and the thread that writes
+pub(crate) mod queue; // from many threads to one
+pub(crate) mod writer; // the thread that writes
 pub(crate) mod outbox; // access records for a program that handles them itself
 pub(crate) mod functions; // what Python calls

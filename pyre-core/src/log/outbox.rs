@@ -1,42 +1,36 @@
 //! Access records on their way to a program that has handlers of its own for `pyre.access`. A thread
 //! of the main interpreter takes them; they never wait for it, and beyond a bound they are dropped.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::log::entry::AccessBatch;
+use crate::log::queue::{Nothing, Queue, Weigh};
 use crate::log::writer::{self, QUEUED_BYTES_MAX};
 
-/// A bounded queue of batches.
-#[derive(Default)]
-pub(crate) struct Outbox {
-    queue: Mutex<Queue>,
-    filled: Condvar,
+impl Weigh for Box<AccessBatch> {
+    fn weight(&self) -> usize {
+        AccessBatch::weight(self)
+    }
 }
 
-#[derive(Default)]
-struct Queue {
-    batches: VecDeque<Box<AccessBatch>>,
-    bytes: usize,
-    closed: bool,
+/// A bounded queue of batches.
+///
+/// # Threads
+/// Any number push; one takes.
+pub(crate) struct Outbox(Queue<Box<AccessBatch>>);
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self(Queue::new(QUEUED_BYTES_MAX))
+    }
 }
 
 impl Outbox {
     /// Adds a batch, or drops it if the queue is full.
     pub(crate) fn push(&self, batch: Box<AccessBatch>) {
-        let mut queue = self.queue.lock();
-        let weight = batch.weight();
-        if queue.bytes + weight > QUEUED_BYTES_MAX {
-            drop(queue);
+        if let Err(batch) = self.0.push(batch) {
             writer::count_dropped(batch.entries.len());
-            return;
         }
-        queue.bytes += weight;
-        queue.batches.push_back(batch);
-        drop(queue);
-        self.filled.notify_one();
     }
 
     /// The oldest batch, waiting for one at most so long. `Err`: the outbox is closed and empty.
@@ -44,26 +38,16 @@ impl Outbox {
     /// # Threads
     /// Blocks the caller.
     pub(crate) fn take(&self, patience: Duration) -> Result<Option<Box<AccessBatch>>, Closed> {
-        let deadline = Instant::now() + patience;
-        let mut queue = self.queue.lock();
-        loop {
-            if let Some(batch) = queue.batches.pop_front() {
-                queue.bytes -= batch.weight();
-                return Ok(Some(batch));
-            }
-            if queue.closed {
-                return Err(Closed);
-            }
-            if self.filled.wait_until(&mut queue, deadline).timed_out() {
-                return Ok(None);
-            }
+        match self.0.take(Some(Instant::now() + patience)) {
+            Ok(batch) => Ok(Some(batch)),
+            Err(Nothing::Yet) => Ok(None),
+            Err(Nothing::AnyMore) => Err(Closed),
         }
     }
 
     /// Nothing comes any more.
     pub(crate) fn close(&self) {
-        self.queue.lock().closed = true;
-        self.filled.notify_all();
+        self.0.close();
     }
 }
 

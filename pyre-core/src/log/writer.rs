@@ -1,19 +1,20 @@
 //! The one thread that writes the log of this process, to standard error.
 //!
-//! Whoever logs never waits: entries go into a queue that is bounded in bytes, and beyond the bound
+//! Whoever logs never waits: entries go into a [`Queue`] that is bounded in bytes, and beyond the bound
 //! they are dropped, counted, and the log says how many. The thread writes what has come together
 //! in one call, then rests for a moment, so that a busy server wakes it some hundred times a second
 //! and not for each entry.
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
-use std::thread::{self, Thread};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::log::entry::{AccessBatch, Format, Record};
 use crate::log::layout::Layout;
+use crate::log::queue::{Queue, Weigh};
 
 /// Memory that entries may take while they wait.
 pub(crate) const QUEUED_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -31,16 +32,18 @@ enum Item {
     Flush(SyncSender<()>),
 }
 
-struct Log {
-    items: Sender<Item>,
-    thread: Thread,
+impl Weigh for Item {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Record(record) => record.weight(),
+            Self::Access(batch) => batch.weight(),
+            Self::Flush(_) => 0,
+        }
+    }
 }
 
-/// The writer, once something was logged. Holds nothing of Python.
-static LOG: OnceLock<Option<Log>> = OnceLock::new();
-
-/// Bytes of entries that wait.
-static QUEUED_BYTES: AtomicUsize = AtomicUsize::new(0);
+/// The queue of the writer, once something was logged. Holds nothing of Python.
+static LOG: OnceLock<Option<Queue<Item>>> = OnceLock::new();
 
 /// Entries that were dropped.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -62,34 +65,28 @@ pub(crate) fn defaults() -> (Format, u8) {
 }
 
 /// The queue of the writer, which starts with the first entry. `None`: no thread could be had.
-fn log() -> Option<&'static Log> {
+fn log() -> Option<&'static Queue<Item>> {
     let started = LOG.get_or_init(|| {
-        let (items, queue) = mpsc::channel();
         let thread = thread::Builder::new().name("pyre-log".to_owned());
-        let started = thread.spawn(move || run(&queue)).ok()?;
-        Some(Log { items, thread: started.thread().clone() })
+        thread.spawn(|| LOG.wait().as_ref().map(run)).ok()?;
+        Some(Queue::new(QUEUED_BYTES_MAX))
     });
     started.as_ref()
 }
 
 /// Logs a record.
 pub(crate) fn write(record: Record) {
-    let weight = record.weight();
-    push(Item::Record(Box::new(record)), weight, 1);
+    push(Item::Record(Box::new(record)), 1);
 }
 
 /// Logs answers.
 pub(crate) fn write_access(batch: Box<AccessBatch>) {
-    let (weight, entries) = (batch.weight(), batch.entries.len());
-    push(Item::Access(batch), weight, entries);
+    let entries = batch.entries.len();
+    push(Item::Access(batch), entries);
 }
 
-fn push(item: Item, weight: usize, entries: usize) {
-    // Relaxed: a bound on memory, which orders nothing.
-    let queued = QUEUED_BYTES.fetch_add(weight, Ordering::Relaxed);
-    let fits = queued.saturating_add(weight) <= QUEUED_BYTES_MAX;
-    if !fits || log().is_none_or(|log| log.items.send(item).is_err()) {
-        QUEUED_BYTES.fetch_sub(weight, Ordering::Relaxed);
+fn push(item: Item, entries: usize) {
+    if log().is_none_or(|log| log.push(item).is_err()) {
         count_dropped(entries);
     }
 }
@@ -112,37 +109,31 @@ pub(crate) fn flush(patience: Duration) -> bool {
     // Nothing was ever logged: nothing is to be started for that.
     let Some(Some(log)) = LOG.get() else { return true };
     let (done, answer) = mpsc::sync_channel(1);
-    let sent = log.items.send(Item::Flush(done)).is_ok();
-    log.thread.unpark();
+    let sent = log.push(Item::Flush(done)).is_ok();
+    log.hurry();
     sent && answer.recv_timeout(patience).is_ok()
 }
 
-fn run(queue: &Receiver<Item>) {
+fn run(queue: &Queue<Item>) {
     let mut layout = Layout::default();
     let mut flushes = Vec::new();
     let mut format = Format::default();
     let mut dropped_told = 0;
-    while let Ok(first) = queue.recv() {
+    while let Ok(first) = queue.take(None) {
         let mut next = Some(first);
         while let Some(item) = next {
-            let weight = match item {
+            match item {
                 Item::Record(record) => {
                     format = record.format;
                     layout.record(&record);
-                    record.weight()
                 }
                 Item::Access(batch) => {
                     format = batch.style.format;
                     layout.access(&batch);
-                    batch.weight()
                 }
-                Item::Flush(done) => {
-                    flushes.push(done);
-                    0
-                }
-            };
-            QUEUED_BYTES.fetch_sub(weight, Ordering::Relaxed);
-            next = if layout.text.len() < WRITE_BYTES { queue.try_recv().ok() } else { None };
+                Item::Flush(done) => flushes.push(done),
+            }
+            next = if layout.text.len() < WRITE_BYTES { queue.try_take() } else { None };
         }
         let dropped_now = dropped();
         if dropped_now != dropped_told {
@@ -158,7 +149,7 @@ fn run(queue: &Receiver<Item>) {
             let _ = done.send(());
         }
         // A flush ends the rest.
-        thread::park_timeout(REST);
+        queue.rest(REST);
     }
 }
 
