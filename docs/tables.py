@@ -88,12 +88,15 @@ def option_row(option: Option) -> list[str]:
     if default is None:
         shown = ""
     elif isinstance(default, (int, float)) and not isinstance(default, bool):
-        shown = amount(default, option.unit)
+        shown = amount(default, option.unit) if option.kind != "octal" else option.number(default)
     else:
         shown = f"`{default}`"
     bounds = ""
     if option.least is not None and option.most is not None:
-        bounds = f"{option.least:g} to {amount(option.most, option.unit)}"
+        most = amount(option.most, option.unit)
+        if option.kind == "octal":
+            most = option.number(option.most)
+        bounds = f"{option.least:g} to {most}"
     also = "".join(f" Also `{alias}`." for alias in option.aliases)
     return [f"`{option.name}`", shown, option.unit, bounds, option.help + also]
 

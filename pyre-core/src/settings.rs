@@ -95,6 +95,10 @@ impl HandOver {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) binds: Vec<Bind>,
+    /// Mode of the Unix-domain sockets that are made here.
+    pub(crate) uds_mode: u32,
+    /// Whether those that are handed over get it as well.
+    pub(crate) uds_mode_for_handed: bool,
     pub(crate) reuse_port: bool,
     pub(crate) backlog: i32,
     pub(crate) workers: usize,

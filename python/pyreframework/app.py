@@ -125,6 +125,7 @@ class Pyre(Routes, Insight, Hooks):
         *,
         bind: str | Sequence[str] | None = None,
         uds: str | None = None,
+        uds_mode: int | None = None,
         fd: int | None = None,
         reuse_port: bool | None = None,
         backlog: int | None = None,
@@ -168,6 +169,7 @@ class Pyre(Routes, Insight, Hooks):
             io_workers: Threads that read and write.
             bind: Addresses to listen on, in place of ``host`` and ``port``.
             uds: Path of a Unix-domain socket to listen on.
+            uds_mode: Mode of the Unix-domain sockets that are made, such as ``0o660``.
             fd: Descriptor of a socket that listens already.
             reuse_port: Share the port with other processes.
             backlog: Connections the kernel holds until they are accepted.

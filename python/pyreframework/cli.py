@@ -60,7 +60,9 @@ command line or an option that cannot be used, 3 if the start failed
 """
 # How `pyre run --help` is divided; an option that stands nowhere here comes last.
 SECTIONS = {
-    "where to listen": ("host", "port", "bind", "uds", "fd", "reuse_port", "backlog"),
+    "where to listen": (
+        "host", "port", "bind", "uds", "uds_mode", "fd", "reuse_port", "backlog",
+    ),
     "workers and threads": (
         "workers", "threads", "gil_threads", "io_workers", "hand_over", "mode", "pin",
     ),
@@ -236,7 +238,11 @@ def add_option(group: argparse._ArgumentGroup, option: Option) -> None:
             help=help_of(option),
         )
         return
-    units = {"seconds": "SECONDS", "count": option.unit.upper() if option.unit == "bytes" else "N"}
+    units = {
+        "seconds": "SECONDS",
+        "octal": "OCTAL",
+        "count": option.unit.upper() if option.unit == "bytes" else "N",
+    }
     group.add_argument(
         option.flag,
         metavar=METAVARS.get(option.name, units.get(option.kind, option.name.upper())),
@@ -249,7 +255,8 @@ def help_of(option: Option) -> str:
     """Return what ``--help`` says of an option: meaning, bounds, default, variable."""
     facts = []
     if option.least is not None and option.most is not None:
-        facts.append(f"{option.least:g} to {option.most:.10g} {option.unit}".rstrip())
+        bounds = f"{option.number(option.least)} to {option.number(option.most)}"
+        facts.append(f"{bounds} {option.unit}".rstrip())
     if option.kind == "list":
         facts.append("may be given several times")
     if option.default is not None:
@@ -257,7 +264,8 @@ def help_of(option: Option) -> str:
         if option.kind == "switch":
             shown = option.flag if default else f"--no-{option.flag.removeprefix('--')}"
         else:
-            shown = f"{default:g}" if isinstance(default, float) else str(default)
+            is_number = isinstance(default, (int, float))
+            shown = option.number(default) if is_number else str(default)
         facts.append(f"default {shown}")
     facts.append(" or ".join((option.variable, *option.aliases)))
     text = option.help.replace("`", "").replace("%", "%%").rstrip(".")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Literal
 
-    type Kind = Literal["text", "count", "seconds", "switch", "list"]
+    type Kind = Literal["text", "count", "octal", "seconds", "switch", "list"]
     type Value = str | int | float | bool | list[str] | None
 
 MIB = 1024 * 1024
@@ -55,6 +55,12 @@ class Option:
         """The flag of ``pyre run``, such as ``--port``."""
         return f"--{self.name.replace('_', '-')}"
 
+    def number(self, value: float) -> str:
+        """Return a number in the way this option is written: octal, or as few digits as tell it."""
+        if self.kind == "octal":
+            return f"{int(value):#o}" if value else "0"
+        return f"{value:.10g}" if isinstance(value, float) else str(value)
+
 
 OPTIONS: tuple[Option, ...] = (
     Option("host", "text", "127.0.0.1", "Address or name to listen on; `0.0.0.0` or `::` for all."),
@@ -76,6 +82,15 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "uds", "text", None, "Path of a Unix-domain socket to listen on, instead of an address."
+    ),
+    Option(
+        "uds_mode",
+        "octal",
+        0o666,
+        "Mode of the Unix-domain sockets that are made here, whatever the umask; with `0o666` the "
+        "rights of the folder say who may connect.",
+        least=0,
+        most=0o777,
     ),
     Option(
         "fd",
@@ -348,6 +363,8 @@ class Settings:
 
     values: dict[str, Value]
     binds: list[str]
+    # Options that somebody has given, in whatever way.
+    given: frozenset[str] = frozenset()
 
     @property
     def on_main(self) -> bool:
@@ -377,6 +394,8 @@ class Settings:
             name: value for name, value in self.values.items() if name not in absent
         }
         needed["binds"] = list(self.binds)
+        # Sockets that are handed over may have been changed by hand.
+        needed["uds_mode_for_handed"] = "uds_mode" in self.given
         needed["notify"] = notify
         needed["take_back_ms"] = TAKE_BACK_MS
         needed["proof_calls"] = PROOF_CALLS
@@ -432,7 +451,8 @@ def resolve(
         values["gil_watchdog"] = 1.0 if values["metrics"] else 0.0
     if values["io_workers"] is None:
         values["io_workers"] = min(workers, cpus.usable())
-    return Settings(values, addresses(values, ranks, activated))
+    given_ones = frozenset(name for name, rank in ranks.items() if rank > DEFAULT)
+    return Settings(values, addresses(values, ranks, activated), given_ones)
 
 
 def refuse_unknown(arguments: Mapping[str, object], environment: Mapping[str, str]) -> None:
@@ -498,6 +518,11 @@ def read(option: Option, text: str, variable: str) -> object:
             if not (digits.isascii() and digits.removeprefix("-").isdigit()):
                 raise UsageError(f"{variable} must be a whole number, not {text!r}")
             return int(digits)
+        case "octal":
+            digits = text.strip().lower().removeprefix("0o")
+            if not digits or digits.strip("01234567"):
+                raise UsageError(f"{variable} must be octal digits such as 660, not {text!r}")
+            return int(digits, 8)
         case "seconds":
             try:
                 return float(text)
@@ -528,6 +553,10 @@ def check(option: Option, value: object, source: str) -> Value:
             if not isinstance(value, int) or isinstance(value, bool):
                 raise UsageError(f"{source} must be a whole number, not {value!r}")
             return within(option, value, source)
+        case "octal":
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise UsageError(f"{source} must be a number such as 0o660, not {value!r}")
+            return within(option, value, source)
         case "seconds":
             if not isinstance(value, (int, float)) or isinstance(value, bool):
                 raise UsageError(f"{source} must be a number of seconds, not {value!r}")
@@ -540,9 +569,12 @@ def within[N: (int, float)](option: Option, value: N, source: str) -> N:
     most = math.inf if option.most is None else option.most
     if not least <= value <= most:
         unit = f" {option.unit}" if option.unit else ""
-        raise UsageError(
-            f"{source} must be from {option.least} to {option.most}{unit}, not {value!r}"
-        )
+        shown = f"{value!r}"
+        if option.kind == "octal":
+            # 660 where 0o660 is meant is the usual mistake.
+            shown = f"{option.number(value)} ({value}, which is no octal number as it stands)"
+        bounds = f"{option.number(least)} to {option.number(most)}"
+        raise UsageError(f"{source} must be from {bounds}{unit}, not {shown}")
     return value
 
 

@@ -4,14 +4,14 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileTypeExt;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 use pyre_interp::job::Client;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use crate::reactor::socket_file::SocketFile;
 use crate::reactor::transport::Transport;
 use crate::settings::{Bind, Settings};
 use crate::sys;
@@ -70,68 +70,53 @@ pub(crate) struct Bound {
     pub(crate) listeners: Vec<Vec<Listener>>,
     pub(crate) urls: Vec<String>,
     /// Unix-domain sockets made here, to unlink at the end.
-    pub(crate) paths: Vec<SocketPath>,
+    pub(crate) files: Vec<SocketFile>,
     /// The same for those handed over, once this process serves: until then they are the others'.
-    pub(crate) handed_paths: Vec<SocketPath>,
+    pub(crate) handed_files: Vec<SocketFile>,
     /// Copies of all sockets, for a successor of this process. While they are open, nobody is
     /// refused.
     pub(crate) copies: Vec<Handed>,
-}
-
-/// A socket in the file system, and which one it is: another server may have put its own there.
-pub(crate) struct SocketPath {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
-
-impl SocketPath {
-    fn new(path: &Path) -> io::Result<Self> {
-        let metadata = std::fs::symlink_metadata(path)?;
-        Ok(Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
-    }
-
-    /// Removes the path if it is still the same socket.
-    pub(crate) fn unlink(&self) {
-        let found = Self::new(&self.path);
-        if found.is_ok_and(|found| (found.device, found.inode) == (self.device, self.inode)) {
-            // Somebody may be faster; then it is gone as well.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
 }
 
 /// Binds every address once per reactor, or takes the sockets that were handed over for it.
 ///
 /// # Errors
 /// A sentence that names the address, and what to do where we know it.
-pub(crate) fn bind(settings: &Settings, mut handed: Vec<Handed>) -> Result<Bound, String> {
+pub(crate) fn bind(settings: &Settings, handed: Vec<Handed>) -> Result<Bound, String> {
     let mut bound = Bound {
         listeners: (0..settings.reactors).map(|_| Vec::new()).collect(),
         urls: Vec::new(),
-        paths: Vec::new(),
-        handed_paths: Vec::new(),
+        files: Vec::new(),
+        handed_files: Vec::new(),
         copies: Vec::new(),
     };
+    let outcome = bind_all(settings, handed, &mut bound);
+    if outcome.is_err() {
+        bound.files.iter().for_each(SocketFile::unlink);
+    }
+    outcome.map(|()| bound)
+}
+
+fn bind_all(settings: &Settings, mut handed: Vec<Handed>, bound: &mut Bound) -> Result<(), String> {
     for bind in &settings.binds {
         bound.copies.push(Handed { bind: bind.clone(), sockets: Vec::new() });
         if let Some(index) = handed.iter().position(|entry| entry.bind == *bind) {
             let sockets = handed.remove(index).sockets.into_iter().map(Socket::from).collect();
-            adopt(bind, sockets, &mut bound)?;
+            adopt(bind, sockets, bound)?;
             continue;
         }
         match bind {
-            Bind::Tcp(host, port) => bind_tcp(settings, host, *port, &mut bound)?,
-            Bind::Unix(path) => bind_unix(settings, path, &mut bound)?,
+            Bind::Tcp(host, port) => bind_tcp(settings, host, *port, bound)?,
+            Bind::Unix(path) => bind_unix(settings, path, bound)?,
             Bind::Descriptor(number) => {
                 let socket = sys::duplicate(*number).map_err(|error| {
                     format!("descriptor {number} cannot be listened on: {error}")
                 })?;
-                adopt(bind, vec![Socket::from(socket)], &mut bound)?;
+                adopt(bind, vec![Socket::from(socket)], bound)?;
             }
         }
     }
-    Ok(bound)
+    Ok(())
 }
 
 /// Takes sockets that listen already and spreads them over the reactors. With fewer sockets than
@@ -158,7 +143,7 @@ fn adopt(bind: &Bind, sockets: Vec<Socket>, bound: &mut Bound) -> Result<(), Str
             bound.urls.push(format!("unix:{}", path.display()));
             // A socket that was given by its descriptor belongs to whoever opened it.
             if matches!(bind, Bind::Unix(_)) {
-                bound.handed_paths.push(SocketPath::new(path).map_err(fail)?);
+                bound.handed_files.push(SocketFile::find(path).map_err(fail)?);
             }
         } else if local.is_unix() {
             bound.urls.push(format!("{bind}"));
@@ -302,9 +287,8 @@ fn bind_unix(settings: &Settings, path: &str, bound: &mut Bound) -> Result<(), S
         // Nobody answers there: it was left behind by a server that is gone.
         std::fs::remove_file(path).map_err(fail)?;
     }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(fail)?;
-    socket.bind(&SockAddr::unix(path).map_err(fail)?).map_err(fail)?;
-    bound.paths.push(SocketPath::new(Path::new(path)).map_err(fail)?);
+    let (socket, file) = SocketFile::make(path, settings.uds_mode).map_err(fail)?;
+    bound.files.push(file);
     socket.listen(settings.backlog).map_err(fail)?;
     socket.set_nonblocking(true).map_err(fail)?;
     bound.share(true, vec![socket]).map_err(fail)?;

@@ -5,6 +5,7 @@
 //! doorbell. No borrow of it lives across a call into Python: handlers see only their job.
 
 pub(crate) mod listener; // sockets that wait for connections
+pub(crate) mod socket_file; // those that are in the file system: their mode, and whose they are
 pub(crate) mod transport; // one connected socket, TCP or Unix
 pub(crate) mod connection; // one connection: where it stands, its buffers, its deadline
 pub(crate) mod connections; // all of them: slots with generations

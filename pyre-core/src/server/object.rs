@@ -26,8 +26,9 @@ use crate::log::outbox::Outbox;
 use crate::metrics::vitals::{Inline, Lanes, Vitals};
 use crate::reactor::errands::Errands;
 use crate::reactor::keeper::{Loan, keep};
-use crate::reactor::listener::{self, Bound, Handed, SocketPath};
+use crate::reactor::listener::{self, Bound, Handed};
 use crate::reactor::run::Reactor;
+use crate::reactor::socket_file::SocketFile;
 use crate::router::RouteTable;
 use crate::server::control::{Control, Limit, Stage};
 use crate::server::crew::{self, Crews, LoadedApp, Station, Surroundings};
@@ -63,7 +64,7 @@ pub(crate) struct Server {
 struct State {
     bound: Option<Bound>,
     /// Unlinked at the end, unless a successor has taken over.
-    paths: Vec<SocketPath>,
+    files: Vec<SocketFile>,
     /// What a successor would be given; closed when nobody is to be accepted any more.
     copies: Vec<Handed>,
     waiting: Vec<ReactorParts>,
@@ -149,7 +150,7 @@ impl Server {
             urls.push(Str::new(py, url)?.into_any());
         }
         let mut state = self.state.borrow_mut();
-        state.paths = std::mem::take(&mut bound.paths);
+        state.files = std::mem::take(&mut bound.files);
         state.copies = std::mem::take(&mut bound.copies);
         state.bound = Some(bound);
         List::from_vec(py, urls).map(Owned::into_any)
@@ -284,7 +285,15 @@ impl Server {
         let (Some(bound), Some(control)) = (bound, control) else {
             return Err(Raised::runtime_error(py, "bind() and start_workers() come first"));
         };
-        self.state.borrow_mut().paths.extend(bound.handed_paths);
+        if self.settings.uds_mode_for_handed {
+            for file in &bound.handed_files {
+                file.set_mode(self.settings.uds_mode).map_err(|error| {
+                    let text = format!("cannot set the mode of {file}: {error}");
+                    Raised::new(py, ExceptionKind::OSError, &text)
+                })?;
+            }
+        }
+        self.state.borrow_mut().files.extend(bound.handed_files);
         let moves = std::mem::take(&mut self.state.borrow_mut().moves);
         let application = &self.app.application;
         let place = |number, handler| self.places.of(handler, moves.contains(number));
@@ -413,7 +422,7 @@ impl Server {
     fn leave<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
         self.accept_no_more(Stage::Leaving);
         // They are the successor's now.
-        self.state.borrow_mut().paths.clear();
+        self.state.borrow_mut().files.clear();
         Ok(none(py))
     }
 
@@ -473,7 +482,7 @@ impl Server {
             state.lanes.iter().for_each(|lanes| lanes.roster.close());
             state.outbox.iter().for_each(|outbox| outbox.close());
             let ended = lanes.wait(deadline);
-            state.paths.iter().for_each(SocketPath::unlink);
+            state.files.iter().for_each(SocketFile::unlink);
             drop(state);
             quiet && ended
         });

@@ -27,6 +27,11 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
     };
     Ok(Settings {
         binds,
+        uds_mode: match options.small_count("uds_mode")? {
+            mode @ 0..=0o777 => mode,
+            _ => return Err(options.wrong("uds_mode")),
+        },
+        uds_mode_for_handed: options.flag("uds_mode_for_handed")?,
         reuse_port: options.flag("reuse_port")?,
         backlog: i32::try_from(options.count("backlog")?).unwrap_or(i32::MAX),
         workers: options.count("workers")?,

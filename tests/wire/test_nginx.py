@@ -1,0 +1,185 @@
+"""A real nginx in front, over a Unix-domain socket; its workers run as another user than the server."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from dialogue import Peer, request
+from serving import APPS, SUCCESS_S, Server, run_to_end, serve, wait_until
+
+UPLOAD = bytes(range(256)) * (5 * 1024 * 1024 // 256)
+
+# All that it writes goes into one folder; it listens on a socket of the test's.
+CONFIGURATION = """
+daemon off;
+worker_processes 1;
+user {user};
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    client_max_body_size 10m;
+    upstream pyre {{ server unix:{path}; keepalive 8; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://pyre;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $host;
+            proxy_pass_header Server;
+            proxy_pass_header Date;
+        }}
+    }}
+}}
+"""
+
+
+def nginx_program() -> str:
+    """Where nginx is; skips the test where it cannot be what it is about."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        pytest.skip("no nginx is installed")
+    if os.getuid() != 0:
+        pytest.skip("only root can have nginx run its workers as another user")
+    return program
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder that everybody may enter, as that of a deployment; pytest's own are private."""
+    with tempfile.TemporaryDirectory(prefix="pyre-nginx-") as name:
+        made = Path(name)
+        made.chmod(0o755)
+        closed = [parent for parent in made.parents if not parent.stat().st_mode & 0o001]
+        if closed:
+            pytest.skip(f"other users may not enter {closed[0]}: set TMPDIR to a folder they may")
+        yield made
+
+
+@contextmanager
+def proxied(folder: Path, path: Path) -> Iterator[int]:
+    """Run nginx in front of the socket at ``path``; yields its port."""
+    program = nginx_program()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        file = folder / "nginx.conf"
+        file.write_text(CONFIGURATION.format(user=nobody(), folder=folder, path=path, port=port))
+        process = subprocess.Popen(
+            [program, "-p", str(folder), "-e", f"{folder}/error.log", "-c", str(file)],
+            # The way in which it hands sockets over to itself; the port is ours all the time.
+            env=os.environ | {"NGINX": f"{listener.fileno()};"},
+            stdin=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+        )
+    try:
+        wait_until(lambda: process.poll() or workers_of(process.pid), "nginx has workers")
+        assert process.poll() is None, (folder / "error.log").read_text()
+        yield port
+    finally:
+        process.terminate()
+        process.wait(SUCCESS_S)
+
+
+def nobody() -> str:
+    """A user without rights, and its group, which has another name here and there."""
+    user = pwd.getpwnam("nobody")
+    return f"{user.pw_name} {grp.getgrgid(user.pw_gid).gr_name}"
+
+
+def workers_of(pid: int) -> list[int]:
+    """The users that the children of a process run as, root not among them."""
+    found = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        status = Path(f"/proc/{child}/status").read_text()
+        (users,) = [line.split()[1:] for line in status.splitlines() if line.startswith("Uid:")]
+        found.append(int(users[1]))
+    return [user for user in found if user != 0]
+
+
+@contextmanager
+def served(folder: Path, path: Path, **options: object) -> Iterator[Server]:
+    """Serve with a umask that lets nobody else in."""
+    program = folder / "program.py"
+    program.write_text("import os\nos.umask(0o077)\n" + (APPS / "plain.py").read_text())
+    bind = f"unix:{path},127.0.0.1:0"
+    with serve(program, bind=bind, port=None, metrics=True, **options) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
+    nginx_program()
+    with served(folder, folder / "app.sock") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def port(folder: Path, server: Server) -> Iterator[int]:
+    with proxied(folder, folder / "app.sock") as port:
+        yield port
+
+
+def accepted(server: Server) -> int:
+    """How many connections the server has accepted so far, that of this question among them."""
+    text = server.get("/metrics").text
+    (line,) = [line for line in text.splitlines() if line.startswith("pyre_connections_total ")]
+    return int(line.split()[1])
+
+
+def test_a_proxy_of_another_user_can_connect(port: int) -> None:
+    with Peer("127.0.0.1", port) as peer:
+        assert peer.get("/").text == "hello"
+
+
+def test_connections_to_the_server_are_kept(server: Server, port: int) -> None:
+    with Peer("127.0.0.1", port) as peer:
+        assert peer.get("/").text == "hello"
+        before = accepted(server)
+        for number in range(50):
+            assert peer.get(f"/number/{number}").text == str(number)
+        assert accepted(server) == before + 1
+
+
+def test_pipelined_requests(port: int) -> None:
+    """nginx takes them one by one; nothing is lost or answered twice."""
+    with Peer("127.0.0.1", port) as peer:
+        for start in (0, 40):
+            batch = range(start, start + 40)
+            peer.send(b"".join(request("GET", f"/number/{number}") for number in batch))
+            assert [peer.reply().text for _ in batch] == [str(number) for number in batch]
+
+
+def test_an_upload_of_5_mb(port: int) -> None:
+    with Peer("127.0.0.1", port) as peer:
+        for _ in range(2):
+            assert peer.request("PUT", "/echo", (), UPLOAD).json() == {"length": len(UPLOAD)}
+        assert peer.request("POST", "/echo", (), UPLOAD).body == UPLOAD
+        assert peer.get("/").text == "hello"
+
+
+def test_a_mode_of_its_own_keeps_the_proxy_out(folder: Path) -> None:
+    """What the umask alone would make of the socket; that of the fixture is the default."""
+    nginx_program()
+    path = folder / "private.sock"
+    with served(folder, path, uds_mode="600") as server, proxied(folder, path) as port:
+        assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 502
+        assert "Permission denied" in (folder / "error.log").read_text()
+        assert server.get("/").text == "hello"
