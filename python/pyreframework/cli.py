@@ -264,8 +264,7 @@ def help_of(option: Option) -> str:
         if option.kind == "switch":
             shown = option.flag if default else f"--no-{option.flag.removeprefix('--')}"
         else:
-            is_number = isinstance(default, (int, float))
-            shown = option.number(default) if is_number else str(default)
+            shown = option.number(default) if isinstance(default, (int, float)) else str(default)
         facts.append(f"default {shown}")
     facts.append(" or ".join((option.variable, *option.aliases)))
     text = option.help.replace("`", "").replace("%", "%%").rstrip(".")

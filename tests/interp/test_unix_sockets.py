@@ -1,8 +1,7 @@
-"""Unix-domain sockets in the file system: who may connect, whatever the umask, and after restarts."""
+"""Unix-domain sockets in the file system: who may connect, whatever the umask is."""
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import stat

@@ -94,6 +94,7 @@ def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
 SAMPLES: dict[str, tuple[str, Any]] = {
     "text": ("word", "word"),
     "count": ("7", 7),
+    "octal": ("640", 0o640),
     "seconds": ("1.5", 1.5),
     "list": ("a:1", ["a:1"]),
 }

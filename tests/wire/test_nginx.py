@@ -1,4 +1,4 @@
-"""A real nginx in front, over a Unix-domain socket; its workers run as another user than the server."""
+"""A real nginx in front, over a Unix-domain socket; its workers run as another user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from dialogue import Peer, request
-from serving import APPS, SUCCESS_S, Server, run_to_end, serve, wait_until
+from serving import APPS, SUCCESS_S, Server, serve, wait_until
 
 UPLOAD = bytes(range(256)) * (5 * 1024 * 1024 // 256)
 
