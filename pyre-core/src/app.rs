@@ -1,4 +1,4 @@
-//! `PyreApp`: collects what the user registers, in order, and freezes it before serving.
+//! `AppTable`: collects what the user registers, in order, and freezes it before serving.
 
 use std::cell::{OnceCell, RefCell};
 use std::ffi::CStr;
@@ -79,7 +79,7 @@ impl App {
         _class: &Object<Type>,
     ) -> Result<Self, Raised> {
         let [] = given.parse(
-            &Signature { function: "PyreApp", names: [], required: 0, positional_max: 0 },
+            &Signature { function: "AppTable", names: [], required: 0, positional_max: 0 },
             py,
         )?;
         Ok(Self { building: RefCell::new(Some(Building::default())), frozen: OnceCell::new() })
@@ -448,9 +448,9 @@ fn read_argument(
 }
 
 impl Class for App {
-    const NAME: &'static CStr = c"pyreframework.engine.PyreApp";
+    const NAME: &'static CStr = c"pyreframework.engine.AppTable";
     const DOC: &'static CStr =
-        c"PyreApp()\n--\n\nThe native part of an app: routes and hooks in order, frozen while serving.";
+        c"AppTable()\n--\n\nThe native part of an app: routes and hooks in order, frozen while serving.";
 
     fn describe(spec: &mut ClassSpec<Self>) {
         spec.gc()

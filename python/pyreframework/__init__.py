@@ -26,10 +26,9 @@ from pyreframework.laziness import keep_eager
 
 keep_eager(__name__)
 
-from pyreframework.app import Pyre
+from pyreframework.app import Pyre, PyreApp
 from pyreframework.cookies import delete_cookie, get_cookie, get_cookies, set_cookie
 from pyreframework.engine import (
-    PyreApp,
     PyreRequest,
     PyreResponse,
     RequestTimeout,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from pyreframework import logs, program
-from pyreframework.engine import PyreApp
+from pyreframework.engine import AppTable
 from pyreframework.hooks import Hooks
 from pyreframework.insight import Insight
 from pyreframework.routing import Routes
@@ -59,7 +59,7 @@ class Pyre(Routes, Insight, Hooks):
         super().__init__()
         self._lifespan = lifespan
         self.listed = []
-        self.native = PyreApp()
+        self.native = AppTable()
         self.native.set_owner(self)
         self.native.set_report(self._report)
         self.native.set_settle(self.loop.settle)
@@ -289,3 +289,7 @@ class Pyre(Routes, Insight, Hooks):
         from pyreframework.debug_page import page
 
         return page(route, error)
+
+
+# The name that programs of 1.5 know it by as well.
+PyreApp = Pyre

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from pyreframework.engine import PyreApp
+    from pyreframework.engine import AppTable
 
     type Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 running: set[object] = set()
 
 
-def run(tasks: list[Task], native: PyreApp) -> None:
+def run(tasks: list[Task], native: AppTable) -> None:
     """Run tasks, and tell the engine of each that has ended.
 
     On a thread that runs an event loop this returns at once and the tasks go on there.
@@ -48,7 +48,7 @@ def run(tasks: list[Task], native: PyreApp) -> None:
 
 
 def run_one(
-    function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any], native: PyreApp
+    function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any], native: AppTable
 ) -> None:
     """Run one task on a thread without a loop; one that raises is reported."""
     try:
@@ -59,7 +59,7 @@ def run_one(
         logs.task_failed(name_of(function), error)
 
 
-async def run_on_loop(tasks: list[Task], native: PyreApp) -> None:
+async def run_on_loop(tasks: list[Task], native: AppTable) -> None:
     """Run tasks one after the other, those that are no coroutines in a thread."""
     from asyncio import CancelledError, current_task, to_thread
 

@@ -75,6 +75,8 @@ def set_cookie(
 ) -> PyreResponse:
     """Return a new response that also sets a cookie; cookies set before are kept.
 
+    In its headers ``Set-Cookie`` is a text while there is one cookie, a list from the second on.
+
     Args:
         resp: The response to add to.
         name: A token: no spaces, no separators.
@@ -94,7 +96,7 @@ def set_cookie(
     Example:
         >>> resp = set_cookie(PyreResponse("hello"), "theme", "dark", max_age=60)
         >>> resp.headers["Set-Cookie"]
-        ['theme=dark; Max-Age=60; Path=/; SameSite=Lax']
+        'theme=dark; Max-Age=60; Path=/; SameSite=Lax'
     """
     parts = [f"{token(name)}={clean(value, 'value')}"]
     if max_age is not None:
@@ -148,7 +150,10 @@ def delete_cookie(
 
 
 def with_cookie(resp: PyreResponse, line: str) -> PyreResponse:
-    """Return a copy of a response with one more ``Set-Cookie`` header."""
+    """Return a copy of a response with one more ``Set-Cookie`` header.
+
+    While it is the only one it is a text, which programs search with ``in``.
+    """
     headers: dict[str, str | list[str]] = {}
     lines: list[str] = []
     for name, value in resp.headers.items():
@@ -156,7 +161,7 @@ def with_cookie(resp: PyreResponse, line: str) -> PyreResponse:
             lines += [value] if isinstance(value, str) else value
         else:
             headers[name] = value
-    headers["Set-Cookie"] = [*lines, line]
+    headers["Set-Cookie"] = [*lines, line] if lines else line
     return PyreResponse(
         resp.body, status_code=resp.status_code, content_type=resp.content_type, headers=headers
     )

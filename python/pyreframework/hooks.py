@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from typing import Any, overload
 
-    from pyreframework.engine import PyreApp
+    from pyreframework.engine import AppTable
     from pyreframework.routing import Decorator
 
     type AnyCall = Callable[..., Any]
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Hooks:
     """The part of `Pyre` that registers and runs hooks."""
 
-    native: PyreApp
+    native: AppTable
 
     def __init__(self) -> None:
         self.loop = Loop()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from pyreframework.engine import PyreApp
+    from pyreframework.engine import AppTable
 
 METRICS, LIVE, READY = "metrics", "live", "ready"
 
@@ -43,7 +43,7 @@ class Access:
 class Insight:
     """The part of `Pyre` that switches on what can be seen from outside."""
 
-    native: PyreApp
+    native: AppTable
 
     if TYPE_CHECKING:
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
     from pyreframework.app import Pyre
-    from pyreframework.engine import PyreApp
+    from pyreframework.engine import AppTable
 
 WORKER_NAME = "__mp_main__"
 
@@ -259,7 +259,7 @@ def hand_over(app: Pyre) -> None:
         raise HandedOver
 
 
-def load(texts: list[str]) -> PyreApp:
+def load(texts: list[str]) -> AppTable:
     """Run the user's program in this worker and return the app to serve, frozen.
 
     Args:
@@ -403,7 +403,7 @@ def write_by_line() -> None:
         reconfigure(line_buffering=True, write_through=False)
 
 
-def start_worker(native: PyreApp, first: bool = True) -> list[tuple[int, str]]:
+def start_worker(native: AppTable, first: bool = True) -> list[tuple[int, str]]:
     """Run the ``on_worker_start`` hooks, then spare the collector everything made so far.
 
     Args:
@@ -438,7 +438,7 @@ def start_worker(native: PyreApp, first: bool = True) -> list[tuple[int, str]]:
     return moved
 
 
-def stop_worker(native: PyreApp) -> None:
+def stop_worker(native: AppTable) -> None:
     """Run the ``on_worker_stop`` hooks and flush what the worker has printed.
 
     A hook that raises is reported, and the next one runs.

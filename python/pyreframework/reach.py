@@ -29,7 +29,7 @@ from types import (
 
 from pyreframework import imports
 from pyreframework.app import Pyre
-from pyreframework.engine import PyreApp
+from pyreframework.engine import AppTable
 from pyreframework.imports import stood_in
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ NODES_MAX = 200_000
 DEPTH_MAX = 8
 ATOMS = (
     str, bytes, int, float, complex, bool, type(None), type(Ellipsis), range, CodeType, FrameType,
-    BuiltinFunctionType, Pyre, PyreApp,
+    BuiltinFunctionType, Pyre, AppTable,
 )  # fmt: skip
 
 STANDARD_REFUSED = ("curses", "faulthandler", "readline", "tracemalloc")

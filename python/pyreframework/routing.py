@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, Protocol, overload
 
-    from pyreframework.engine import PyreApp
+    from pyreframework.engine import AppTable
 
     type AnyCall = Callable[..., Any]
 
@@ -33,7 +33,7 @@ REQUEST_TIMEOUT_MAX = 86400
 class Routes:
     """The part of `Pyre` that registers routes."""
 
-    native: PyreApp
+    native: AppTable
     has_gil_routes = False
     listed: list[tuple[str, str, AnyCall, bool | None]]
     """Method, path, handler and ``gil`` of each route, in the order of registration."""

@@ -169,8 +169,8 @@ OPTIONS: tuple[Option, ...] = (
         "mode",
         "text",
         "auto",
-        "`auto` and `subinterp` run handlers on workers; `default` (or any other word) runs all of "
-        "them on the main interpreter.",
+        "`auto` and `subinterp` run handlers on workers; `default`, as `async`, `gil` or any other "
+        "word, runs all of them on the main interpreter.",
     ),
     Option(
         "reload",
@@ -369,7 +369,7 @@ class Settings:
     @property
     def on_main(self) -> bool:
         """Whether every handler runs on the main interpreter."""
-        return self.values["mode"] not in MAIN_MODES_NOT
+        return str(self.values["mode"]).lower() not in MAIN_MODES_NOT
 
     def seconds(self, name: str) -> float:
         """Return the option ``name``, a time in seconds."""

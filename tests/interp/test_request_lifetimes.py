@@ -108,14 +108,14 @@ def test_handlers_of_a_forgotten_app() -> None:
     """An app that only its server knows is not the collector's to take apart."""
     program = textwrap.dedent("""
         import gc, http.client
-        from pyreframework.engine import PyreApp, Server
+        from pyreframework.engine import AppTable, Server
         from pyreframework.settings import resolve
 
         settings = resolve({"port": 0}, {}).for_engine(0)
         settings |= {"pages": [], "has_readiness_check": False}
 
         def make():
-            app, box = PyreApp(), "hello"
+            app, box = AppTable(), "hello"
             def handler(req):
                 return box + str(len(box))
             handler.cycle = handler, app

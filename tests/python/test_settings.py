@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyreframework import Pyre, cpus, settings
-from pyreframework.engine import PyreApp, Server
+from pyreframework.engine import AppTable, Server
 from pyreframework.settings import NOT_YET, OPTIONS, TABLE, Option, UsageError, resolve
 
 
@@ -32,10 +32,10 @@ def test_run_takes_exactly_the_options_of_the_table() -> None:
 def test_each_row_is_whole(option: Option) -> None:
     assert option.help.endswith(".")
     assert option.variable == "PYRE_" + option.name.upper()
-    if option.kind in ("count", "seconds"):
+    if option.kind in ("count", "seconds", "octal"):
         assert option.least is not None and option.most is not None
         if option.default is not None:
-            assert isinstance(option.default, int if option.kind == "count" else float)
+            assert isinstance(option.default, float if option.kind == "seconds" else int)
             assert option.least <= option.default <= option.most
 
 
@@ -57,12 +57,12 @@ def test_the_engine_is_told_everything_it_needs() -> None:
         "debug", "log_level", "log_format", "access_log", "metrics", "pages", "has_readiness_check",
         "access_level", "access_sample", "access_always", "access_to_program", "gives_ids",
         "gil_watchdog", "max_requests", "notify", "hand_over", "take_back_ms", "proof_calls",
-        "proof_calls_max",
+        "proof_calls_max", "uds_mode", "uds_mode_for_handed",
     }  # fmt: skip
 
 
 def engine_with(changed: dict[str, object]) -> Server:
-    app = PyreApp()
+    app = AppTable()
     app.freeze()
     return Server(app, resolve({}, {}).for_engine(0) | changed, None)
 
@@ -79,6 +79,7 @@ def test_ways_to_hand_over(how: str) -> None:
     [
         ("hand_over", "queue"), ("hand_over", 1),
         ("take_back_ms", 0), ("take_back_ms", -1), ("take_back_ms", 0.5),
+        ("uds_mode", -1), ("uds_mode", 0o1000), ("uds_mode", "660"),
         ("proof_calls", -1), ("proof_calls", 2**32), ("proof_calls", "64"),
     ],
 )  # fmt: skip
@@ -192,6 +193,10 @@ def test_addresses(arguments: dict[str, Any], environment: dict[str, str], binds
         ({"bind": "a:1", "uds": "s"}, {}, "bind or uds"),
         ({"port": 1, "fd": 3}, {}, "host and port or fd"),
         ({"uds": ""}, {}, "'uds'"),
+        ({"uds_mode": 660}, {}, "'uds_mode' must be from 0 to 0o777, not 0o1224 \\(660, "),
+        ({"uds_mode": -1}, {}, "'uds_mode' must be from 0 to 0o777, not -0o1 "),
+        ({"uds_mode": True}, {}, "'uds_mode' must be a number such as 0o660, not True"),
+        ({"uds_mode": "660"}, {}, "'uds_mode' must be a number such as 0o660, not '660'"),
         ({"fd": -1}, {}, "'fd'"),
         ({"reload": "x"}, {}, "'reload'"),
         ({"hand_over": "queue"}, {}, "'hand_over' must be one of auto, ring, not 'queue'"),
@@ -205,6 +210,12 @@ def test_addresses(arguments: dict[str, Any], environment: dict[str, str], binds
         ({}, {"PYRE_PORT": "\u0664"}, "PYRE_PORT"),
         ({}, {"PYRE_PORT": "1_0"}, "PYRE_PORT"),
         ({}, {"PYRE_PIN": "perhaps"}, "PYRE_PIN"),
+        ({}, {"PYRE_UDS_MODE": "0o"}, "PYRE_UDS_MODE must be octal digits such as 660"),
+        ({}, {"PYRE_UDS_MODE": "0x1b0"}, "PYRE_UDS_MODE must be octal digits"),
+        ({}, {"PYRE_UDS_MODE": "0o0o7"}, "PYRE_UDS_MODE must be octal digits"),
+        ({}, {"PYRE_UDS_MODE": "6_6"}, "PYRE_UDS_MODE must be octal digits"),
+        ({}, {"PYRE_UDS_MODE": "\u0666"}, "PYRE_UDS_MODE must be octal digits"),
+        ({}, {"PYRE_UDS_MODE": "1000"}, "PYRE_UDS_MODE must be from 0 to 0o777, not 0o1000"),
         ({}, {"PYRE_BODY_TIMEOUT": "soon"}, "PYRE_BODY_TIMEOUT"),
         ({}, {"PYRE_BODY_TIMEOUT": "nan"}, "PYRE_BODY_TIMEOUT"),
         ({}, {"PYRE_WORKERS": "0"}, "PYRE_WORKERS"),
@@ -234,7 +245,30 @@ def test_switches(word: str) -> None:
     assert resolve({"pin": False}, {"PYRE_PIN": word}).values["pin"] is False
 
 
-@pytest.mark.parametrize("mode", ["default", "gil", "anything"])
+@pytest.mark.parametrize("text", ["660", "0660", "0o660", "0O660", " 660 "])
+def test_a_mode_is_octal_however_it_is_written(text: str) -> None:
+    assert resolve({}, {"PYRE_UDS_MODE": text}).count("uds_mode") == 0o660
+    assert resolve({"uds_mode": 0o600}, {"PYRE_UDS_MODE": text}).count("uds_mode") == 0o600
+    assert resolve({}, {}).count("uds_mode") == 0o666
+
+
+def test_sockets_that_are_handed_over_get_a_mode_that_somebody_gives() -> None:
+    assert not resolve({}, {}).for_engine(0)["uds_mode_for_handed"]
+    for settings_given in (
+        resolve({"uds_mode": 0o666}, {}),
+        resolve({}, {"PYRE_UDS_MODE": "666"}),
+        resolve({}, {}, flags={"uds_mode": 0o666}),
+    ):
+        assert settings_given.for_engine(0)["uds_mode_for_handed"]
+
+
+@pytest.mark.parametrize("mode", ["auto", "subinterp", "Auto", "SUBINTERP"])
+def test_modes_of_workers(mode: str) -> None:
+    assert not resolve({"mode": mode}, {}).on_main
+    assert not resolve({}, {"PYRE_MODE": mode}).on_main
+
+
+@pytest.mark.parametrize("mode", ["default", "gil", "async", "anything"])
 def test_modes_of_the_main_interpreter(mode: str) -> None:
     assert resolve({"mode": mode}, {}).on_main
     assert not resolve({"mode": "subinterp"}, {"PYRE_MODE": mode}).on_main
@@ -246,7 +280,7 @@ def test_bounds(option: Option, number: int) -> None:
     inside = option.least <= number <= option.most
     for arguments, environment in (
         ({option.name: number}, {}),
-        ({}, {option.variable: str(number)}),
+        ({}, {option.variable: f"{number:o}" if option.kind == "octal" else str(number)}),
     ):
         try:
             value = resolve(arguments, environment).values[option.name]

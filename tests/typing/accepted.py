@@ -7,6 +7,7 @@ from uuid import UUID
 from pyreframework import (
     HTTPError,
     Pyre,
+    PyreApp,
     PyreRequest,
     PyreResponse,
     RequestTimeout,
@@ -20,6 +21,8 @@ from pyreframework import (
 from pyreframework.testing import TestClient
 
 app = Pyre(debug=False)
+older: PyreApp = PyreApp()
+older.get("/", lambda req: "hello")
 
 
 @app.get("/")
@@ -137,7 +140,9 @@ limit: int = app.max_body_size
 app.stop()
 
 if __name__ == "__main__":
-    app.run("0.0.0.0", 8000, workers=4, mode="subinterp", bind=["a:1"], hand_over="ring")
+    app.run(
+        "0.0.0.0", 8000, workers=4, mode="subinterp", bind=["a:1"], hand_over="ring", uds_mode=0o660
+    )
 
 
 with TestClient(app, mode="subinterp", threads=1, headers={"X-Key": "k"}) as client:

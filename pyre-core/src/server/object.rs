@@ -114,7 +114,7 @@ impl Server {
         };
         let engine = class.state::<Engine>(py)?;
         let wrong = |what: &str| Raised::type_error(py, what);
-        let app = engine.app.cast(&app, py).ok_or_else(|| wrong("app must be a PyreApp"))?;
+        let app = engine.app.cast(&app, py).ok_or_else(|| wrong("app must be an AppTable"))?;
         let frozen = app.get().frozen().ok_or_else(|| wrong("app must be frozen"))?;
         let settings = settings.cast::<Dict>().ok_or_else(|| wrong("settings must be a dict"))?;
         let mut settings = options::read(py, settings)?;

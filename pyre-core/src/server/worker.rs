@@ -135,7 +135,7 @@ fn check(py: Attached<'_>, native: &Object, expected: &RouteTable) -> Result<Loa
     let module = import(py, "pyreframework.engine").map_err(words)?;
     let engine = Engine::of(&module, py).map_err(words)?;
     let Some(app) = engine.app.cast(native, py) else {
-        return Err("the program's app is no PyreApp of this interpreter".to_owned());
+        return Err("the program's app is no AppTable of this interpreter".to_owned());
     };
     let Some(frozen) = app.get().frozen() else {
         return Err("the program's app is not frozen".to_owned());
