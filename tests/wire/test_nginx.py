@@ -39,13 +39,22 @@ http {{
     upstream pyre {{ server unix:{path}; keepalive 8; }}
     server {{
         listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://pyre;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $host;
-            proxy_pass_header Server;
-            proxy_pass_header Date;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host $host;
+        proxy_pass_header Server;
+        proxy_pass_header Date;
+        location / {{ proxy_pass http://pyre; }}
+        location /unbuffered/ {{
+            proxy_pass http://pyre/;
+            proxy_request_buffering off;
+            proxy_buffering off;
+        }}
+        # What nginx does unless it is told otherwise.
+        location /plain/ {{
+            proxy_pass http://pyre/;
+            proxy_http_version 1.0;
+            proxy_set_header Connection close;
         }}
     }}
 }}
@@ -167,12 +176,14 @@ def test_pipelined_requests(port: int) -> None:
             assert [peer.reply().text for _ in batch] == [str(number) for number in batch]
 
 
-def test_an_upload_of_5_mb(port: int) -> None:
+@pytest.mark.parametrize("location", ["", "/unbuffered", "/plain"])
+def test_an_upload_of_5_mb(port: int, location: str) -> None:
     with Peer("127.0.0.1", port) as peer:
         for _ in range(2):
-            assert peer.request("PUT", "/echo", (), UPLOAD).json() == {"length": len(UPLOAD)}
-        assert peer.request("POST", "/echo", (), UPLOAD).body == UPLOAD
-        assert peer.get("/").text == "hello"
+            reply = peer.request("PUT", f"{location}/echo", (), UPLOAD)
+            assert reply.json() == {"length": len(UPLOAD)}
+        assert peer.request("POST", f"{location}/echo", (), UPLOAD).body == UPLOAD
+        assert peer.get(f"{location}/").text == "hello"
 
 
 def test_a_mode_of_its_own_keeps_the_proxy_out(folder: Path) -> None:
