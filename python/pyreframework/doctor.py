@@ -182,6 +182,7 @@ def lines(target: str, found: dict[str, Any]) -> list[str]:
                 shown += f" and {len(moved) - SHOWN_ROUTES_MAX} more"
         rows.append((module, state, why or "-", shown or "-"))
     refused = sum(row[1] == "no" for row in rows)
+    partly = sum(row[1] == "partly" for row in rows)
     text = table([HEADINGS, *rows]) if rows else []
     from pyreframework.moves import uses
 
@@ -191,7 +192,8 @@ def lines(target: str, found: dict[str, Any]) -> list[str]:
     modules = banner.counted(len(rows), "module")
     does = "does" if refused == 1 else "do"
     text.append(
-        f"{target}: {refused} of {modules} {does} not load in workers, {len(moves)} of "
+        f"{target}: {refused} of {modules} {does} not load in workers, "
+        f"{f'{partly} in part, ' if partly else ''}{len(moves)} of "
         f"{banner.counted(len(routes), 'route')} moved to the main interpreter"
     )
     return text + list(found["insists"])
@@ -301,11 +303,18 @@ def modules_of(seen: Sequence[str] | dict[str, None]) -> dict[str, tuple[str, st
         loaded = sys.modules.get(module)
         if loaded is None or is_standard(module) or module == __package__:
             continue
-        file = getattr(loaded, "__file__", None)
+        # A package of several distributions, such as `google`, has folders and no file.
+        folders = [f"{folder}/" for folder in getattr(loaded, "__path__", ())]
+        file = getattr(loaded, "__file__", None) or next(iter(folders), None)
         if isinstance(file, str) and not imports.is_program_file(file):
-            count = sum(part.startswith(f"{module}.") for part in imports.replaced)
-            slower = f"in Python, as {banner.counted(count, 'extension')} of it would not load"
-            found[module] = ("yes", slower if count else "")
+            left = [part for part in imports.replaced if part.startswith(f"{module}.")]
+            left += imports.without.get(module, ())
+            if left:
+                from pyreframework.losses import listed
+
+                found[module] = ("partly", f"without {listed(left)}")
+            else:
+                found[module] = ("yes", "")
     for module, why in imports.reasons.items():
         found[module] = ("no", why)
     for module, place in imports.caught.items():

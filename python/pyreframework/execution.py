@@ -77,7 +77,28 @@ def missing_for(error: BaseException, seen: int) -> str | None:
             for module in stand_ins_of(frame, trace.tb_lineno):
                 return module
         trace = trace.tb_next
-    return None
+    return lost_by(error)
+
+
+def lost_by(error: BaseException) -> str | None:
+    """Return what a library lost with a refused extension that an error misses, or the library.
+
+    It counts as a module that does not load from here on. What the program does while it is loaded
+    has been done on the main interpreter before, and did not fail there.
+    """
+    if not imports.without:
+        return None
+    from pyreframework import losses
+
+    found = losses.lost_name(error)
+    if found is not None:
+        imports.lost.add(found[0])
+        imports.reasons.setdefault(*found)
+        return found[0]
+    package = losses.blamed(error)
+    if package is not None:
+        imports.reasons.setdefault(package, losses.reason_for(package) or "")
+    return package
 
 
 def note(module: str, error: BaseException) -> None:
@@ -125,7 +146,7 @@ def split(code: CodeType, error: BaseException) -> tuple[stmt | None, CodeType |
         return None, None
     kind = type(body[index]).__name__
     if kind == "Expr":
-        allowed = imports.refusal(error, ()) is None
+        allowed = imports.refusal(error, ()) is None and not failed_in_library(error)
     else:
         allowed = kind in ASSIGNING and bool(sources.assigned(body[index]))
     if not allowed:
@@ -135,6 +156,15 @@ def split(code: CodeType, error: BaseException) -> tuple[stmt | None, CodeType |
         flags |= code.co_flags & getattr(__future__, feature).compiler_flag
     rest = sources.module_of(body[index + 1 :])
     return body[index], compile(rest, code.co_filename, "exec", flags, dont_inherit=True)
+
+
+def failed_in_library(error: BaseException) -> bool:
+    """Tell whether a library has failed for what it goes on without, and not the program."""
+    if not imports.without:
+        return False
+    from pyreframework import losses
+
+    return losses.blamed(error) is not None
 
 
 def names_an_app(statement: stmt, space: dict[str, Any]) -> bool:

@@ -4,7 +4,8 @@ CPython refuses C extensions in a worker that are not made for sub-interpreters,
 ``ImportError``. Libraries go on seeing that error, as many of them have a way to do without. Only
 where it would end the program, at an import in the program's own code that no ``try`` around it
 catches, the import gives a stand-in. An extension with a Python file of the same name beside it is
-replaced by that file.
+replaced by that file. A library that catches the error and is left without what it needs fails with
+it all the same, see `losses`.
 
 The program is what is neither in the standard library nor in ``site-packages``. State of one
 interpreter; every worker imports this, so it imports nothing before something is refused.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import sys
+from _thread import get_ident
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, SourceFileLoader
 from sys import _getframe
 
@@ -24,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from importlib.machinery import ModuleSpec
-    from types import FrameType, ModuleType
+    from types import CodeType, FrameType, ModuleType
     from typing import Any
 
 # What CPython, and extensions that check for themselves (by PyO3, by Cython), say when they refuse.
@@ -40,6 +42,10 @@ replaced: dict[str, str] = {}
 reasons: dict[str, str] = {}
 # Modules that the program does without, as it catches the error: where it does.
 caught: dict[str, str] = {}
+# Extensions that packages of libraries do without, as they catch the error, and why these failed.
+without: dict[str, dict[str, str]] = {}
+# Names that such packages have on the main interpreter only: `yaml.CSafeLoader`.
+lost: set[str] = set()
 # Globals that got a plain value out of a stand-in, by the id of their dict and their name, with the
 # module that is missing.
 tainted: dict[tuple[int, str], str] = {}
@@ -56,6 +62,8 @@ plain_import_module = importlib.import_module
 plain_create_module = ExtensionFileLoader.create_module
 plain_exec_module = SourceFileLoader.exec_module
 program_files: dict[str, bool] = {}
+# The modules whose code runs, of each thread, the innermost last.
+running: dict[int, list[Running]] = {}
 partials: dict[str, Any] = {}
 
 
@@ -133,6 +141,7 @@ def create_module(loader: ExtensionFileLoader, spec: ModuleSpec) -> ModuleType |
         refused.append(spec.name)
         source = python_file(spec.origin)
         if source is None:
+            reach_importer({spec.name: refusal(error, ()) or ""})
             raise
         replaced[spec.name] = str(error)
         # The module is made by importlib, and run by the loader it finds here now.
@@ -142,14 +151,40 @@ def create_module(loader: ExtensionFileLoader, spec: ModuleSpec) -> ModuleType |
 
 
 def exec_module(loader: SourceFileLoader, module: ModuleType) -> None:
-    """Run a module's code; one of the program goes on behind what needs a refused module."""
-    if not installed or not is_program(vars(module)):
-        return plain_exec_module(loader, module)
-    from pyreframework.execution import run
+    """Run a module's code; one of the program goes on behind what needs a refused module.
 
-    code = loader.get_code(module.__name__)
-    assert code is not None, "there is a file"
-    return run(code, vars(module))
+    Raises:
+        BaseException: What the code raises. One of a library that caught a refusal and cannot do
+            without what was refused fails with it.
+    """
+    if not installed:
+        return plain_exec_module(loader, module)
+    own = is_program(vars(module))
+    here = Running(vars(module))
+    stack = running.setdefault(get_ident(), [])
+    stack.append(here)
+    try:
+        if own:
+            from pyreframework.execution import run
+
+            code = loader.get_code(module.__name__)
+            assert code is not None, "there is a file"
+            run(code, vars(module))
+        else:
+            plain_exec_module(loader, module)
+        if here.failed and not own:
+            from pyreframework import losses
+
+            losses.settle(loader, module, here)
+    except BaseException as error:
+        stack.pop()
+        reason = refusal(error, ())
+        # What refuses is named by the extension, or by a module that refuses by itself.
+        failed = here.failed or ({} if reason is None else {module.__name__: reason})
+        reach_importer(failed)
+        raise
+    stack.pop()
+    return None
 
 
 def python_file(extension: str | None) -> str | None:
@@ -162,6 +197,35 @@ def python_file(extension: str | None) -> str | None:
             if isfile(source):
                 return source
     return None
+
+
+class Running:
+    """A module whose code runs: what its imports have failed for, and where it stood then."""
+
+    __slots__ = ("failed", "places", "space")
+
+    def __init__(self, space: dict[str, Any]) -> None:
+        self.space = space
+        # Extensions that were refused, and why; an error for them has come as far as this module.
+        self.failed: dict[str, str] = {}
+        # For each of these errors where the module's code was, the innermost function first.
+        self.places: list[list[tuple[CodeType, int]]] = []
+
+
+def reach_importer(failed: dict[str, str]) -> None:
+    """Note that an error for refused extensions reaches the module that runs in this thread."""
+    stack = running.get(get_ident())
+    if not stack or not failed:
+        return
+    here = stack[-1]
+    here.failed.update(failed)
+    places = []
+    frame: FrameType | None = _getframe(1)
+    while frame is not None:
+        if frame.f_globals is here.space:
+            places.append((frame.f_code, frame.f_lineno))
+        frame = frame.f_back
+    here.places.append(places)
 
 
 class Import:
@@ -202,7 +266,9 @@ class Import:
             listener("begin", self.name)
         before, seen = set(sys.modules), len(refused)
         try:
-            return self.attempt(self.items)
+            module = self.attempt(self.items)
+            if not without or not self.find_lost(module):
+                return module
         except Exception as error:
             reason = refusal(error, refused[seen:])
             if reason is None:
@@ -241,6 +307,22 @@ class Import:
                 found = True
         return found
 
+    def find_lost(self, module: ModuleType) -> bool:
+        """Note which names a library lacks in workers; tell whether nothing catches that."""
+        from pyreframework import losses
+
+        found = False
+        for item in self.items:
+            # What the program's code would raise next, behind the import.
+            error = ImportError(name=self.name, name_from=item)
+            missing = None if hasattr(module, item) else losses.lost_name(error)
+            if missing is None or self.is_caught(error, missing[0]):
+                continue
+            lost.add(missing[0])
+            reasons[missing[0]] = missing[1]
+            found = True
+        return found
+
     def is_caught(self, error: BaseException, module: str) -> bool:
         """Tell whether the program's code around the import catches its error and goes on."""
         frame = is_caught(self.frame, error)
@@ -256,7 +338,9 @@ class Import:
         whole: Any
         if not missing:
             found = {item: stand_in(f"{self.name}.{item}") for item in self.items}
-            return partial(self.name, {item: one for item, one in found.items() if one})
+            return partial(
+                self.name, {item: one for item, one in found.items() if one is not None}
+            )
         whole = stand_in(missing)
         if not self.leaf:
             for name in reversed(names[: names.index(missing)]):
@@ -313,6 +397,10 @@ def explain(error: BaseException, route: str | None) -> None:
             error.add_note(cure)
             return
         link = link.__cause__ or link.__context__
+    if without:
+        from pyreframework import losses
+
+        losses.explain(error, route)
     if route is None:
         for module, place in caught.items():
             error.add_note(
@@ -349,7 +437,8 @@ def stand_in(name: str) -> Any:
     from pyreframework import standins
 
     if name not in standins.modules:
-        standins.modules[name] = standins.ModuleStandIn(name, reasons[name])
+        made = standins.ModuleStandIn(name, reasons[name])
+        standins.modules[name] = standins.of_name(name) if name in lost else made
     return standins.modules[name]
 
 

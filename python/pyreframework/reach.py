@@ -260,6 +260,8 @@ class Graph:
                 return
             name = names.pop(0)
             self.check_taint(number, space, name)
+            if imports.without and name not in space:
+                self.check_loss(number, value, name)
             value = self.real(space, name)
         if names and stood_in(value) is None and is_own(kind_of(value)):
             yield from attributes(value, {names[0]})
@@ -300,6 +302,24 @@ class Graph:
         module = imports.tainted.get((id(space), name))
         if module is not None:
             self.missing(number, module)
+
+    def check_loss(self, number: int, module: ModuleType, name: str) -> None:
+        """Note that a node asks a library for a name that it has lost with a refused extension."""
+        from pyreframework import losses
+
+        space = vars(module)
+        reason = losses.reason_for(str(space.get("__name__")))
+        if reason is None or ("__getattr__" in space and not self.eager):
+            return
+        try:
+            # Asked as the handler will: the module may make the attribute only then.
+            getattr(module, name)
+        except AttributeError:
+            full = f"{space['__name__']}.{name}"
+            imports.reasons.setdefault(full, reason)
+            self.missing(number, full)
+        except Exception:  # noqa: BLE001 - it will raise again, where it is asked
+            return
 
     def uses(self, code: CodeType) -> Uses:
         """Return what a piece of code names, read once."""

@@ -105,7 +105,17 @@ def catches(frame: FrameType, line: int, error: BaseException) -> bool:
 
 def catches_in(code: CodeType, line: int, error: BaseException, *spaces: dict[str, object]) -> bool:
     """As `catches`, for code that does not run, whose names are looked up in ``spaces``."""
-    for statement in enclosing(code, line):
+    return catching(code, line, error, *spaces) is not None
+
+
+def catching(
+    code: CodeType, line: int, error: BaseException, *spaces: dict[str, object]
+) -> _ast.stmt | None:
+    """Return the statement that goes on after an error on a line, the innermost if there are more.
+
+    It is a ``try``, or a ``with`` that suppresses the error.
+    """
+    for statement in reversed(enclosing(code, line)):
         if isinstance(statement, (_ast.Try, _ast.TryStar)):
             if not any(covers(one, line) for one in statement.body):
                 continue
@@ -113,7 +123,7 @@ def catches_in(code: CodeType, line: int, error: BaseException, *spaces: dict[st
                 if fits(handler.type, error, spaces):
                     if gives_up(handler.body):
                         break
-                    return True
+                    return statement
         elif isinstance(statement, (_ast.With, _ast.AsyncWith)):
             for item in statement.items:
                 call = item.context_expr
@@ -122,8 +132,8 @@ def catches_in(code: CodeType, line: int, error: BaseException, *spaces: dict[st
                     and last_name(call.func) == "suppress"
                     and any(fits(kind, error, spaces) for kind in call.args)
                 ):
-                    return True
-    return False
+                    return statement
+    return None
 
 
 def fits(

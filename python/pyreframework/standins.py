@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Whether requests are served: from then on every use raises.
 serving = False
 # The stand-ins for modules by name: `numpy`, `PIL.Image`.
-modules: dict[str, ModuleStandIn] = {}
+modules: dict[str, object] = {}
 # The routes that a piece of code answers, for messages.
 routes: dict[CodeType, list[str]] = {}
 
@@ -286,6 +286,13 @@ def new_class(metaclass: type, stand_in: StandIn, bases: tuple[type, ...]) -> ty
     }
     made: type = type.__call__(metaclass, name, bases, space)
     return made
+
+
+def of_name(name: str) -> object:
+    """Return a stand-in for what a module has under a name: ``yaml.CSafeLoader``."""
+    module, _, last = name.rpartition(".")
+    parent = StandIn(name, module)
+    return child(parent, parent, last)
 
 
 def child(stand_in: StandIn, owner: object, name: str) -> object:
