@@ -313,7 +313,7 @@ def modules_of(seen: Sequence[str] | dict[str, None]) -> dict[str, tuple[str, st
                 from pyreframework.losses import listed
 
                 found[module] = ("partly", f"without {listed(left)}")
-            else:
+            elif not any(name.startswith(f"{module}.") for name in imports.reasons):
                 found[module] = ("yes", "")
     for module, why in imports.reasons.items():
         found[module] = ("no", why)

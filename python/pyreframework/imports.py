@@ -46,6 +46,9 @@ caught: dict[str, str] = {}
 without: dict[str, dict[str, str]] = {}
 # Names that such packages have on the main interpreter only: `yaml.CSafeLoader`.
 lost: set[str] = set()
+# What such packages have in place of what they lost, where it only raises: by the id of the function
+# or class the package that is missing.
+hollow: dict[int, str] = {}
 # Globals that got a plain value out of a stand-in, by the id of their dict and their name, with the
 # module that is missing.
 tainted: dict[tuple[int, str], str] = {}
@@ -178,6 +181,11 @@ def exec_module(loader: SourceFileLoader, module: ModuleType) -> None:
             losses.settle(loader, module, here)
     except BaseException as error:
         stack.pop()
+        instead = replaced.pop(module.__name__, None)
+        if instead is not None:
+            # Not every Python file beside an extension does what that does: some only explain.
+            reach_importer({module.__name__: instead})
+            raise ImportError(instead, name=module.__name__) from error
         reason = refusal(error, ())
         # What refuses is named by the extension, or by a module that refuses by itself.
         failed = here.failed or ({} if reason is None else {module.__name__: reason})
@@ -501,6 +509,31 @@ def refusal(error: BaseException, extensions: Sequence[str]) -> str | None:
     return f"module {left[0]} does not support loading in subinterpreters"
 
 
+def refused_import(name: str) -> str | None:
+    """Import a module as a library does; return the module that is refused with it, or None."""
+    before, seen = set(sys.modules), len(refused)
+    try:
+        plain_import_module(name)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it will raise again when it is called
+        reason = refusal(error, refused[seen:])
+        drop_orphans(before)
+        if reason is None:
+            return None
+        missing = refused_module(refused[seen:], error, reason)
+        reasons.setdefault(missing, reason)
+        return missing
+    return None
+
+
+def reason_of(module: str) -> str:
+    """Return why an extension of a module was refused."""
+    for left in without.values():
+        for name, reason in left.items():
+            if name.partition(".")[0] == module:
+                return reason
+    return ""
+
+
 def drop_orphans(before: set[str]) -> None:
     """Remove what a failed import left of packages that were not imported in the end."""
     for name in set(sys.modules) - before:
@@ -566,13 +599,22 @@ def is_program_source(name: str, error: BaseException) -> bool:
             trace = trace.tb_next
         if trace is not None and trace.tb_frame.f_globals.get("__name__") == name:
             return False
+    spec = spec_of(name)
+    if spec is None or is_extension(spec):
+        return False
+    origin = spec.origin or ""
+    own = name.partition(".")[0] in own_packages or is_program_file(origin)
+    return own if origin.startswith("/") else spec.origin is None
+
+
+def spec_of(name: str) -> ModuleSpec | None:
+    """Return the spec of a module, or None if there is none or its package is not loaded."""
     parent, _, _ = name.rpartition(".")
     path = getattr(sys.modules.get(parent), "__path__", None) if parent else None
-    for finder in sys.meta_path:
-        spec = finder.find_spec(name, path)
-        if spec is not None:
-            origin = spec.origin or ""
-            is_python = not origin.endswith(tuple(EXTENSION_SUFFIXES))
-            own = name.partition(".")[0] in own_packages or is_program_file(origin)
-            return is_python and (own if origin.startswith("/") else spec.origin is None)
-    return False
+    found = (finder.find_spec(name, path) for finder in sys.meta_path)
+    return next((spec for spec in found if spec is not None), None)
+
+
+def is_extension(spec: ModuleSpec | None) -> bool:
+    """Tell whether a module is an extension."""
+    return spec is not None and (spec.origin or "").endswith(tuple(EXTENSION_SUFFIXES))

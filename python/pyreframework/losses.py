@@ -4,7 +4,8 @@ Most have another way, and leave a mark of which one it is: a name bound to some
 a flag. A module that leaves none cannot tell later that it lacks anything. If its functions use
 names that the failed import would have bound, and nothing else has, they raise ``NameError``
 whatever happens. Such a module fails with the refusal instead, so that who imports it can do without
-or gets a stand-in.
+or gets a stand-in. What has been put in place of a lost function and only raises counts as missing
+for the libraries that hold it.
 
 A name that a library has on the main interpreter and not in a worker, such as ``yaml.CSafeLoader``,
 counts as a module that does not load: nobody asks for it who has not found it there before.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import _ast
 import builtins
 import sys
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 from pyreframework import imports, sources
 
@@ -37,6 +38,7 @@ SCOPES = (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef, _ast.Lambda)
 # What is raised where something is not there.
 ABSENCES = (ImportError, NameError, AttributeError, NotImplementedError)
 NAMED_MAX = 3
+DEPTH_MAX = 4
 
 
 def settle(loader: SourceFileLoader, module: ModuleType, here: imports.Running) -> None:
@@ -45,7 +47,12 @@ def settle(loader: SourceFileLoader, module: ModuleType, here: imports.Running) 
     Raises:
         ImportError: It cannot: its functions use names that nothing has bound.
     """
-    lost = {name for places in here.places for name in unbound(module, places)}
+    lost: set[str] = set()
+    for places in here.places:
+        statement = catching(module, places)
+        if statement is not None:
+            lost |= unbound(module, *statement)
+            note_hollow(module, statement[0], here.failed)
     if lost:
         code = loader.get_code(module.__name__)
         assert code is not None, "it has just run"
@@ -57,29 +64,93 @@ def settle(loader: SourceFileLoader, module: ModuleType, here: imports.Running) 
     imports.without.setdefault(package, {}).update(here.failed)
 
 
-def unbound(module: ModuleType, places: Iterable[tuple[CodeType, int]]) -> set[str]:
-    """Return the names that an import would have bound if its error had not been caught.
-
-    Empty if there is a mark by which the module can tell; a `STAR` stands for names not known.
+def catching(
+    module: ModuleType, places: Iterable[tuple[CodeType, int]]
+) -> tuple[_ast.stmt, int] | None:
+    """Return the statement of a module that has caught an error, and on which line of its body.
 
     Args:
-        module: The module that caught the error.
+        module: The module, whose code has run.
         places: Where its code was when the import failed, the innermost function first.
     """
-    space = vars(module)
     for code, line in places:
-        statement = sources.catching(code, line, ImportError(), space)
-        if statement is None:
-            continue
-        body: list[_ast.stmt] = statement.body  # type: ignore[attr-defined]
-        rest: list[_ast.AST] = [one for one in body if sources.first_line(one) > line]
-        for field in ("orelse", "finalbody", "handlers"):
-            rest += getattr(statement, field, ())
-        marks = {name for node in rest for name in bound(node, items=True)}
-        if any(name in space for name in marks):
-            return set()
-        return {name for node in body for name in bound(node)}
-    return set()
+        statement = sources.catching(code, line, ImportError(), vars(module))
+        if statement is not None:
+            return statement, line
+    return None
+
+
+def unbound(module: ModuleType, statement: _ast.stmt, line: int) -> set[str]:
+    """Return the names that a statement has left without a value as it caught an error on a line.
+
+    Empty if there is a mark by which the module can tell; a `STAR` stands for names not known.
+    """
+    body: list[_ast.stmt] = statement.body  # type: ignore[attr-defined]
+    rest: list[_ast.AST] = [one for one in body if sources.first_line(one) > line]
+    for field in ("orelse", "finalbody", "handlers"):
+        rest += getattr(statement, field, ())
+    marks = {name for node in rest for name in bound(node, items=True)}
+    if any(name in vars(module) for name in marks):
+        return set()
+    return {name for node in body for name in bound(node)}
+
+
+def note_hollow(module: ModuleType, statement: _ast.stmt, failed: dict[str, str]) -> None:
+    """Note the functions and classes that a module has in place of lost ones, and that only raise.
+
+    As ``def spawn(): raise ValueError("install greenlet")``.
+    """
+    missing = next(iter(failed)).partition(".")[0]
+    for name in bound(statement):
+        value = vars(module).get(name)
+        function = getattr(value, "__init__", None) if isinstance(value, type) else value
+        if isinstance(function, FunctionType) and only_raises(function):
+            imports.hollow[id(value)] = missing
+            imports.reasons.setdefault(missing, next(iter(failed.values())))
+
+
+def only_raises(function: FunctionType, depth: int = 0) -> bool:
+    """Tell whether a function never returns, as far as its statements show."""
+    code = function.__code__
+    tree = sources.tree(code.co_filename)
+    if tree is None or depth > DEPTH_MAX:
+        return False
+    for node in sources.inside(tree):
+        if isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef)):
+            if node.name == code.co_name and sources.first_line(node) == code.co_firstlineno:
+                return ends(node.body, function.__globals__, depth) is True
+    return False
+
+
+def ends(body: list[_ast.stmt], space: dict[str, Any], depth: int) -> bool | None:
+    """Tell how statements end: True by raising, False perhaps by returning, None by neither."""
+    for statement in body:
+        called = getattr(getattr(statement, "value", None), "func", None)
+        callee = space.get(called.id) if isinstance(called, _ast.Name) else None
+        if isinstance(statement, _ast.Raise):
+            return True
+        if isinstance(callee, FunctionType) and only_raises(callee, depth + 1):
+            return True
+        if isinstance(statement, _ast.If):
+            truth = truth_of(statement.test, space)
+            branches = {ends(statement.body, space, depth), ends(statement.orelse, space, depth)}
+            if truth is not None:
+                taken = statement.body if truth else statement.orelse
+                branches = {ends(taken, space, depth)}
+            if branches != {None}:
+                return branches == {True}
+        elif any(isinstance(node, _ast.Return) for node in sources.inside(statement)):
+            return False
+    return None
+
+
+def truth_of(test: _ast.expr, space: dict[str, Any]) -> bool | None:
+    """Return the truth of a global that is a flag or None, and of ``not`` one; None if unknown."""
+    if sources.is_negated(test):
+        truth = truth_of(test.operand, space)  # type: ignore[attr-defined]
+        return None if truth is None else not truth
+    value = space.get(test.id, ...) if isinstance(test, _ast.Name) else ...
+    return bool(value) if value is None or isinstance(value, bool) else None
 
 
 def bound(node: _ast.AST, items: bool = False) -> Iterator[str]:

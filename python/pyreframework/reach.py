@@ -11,6 +11,7 @@ It has bounds: beyond them nothing is followed, and a use that was not seen rais
 
 from __future__ import annotations
 
+import _ast
 import builtins
 import gc
 import sys
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 # All that is followed, and how far through objects of libraries and containers.
 NODES_MAX = 200_000
 DEPTH_MAX = 8
+# How far from the program a function of a library is that it calls, or that a wrapper of it calls.
+WRAPPED_DEPTH = 1
 ATOMS = (
     str, bytes, int, float, complex, bool, type(None), type(Ellipsis), range, CodeType, FrameType,
     BuiltinFunctionType, Pyre, AppTable,
@@ -126,6 +129,8 @@ class Graph:
         self.waiting: list[int] = []
         self.codes: dict[CodeType, Uses] = {}
         self.tried: set[tuple[str, tuple[str, ...]]] = set()
+        self.hollow: dict[int, str | None] = {}
+        self.library: dict[str, str | None] = {}
 
     def add(self, root: object) -> int:
         """Return the number of something that is called, followed to its end."""
@@ -185,6 +190,8 @@ class Graph:
     def successors(self, number: int, value: Any) -> Iterator[object]:
         """Yield what a value leads to."""
         module = stood_in(value)
+        if module is None and imports.hollow and not self.depths[number]:
+            module = self.lacks(value)
         if module is not None:
             self.missing(number, module)
         elif is_a(value, ATOMS):
@@ -213,6 +220,8 @@ class Graph:
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         space = function.__globals__
         if not imports.is_program(space):
+            if self.depths[number] <= WRAPPED_DEPTH:
+                self.check_imports(number, function)
             # A wrapper of a library has what it wraps in its closure; a method of a base class may
             # call any other of the object.
             yield from (content(cell) for cell in cells.values())
@@ -220,20 +229,26 @@ class Graph:
                 yield owner
             return
         names: set[str] = set()
+        found: list[object] = []
         for code in codes(function.__code__):
             uses = self.uses(code)
             names |= uses.attributes
             for name, chain in uses.chains:
                 self.check_taint(number, space, name)
                 value = self.real(space, name, vars(builtins).get(name))
-                yield from self.along(number, value, chain, uses)
+                found += self.along(number, value, chain, uses)
             for name, chain in uses.cells:
                 if name in cells:
-                    yield from self.along(number, content(cells[name]), chain, uses)
+                    found += self.along(number, content(cells[name]), chain, uses)
             for lazy in uses.imports:
-                yield from self.imported(number, lazy, code, space)
+                found += self.imported(number, lazy, code, space)
         if owner is not None:
-            yield from attributes(owner, names)
+            found += attributes(owner, names)
+        self.check_texts(number, function, found)
+        if self.eager:
+            for value in found:
+                self.check_methods(number, value, names)
+        yield from found
 
     def along(
         self, number: int, value: Any, chain: tuple[str, ...], uses: Uses
@@ -302,6 +317,99 @@ class Graph:
         module = imports.tainted.get((id(space), name))
         if module is not None:
             self.missing(number, module)
+
+    def lacks(self, value: Any) -> str | None:
+        """Return what is missing to something of a library that the program itself holds.
+
+        Its module has something that only raises in place of what it lost. What is deeper inside of
+        a library may never be called.
+        """
+        if id(value) in imports.hollow:
+            return imports.hollow[id(value)]
+        if type(value) in (dict, list, tuple):
+            held = value.values() if type(value) is dict else value
+            return next(filter(None, map(self.module_lacks, held)), None)
+        return self.module_lacks(value)
+
+    def module_lacks(self, value: Any) -> str | None:
+        """Return what is missing to the module that defines a function, a class or an object's."""
+        if is_a(value, FunctionType):
+            space = value.__globals__
+        else:
+            space = vars(sys.modules.get(str(vars(kind_of(value)).get("__module__")), builtins))
+        if id(space) not in self.hollow:
+            held = (imports.hollow.get(id(one)) for one in space.values())
+            found = None if imports.is_program(space) else next(filter(None, held), None)
+            self.hollow[id(space)] = found
+        return self.hollow[id(space)]
+
+    def check_texts(self, number: int, function: FunctionType, found: list[object]) -> None:
+        """Note what a function names to a library that goes on without it.
+
+        As in ``BeautifulSoup(page, "lxml")``.
+        """
+        wanted = {
+            name.partition(".")[0]
+            for package in {package_of(value) for value in found}
+            for name in imports.without.get(package, ())
+            if name.partition(".")[0] != package
+        }
+        if wanted:
+            defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+            constants = (one for code in codes(function.__code__) for one in code.co_consts)
+            named = words((*constants, *defaults, *found), function.__doc__)
+            for module in wanted & named:
+                imports.reasons.setdefault(module, imports.reason_of(module))
+                self.missing(number, module)
+
+    def check_methods(self, number: int, value: Any, names: set[str]) -> None:
+        """Note what a class or object of a library imports in methods, and is refused: `cffi.FFI`.
+
+        Args:
+            number: The node that uses it.
+            value: What it uses.
+            names: All attributes that the code there names, which may be methods.
+        """
+        if is_a(value, (*ATOMS, FunctionType, ModuleType)) or stood_in(value) is not None:
+            return
+        if is_a(value, type):
+            names = names | {"__init__", "__new__"}
+        spaces = [vars(base) for base in kind_of(value).__mro__]
+        for name in names:
+            method = unwrap(next((space[name] for space in spaces if name in space), None))
+            if is_a(method, FunctionType):
+                self.check_imports(number, method)
+
+    def check_imports(self, number: int, function: Any) -> None:
+        """Note what a function of a library imports when it is called, and is refused.
+
+        Only of what the program calls itself: what a library may call at some time is nearly all of
+        it.
+        """
+        space = function.__globals__
+        if self.eager and not imports.is_program(space) and not imports.is_ours(space):
+            for lazy in self.uses(function.__code__).imports:
+                self.refused_in(number, lazy, function.__code__, space)
+
+    def refused_in(self, number: int, lazy: Lazy, code: CodeType, space: dict[str, Any]) -> None:
+        """Note what an import in a function of a library is refused.
+
+        One that depends on something is only tried if it is of an extension, as a library's own
+        backend is: others may be for what nobody asks for.
+        """
+        try:
+            name = imports.absolute(lazy.name, space, lazy.level)
+        except (AttributeError, KeyError):
+            return
+        if is_standard(name) or is_there(name, lazy.items) or goes_on(code, lazy.line, name, space):
+            return
+        if is_conditional(code, lazy.line) and not imports.is_extension(imports.spec_of(name)):
+            return
+        if name not in self.library:
+            self.library[name] = imports.refused_import(name)
+        missing = self.library[name]
+        if missing is not None:
+            self.missing(number, missing)
 
     def check_loss(self, number: int, module: ModuleType, name: str) -> None:
         """Note that a node asks a library for a name that it has lost with a refused extension."""
@@ -448,6 +556,14 @@ def goes_on(code: CodeType, line: int, module: str, space: dict[str, Any]) -> bo
     return sources.catches_in(code, line, refused, space)
 
 
+def is_conditional(code: CodeType, line: int) -> bool:
+    """Tell whether a line of a function is inside of anything but ``try`` and ``with``."""
+    from pyreframework import sources
+
+    plain = (_ast.Import, _ast.ImportFrom, _ast.Try, _ast.With, _ast.AsyncWith)
+    return not all(isinstance(one, plain) for one in sources.enclosing(code, line))
+
+
 def is_there(name: str, items: list[str]) -> bool:
     """Tell whether an import finds everything loaded."""
     module = sys.modules.get(name)
@@ -519,6 +635,39 @@ def unwrapped(value: Any, owner: object) -> Iterator[object]:
             yield bound(function, owner)
     else:
         yield bound(value, owner)
+
+
+def unwrap(value: Any) -> object:
+    """Return the function that a static or class method is made of, anything else as it is."""
+    return value.__func__ if is_a(value, (staticmethod, classmethod)) else value
+
+
+def package_of(value: Any) -> str:
+    """Return the package that defines a function, a class, the class of an object, or a module."""
+    if is_a(value, FunctionType):
+        name = value.__globals__.get("__name__")
+    elif is_a(value, ModuleType):
+        name = vars(value).get("__name__")
+    else:
+        name = vars(kind_of(value)).get("__module__")
+    return str(name).partition(".")[0]
+
+
+def words(values: tuple[object, ...], but: str | None) -> set[str]:
+    """Return the words in the texts among some values, and in tuples of them.
+
+    Args:
+        values: What to read.
+        but: A text that is not meant, as it only explains.
+    """
+    found = set()
+    for value in values:
+        if is_a(value, tuple):
+            found |= words(value, but)  # type: ignore[arg-type]
+        elif type(value) is str and value != but:
+            text = "".join(one if one.isalnum() or one == "_" else " " for one in value)
+            found.update(text.split())
+    return found
 
 
 def bound(function: Any, owner: object) -> object:
