@@ -2,9 +2,9 @@
 
     .venv/bin/python docs/extensions.py FOLDER [package...]
 
-makes a virtual environment in the folder, or takes the one that is there, installs the packages that
-``docs/extensions.toml`` names (wheels only, the newest), and serves a small program for each, with
-what it uses of the package in a handler. The right answer is that of the main interpreter.
+makes a virtual environment in the folder, or takes the one that is there, installs the packages
+that ``docs/extensions.toml`` names (wheels only, the newest), and serves a small program for each,
+with what it uses of the package in a handler. The right answer is that of the main interpreter.
 Without the names of packages it tries all of them and writes the table into
 ``docs/reference/extensions.md``; with names it prints their rows.
 
@@ -14,7 +14,7 @@ parts with packages made for it.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import http.client
 import json
 import platform
@@ -232,7 +232,7 @@ def page_text(rows: Sequence[Sequence[str]]) -> str:
     on_workers = sum(one[-2] == "workers" for one in right)
     made = (
         f"{len(rows)} programs on CPython {platform.python_version()}, "
-        f"{datetime.datetime.now(datetime.UTC).date()}: {on_workers} run on workers, "
+        f"{dt.datetime.now(dt.UTC).date()}: {on_workers} run on workers, "
         f"{len(right) - on_workers} on the main interpreter, {len(rows) - len(right)} "
         f"{'fails' if len(rows) - len(right) == 1 else 'fail'}."
     )

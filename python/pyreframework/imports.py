@@ -46,8 +46,8 @@ caught: dict[str, str] = {}
 without: dict[str, dict[str, str]] = {}
 # Names that such packages have on the main interpreter only: `yaml.CSafeLoader`.
 lost: set[str] = set()
-# What such packages have in place of what they lost, where it only raises: by the id of the function
-# or class the package that is missing.
+# What such packages have in place of what they lost, where it only raises: by the id of the
+# function or class the package that is missing.
 hollow: dict[int, str] = {}
 # Globals that got a plain value out of a stand-in, by the id of their dict and their name, with the
 # module that is missing.
@@ -322,7 +322,8 @@ class Import:
         found = False
         for item in self.items:
             # What the program's code would raise next, behind the import.
-            error = ImportError(name=self.name, name_from=item)
+            error = ImportError(f"cannot import name {item!r} from {self.name!r}", name=self.name)
+            error.name_from = item
             missing = None if hasattr(module, item) else losses.lost_name(error)
             if missing is None or self.is_caught(error, missing[0]):
                 continue
@@ -346,9 +347,7 @@ class Import:
         whole: Any
         if not missing:
             found = {item: stand_in(f"{self.name}.{item}") for item in self.items}
-            return partial(
-                self.name, {item: one for item, one in found.items() if one is not None}
-            )
+            return partial(self.name, {item: one for item, one in found.items() if one is not None})
         whole = stand_in(missing)
         if not self.leaf:
             for name in reversed(names[: names.index(missing)]):

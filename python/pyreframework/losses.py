@@ -1,11 +1,11 @@
-"""Libraries that catch the refusal of an extension: what they lose with it, and if they still work.
+"""Libraries that catch the refusal of an extension: what they lose, and if they still work.
 
-Most have another way, and leave a mark of which one it is: a name bound to something else, ``None``,
-a flag. A module that leaves none cannot tell later that it lacks anything. If its functions use
+Most have another way, and leave a mark of which one it is: a name bound to something else,
+``None``, a flag. A module that leaves none cannot tell later that it lacks anything. If its functions use
 names that the failed import would have bound, and nothing else has, they raise ``NameError``
-whatever happens. Such a module fails with the refusal instead, so that who imports it can do without
-or gets a stand-in. What has been put in place of a lost function and only raises counts as missing
-for the libraries that hold it.
+whatever happens. Such a module fails with the refusal instead, so that who imports it can do
+without or gets a stand-in. What has been put in place of a lost function and only raises counts as
+missing for the libraries that hold it.
 
 A name that a library has on the main interpreter and not in a worker, such as ``yaml.CSafeLoader``,
 counts as a module that does not load: nobody asks for it who has not found it there before.
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import _ast
 import builtins
-import sys
 from types import FunctionType, ModuleType
 
 from pyreframework import imports, sources
@@ -106,20 +105,12 @@ def note_hollow(module: ModuleType, statement: _ast.stmt, failed: dict[str, str]
         function = getattr(value, "__init__", None) if isinstance(value, type) else value
         if isinstance(function, FunctionType) and only_raises(function):
             imports.hollow[id(value)] = missing
-            imports.reasons.setdefault(missing, next(iter(failed.values())))
 
 
 def only_raises(function: FunctionType, depth: int = 0) -> bool:
     """Tell whether a function never returns, as far as its statements show."""
-    code = function.__code__
-    tree = sources.tree(code.co_filename)
-    if tree is None or depth > DEPTH_MAX:
-        return False
-    for node in sources.inside(tree):
-        if isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef)):
-            if node.name == code.co_name and sources.first_line(node) == code.co_firstlineno:
-                return ends(node.body, function.__globals__, depth) is True
-    return False
+    node = sources.definition(function.__code__) if depth <= DEPTH_MAX else None
+    return node is not None and ends(node.body, function.__globals__, depth) is True
 
 
 def ends(body: list[_ast.stmt], space: dict[str, Any], depth: int) -> bool | None:
@@ -161,18 +152,21 @@ def bound(node: _ast.AST, items: bool = False) -> Iterator[str]:
         items: Also yield the names of what gets an item or an attribute, as in ``FLAGS["c"] = 0``.
     """
     if isinstance(node, (_ast.Import, _ast.ImportFrom)):
-        for alias in node.names:
-            whole = isinstance(node, _ast.ImportFrom)
-            yield alias.asname or (alias.name if whole else alias.name.partition(".")[0])
+        # `import a.b` binds a.
+        yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
     elif isinstance(node, SCOPES):
         if not isinstance(node, _ast.Lambda):
             yield node.name
         return
     elif isinstance(node, _ast.Name) and isinstance(node.ctx, _ast.Store):
         yield node.id
-    elif items and isinstance(node, (_ast.Subscript, _ast.Attribute)):
-        if isinstance(node.ctx, _ast.Store) and isinstance(node.value, _ast.Name):
-            yield node.value.id
+    elif (
+        items
+        and isinstance(node, (_ast.Subscript, _ast.Attribute))
+        and isinstance(node.ctx, _ast.Store)
+        and isinstance(node.value, _ast.Name)
+    ):
+        yield node.value.id
     for child in sources.children(node):
         yield from bound(child, items)
 

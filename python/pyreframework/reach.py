@@ -192,6 +192,8 @@ class Graph:
         module = stood_in(value)
         if module is None and imports.hollow and not self.depths[number]:
             module = self.lacks(value)
+            if module is not None:
+                imports.reasons.setdefault(module, imports.reason_of(module))
         if module is not None:
             self.missing(number, module)
         elif is_a(value, ATOMS):
@@ -456,6 +458,11 @@ class Graph:
         for item in lazy.items:
             yield from self.along(number, module, (item,), self.uses(code))
         if not lazy.items:
+            if imports.without and module is not None:
+                from pyreframework import sources
+
+                for item in sources.asked_of(code, name) - vars(module).keys():
+                    self.check_loss(number, module, item)
             yield from self.along(number, module, (), self.uses(code))
 
     def try_import(self, lazy: Lazy, code: CodeType, space: dict[str, Any]) -> None:

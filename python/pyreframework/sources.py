@@ -87,6 +87,39 @@ def enclosing(code: CodeType, line: int) -> list[_ast.stmt]:
     return found
 
 
+def definition(code: CodeType) -> _ast.FunctionDef | _ast.AsyncFunctionDef | None:
+    """Return the definition of a function, None if it is not found or has no name."""
+    whole = tree(code.co_filename)
+    for node in () if whole is None else inside(whole):
+        if (
+            isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef))
+            and node.name == code.co_name
+            and first_line(node) == code.co_firstlineno
+        ):
+            return node
+    return None
+
+
+def asked_of(code: CodeType, module: str) -> set[str]:
+    """Return the attributes that a function asks a module for which it imports itself."""
+    whole = definition(code)
+    nodes = [] if whole is None else list(inside(whole))
+    names = {
+        alias.asname or alias.name
+        for node in nodes
+        if isinstance(node, _ast.Import)
+        for alias in node.names
+        if alias.name == module
+    }
+    return {
+        node.attr
+        for node in nodes
+        if isinstance(node, _ast.Attribute)
+        and isinstance(node.value, _ast.Name)
+        and node.value.id in names
+    }
+
+
 def first_line(node: _ast.AST) -> int:
     """Return the line where a node begins; a definition does with its decorators."""
     first: int = node.lineno  # type: ignore[attr-defined]

@@ -578,6 +578,25 @@ def test_a_python_file_in_place_of_its_extension(tmp_path: Path) -> None:
     ]
 
 
+def test_a_python_file_that_only_explains(tmp_path: Path) -> None:
+    """Beside its extension, for those who have not compiled that: it is none to run instead."""
+    refusing = extension("readline")
+    package = tmp_path / "site-packages/explaining"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from . import readline")
+    (package / "readline.py").write_text("raise ImportError('please compile it first')")
+    shutil.copy(refusing, package / refusing.name)
+    lines = run_isolated(
+        f"sys.path.insert(0, {str(tmp_path / 'site-packages')!r})\n"
+        "from pyreframework import imports\nimports.install()\n"
+        "space = {'__name__': '__mp_main__'}\n"
+        "exec('import explaining\\nprint(explaining.run(1) is None)', space)\n"
+        "print(imports.reasons, imports.replaced)\n"
+    )
+    reason = "module readline does not support loading in subinterpreters"
+    assert lines == ["False", f"{ {'explaining': reason} } {{}}"]
+
+
 def test_a_package_that_hides_what_was_refused(tmp_path: Path) -> None:
     """It tries its parts one after the other; its own error says nothing of the first."""
     refusing = extension("readline")
