@@ -114,7 +114,16 @@ def prepare(folder: Path, packages: Sequence[Package]) -> Path:
     if not python.exists():
         venv.create(folder, with_pip=True)
     wanted = sorted({one for package in packages for one in (package.name, *package.requires)})
-    install = [python, "-m", "pip", "install", "--quiet", "--upgrade", "--only-binary", ":all:"]
+    install: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--upgrade",
+        "--only-binary",
+        ":all:",
+    ]
     subprocess.run([*install, *wanted], check=True)  # noqa: S603 - what is listed
     show_pyre(python)
     return python
@@ -157,33 +166,40 @@ def try_out(python: Path, package: Package, folder: Path) -> Outcome:
 
 def ask(python: Path, program: Path, right: object) -> tuple[str, str]:
     """Serve a program; return where its handler has run, and how the answer was."""
+    output = program.parent / "output"
     with (
-        (program.parent / "output").open("w+") as output,
-        subprocess.Popen([python, program], stdout=output, stderr=output) as process,  # noqa: S603
+        output.open("w") as stream,
+        subprocess.Popen([python, program], stdout=stream, stderr=stream) as process,  # noqa: S603
     ):
         try:
-            port = wait_for_port(process, program.parent / "output")
-            if port is None:
-                output.seek(0)
-                return "", f"does not start: {last_line(output.read())}"
-            status, plain = get(port, "/plain")
-            if (status, PLACES.get(plain.decode())) != (200, "workers"):
-                return "", "moves a route that does not use it"
-            status, body = get(port, "/use")
-            if status != 200:
-                output.seek(0)
-                return "workers", f"{status}: {last_line(output.read())}"
-            place, answer = json.loads(body)
-            return PLACES[place], "right" if answer == right else f"wrong: {answer}"
-        except OSError as error:
-            output.seek(0)
-            return "", f"{type(error).__name__}: {last_line(output.read())}"
+            place, answer = ask_running(process, output, right)
         finally:
             process.terminate()
             try:
                 process.wait(START_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
+    # The log is complete only now.
+    said = "" if answer.startswith(("right", "wrong")) else f": {last_line(output.read_text())}"
+    return place, answer + said
+
+
+def ask_running(process: subprocess.Popen[bytes], output: Path, right: object) -> tuple[str, str]:
+    """Ask a server that starts; return where its handler has run, and how the answer was."""
+    port = wait_for_port(process, output)
+    if port is None:
+        return "", "does not start"
+    try:
+        status, plain = get(port, "/plain")
+        if (status, PLACES.get(plain.decode())) != (200, "workers"):
+            return "", "moves a route that does not use it"
+        status, body = get(port, "/use")
+    except OSError as error:
+        return "", type(error).__name__
+    if status != 200:
+        return "workers", str(status)
+    place, answer = json.loads(body)
+    return PLACES[place], "right" if answer == right else f"wrong: {answer}"
 
 
 def wait_for_port(process: subprocess.Popen[bytes], output: Path) -> int | None:

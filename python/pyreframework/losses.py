@@ -1,11 +1,11 @@
 """Libraries that catch the refusal of an extension: what they lose, and if they still work.
 
 Most have another way, and leave a mark of which one it is: a name bound to something else,
-``None``, a flag. A module that leaves none cannot tell later that it lacks anything. If its functions use
-names that the failed import would have bound, and nothing else has, they raise ``NameError``
-whatever happens. Such a module fails with the refusal instead, so that who imports it can do
-without or gets a stand-in. What has been put in place of a lost function and only raises counts as
-missing for the libraries that hold it.
+``None``, a flag. A module that leaves none cannot tell later that it lacks anything. If its
+functions use names that the failed import would have bound, and nothing else has, they raise
+``NameError`` whatever happens. Such a module fails with the refusal instead, so that who imports it
+can do without or gets a stand-in. What has been put in place of a lost function and only raises
+counts as missing for the libraries that hold it.
 
 A name that a library has on the main interpreter and not in a worker, such as ``yaml.CSafeLoader``,
 counts as a module that does not load: nobody asks for it who has not found it there before.
@@ -36,7 +36,7 @@ STAR = "*"
 SCOPES = (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef, _ast.Lambda)
 # What is raised where something is not there.
 ABSENCES = (ImportError, NameError, AttributeError, NotImplementedError)
-NAMED_MAX = 3
+NAMED_MAX = 2
 DEPTH_MAX = 4
 
 
@@ -200,7 +200,7 @@ def listed(names: Iterable[str]) -> str:
 
     Example:
         >>> listed({"b", "a"}), listed({"a", "b", "c", "d", "e"})
-        ('a and b', 'a, b, c and 2 more')
+        ('a and b', 'a, b and 3 more')
     """
     words = sorted(names)
     if len(words) > NAMED_MAX:
