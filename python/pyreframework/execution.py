@@ -164,7 +164,7 @@ def failed_in_library(error: BaseException) -> bool:
         return False
     from pyreframework import losses
 
-    return losses.blamed(error) is not None
+    return losses.lost_name(error) is None and losses.blamed(error) is not None
 
 
 def names_an_app(statement: stmt, space: dict[str, Any]) -> bool:

@@ -250,8 +250,12 @@ def explain(error: BaseException, route: str | None) -> None:
 def blamed(error: BaseException) -> str | None:
     """Return the package that goes on without an extension and has probably failed for that.
 
-    That is the one which raised, if it says that something is not there, or names the extension.
+    That is the one which was asked for what it lost, or which raised, if it says that something is
+    not there, or names the extension.
     """
+    found = lost_name(error)
+    if found is not None:
+        return found[0].partition(".")[0]
     trace = error.__traceback__
     if trace is None:
         return None

@@ -272,6 +272,60 @@ def test_json_default_moves_nothing(write: Write) -> None:
         assert server.get("/array").json() == [MAIN, [0, 1]]
 
 
+def test_a_library_that_catches_the_refusal(write: Write) -> None:
+    """One that does not work then moves its routes; of another only what it has lost does."""
+    refuses = """
+        import _interpreters
+        if _interpreters.get_current()[0]:
+            raise ImportError(f"module {__name__} does not support loading in subinterpreters")
+        make = fast = sorted
+    """
+    catches = "try:\n    from binary import make{}\nexcept ImportError:\n    {}\n"
+    calls = "def call(values):\n    return make(values)\n"
+    site = write("site-packages/binary.py", refuses).parent
+    write("site-packages/crippled.py", catches.format("", "pass") + calls)
+    write("site-packages/partial.py", catches.format(", fast", "make = sorted") + calls)
+    file = write(
+        "program.py",
+        f"""
+        import sys
+        sys.path.append({str(site)!r})
+        import crippled
+        import partial
+        from pyreframework import Pyre
+
+        app = Pyre()
+        made = crippled.call([2, 1])
+        app.get("/crippled", lambda req: [__name__, crippled.call([2, 1])])
+        app.get("/made", lambda req: [__name__, made])
+        app.get("/fast", lambda req: [__name__, partial.fast([2, 1])])
+        app.get("/partial", lambda req: [__name__, partial.call([2, 1])])
+
+        @app.get("/hidden")
+        def hidden(req):
+            return getattr(partial, "fa" + "st")([2, 1])
+
+        app.run()
+        """,
+    )
+    with serve(file, workers=2) as server:
+        for target in ("/crippled", "/made", "/fast"):
+            assert server.get(target).json() == [MAIN, [1, 2]]
+        assert server.get("/partial").json() == [WORKER, [1, 2]]
+        assert server.get("/hidden").status == 500
+        server.output.wait_for(
+            "in a worker partial goes on without binary, which does not load there: if that is "
+            "why, register GET /hidden with gil=True"
+        )
+        said = [line for line in banner(server) if " runs on the main interpreter: " in line]
+        words = "runs on the main interpreter: it uses {}, which does not load in workers"
+        assert said == [
+            f"GET /crippled {words.format('crippled')}",
+            f"GET /made {words.format('crippled')}",
+            f"GET /fast {words.format('partial.fast')}",
+        ]
+
+
 def test_hooks_of_workers_run_on_main_too_if_a_route_moves(write: Write) -> None:
     file = write(
         "program.py",
