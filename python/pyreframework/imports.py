@@ -513,7 +513,9 @@ def refused_import(name: str) -> str | None:
     before, seen = set(sys.modules), len(refused)
     try:
         plain_import_module(name)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - it will raise again when it is called
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - also panics of Rust; it will raise when called
         reason = refusal(error, refused[seen:])
         drop_orphans(before)
         if reason is None:
