@@ -46,7 +46,9 @@ def test_json_default() -> None:
 
 
 def test_log_config() -> None:
-    Pyre(log_config={"version": 1, "loggers": {"pyre.test": {"level": "ERROR"}}})
+    # Unless told otherwise it switches off every logger that other tests have used.
+    config: dict[str, Any] = {"version": 1, "disable_existing_loggers": False}
+    Pyre(log_config=config | {"loggers": {"pyre.test": {"level": "ERROR"}}})
     assert logging.getLogger("pyre.test").level == logging.ERROR
 
 
