@@ -20,6 +20,11 @@ async def index_async(req):
     return "Hello, World!"
 
 
+@app.get("/params/{id}")
+def params(req):
+    return {"id": req.params["id"]}
+
+
 @app.get("/gil", gil=True)
 def index_gil(req):
     return "Hello, World!"

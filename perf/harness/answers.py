@@ -53,6 +53,16 @@ ROUTES = {
     )
 }
 
+HANDLERS = {
+    route.name: route
+    for route in (
+        Route("/async", "GET", "/async", "text/plain"),
+        Route("/io", "GET", "/io", "text/plain"),
+        Route("/params/{id}", "GET", "/params/42", "application/json"),
+    )
+}
+"""Further ones, of apps/handlers_app.py alone."""
+
 _EXPECTED: dict[str, object] = {
     "/json": {"message": "Hello, World!"},
     "/user/42": {"id": "42"},

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from perf.harness import machine
-from perf.harness.contenders import PYRE, Unavailable, contender
+from perf.harness.contenders import PYRE, Contender, Unavailable, contender, pyre
 from perf.harness.exchange import BadAnswer
 from perf.harness.progress import say
 from perf.harness.table import markdown
 from perf.icount.counted import CountedServer, PerRequest
-from perf.icount.scenario import BUDGET, Scenario, scenarios
+from perf.icount.scenario import BUDGET, EVERYBODYS, Scenario, scenarios
 
 _FUNCTIONS_SHOWN = 40
 _RECOUNTS = 2
@@ -34,6 +34,22 @@ def arguments() -> argparse.Namespace:
         if name not in names:
             parser.error(f"{name!r} is no scenario; there are {', '.join(names)}")
     return chosen
+
+
+def by_app(name: str, wanted: set[str] | None) -> list[tuple[str, list[Scenario]]]:
+    """Return the apps, each with the scenarios to count; some apps are of Pyre alone."""
+    apps: dict[str, list[Scenario]] = {}
+    for scenario in scenarios():
+        if (wanted is None or scenario.name in wanted) and (
+            name == PYRE or scenario.app == EVERYBODYS
+        ):
+            apps.setdefault(scenario.app, []).append(scenario)
+    return list(apps.items())
+
+
+def served(name: str, app: str) -> Contender:
+    """Return the contender that serves an app."""
+    return pyre(app) if name == PYRE else contender(name)
 
 
 def lowest(counted: CountedServer, scenario: Scenario) -> PerRequest:
@@ -93,20 +109,20 @@ def main() -> int:
     rows = []
     over = []
     try:
-        say(f"starting {chosen.contender} under callgrind")
-        counted = CountedServer(contender(chosen.contender), chosen.keep)
-        try:
-            for scenario in scenarios():
-                if wanted is not None and scenario.name not in wanted:
-                    continue
-                found = lowest(counted, scenario)
-                say(f"{scenario.name}: {found.instructions:.0f} instructions per request")
-                over += exceeded(scenario, found)
-                rows.append(row(scenario, found))
-                if chosen.annotate:
-                    print(costliest(scenario, found))
-        finally:
-            counted.close()
+        for app, asked in by_app(chosen.contender, wanted):
+            say(f"starting {chosen.contender} under callgrind")
+            folder = chosen.keep and chosen.keep / Path(app).stem
+            counted = CountedServer(served(chosen.contender, app), folder)
+            try:
+                for scenario in asked:
+                    found = lowest(counted, scenario)
+                    say(f"{scenario.name}: {found.instructions:.0f} instructions per request")
+                    over += exceeded(scenario, found)
+                    rows.append(row(scenario, found))
+                    if chosen.annotate:
+                        print(costliest(scenario, found))
+            finally:
+                counted.close()
     except (Unavailable, BadAnswer, TimeoutError) as reason:
         print(f"icount: {reason}", file=sys.stderr)
         return 1

@@ -5,20 +5,24 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 
-from perf.harness.answers import ROUTES, Route
+from perf.harness.answers import HANDLERS, ROUTES, Route
 from perf.harness.places import PERF
 
 BUDGET = PERF / "budget.toml"
+EVERYBODYS = "pyre_app.py"
+"""The app that has the routes that every contender serves."""
 
 
 @dataclass(frozen=True)
 class Scenario:
     """A route under a fixed load, and the most that one request may take.
 
-    ``allocations_max`` counts calls of the system's allocator; None leaves them open.
+    ``app`` is the program of perf/apps that is asked. ``allocations_max`` counts calls of the
+    system's allocator; None leaves them open.
     """
 
     name: str
+    app: str
     route: Route
     depth: int
     connections: int
@@ -33,7 +37,8 @@ def scenarios() -> list[Scenario]:
     return [
         Scenario(
             name=entry["name"],
-            route=ROUTES[entry["route"]],
+            app=entry.get("app", EVERYBODYS),
+            route=(ROUTES | HANDLERS)[entry["route"]],
             depth=entry["depth"],
             connections=entry["connections"],
             instructions_max=entry["instructions_max"],

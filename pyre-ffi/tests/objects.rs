@@ -579,3 +579,66 @@ fn garbage_is_collected_on_demand() {
     });
     assert_eq!(ended.unwrap().1, Ended::Clean);
 }
+
+#[test]
+fn what_an_object_keeps_is_shown_and_compared() {
+    attached(|py| {
+        let pair = eval(py, "a, b = object(), object()\nresult = [a, b]");
+        let kept = pair.referents(py);
+        assert_eq!(kept.len(), 2);
+        assert!(pair.refers_exactly_to(&kept, py));
+        assert!(!pair.refers_exactly_to(&kept[..1], py));
+        assert!(pair.refers_to(&*kept[1], py));
+        let same = pair.cast::<List>().unwrap();
+        same.append(&*none(py), py).unwrap();
+        assert!(!pair.refers_exactly_to(&kept, py));
+        assert!(Int::new(py, 1000).unwrap().referents(py).is_empty());
+        assert!(!Int::new(py, 1000).unwrap().refers_to(&*kept[0], py));
+    });
+}
+
+#[test]
+fn attributes_of_a_task_are_among_what_it_keeps() {
+    attached(|py| {
+        let source = "import asyncio\nloop = asyncio.new_event_loop()\n\
+                      async def idle(): pass\ncoroutine = idle()\n\
+                      result = asyncio.Task(coroutine, loop=loop)";
+        let task = eval(py, source);
+        let kept = task.referents(py);
+        assert!(task.refers_exactly_to(&kept, py));
+        task.call_method0(&name(py, "get_name"), py).unwrap();
+        assert!(!task.refers_exactly_to(&kept, py), "a name that was read is another object");
+        let kept = task.referents(py);
+        task.set_attr(&name(py, "user"), &*none(py), py).unwrap();
+        assert!(!task.refers_exactly_to(&kept, py));
+        let event_loop = task.call_method0(&name(py, "get_loop"), py).unwrap();
+        event_loop.call_method1(&name(py, "run_until_complete"), &*task, py).unwrap();
+        event_loop.call_method0(&name(py, "close"), py).unwrap();
+    });
+}
+
+#[test]
+fn weak_references_are_seen_until_they_are_gone() {
+    attached(|py| {
+        let source = "class Thing: pass\nresult = [Thing()]";
+        let thing = eval(py, source).cast::<List>().unwrap().get(0, py).unwrap();
+        let weakly = import(py, "weakref").unwrap().attr(&name(py, "ref"), py).unwrap();
+        let callback = eval(py, "result = print");
+        assert!(thing.newest_weak_reference_is(None, py));
+        let first = weakly.call2(&*thing, &*callback, py).unwrap();
+        assert!(!thing.newest_weak_reference_is(None, py));
+        assert!(thing.newest_weak_reference_is(Some(&first), py));
+        for with_callback in [true, false] {
+            let second = match with_callback {
+                true => weakly.call2(&*thing, &*callback, py).unwrap(),
+                false => weakly.call1(&*thing, py).unwrap(),
+            };
+            assert!(!thing.newest_weak_reference_is(Some(&first), py));
+            drop(second);
+            assert!(thing.newest_weak_reference_is(Some(&first), py));
+        }
+        drop(first);
+        assert!(thing.newest_weak_reference_is(None, py));
+        assert!(none(py).newest_weak_reference_is(None, py), "it can have none");
+    });
+}

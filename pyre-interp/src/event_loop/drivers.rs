@@ -2,15 +2,23 @@
 //! a request. Hot path.
 //!
 //! While the lane steps coroutines, one driver is *entered*: its task is the current one and its
-//! context the one that code runs in. A request that ends without waiting leaves the driver as it
-//! was, if nobody has set a context variable, kept the task, or left something with it; otherwise the
-//! next request gets another driver.
+//! context the one that code runs in. What one request can see of its task, no later request sees:
+//! before each request the driver is looked at, and if it is not as it was made, another one takes
+//! its place. Whoever might know of the task since then would have left a trace, so that a task which
+//! passes is one that could as well have been freed and made anew in the same place:
+//! - a reference counts, to the task, its context or its coroutine;
+//! - a weak reference is in the object's list;
+//! - all else that a task keeps (its name, callbacks, attributes, who awaits it) its type shows to
+//!   the garbage collector. A name that was read is another object than one that nobody has read:
+//!   asyncio keeps a number until then;
+//! - requests to cancel pass through the coroutine, or stand in a count.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use pyre_ffi::{
-    Attached, ClassHandle, ExceptionKind, Held, Instance, Object, Owned, Raised, Step, Str,
-    copy_context, import, none,
+    Attached, ClassHandle, ExceptionKind, Held, Instance, List, Object, Owned, Raised, Step, Str,
+    Tuple, copy_context, import, none,
 };
 
 use crate::event_loop::asyncio::EventLoop;
@@ -25,12 +33,64 @@ pub(crate) struct Driver<'py> {
     pub(crate) coroutine: Owned<'py, Instance<RequestCoroutine>>,
     pub(crate) task: Owned<'py>,
     context: Owned<'py>,
-    /// A copy of the context as it was made.
-    pristine: Owned<'py>,
-    /// How many know of the task when no request has it, and how many more while it is the current
-    /// one.
-    references: isize,
-    references_of_loop: isize,
+    /// What the task kept when it was made. Alive, so that nothing else can take their addresses.
+    referents: Vec<Owned<'py>>,
+    /// The weak reference to the task that asyncio has, if it has one.
+    weakly: Option<Owned<'py>>,
+    /// The task has made steps itself since it was found clean.
+    pub(crate) has_flown: Cell<bool>,
+    /// It is for one request only.
+    is_single: bool,
+}
+
+/// How many references there are to the parts of a driver.
+#[derive(Clone, Copy)]
+struct Counts {
+    task: isize,
+    coroutine: isize,
+    context: isize,
+}
+
+impl Counts {
+    const MOST: Counts = Counts { task: isize::MAX, coroutine: isize::MAX, context: isize::MAX };
+
+    #[inline]
+    fn of(driver: &Driver<'_>) -> Counts {
+        Counts {
+            task: driver.task.reference_count(),
+            coroutine: driver.coroutine.reference_count(),
+            context: driver.context.reference_count(),
+        }
+    }
+
+    #[inline]
+    fn equal(self, other: Counts) -> bool {
+        self.task == other.task
+            && self.coroutine == other.coroutine
+            && self.context == other.context
+    }
+
+    /// The lower ones: whoever else looks at a driver only adds to them.
+    fn lower(self, other: Counts) -> Counts {
+        Counts {
+            task: self.task.min(other.task),
+            coroutine: self.coroutine.min(other.coroutine),
+            context: self.context.min(other.context),
+        }
+    }
+}
+
+/// What drivers are like that nobody else knows of.
+struct Pristine<'py> {
+    names: Names<'py>,
+    /// While no request has it, and while it is entered.
+    idle: Counts,
+    entered: Counts,
+    /// What keeps the values of context variables; all contexts share it until one is set. None if
+    /// contexts do not show that they have such a thing.
+    variables: Option<Owned<'py>>,
+    /// The variables that have a value, with it.
+    values: Vec<(Owned<'py>, Owned<'py>)>,
 }
 
 /// What came of a coroutine's first steps.
@@ -56,12 +116,16 @@ pub(crate) struct Drivers<'py> {
     cancelled_error: Owned<'py>,
     /// The context that all of theirs are copies of: not what a `def` handler has left on this thread.
     origin: Owned<'py>,
-    names: Names<'py>,
+    /// `weakref.getweakrefs`.
+    weak_references: Owned<'py>,
+    pristine: Pristine<'py>,
 }
 
 /// Attributes that are asked for with every request.
 struct Names<'py> {
     callbacks: Owned<'py, Str>,
+    callback: Owned<'py, Str>,
+    tells_of_end: Owned<'py, Str>,
     cancelling: Owned<'py, Str>,
     blocking: Owned<'py, Str>,
     get_loop: Owned<'py, Str>,
@@ -73,17 +137,55 @@ impl<'py> Drivers<'py> {
         let cancelled_error = exceptions.attr(&*Str::intern(py, "CancelledError")?, py)?;
         let names = Names {
             callbacks: Str::intern(py, "_callbacks")?,
+            callback: Str::intern(py, "__callback__")?,
+            tells_of_end: Str::intern(py, "_log_destroy_pending")?,
             cancelling: Str::intern(py, "cancelling")?,
             blocking: Str::intern(py, "_asyncio_future_blocking")?,
             get_loop: Str::intern(py, "get_loop")?,
         };
         let origin = copy_context(py)?;
-        Ok(Self { py, turnstile, idle: Vec::new(), entered: None, cancelled_error, origin, names })
+        let mut shown = origin.referents(py);
+        let variables = shown.pop().filter(|_| shown.is_empty());
+        let items = origin.call_method0(&*Str::intern(py, "items")?, py)?;
+        let mut values = Vec::new();
+        for item in items.iterate(py)? {
+            let item = item?;
+            let item = item.cast::<Tuple>().expect("items are pairs").items();
+            values.push((item[0].to_owned(py), item[1].to_owned(py)));
+        }
+        let pristine =
+            Pristine { names, idle: Counts::MOST, entered: Counts::MOST, variables, values };
+        let weak_references = import(py, "weakref")?.attr(&*Str::intern(py, "getweakrefs")?, py)?;
+        let (idle, entered) = (Vec::new(), None);
+        Ok(Self {
+            py,
+            turnstile,
+            idle,
+            entered,
+            cancelled_error,
+            origin,
+            weak_references,
+            pristine,
+        })
     }
 
     /// Whether this is asyncio's exception for what was cancelled.
     pub(crate) fn is_cancellation(&self, raised: &Raised) -> bool {
         raised.matches_class(&self.cancelled_error, self.py)
+    }
+
+    /// Enters a driver for a request that begins: one that nobody else knows of.
+    #[inline]
+    pub(crate) fn enter_clean(
+        &mut self,
+        event_loop: &EventLoop<'py>,
+        class: &ClassHandle<RequestCoroutine>,
+    ) -> Result<(), Raised> {
+        let (pristine, py) = (&self.pristine, self.py);
+        match &self.entered {
+            Some(driver) if pristine.is_like(driver, pristine.entered, py) => Ok(()),
+            _ => self.enter_another(event_loop, class),
+        }
     }
 
     /// Enters a driver, if none is entered.
@@ -93,16 +195,28 @@ impl<'py> Drivers<'py> {
         event_loop: &EventLoop<'py>,
         class: &ClassHandle<RequestCoroutine>,
     ) -> Result<(), Raised> {
-        if self.entered.is_some() {
-            return Ok(());
+        if self.entered.is_some() { Ok(()) } else { self.enter_another(event_loop, class) }
+    }
+
+    fn enter_another(
+        &mut self,
+        event_loop: &EventLoop<'py>,
+        class: &ClassHandle<RequestCoroutine>,
+    ) -> Result<(), Raised> {
+        if let Some(driver) = self.take(event_loop)? {
+            self.end_driver(event_loop, driver)?;
         }
-        let driver = match self.idle.pop() {
-            Some(driver) => driver,
-            None => self.make(event_loop, class)?,
-        };
+        while let Some(driver) = self.idle.pop() {
+            // Those that wait can be found as well, by `asyncio.all_tasks`.
+            if self.pristine.is_like(&driver, self.pristine.idle, self.py) {
+                return self.enter(event_loop, driver);
+            }
+            self.end_driver(event_loop, driver)?;
+        }
+        let driver = self.make(event_loop, class)?;
         self.enter(event_loop, driver)?;
-        if let Some(driver) = &mut self.entered {
-            driver.references_of_loop = driver.task.reference_count() - driver.references;
+        if let Some(driver) = &self.entered {
+            self.pristine.entered = self.pristine.entered.lower(Counts::of(driver));
         }
         Ok(())
     }
@@ -126,11 +240,9 @@ impl<'py> Drivers<'py> {
     /// Leaves the driver that is entered; it is idle then.
     pub(crate) fn leave(&mut self, event_loop: &EventLoop<'py>) -> Result<(), Raised> {
         match self.take(event_loop)? {
-            Some(driver) if self.idle.len() < IDLE_MAX => self.idle.push(driver),
-            Some(driver) => driver.end(self.py, event_loop)?,
-            None => {}
+            Some(driver) => self.give_back(event_loop, driver),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Leaves the driver that is entered and takes it.
@@ -201,7 +313,8 @@ impl<'py> Drivers<'py> {
             event_loop.call_soon(&wakeup, driver.coroutine.as_any(), &driver.context)?;
             return Ok(None);
         }
-        let blocking = &self.names.blocking;
+        let names = &self.pristine.names;
+        let blocking = &names.blocking;
         let shown = |object: &Object| {
             let shown = object.repr(py)?;
             shown.as_utf8(py).map(str::to_owned)
@@ -221,7 +334,7 @@ impl<'py> Drivers<'py> {
             }
             Some(_) => {}
         }
-        let its_loop = future.call_method0(&self.names.get_loop, py)?;
+        let its_loop = future.call_method0(&names.get_loop, py)?;
         if !its_loop.is(event_loop.object()) {
             let (task, future) = (shown(&driver.task)?, shown(future)?);
             return refuse(format!("Task {task} got Future {future} attached to a different loop"));
@@ -240,107 +353,146 @@ impl<'py> Drivers<'py> {
     /// last `uncancel()` makes a task forget what it has not told its coroutine.
     #[cold]
     fn still_cancels(&self, driver: &Driver<'py>) -> Result<bool, Raised> {
-        driver.task.call_method0(&self.names.cancelling, self.py)?.is_true(self.py)
+        driver.task.call_method0(&self.pristine.names.cancelling, self.py)?.is_true(self.py)
     }
 
-    /// The request of the driver that is entered has been answered: if it has left its mark, another
-    /// driver will serve the next one.
+    /// There is nothing to do for now: what requests have left with the driver that is entered is
+    /// let go of.
     #[inline]
     pub(crate) fn settle(&mut self, event_loop: &EventLoop<'py>) -> Result<(), Raised> {
+        let (pristine, py) = (&self.pristine, self.py);
         match &self.entered {
-            Some(driver)
-                if !is_true(driver.is_clean(driver.references_of_loop, &self.names, self.py)) =>
-            {
-                self.replace(event_loop)
+            Some(driver) if !pristine.is_like(driver, pristine.entered, py) => {
+                self.leave(event_loop)
             }
             _ => Ok(()),
         }
     }
 
-    #[cold]
-    fn replace(&mut self, event_loop: &EventLoop<'py>) -> Result<(), Raised> {
-        match self.take(event_loop)? {
-            Some(driver) => driver.end(self.py, event_loop),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes back a driver whose request had waited, if it is as it was.
+    /// Takes back a driver that is not entered, if it is as it was.
     pub(crate) fn give_back(
         &mut self,
         event_loop: &EventLoop<'py>,
         driver: Driver<'py>,
     ) -> Result<(), Raised> {
-        if self.idle.len() < IDLE_MAX && is_true(driver.is_clean_after_flight(&self.names, self.py))
+        if self.idle.len() < IDLE_MAX && self.pristine.is_like(&driver, self.pristine.idle, self.py)
         {
             self.idle.push(driver);
             return Ok(());
         }
-        driver.end(self.py, event_loop)
+        self.end_driver(event_loop, driver)
     }
 
     /// Ends all tasks that wait for requests.
     pub(crate) fn end(&mut self, event_loop: &EventLoop<'py>) -> Result<(), Raised> {
         self.leave(event_loop)?;
-        self.idle.drain(..).try_for_each(|driver| driver.end(self.py, event_loop))
+        while let Some(driver) = self.idle.pop() {
+            self.end_driver(event_loop, driver)?;
+        }
+        Ok(())
     }
 
+    /// Lets the task of a driver end, which is not entered.
+    #[cold]
+    fn end_driver(&self, event_loop: &EventLoop<'py>, driver: Driver<'py>) -> Result<(), Raised> {
+        let (py, names) = (self.py, &self.pristine.names);
+        let Driver { coroutine, task, context, .. } = driver;
+        let is_watched = task.reference_count() > self.pristine.idle.task
+            || !task.attr(&names.callbacks, py)?.is_none();
+        if !is_watched {
+            // Nobody would see it end. It is freed before it does, which needs no mention.
+            task.set_attr(&names.tells_of_end, &*pyre_ffi::Bool::new(py, false), py)?;
+            coroutine.vanish(py);
+            return Ok(());
+        }
+        coroutine.end();
+        match coroutine.wakeup(py) {
+            Some(wakeup) => event_loop.call_soon(&wakeup, coroutine.as_any(), &context),
+            None => Ok(()),
+        }
+    }
+
+    #[cold]
     fn make(
-        &self,
+        &mut self,
         event_loop: &EventLoop<'py>,
         class: &ClassHandle<RequestCoroutine>,
     ) -> Result<Driver<'py>, Raised> {
         let py = self.py;
         let context = self.origin.copied_context(py)?;
-        let pristine = context.copied_context(py)?;
         let home = Held::new(py, event_loop.object().clone());
         let value = RequestCoroutine::new(self.turnstile.clone(), home);
         let coroutine = Instance::new(py, class, value)?;
         let task = event_loop.start_task(coroutine.as_any(), &context)?;
-        let references = task.reference_count();
-        Ok(Driver { coroutine, task, context, pristine, references, references_of_loop: 0 })
+        let found = self.weak_references.call1(&task, py)?;
+        let found = found.cast::<List>().expect("getweakrefs() makes a list");
+        let weakly = found.get(0, py);
+        // One without a callback would hide those behind it.
+        let is_single = found.len() > 1
+            || match &weakly {
+                Some(weakly) => weakly.attr(&self.pristine.names.callback, py)?.is_none(),
+                None => false,
+            };
+        let referents = task.referents(py);
+        let has_flown = Cell::new(false);
+        let driver = Driver { coroutine, task, context, referents, weakly, has_flown, is_single };
+        self.pristine.idle = self.pristine.idle.lower(Counts::of(&driver));
+        Ok(driver)
     }
 }
 
-impl<'py> Driver<'py> {
-    /// Whether the next request would not notice that there was one before.
+impl<'py> Pristine<'py> {
+    /// Whether a driver is as it was made, so that the next request would not notice that there was
+    /// one before. A driver that cannot be looked at is not.
     #[inline]
-    fn is_clean(
-        &self,
-        references_of_loop: isize,
-        names: &Names<'py>,
-        py: Attached<'py>,
-    ) -> Result<bool, Raised> {
-        Ok(!self.coroutine.was_cancelled()
-            && self.task.reference_count() == self.references + references_of_loop
-            && self.context.equals(&self.pristine, py)?
-            // Somebody may have asked to be called when the task ends.
-            && self.task.attr(&names.callbacks, py)?.is_none())
+    fn is_like(&self, driver: &Driver<'py>, counts: Counts, py: Attached<'py>) -> bool {
+        Counts::of(driver).equal(counts)
+            && !driver.coroutine.was_cancelled()
+            && driver.task.newest_weak_reference_is(driver.weakly.as_deref(), py)
+            && driver.context.newest_weak_reference_is(None, py)
+            && self.has_its_values(&driver.context, py)
+            && driver.task.refers_exactly_to(&driver.referents, py)
+            && !driver.is_single
+            && (!driver.has_flown.get() || self.is_like_after_flight(driver, py))
     }
 
-    /// The same after steps that the task has made itself.
-    fn is_clean_after_flight(&self, names: &Names<'py>, py: Attached<'py>) -> Result<bool, Raised> {
-        let requests = self.task.call_method0(&names.cancelling, py)?;
-        // A task that was awaited by itself is left like this.
-        let blocks = self.task.attr(&names.blocking, py)?;
-        Ok(!requests.is_true(py)? && !blocks.is_true(py)? && self.is_clean(0, names, py)?)
+    /// What a task keeps in mind of steps that it has made itself.
+    fn is_like_after_flight(&self, driver: &Driver<'py>, py: Attached<'py>) -> bool {
+        let looked = || -> Result<bool, Raised> {
+            let requests = driver.task.call_method0(&self.names.cancelling, py)?;
+            // A task that was awaited by itself is left like this.
+            let blocks = driver.task.attr(&self.names.blocking, py)?;
+            Ok(!requests.is_true(py)? && !blocks.is_true(py)?)
+        };
+        // Dropped, an exception is cleared.
+        let is_like = looked().unwrap_or(false);
+        driver.has_flown.set(!is_like);
+        is_like
     }
 
-    /// Lets the task end.
-    #[cold]
-    fn end(self, py: Attached<'py>, event_loop: &EventLoop<'py>) -> Result<(), Raised> {
-        self.coroutine.end();
-        match self.coroutine.wakeup(py) {
-            Some(wakeup) => event_loop.call_soon(&wakeup, self.coroutine.as_any(), &self.context),
-            None => Ok(()),
+    /// Whether the context variables have the very values that they had at first, whatever was set
+    /// in between.
+    #[inline]
+    fn has_its_values(&self, context: &Owned<'py>, py: Attached<'py>) -> bool {
+        match &self.variables {
+            Some(variables) if context.refers_to(variables, py) => true,
+            _ => self.has_each_value(context, py).unwrap_or(false),
         }
     }
-}
 
-/// A driver that cannot be compared is not clean.
-fn is_true(is_clean: Result<bool, Raised>) -> bool {
-    // Dropped, the exception is cleared: it is of a value that the request has left.
-    is_clean.unwrap_or(false)
+    #[cold]
+    fn has_each_value(&self, context: &Owned<'py>, py: Attached<'py>) -> Result<bool, Raised> {
+        if context.length(py)? != self.values.len() {
+            return Ok(false);
+        }
+        for (variable, value) in &self.values {
+            // A variable that is gone raises, which says the same.
+            if !context.item(variable, py)?.is(value) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// Raises in a coroutine what was wrong with what it yielded.

@@ -170,6 +170,12 @@ impl RequestCoroutine {
         self.state.set(State::Ending);
     }
 
+    /// The task goes away without a step, as nobody else knows of it: it is not kept from here.
+    pub(crate) fn vanish(&self, py: Attached<'_>) {
+        self.state.set(State::Ending);
+        self.wakeup.clear(py);
+    }
+
     /// Lets the task end with the user's coroutine, as no other will come.
     pub(crate) fn end_after_this(&self) {
         self.is_last.set(true);

@@ -159,6 +159,8 @@ impl<'py> LoopLane<'py, '_> {
                 seat.look();
                 return Ok(());
             }
+            let settled = self.drivers.settle(&self.event_loop);
+            self.tell(settled);
             is_due = self.sleep(bell)?;
             seat.look();
         }
@@ -245,7 +247,8 @@ impl<'py> LoopLane<'py, '_> {
 
     #[inline]
     fn begin(&mut self, handler: &Handler, ride: &mut Ride<'py>) -> Next<'py> {
-        if let Err(raised) = self.drivers.enter_any(&self.event_loop, &self.lane.tools.coroutine) {
+        let entered = self.drivers.enter_clean(&self.event_loop, &self.lane.tools.coroutine);
+        if let Err(raised) = entered {
             return self.lane.resume(handler, &mut ride.stages, Err(raised));
         }
         self.begin_stages(handler, ride)
@@ -319,14 +322,13 @@ impl<'py> LoopLane<'py, '_> {
         }
     }
 
-    /// A request has ended: its driver may serve another one, be it the one that is entered or this.
+    /// A request has ended: its driver may serve another one. The one that is entered stays so.
     #[inline]
     fn let_go(&mut self, driver: Option<Driver<'py>>) {
-        let settled = match driver {
-            Some(driver) => self.drivers.give_back(&self.event_loop, driver),
-            None => self.drivers.settle(&self.event_loop),
-        };
-        self.tell(settled);
+        if let Some(driver) = driver {
+            let given_back = self.drivers.give_back(&self.event_loop, driver);
+            self.tell(given_back);
+        }
     }
 
     /// The request that is loaded waits: another request object takes its place.
@@ -342,6 +344,7 @@ impl<'py> LoopLane<'py, '_> {
             None => self.lane.new_request()?,
         };
         let driver = self.drivers.take(&self.event_loop)?.expect("it has just been stepped");
+        driver.has_flown.set(true);
         let request = mem::replace(&mut self.lane.request, spare);
         let connection = request.get().with_call(|job, _| job.reply_to);
         let Ride { target, manner, stages, .. } = ride;
