@@ -232,17 +232,56 @@ impl<'py> LoopLane<'py, '_> {
         let mut ride = Ride { target, manner, stages: Stages::default(), driver: None };
         self.lane.watch.begin(target);
         let began = self.lane.app.debug.then(Instant::now);
-        let next = if handler.is_async || self.lane.app.has_async_hooks {
-            self.begin(handler, &mut ride)
+        let app = self.lane.app;
+        let is_alone = app.before.is_empty() && app.after.is_empty();
+        let answer = if handler.is_async && is_alone {
+            self.run_alone(handler, ride)
         } else {
-            self.begin_sync(handler, &mut ride)
+            let next = if handler.is_async || app.has_async_hooks {
+                self.begin(handler, &mut ride)
+            } else {
+                self.begin_sync(handler, &mut ride)
+            };
+            self.proceed(handler, ride, next)
         };
-        let answer = self.proceed(handler, ride, next);
         self.lane.end_piece();
         if let Some(began) = began {
             blocking::report(self.py, &handler.label, began.elapsed());
         }
         answer.map(|answer| self.lane.finish_apart(answer, manner))
+    }
+
+    /// The short way of a coroutine with no hook around it, as most are: it ends at once with a
+    /// result that can be encoded, or goes on as all others do.
+    #[inline]
+    fn run_alone(&mut self, handler: &Handler, mut ride: Ride<'py>) -> Option<Answer<'py>> {
+        ride.stages = Stages::at_handler();
+        let entered = self.drivers.enter_clean(&self.event_loop, &self.lane.tools.coroutine);
+        let call = |lane: &mut Lane<'py, '_>| Ok(entered.and_then(|()| lane.invoke(handler)));
+        let called =
+            self.lane.guarded(handler, call, |lane, handler| Err(lane.answer_panic(handler)));
+        let outcome = match called {
+            Err(answer) => return Some(answer),
+            Ok(Ok(coroutine)) if coroutine.is_coroutine() => {
+                match self.drivers.step(&self.event_loop, &coroutine, ride.target) {
+                    Stepped::Ended(outcome) => outcome,
+                    Stepped::Waits { future, cancel } => {
+                        self.take_off(handler, ride, coroutine, future, cancel);
+                        return None;
+                    }
+                }
+            }
+            // What is awaited has to be a coroutine: this is a result.
+            Ok(outcome) => outcome,
+        };
+        let encode = |lane: &mut Lane<'py, '_>| Ok(outcome.and_then(|result| lane.encode(result)));
+        match self.lane.guarded(handler, encode, |lane, handler| Err(lane.answer_panic(handler))) {
+            Ok(Ok(answer)) | Err(answer) => Some(answer),
+            Ok(Err(raised)) => {
+                let next = self.resume(handler, &mut ride.stages, Err(raised));
+                self.proceed(handler, ride, next)
+            }
+        }
     }
 
     #[inline]
@@ -306,14 +345,8 @@ impl<'py> LoopLane<'py, '_> {
                 Ok(()) => match self.drivers.step(&self.event_loop, &coroutine, ride.target) {
                     Stepped::Ended(outcome) => outcome,
                     Stepped::Waits { future, cancel } => {
-                        match self.take_off(ride, coroutine, future, cancel) {
-                            Ok(()) => return None,
-                            // Without a driver nobody can go on with it: that ends the server.
-                            Err(raised) => {
-                                raised.write_unraisable(&handler.label, self.py);
-                                panic!("a request was lost on its way to the event loop");
-                            }
-                        }
+                        self.take_off(handler, ride, coroutine, future, cancel);
+                        return None;
                     }
                 },
             };
@@ -331,8 +364,26 @@ impl<'py> LoopLane<'py, '_> {
         }
     }
 
-    /// The request that is loaded waits: another request object takes its place.
+    /// The request that is loaded waits.
+    ///
+    /// # Panics
+    /// If it cannot: without a driver nobody can go on with it. That ends the server.
     fn take_off(
+        &mut self,
+        handler: &Handler,
+        ride: Ride<'py>,
+        coroutine: Owned<'py>,
+        future: Owned<'py>,
+        cancel: Option<Owned<'py>>,
+    ) {
+        if let Err(raised) = self.make_flight(ride, coroutine, future, cancel) {
+            raised.write_unraisable(&handler.label, self.py);
+            panic!("a request was lost on its way to the event loop");
+        }
+    }
+
+    /// The request that is loaded becomes a flight: another request object takes its place.
+    fn make_flight(
         &mut self,
         ride: Ride<'py>,
         coroutine: Owned<'py>,
