@@ -80,14 +80,23 @@ pub(crate) fn dict<'py, 'a>(
 ) -> Result<Owned<'py, Dict>, Raised> {
     let dict = Dict::new(py)?;
     for (parameter, raw) in parameters.iter().zip(raw) {
-        let value = match convert(py, raw, parameter.conversion)? {
-            Some(value) => value,
-            // The router lets only text through that converts; what it does not know is a str.
-            None => decoded(py, raw)?.into_any(),
-        };
-        dict.set(&*parameter.name.bind(py), &*value, py)?;
+        dict.set(&*parameter.name.bind(py), &*value(py, raw, parameter)?, py)?;
     }
     Ok(dict)
+}
+
+/// The value of a parameter, from its raw text.
+#[inline]
+pub(crate) fn value<'py>(
+    py: Attached<'py>,
+    raw: &[u8],
+    parameter: &Parameter,
+) -> Result<Owned<'py>, Raised> {
+    match convert(py, raw, parameter.conversion)? {
+        Some(value) => Ok(value),
+        // The router lets only text through that converts; what it does not know is a str.
+        None => decoded(py, raw).map(Owned::into_any),
+    }
 }
 
 /// Percent-decoded text; what is not UTF-8 becomes U+FFFD.

@@ -12,6 +12,9 @@ use crate::objects::source::call_of;
 #[derive(Default)]
 pub(crate) struct Fields {
     pub(crate) params: Slot<Dict>,
+    /// The dict of a request before that had one parameter, which nobody else has: the next one
+    /// with such a route takes it.
+    spare_params: Slot<Dict>,
     pub(crate) query_params: Slot<Dict>,
     pub(crate) query_params_all: Slot<Dict>,
     pub(crate) headers: Slot<Dict>,
@@ -27,8 +30,47 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
+    /// Forgets the parameters of the request, but not their dict if it can be used again.
+    #[inline]
+    pub(crate) fn forget_params(&self, py: Attached<'_>) {
+        if let Some(params) = self.params.take(py)
+            && params.is_unique()
+            && params.len() == 1
+        {
+            self.spare_params.set(py, params);
+        }
+    }
+
+    /// A dict with one item; one that was used before, if there is one.
+    ///
+    /// It is as good as a new one: nobody has it, and it holds one item afterwards, which is this.
+    /// With more items their order could be what a handler has made of it.
+    #[inline]
+    pub(crate) fn dict_of_one<'py>(
+        &self,
+        py: Attached<'py>,
+        name: &Object<Str>,
+        value: &Object,
+    ) -> Result<Owned<'py, Dict>, Raised> {
+        if let Some(dict) = self.spare_params.take(py) {
+            dict.set(name, value, py)?;
+            if dict.len() == 1 {
+                return Ok(dict);
+            }
+        }
+        let dict = Dict::new(py)?;
+        dict.set(name, value, py)?;
+        Ok(dict)
+    }
+
     pub(crate) fn clear(&self, py: Attached<'_>) {
         self.params.clear(py);
+        self.spare_params.clear(py);
+        self.clear_others(py);
+    }
+
+    /// Forgets all but the parameters.
+    pub(crate) fn clear_others(&self, py: Attached<'_>) {
         self.query_params.clear(py);
         self.query_params_all.clear(py);
         self.headers.clear(py);
@@ -43,6 +85,7 @@ impl Fields {
 
     pub(crate) fn traverse(&self, visitor: &mut Visitor<'_>) {
         visitor.slot(&self.params);
+        visitor.slot(&self.spare_params);
         visitor.slot(&self.query_params);
         visitor.slot(&self.query_params_all);
         visitor.slot(&self.headers);

@@ -28,7 +28,8 @@ pub struct Request {
     departures: Arc<Departures>,
     source: Source,
     fields: Fields,
-    /// Something may have been put into `fields`.
+    /// Something may have been put into `fields`: parameters, or others.
+    has_params: Cell<bool>,
     touched: Cell<bool>,
 }
 
@@ -46,12 +47,13 @@ impl Request {
             departures: departures.clone(),
             source: Source::empty(),
             fields: Fields::default(),
+            has_params: Cell::new(false),
             touched: Cell::new(false),
         };
         Instance::new(py, &tools.request, value)
     }
 
-    /// What is made of the request, to be forgotten with it.
+    /// What is made of the request besides its parameters, to be forgotten with it.
     fn fields(&self) -> &Fields {
         self.touched.set(true);
         &self.fields
@@ -77,9 +79,11 @@ impl Request {
 
     /// Takes the job out and forgets what was made of it.
     pub(crate) fn unload(&self, py: Attached<'_>) -> Box<Job> {
-        if self.touched.get() {
-            self.touched.set(false);
-            self.fields.clear(py);
+        if self.has_params.replace(false) {
+            self.fields.forget_params(py);
+        }
+        if self.touched.replace(false) {
+            self.fields.clear_others(py);
         }
         self.source.unload()
     }
@@ -152,11 +156,18 @@ impl Request {
     }
 
     fn params<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let made = self.fields().params.get_or_make(py, || {
+        self.has_params.set(true);
+        let made = self.fields.params.get_or_make(py, || {
             let job = self.job(py)?;
             let call = call_of(&job);
             let parameters = &self.app.handler(call.target).parameters;
             let raw = arguments::raw_parameters(&job, call.params);
+            if let ([parameter], [raw]) = (&parameters[..], raw)
+                && !arguments::runs_python(parameters)
+            {
+                let value = arguments::value(py, raw.of(&job.bytes), parameter)?;
+                return self.fields.dict_of_one(py, &parameter.name.bind(py), &value);
+            }
             let raw = raw.iter().map(|span| span.of(&job.bytes));
             if !arguments::runs_python(parameters) {
                 return arguments::dict(py, raw, parameters);
