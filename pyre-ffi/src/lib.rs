@@ -34,7 +34,7 @@ mod held;
 // What can be done with any object, and how it fails.
 mod raised;
 mod object;
-mod traces;
+mod referents;
 mod call;
 mod iteration;
 mod code;

@@ -229,14 +229,14 @@ impl<'py> LoopLane<'py, '_> {
     fn run_call(&mut self, job: Box<Job>, target: Target, manner: Manner) -> Option<Box<Job>> {
         self.lane.request.get().load(job);
         let handler = self.lane.app.handler(target);
-        let mut ride = Ride { target, manner, stages: Stages::default(), driver: None };
         self.lane.watch.begin(target);
         let began = self.lane.app.debug.then(Instant::now);
         let app = self.lane.app;
         let is_alone = app.before.is_empty() && app.after.is_empty();
         let answer = if handler.is_async && is_alone {
-            self.run_alone(handler, ride)
+            self.run_alone(handler, target, manner)
         } else {
+            let mut ride = Ride { target, manner, stages: Stages::default(), driver: None };
             let next = if handler.is_async || app.has_async_hooks {
                 self.begin(handler, &mut ride)
             } else {
@@ -254,8 +254,13 @@ impl<'py> LoopLane<'py, '_> {
     /// The short way of a coroutine with no hook around it, as most are: it ends at once with a
     /// result that can be encoded, or goes on as all others do.
     #[inline]
-    fn run_alone(&mut self, handler: &Handler, mut ride: Ride<'py>) -> Option<Answer<'py>> {
-        ride.stages = Stages::at_handler();
+    fn run_alone(
+        &mut self,
+        handler: &Handler,
+        target: Target,
+        manner: Manner,
+    ) -> Option<Answer<'py>> {
+        let ride = || Ride { target, manner, stages: Stages::at_handler(), driver: None };
         let entered = self.drivers.enter_clean(&self.event_loop, &self.lane.tools.coroutine);
         let call = |lane: &mut Lane<'py, '_>| Ok(entered.and_then(|()| lane.invoke(handler)));
         let called =
@@ -263,10 +268,10 @@ impl<'py> LoopLane<'py, '_> {
         let outcome = match called {
             Err(answer) => return Some(answer),
             Ok(Ok(coroutine)) if coroutine.is_coroutine() => {
-                match self.drivers.step(&self.event_loop, &coroutine, ride.target) {
+                match self.drivers.step(&self.event_loop, &coroutine, target) {
                     Stepped::Ended(outcome) => outcome,
                     Stepped::Waits { future, cancel } => {
-                        self.take_off(handler, ride, coroutine, future, cancel);
+                        self.take_off(handler, ride(), coroutine, future, cancel);
                         return None;
                     }
                 }
@@ -278,6 +283,7 @@ impl<'py> LoopLane<'py, '_> {
         match self.lane.guarded(handler, encode, |lane, handler| Err(lane.answer_panic(handler))) {
             Ok(Ok(answer)) | Err(answer) => Some(answer),
             Ok(Err(raised)) => {
+                let mut ride = ride();
                 let next = self.resume(handler, &mut ride.stages, Err(raised));
                 self.proceed(handler, ride, next)
             }
