@@ -80,6 +80,7 @@ pub use number::{Bool, Float, Int, none};
 pub use object::{Any, Builtin, Kind, Object, Type};
 pub use owned::Owned;
 pub use raised::{Exception, ExceptionKind, Raised, RecursionGuard};
+pub use referents::Differing;
 pub use text::{Str, Text};
 pub use threads::{
     ThreadId, frame_of_thread, frames_of_other_threads, raise_in_thread, withdraw_from_thread,

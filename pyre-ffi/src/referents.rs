@@ -12,6 +12,17 @@ use pyo3_ffi as ffi;
 
 use crate::{Any, Attached, Borrowed, Object, Owned};
 
+/// How what an object keeps alive differs from what it kept before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Differing {
+    /// Not at all.
+    None,
+    /// In the one at this place.
+    One(usize),
+    /// In more, or in their number.
+    More,
+}
+
 impl<T> Object<T> {
     /// The objects that this one keeps alive, in the order in which its type shows them to the
     /// garbage collector; what `gc.get_referents` tells.
@@ -21,12 +32,12 @@ impl<T> Object<T> {
         found.objects
     }
 
-    /// Whether [`referents`](Object::referents) would be these very objects.
+    /// In what [`referents`](Object::referents) would differ from these very objects.
     #[inline]
-    pub fn refers_exactly_to(&self, expected: &[Owned<'_>], _py: Attached<'_>) -> bool {
-        let mut compared = Compared { left: expected.iter(), differs: false };
+    pub fn differing_referents(&self, expected: &[Owned<'_>], _py: Attached<'_>) -> Differing {
+        let mut compared = Compared { expected, next: 0, differing: Differing::None };
         self.traverse(compare, (&raw mut compared).cast());
-        !compared.differs && compared.left.len() == 0
+        if compared.next == expected.len() { compared.differing } else { Differing::More }
     }
 
     /// Whether `other` would be among the [`referents`](Object::referents).
@@ -97,15 +108,24 @@ unsafe extern "C" fn collect(object: *mut ffi::PyObject, argument: *mut c_void) 
 
 /// What `compare` goes through.
 struct Compared<'a, 'py> {
-    left: std::slice::Iter<'a, Owned<'py>>,
-    differs: bool,
+    expected: &'a [Owned<'py>],
+    /// How many were shown.
+    next: usize,
+    differing: Differing,
 }
 
 unsafe extern "C" fn compare(object: *mut ffi::PyObject, argument: *mut c_void) -> c_int {
-    // SAFETY: `refers_exactly_to` passes a `Compared`, which nobody else touches during the call.
+    // SAFETY: `differing_referents` passes a `Compared`, which nobody else touches during the call.
     let compared = unsafe { &mut *argument.cast::<Compared<'_, '_>>() };
-    compared.differs |= compared.left.next().is_none_or(|expected| expected.as_ptr() != object);
-    c_int::from(compared.differs)
+    let expected = compared.expected.get(compared.next);
+    if expected.is_none_or(|expected| expected.as_ptr() != object) {
+        compared.differing = match compared.differing {
+            Differing::None if expected.is_some() => Differing::One(compared.next),
+            _ => Differing::More,
+        };
+    }
+    compared.next += 1;
+    c_int::from(compared.differing == Differing::More)
 }
 
 /// What `meet` looks for.

@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pyre_ffi::{
-    Attached, Bool, Buffer, Bytes, Dict, ExceptionKind, Float, Int, Kind, List, Owned, Raised,
-    Step, Str, Text, Tuple, collect_garbage, disable_gc, enable_gc, freeze_gc, gc_is_enabled,
-    import,
+    Attached, Bool, Buffer, Bytes, Dict, Differing, ExceptionKind, Float, Int, Kind, List, Owned,
+    Raised, Step, Str, Text, Tuple, collect_garbage, disable_gc, enable_gc, freeze_gc,
+    gc_is_enabled, import,
     interpreter::{Ended, IsolatedConfig, embed, run_isolated},
     none, run_source,
 };
@@ -586,12 +586,14 @@ fn what_an_object_keeps_is_shown_and_compared() {
         let pair = eval(py, "a, b = object(), object()\nresult = [a, b]");
         let kept = pair.referents(py);
         assert_eq!(kept.len(), 2);
-        assert!(pair.refers_exactly_to(&kept, py));
-        assert!(!pair.refers_exactly_to(&kept[..1], py));
+        assert_eq!(pair.differing_referents(&kept, py), Differing::None);
+        assert_eq!(pair.differing_referents(&kept[..1], py), Differing::More);
+        let other = [kept[0].clone(), none(py)];
+        assert_eq!(pair.differing_referents(&other, py), Differing::One(1));
         assert!(pair.refers_to(&*kept[1], py));
         let same = pair.cast::<List>().unwrap();
         same.append(&*none(py), py).unwrap();
-        assert!(!pair.refers_exactly_to(&kept, py));
+        assert_eq!(pair.differing_referents(&kept, py), Differing::More);
         assert!(Int::new(py, 1000).unwrap().referents(py).is_empty());
         assert!(!Int::new(py, 1000).unwrap().refers_to(&*kept[0], py));
     });
@@ -605,12 +607,14 @@ fn attributes_of_a_task_are_among_what_it_keeps() {
                       result = asyncio.Task(coroutine, loop=loop)";
         let task = eval(py, source);
         let kept = task.referents(py);
-        assert!(task.refers_exactly_to(&kept, py));
+        assert_eq!(task.differing_referents(&kept, py), Differing::None);
         task.call_method0(&name(py, "get_name"), py).unwrap();
-        assert!(!task.refers_exactly_to(&kept, py), "a name that was read is another object");
+        let name_of_task = kept.iter().position(|kept| kept.is_a::<Int>()).unwrap();
+        // A name that was read is another object.
+        assert_eq!(task.differing_referents(&kept, py), Differing::One(name_of_task));
         let kept = task.referents(py);
         task.set_attr(&name(py, "user"), &*none(py), py).unwrap();
-        assert!(!task.refers_exactly_to(&kept, py));
+        assert_eq!(task.differing_referents(&kept, py), Differing::More);
         let event_loop = task.call_method0(&name(py, "get_loop"), py).unwrap();
         event_loop.call_method1(&name(py, "run_until_complete"), &*task, py).unwrap();
         event_loop.call_method0(&name(py, "close"), py).unwrap();

@@ -29,7 +29,7 @@ KINDS = [
 
 WAITS = ["", "?wait", "?wait-after"]
 
-NAME = re.compile(r"Task-\d+")
+NAME = re.compile(r"Task-\d+(\.\d+)?")
 
 
 @pytest.fixture(scope="module", params=PLACES)

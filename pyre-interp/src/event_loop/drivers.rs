@@ -9,16 +9,16 @@
 //! - a reference counts, to the task, its context or its coroutine;
 //! - a weak reference is in the object's list;
 //! - all else that a task keeps (its name, callbacks, attributes, who awaits it) its type shows to
-//!   the garbage collector. A name that was read is another object than one that nobody has read:
-//!   asyncio keeps a number until then;
+//!   the garbage collector. A name that was read is another object than one that nobody has read, as
+//!   asyncio keeps a number until then; the next request gets another name;
 //! - requests to cancel pass through the coroutine, or stand in a count.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
 use pyre_ffi::{
-    Attached, ClassHandle, ExceptionKind, Held, Instance, List, Object, Owned, Raised, Step, Str,
-    Tuple, copy_context, import, none,
+    Attached, ClassHandle, Differing, ExceptionKind, Held, Instance, Int, List, Object, Owned,
+    Raised, Step, Str, Tuple, copy_context, import, none,
 };
 
 use crate::event_loop::asyncio::EventLoop;
@@ -33,14 +33,29 @@ pub(crate) struct Driver<'py> {
     pub(crate) coroutine: Owned<'py, Instance<RequestCoroutine>>,
     pub(crate) task: Owned<'py>,
     context: Owned<'py>,
-    /// What the task kept when it was made. Alive, so that nothing else can take their addresses.
+    /// What the task kept when it was made, with the name that it has now. Alive, so that nothing
+    /// else can take their addresses.
     referents: Vec<Owned<'py>>,
+    name: Name,
     /// The weak reference to the task that asyncio has, if it has one.
     weakly: Option<Owned<'py>>,
     /// The task has made steps itself since it was found clean.
     pub(crate) has_flown: Cell<bool>,
     /// It is for one request only.
     is_single: bool,
+}
+
+/// The name of a driver's task.
+struct Name {
+    /// Where it is among what the task keeps.
+    place: usize,
+    /// The number that asyncio has given to the task.
+    number: i64,
+    /// It has been read or set, and whether it is read is not to be seen any more: each request
+    /// gets one of its own.
+    is_known: Cell<bool>,
+    /// How many it has had from us.
+    renamed: u64,
 }
 
 /// How many references there are to the parts of a driver.
@@ -126,6 +141,7 @@ struct Names<'py> {
     callbacks: Owned<'py, Str>,
     callback: Owned<'py, Str>,
     tells_of_end: Owned<'py, Str>,
+    set_name: Owned<'py, Str>,
     cancelling: Owned<'py, Str>,
     blocking: Owned<'py, Str>,
     get_loop: Owned<'py, Str>,
@@ -139,6 +155,7 @@ impl<'py> Drivers<'py> {
             callbacks: Str::intern(py, "_callbacks")?,
             callback: Str::intern(py, "__callback__")?,
             tells_of_end: Str::intern(py, "_log_destroy_pending")?,
+            set_name: Str::intern(py, "set_name")?,
             cancelling: Str::intern(py, "cancelling")?,
             blocking: Str::intern(py, "_asyncio_future_blocking")?,
             get_loop: Str::intern(py, "get_loop")?,
@@ -182,8 +199,10 @@ impl<'py> Drivers<'py> {
         class: &ClassHandle<RequestCoroutine>,
     ) -> Result<(), Raised> {
         let (pristine, py) = (&self.pristine, self.py);
-        match &self.entered {
-            Some(driver) if pristine.is_like(driver, pristine.entered, py) => Ok(()),
+        match &mut self.entered {
+            Some(driver) if pristine.is_like(driver, pristine.entered, py) => {
+                pristine.give_name(driver, py)
+            }
             _ => self.enter_another(event_loop, class),
         }
     }
@@ -206,9 +225,10 @@ impl<'py> Drivers<'py> {
         if let Some(driver) = self.take(event_loop)? {
             self.end_driver(event_loop, driver)?;
         }
-        while let Some(driver) = self.idle.pop() {
+        while let Some(mut driver) = self.idle.pop() {
             // Those that wait can be found as well, by `asyncio.all_tasks`.
             if self.pristine.is_like(&driver, self.pristine.idle, self.py) {
+                self.pristine.give_name(&mut driver, self.py)?;
                 return self.enter(event_loop, driver);
             }
             self.end_driver(event_loop, driver)?;
@@ -434,16 +454,27 @@ impl<'py> Drivers<'py> {
                 None => false,
             };
         let referents = task.referents(py);
+        // One whose name we do not find could be read without a trace.
+        let place = referents.iter().position(|kept| kept.is_exact::<Int>());
+        let number = place.and_then(|place| referents[place].cast::<Int>()?.as_i64());
+        let name = Name {
+            place: place.unwrap_or_default(),
+            number: number.unwrap_or_default(),
+            is_known: Cell::new(false),
+            renamed: 0,
+        };
+        let is_single = is_single || number.is_none();
         let has_flown = Cell::new(false);
-        let driver = Driver { coroutine, task, context, referents, weakly, has_flown, is_single };
+        let driver =
+            Driver { coroutine, task, context, referents, name, weakly, has_flown, is_single };
         self.pristine.idle = self.pristine.idle.lower(Counts::of(&driver));
         Ok(driver)
     }
 }
 
 impl<'py> Pristine<'py> {
-    /// Whether a driver is as it was made, so that the next request would not notice that there was
-    /// one before. A driver that cannot be looked at is not.
+    /// Whether a driver is as it was made but for the name of its task, so that the next request
+    /// would not notice that there was one before. A driver that cannot be looked at is not.
     #[inline]
     fn is_like(&self, driver: &Driver<'py>, counts: Counts, py: Attached<'py>) -> bool {
         Counts::of(driver).equal(counts)
@@ -451,9 +482,33 @@ impl<'py> Pristine<'py> {
             && driver.task.newest_weak_reference_is(driver.weakly.as_deref(), py)
             && driver.context.newest_weak_reference_is(None, py)
             && self.has_its_values(&driver.context, py)
-            && driver.task.refers_exactly_to(&driver.referents, py)
+            && match driver.task.differing_referents(&driver.referents, py) {
+                Differing::None => true,
+                Differing::One(place) => {
+                    driver.name.is_known.set(true);
+                    place == driver.name.place
+                }
+                Differing::More => false,
+            }
             && !driver.is_single
             && (!driver.has_flown.get() || self.is_like_after_flight(driver, py))
+    }
+
+    /// Gives a task that is like a new one a name of its own, if somebody may know its name.
+    #[inline]
+    fn give_name(&self, driver: &mut Driver<'py>, py: Attached<'py>) -> Result<(), Raised> {
+        if driver.name.is_known.get() { self.rename(driver, py) } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn rename(&self, driver: &mut Driver<'py>, py: Attached<'py>) -> Result<(), Raised> {
+        let Driver { task, name, referents, .. } = driver;
+        name.renamed += 1;
+        let text = Str::new(py, &format!("Task-{}.{}", name.number, name.renamed))?;
+        task.call_method1(&self.names.set_name, &*text, py)?;
+        // The very object, as its type is that of all names.
+        referents[name.place] = text.into_any();
+        Ok(())
     }
 
     /// What a task keeps in mind of steps that it has made itself.
