@@ -4,6 +4,7 @@
 //! the order in which they end if nothing happens; so a deadline costs nothing until it passes.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::time::{Duration, Instant};
 
 use pyre_ffi::{Instance, Owned};
@@ -63,7 +64,28 @@ pub(crate) struct Flights<'py> {
     places: Vec<Place<'py>>,
     free: Vec<u32>,
     queues: Vec<Queue>,
-    by_connection: HashMap<ConnectionId, u32>,
+    by_connection: HashMap<ConnectionId, u32, BuildHasherDefault<IdHasher>>,
+}
+
+/// Hashes ids of connections, which the server itself gives away: nobody else can make them collide.
+#[derive(Default)]
+struct IdHasher {
+    state: u64,
+}
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u32(byte.into()));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+        self.state = (self.state.rotate_left(29) ^ u64::from(number)).wrapping_mul(MULTIPLIER);
+    }
+
+    fn finish(&self) -> u64 {
+        self.state
+    }
 }
 
 impl<'py> Flights<'py> {

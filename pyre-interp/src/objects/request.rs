@@ -28,10 +28,15 @@ pub struct Request {
     departures: Arc<Departures>,
     source: Source,
     fields: Fields,
-    /// Something may have been put into `fields`: parameters, or others.
-    has_params: Cell<bool>,
-    touched: Cell<bool>,
+    /// Whether something may have been put into `fields`: `PARAMS`, `OTHERS`, both or neither.
+    touched: Cell<u8>,
 }
+
+/// The path parameters may have been made.
+const PARAMS: u8 = 1;
+
+/// Something else may have been.
+const OTHERS: u8 = 2;
 
 impl Request {
     /// A request object with nothing loaded.
@@ -47,16 +52,19 @@ impl Request {
             departures: departures.clone(),
             source: Source::empty(),
             fields: Fields::default(),
-            has_params: Cell::new(false),
-            touched: Cell::new(false),
+            touched: Cell::new(0),
         };
         Instance::new(py, &tools.request, value)
     }
 
     /// What is made of the request besides its parameters, to be forgotten with it.
     fn fields(&self) -> &Fields {
-        self.touched.set(true);
+        self.touched.set(self.touched.get() | OTHERS);
         &self.fields
+    }
+
+    fn has_others(&self) -> bool {
+        self.touched.get() & OTHERS != 0
     }
 
     /// Puts a job in; its current entry is the request.
@@ -67,25 +75,33 @@ impl Request {
     /// Forgets the exception that told of a malformed body. The frames in its traceback hold the
     /// request: while it is kept here, the object has itself for an owner.
     pub(crate) fn forget_complaint(&self, py: Attached<'_>) {
-        if self.touched.get() {
+        if self.has_others() {
             self.fields.complaint.clear(py);
         }
     }
 
     /// Takes what is to be done after the answer, if anything.
     pub(crate) fn take_tasks<'py>(&self, py: Attached<'py>) -> Option<Owned<'py, List>> {
-        if self.touched.get() { self.fields.tasks.take(py) } else { None }
+        if self.has_others() { self.fields.tasks.take(py) } else { None }
     }
 
     /// Takes the job out and forgets what was made of it.
     pub(crate) fn unload(&self, py: Attached<'_>) -> Box<Job> {
-        if self.has_params.replace(false) {
-            self.fields.forget_params(py);
-        }
-        if self.touched.replace(false) {
-            self.fields.clear_others(py);
+        if self.touched.get() != 0 {
+            self.forget(py);
         }
         self.source.unload()
+    }
+
+    #[inline(never)]
+    fn forget(&self, py: Attached<'_>) {
+        let touched = self.touched.replace(0);
+        if touched & PARAMS != 0 {
+            self.fields.forget_params(py);
+        }
+        if touched & OTHERS != 0 {
+            self.fields.clear_others(py);
+        }
     }
 
     /// Takes the job out; the object, which somebody has kept, goes on with its own part.
@@ -156,7 +172,7 @@ impl Request {
     }
 
     fn params<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.has_params.set(true);
+        self.touched.set(self.touched.get() | PARAMS);
         let made = self.fields.params.get_or_make(py, || {
             let job = self.job(py)?;
             let call = call_of(&job);
