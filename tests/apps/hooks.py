@@ -72,7 +72,7 @@ def after_second(req, resp):
 
 @app.get("/")
 def handler(req):
-    print("HANDLER RAN", flush=True)
+    print("HANDLER RAN", req.header("x-mark"), flush=True)
     return "handled"
 
 
