@@ -8,6 +8,7 @@ so not before the program, or a first record, has imported that.
 from __future__ import annotations
 
 import logging
+import sys
 
 from pyreframework import traces
 from pyreframework.engine import flush_log, log_record
@@ -26,6 +27,8 @@ STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "
 # What `pyreframework.context` gives each record, and what stands there for what is not known.
 CORRELATION = ("request_id", "trace_id", "span_id")
 NOTHING = "-"
+# Containers in each other, in an extra that `json` does not take as it is.
+DEPTH_MAX = 20
 TAKEN = frozenset({"time", "level", "logger", "exception", "file", "line"})
 
 
@@ -44,23 +47,30 @@ class Bridge(logging.Handler):
         self._formatter = logging.Formatter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Format a record and put it into the queue."""
+        """Format a record and put it into the queue, whatever it holds."""
         try:
+            message = text_of(record)
             log_record(
                 self.json,
                 record.created,
-                record.levelname,
-                record.name,
-                record.getMessage() if self.json else identified(record),
+                as_text(record.levelname),
+                as_text(record.name),
+                message if self.json else identified(record, message),
                 self._trace_of(record),
-                record.threadName or "",
-                (record.pathname, record.lineno),
+                as_text(record.threadName or ""),
+                (as_text(record.pathname), record.lineno),
                 members(extra_of(record)) if self.json else "",
             )
         except RecursionError:
             raise
         except Exception:  # noqa: BLE001 - as handlers of the standard library do
             self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Log that a record could not be, in place of the lines that `logging` would print."""
+        if logging.raiseExceptions:
+            text = f"a record of this logger could not be written:\n{raised_now()}"
+            log_record(self.json, record.created, "ERROR", "pyre.server", text, "", "", None, "")
 
     def flush(self) -> None:
         """Wait until what was logged is written, for a bounded time."""
@@ -70,23 +80,72 @@ class Bridge(logging.Handler):
         """Return traceback and stack of a record."""
         parts = []
         if record.exc_info and record.exc_info[0] is not None:
-            parts.append(traces.text(*record.exc_info))
+            try:
+                parts.append(traces.text(*record.exc_info))
+            except Exception:  # noqa: BLE001 - an exception of the program may do anything
+                parts.append(f"{record.exc_info[0]!r}, whose traceback cannot be shown")
         elif record.exc_text:
-            parts.append(record.exc_text)
+            parts.append(as_text(record.exc_text))
         if record.stack_info:
-            parts.append(self._formatter.formatStack(record.stack_info))
+            parts.append(as_text(record.stack_info))
         return "\n".join(parts)
 
 
-def identified(record: logging.LogRecord) -> str:
+def text_of(record: logging.LogRecord) -> str:
+    """Return the message of a record; if it does not fit its arguments, both, and what is wrong."""
+    try:
+        return as_text(record.getMessage())
+    except Exception as error:  # noqa: BLE001 - whatever the arguments' own methods raise
+        what = type(error).__qualname__
+        return (
+            f"{as_text(record.msg)} (cannot be formatted with {shown(record.args)}: {what}: "
+            f"{as_text(error)}, logged at {as_text(record.pathname)}:{record.lineno})"
+        )
+
+
+def identified(record: logging.LogRecord, text: str) -> str:
     """Return the text of a record, with the request it belongs to if that has an id."""
-    text = record.getMessage()
     parts = [text]
     for name in CORRELATION:
         value = getattr(record, name, NOTHING)
-        if value != NOTHING:
-            parts.append(f"{name}={value}")
+        if not is_nothing(value):
+            parts.append(f"{name}={as_text(value)}")
     return " ".join(parts)
+
+
+def is_nothing(value: object) -> bool:
+    """Tell whether this stands for what is not known; of other types nothing is asked."""
+    return type(value) is str and value == NOTHING
+
+
+def as_text(value: object) -> str:
+    """Return what is a text, or the text of something else, whatever its methods do."""
+    if type(value) is str:
+        return value
+    try:
+        text = str(value)
+    except Exception as error:  # noqa: BLE001 - a method of the program
+        return nameless(value, error)
+    return text if type(text) is str else str.__str__(text)
+
+
+def shown(value: object) -> str:
+    """Return how a value shows itself, whatever its methods do."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - a method of the program
+        return nameless(value, error)
+    return text if type(text) is str else str.__str__(text)
+
+
+def nameless(value: object, error: BaseException) -> str:
+    """Return what can be said of a value that cannot be shown."""
+    return f"<{type(value).__qualname__}, which cannot be shown: {type(error).__qualname__}>"
+
+
+def raised_now() -> str:
+    """Return the traceback of the exception that is being handled."""
+    return traces.text(*sys.exc_info())
 
 
 def extra_of(record: logging.LogRecord) -> dict[str, object]:
@@ -97,25 +156,53 @@ def extra_of(record: logging.LogRecord) -> dict[str, object]:
     return {
         f"{name}_" if name in TAKEN else name: value
         for name, value in given.items()
-        if name not in STANDARD and not (name in CORRELATION and value == NOTHING)
+        if name not in STANDARD and not (name in CORRELATION and is_nothing(value))
     }
 
 
 def members(values: Mapping[str, object]) -> str:
-    """Return the inside of a JSON object; what JSON does not know becomes its text.
+    """Return the inside of a JSON object. What JSON has nothing for, and only that, is its text.
 
     Example:
         >>> members({"user": 7, "size": 2.5})
         '"user": 7, "size": 2.5'
+        >>> members({"user": 7, "sizes": [2.5, float("nan")]})
+        '"user": 7, "sizes": [2.5, "nan"]'
     """
-    if not values:
-        return ""
+    return encoded(values, ())[1:-1] if values else ""
+
+
+def encoded(value: object, around: tuple[int, ...]) -> str:
+    """Return a value as JSON, each part that JSON cannot have as its text.
+
+    Args:
+        value: Anything.
+        around: The containers it is in, by identity.
+    """
     from json import dumps
 
     try:
-        return dumps(values, default=repr, allow_nan=False)[1:-1]
-    except (ValueError, TypeError, RecursionError):
-        return dumps({name: repr(value) for name, value in values.items()})[1:-1]
+        return dumps(value, default=shown, allow_nan=False)
+    except Exception:  # noqa: BLE001, S110 - also what methods of the program raise
+        pass
+    try:
+        if id(value) not in around and len(around) < DEPTH_MAX:
+            around = (*around, id(value))
+            if isinstance(value, dict):
+                pairs = [(dumps(key_of(key)), part) for key, part in list(value.items())]
+                return f"{{{', '.join(f'{key}: {encoded(part, around)}' for key, part in pairs)}}}"
+            if isinstance(value, (list, tuple)):
+                return f"[{', '.join(encoded(part, around) for part in list(value))}]"
+    except Exception:  # noqa: BLE001, S110 - as above; then it is shown as it shows itself
+        pass
+    return dumps(shown(value))
+
+
+def key_of(key: object) -> str:
+    """Return the name of a member, as `json` gives it where it can."""
+    if isinstance(key, bool) or key is None:
+        return {True: "true", False: "false", None: "null"}[key]
+    return as_text(key)
 
 
 def installed() -> Bridge | None:

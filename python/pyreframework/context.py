@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from contextvars import ContextVar
 
-from pyreframework.bridge import NOTHING
+from pyreframework.bridge import CORRELATION, NOTHING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyreframework.engine import PyreRequest
+
+# Where `logging` gives the extra to `Logger.makeRecord`, the logger not counted.
+EXTRA_AT = 8
 
 current: ContextVar[tuple[str, str | None]] = ContextVar("pyreframework.request")
 
@@ -50,3 +53,25 @@ def identify_records() -> None:
 
     identified.identifies = True  # type: ignore[attr-defined]
     logging.setLogRecordFactory(identified)
+    let_extra_win()
+
+
+def let_extra_win() -> None:
+    """Let ``extra=`` say what we would: `logging` refuses what overwrites anything of a record."""
+    make = logging.Logger.makeRecord
+
+    def made(self: logging.Logger, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        extra = kwargs.get("extra") if len(args) <= EXTRA_AT else args[EXTRA_AT]
+        ours = [name for name in CORRELATION if name in extra] if extra else []
+        if extra is None or not ours:
+            return make(self, *args, **kwargs)
+        rest = {name: value for name, value in extra.items() if name not in ours}
+        if len(args) > EXTRA_AT:
+            args = (*args[:EXTRA_AT], rest, *args[EXTRA_AT + 1 :])
+        else:
+            kwargs["extra"] = rest
+        record = make(self, *args, **kwargs)
+        vars(record).update({name: extra[name] for name in ours})
+        return record
+
+    logging.Logger.makeRecord = made  # type: ignore[method-assign]

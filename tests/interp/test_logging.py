@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,10 +89,185 @@ def test_no_record_can_pose_as_another(mode: str | None) -> None:
     assert not any(line.startswith("2026-01-01T00:00:00Z") for line in lines)
 
 
-def test_a_record_that_cannot_be_formatted_is_told_of(mode: str | None) -> None:
-    with serve("logging_app", mode=mode) as server:
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_record_that_cannot_be_formatted_is_told_of(mode: str | None, form: str) -> None:
+    with serve("logging_app", mode=mode, log_format=form) as server:
         assert server.get("/wrong").text == "wrong"
-        server.output.wait_for("--- Logging error ---")
+        lines = output_of(server)
+    (told,) = [line for line in lines if "two %s %s" in line]
+    assert "cannot be formatted with ('one',): TypeError: not enough arguments" in told
+    assert re.search(r"logged at .*logging_app\.py:\d+\)", told)
+    assert not any("Logging error" in line or line.startswith("Traceback") for line in lines)
+    if form == "json":
+        assert (json.loads(told)["logger"], json.loads(told)["level"]) == ("shop", "WARNING")
+
+
+ODD = """
+    import logging, math, enum, collections
+    from pyreframework import Pyre
+
+    app = Pyre()
+    log = logging.getLogger("odd")
+
+    class Shy:
+        def __repr__(self):
+            raise RuntimeError("not shown")
+        __str__ = __repr__
+
+    class Loud(str):
+        def __str__(self):
+            raise RuntimeError("not shown")
+        __repr__ = __format__ = __str__
+
+    class Unequal:
+        def __eq__(self, other):
+            raise RuntimeError("not compared")
+        __hash__ = None
+        def __repr__(self):
+            return "unequal"
+
+    class Broken(dict):
+        def items(self):
+            raise RuntimeError("no items")
+        def __repr__(self):
+            return "broken"
+
+    class Colour(enum.IntEnum):
+        RED = 1
+
+    cycle = {"in": 1}
+    cycle["self"] = cycle
+    deep = []
+    for _ in range(100000):
+        deep = [deep]
+
+    ODD = {
+        "nan": math.nan, "cycle": cycle, "tuple key": {(1, 2): 3, "plain": 4}, "set": {5},
+        "repr": Shy(), "inside": [1, Shy(), {"a": Shy(), "b": math.inf}], "str": Loud("loud"),
+        "eq": Unequal(), "items": Broken(a=1), "surrogate": "\\udcff", "bytes": b"\\xff",
+        "deep": deep, "enum": [Colour.RED, math.nan], "class": Shy,
+    }
+
+    @app.get("/extra/{name}")
+    def extra(req, name: str):
+        log.warning("extra", extra={"before": {"a": [1, 2.5]}, "odd": ODD[name], "after": None})
+        return "logged"
+
+    @app.get("/message/{name}")
+    def message(req, name: str):
+        log.warning("message %s", ODD[name])
+        log.warning(ODD[name])
+        return "logged"
+
+    @app.get("/format/{what}")
+    def formatting(req, what: str):
+        match what:
+            case "few":
+                log.warning("%s %s", 1)
+            case "many":
+                log.warning("%s", 1, 2)
+            case "type":
+                log.warning("%d", "x")
+            case "percent":
+                log.warning("100 %", 1)
+            case "level":
+                logging.addLevelName(35, 35)
+                log.log(35, "a level")
+            case "exception":
+                class Worse(Exception):
+                    def __str__(self):
+                        raise RuntimeError("not shown")
+                try:
+                    raise Worse
+                except Worse:
+                    log.exception("an exception")
+            case "name":
+                record = log.makeRecord(7, 30, None, None, "attributes", (), None)
+                record.threadName = 5
+                record.exc_text = 6
+                log.handle(record)
+        return "logged"
+
+    if __name__ == "__main__":
+        app.run()
+"""
+ODD_NAMES = [
+    "nan", "cycle", "tuple key", "set", "repr", "inside", "str", "eq", "items", "surrogate",
+    "bytes", "deep", "enum", "class",
+]  # fmt: skip
+FORMATTING = ["few", "many", "type", "percent", "level", "exception", "name"]
+
+
+@pytest.fixture(scope="module")
+def odd_lines(mode: str | None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What is logged for each target, by lines."""
+    file = tmp_path_factory.mktemp("odd") / "odd.py"
+    file.write_text(textwrap.dedent(ODD))
+    targets = [f"/{kind}/{name}" for kind in ("extra", "message") for name in ODD_NAMES]
+    targets += [f"/format/{name}" for name in FORMATTING]
+    found = {}
+    with serve(file, mode=mode, workers=1, log_format="json") as server:
+        server.output.wait_for("3 routes")
+        for target in targets:
+            seen = len(server.output.lines)
+            assert server.get(target.replace(" ", "%20")).text == "logged", target
+            server.output.wait_for("odd|pyre", since=seen)
+            if target.startswith("/message"):
+                wait_until(lambda seen=seen: len(server.output.lines) > seen + 1, "both lines")
+            found[target] = server.output.lines[seen:]
+    return found
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_one_odd_value_leaves_the_others_of_a_record_alone(
+    odd_lines: dict[str, list[str]], name: str
+) -> None:
+    (line,) = odd_lines[f"/extra/{name}"]
+    found = json.loads(line)
+    assert (found["logger"], found["message"]) == ("odd", "extra")
+    assert (found["before"], found["after"]) == ({"a": [1, 2.5]}, None)
+    odd = found["odd"]
+    shy = "<Shy, which cannot be shown: RuntimeError>"
+    expected = {
+        "nan": "nan", "set": "{5}", "repr": shy, "str": odd, "eq": "unequal", "items": odd,
+        "inside": [1, shy, {"a": shy, "b": "inf"}], "tuple key": {"(1, 2)": 3, "plain": 4},
+        "cycle": {"in": 1, "self": "{'in': 1, 'self': {...}}"}, "surrogate": "\udcff",
+        "bytes": "b'\\xff'", "deep": odd, "enum": [1, "nan"], "class": "<class '__mp_main__.Shy'>",
+    }  # fmt: skip
+    assert odd == expected[name] or odd == str(expected[name]).replace("__mp_main__", "__main__")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_message_that_is_odd_is_one_object(odd_lines: dict[str, list[str]], name: str) -> None:
+    lines = odd_lines[f"/message/{name}"]
+    assert [json.loads(line)["logger"] for line in lines] == ["odd", "odd"]
+    assert "message " in json.loads(lines[0])["message"]
+
+
+@pytest.mark.parametrize("what", FORMATTING)
+def test_a_record_that_is_wrong_is_one_object(odd_lines: dict[str, list[str]], what: str) -> None:
+    (line,) = odd_lines[f"/format/{what}"]
+    assert json.loads(line)["logger"] in ("odd", "7")
+
+
+def test_messages_of_the_server_are_objects_too(mode: str | None) -> None:
+    """In a log of JSON, whoever says something: the process, its supervisor, a start that fails."""
+    with serve("logging_app", mode=mode, log_format="json", workers=1) as server:
+        for times in range(2):
+            seen = len(server.output.lines)
+            server.signal(signal.SIGHUP)
+            server.output.wait_for("serves now", since=seen)
+            wait_until(
+                lambda: b"supervise.py" in Path(f"/proc/{server.pid}/cmdline").read_bytes(),
+                f"the supervisor, {times}",
+            )
+        lines = output_of(server)
+    # The banner goes to standard output, which is the same here.
+    said = [line for line in lines if not re.match(r"Pyre |  ", line)]
+    records = [json.loads(line) for line in said]
+    told = where(records, logger="pyre.server")
+    assert sum("to take over" in one["message"] for one in told) == 2
+    assert {one["level"] for one in told} == {"INFO"}
 
 
 def test_what_handlers_print_goes_to_standard_output(mode: str | None) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -176,3 +178,85 @@ def test_limits_are_answered_with_them() -> None:
             assert (reply.status, len(reply.all(HEADER))) == (408, 1)
         reply = server.post("/sync/a", b"x" * 11)
         assert (reply.status, len(reply.all(HEADER))) == (413, 1)
+
+
+GIVEN = """
+    import logging
+    from pyreframework import Pyre
+
+    app = Pyre()
+    app.enable_request_id()
+
+    @app.get("/extra/{name}")
+    def extra(req, name: str):
+        logging.getLogger("given").warning("extra", extra={name: "mine", "user": 7})
+        return req.id
+
+    @app.get("/adapter")
+    def adapter(req):
+        log = logging.LoggerAdapter(logging.getLogger("given"), {"request_id": "mine"})
+        log.warning("adapter")
+        return req.id
+
+    @app.get("/number")
+    def number(req):
+        logging.getLogger("given").warning("number", extra={"request_id": 7})
+        return req.id
+
+    @app.get("/own/{kind}")
+    def own(req, kind: str):
+        class Own(logging.Logger):
+            def makeRecord(self, *args, **kwargs):
+                record = super().makeRecord(*args, **kwargs)
+                record.made = kind
+                return record
+        Own.manager = logging.Logger.manager
+        log = Own("given")
+        log.parent = logging.root
+        log.warning("own", extra={"request_id": "mine"})
+        return req.id
+
+    @app.get("/refused")
+    def refused(req):
+        try:
+            logging.getLogger("given").warning("refused", extra={"message": 1})
+        except KeyError as error:
+            return str(error)
+
+    if __name__ == "__main__":
+        app.run()
+"""
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize(
+    ("target", "name", "expected"),
+    [
+        ("/extra/request_id", "request_id", "mine"),
+        ("/extra/trace_id", "trace_id", "mine"),
+        ("/extra/span_id", "span_id", "mine"),
+        ("/adapter", "request_id", "mine"),
+        ("/number", "request_id", 7),
+        ("/own/made", "request_id", "mine"),
+    ],
+)
+def test_what_a_program_gives_a_record_wins(
+    mode: str | None, tmp_path: Path, form: str, target: str, name: str, expected: object
+) -> None:
+    file = tmp_path / "given.py"
+    file.write_text(textwrap.dedent(GIVEN))
+    with serve(file, mode=mode, workers=1, log_format=form) as server:
+        reply = server.get(target, [("X-Request-ID", "theirs"), ("traceparent", TRACEPARENT)])
+        assert (reply.status, reply.text) == (200, "theirs")
+        line = server.output.wait_for(r".*\bgiven\b.*")[0]
+        assert "overwrite" in server.get("/refused").text
+    if form == "text":
+        assert f" {name}={expected}" in line
+        assert line.count(f"{name}=") == 1
+    else:
+        found = json.loads(line)
+        assert found[name] == expected
+        ours = {"request_id": "theirs", "trace_id": TRACE_ID, "span_id": SPAN_ID}
+        assert {key: found[key] for key in ours if key != name} == {
+            key: value for key, value in ours.items() if key != name
+        }
