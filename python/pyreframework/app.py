@@ -9,6 +9,7 @@ import sys
 
 from pyreframework import logs, program
 from pyreframework.engine import AppTable
+from pyreframework.event_loop import is_debugged
 from pyreframework.hooks import Hooks
 from pyreframework.insight import Insight
 from pyreframework.routing import Routes
@@ -266,7 +267,7 @@ class Pyre(Routes, Insight, Hooks):
         self._shows_tracebacks = debug
         self.loop.debug = debug
         self._catch_http_errors()
-        self.native.set_debug(debug)
+        self.native.set_debug(debug or is_debugged())
         self.native.freeze()
 
     def open_loop(self) -> AbstractEventLoop:

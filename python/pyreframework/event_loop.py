@@ -37,7 +37,9 @@ class Loop:
 
             # The stock loop, whatever policy the program has set: the engine knows this one.
             self._loop = asyncio.SelectorEventLoop()
-            self._loop.set_debug(self.debug)
+            if self.debug:
+                # If not, asyncio's own switches decide.
+                self._loop.set_debug(True)
         return self._loop
 
     def complete(self, result: Any) -> object:
@@ -132,6 +134,15 @@ class Loop:
         for thread in list(executor._threads):  # noqa: SLF001 - asyncio itself only warns
             thread.join(max(deadline - monotonic(), 0.0))
         return not any(thread.is_alive() for thread in executor._threads)  # noqa: SLF001
+
+
+def is_debugged() -> bool:
+    """Tell whether asyncio itself was told to debug: by PYTHONASYNCIODEBUG, or ``-X dev``."""
+    import sys
+    from os import environ
+
+    asked = not sys.flags.ignore_environment and bool(environ.get("PYTHONASYNCIODEBUG"))
+    return sys.flags.dev_mode or asked
 
 
 def is_coroutine(result: object) -> bool:

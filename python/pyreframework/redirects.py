@@ -27,7 +27,7 @@ def redirect(url: str, status_code: int = 302) -> PyreResponse:
     """
     if status_code not in STATUSES:
         raise ValueError(f"a redirect has one of the statuses {STATUSES}, not {status_code!r}")
-    return PyreResponse(b"", status_code=status_code, headers={"Location": location(url)})
+    return PyreResponse(None, status_code=status_code, headers={"Location": location(url)})
 
 
 def location(url: str) -> str:

@@ -195,6 +195,26 @@ def test_debug_mode_tells_who_blocks_the_loop(tmp_path: Path, place: str) -> Non
         assert "/quick" not in server.output.text()
 
 
+@pytest.mark.parametrize("place", ["workers", "main"])
+@pytest.mark.parametrize("asked", ["PYTHONASYNCIODEBUG", "PYTHONDEVMODE", ""])
+def test_the_debug_mode_of_asyncio_is_obeyed(tmp_path: Path, place: str, asked: str) -> None:
+    program = tmp_path / "program.py"
+    debugged = (
+        "\n@app.get('/debug')\nasync def debug():\n"
+        "    return str(asyncio.get_running_loop().get_debug())\n\napp.run()\n"
+    )
+    program.write_text(BLOCKING.replace("\napp.run()\n", debugged))
+    env = {asked: "1"} if asked else {}
+    mode = PLACES[place].get("mode")
+    with serve(program, env=env, mode=mode, workers=1) as server:
+        assert server.get("/debug").text == str(bool(asked))
+        assert server.get("/first").text == "blocked"
+        if asked:
+            server.output.wait_for(r"GET /first blocked its event loop for 0\.\d+ s")
+        # It shows nothing to clients.
+        assert "LookupError" not in server.get("/fails").text
+
+
 def test_no_reports_without_debug_mode(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(BLOCKING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -161,6 +162,26 @@ def test_about_the_process(server: Server) -> None:
     assert resident == pytest.approx(server.resident_bytes(), rel=0.2)
     assert value(server, "pyre_lanes") >= 4
     assert value(server, "pyre_connections_total") > 0
+
+
+@pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
+def test_the_label_of_an_interpreter(mode: str | None, tmp_path: Path) -> None:
+    """A number or `main`, once each; where there is a loop lane, it is counted with the others."""
+    file = tmp_path / "loops.py"
+    file.write_text(
+        "from pyreframework import Pyre\napp = Pyre()\n"
+        "@app.get('/')\nasync def hello(req):\n    return 'hi'\n"
+        "app.get('/def')(lambda req: 'hi')\napp.get('/main', gil=True)(lambda req: 'hi')\n"
+        "app.run(metrics=True, threads=2, gil_threads=3)\n"
+    )
+    with serve(file, mode=mode, workers=2) as server:
+        text = server.get("/metrics").text
+    for name in ("pyre_lanes", "pyre_lanes_busy"):
+        found = re.findall(rf'^{name}{{worker="([^"]*)"}} (\d+)$', text, re.MULTILINE)
+        assert [label for label, _ in found] == (["main"] if mode else ["0", "1", "main"])
+        if name == "pyre_lanes":
+            # With the one of the loop; the one that is kept for short handlers is not counted.
+            assert [int(count) for _, count in found] == ([4] if mode else [3, 3, 4])
 
 
 def test_head_and_options(server: Server) -> None:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyreframework import redirect
+from pyreframework import Pyre, redirect
 from pyreframework.redirects import STATUSES, location
+from pyreframework.testing import TestClient
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,16 @@ def test_location(url: str, sent: str) -> None:
 @pytest.mark.parametrize("status", STATUSES)
 def test_statuses(status: int) -> None:
     assert redirect("/", status_code=status).status_code == status
+
+
+def test_no_body_has_no_type() -> None:
+    app = Pyre()
+    app.get("/")(lambda req: redirect("/elsewhere"))
+    with TestClient(app) as client:
+        reply = client.get("/", follow_redirects=False)
+    assert (reply.status_code, reply.content) == (302, b"")
+    assert "content-type" not in reply.headers
+    assert reply.headers["content-length"] == "0"
 
 
 @pytest.mark.parametrize("status", [200, 300, 304, 404])

@@ -111,12 +111,13 @@ fn about_queues(page: &mut Page, vitals: &Vitals) {
         sum(|counters| &counters.timed_out),
     );
     page.family("pyre_lanes", "gauge", "Threads that run handlers, by interpreter.");
-    for lanes in &vitals.lanes {
-        page.sample("pyre_lanes", &[("worker", &lanes.name)], lanes.count);
+    let interpreters = vitals.interpreters();
+    for &(name, lanes, _) in &interpreters {
+        page.sample("pyre_lanes", &[("worker", name)], lanes);
     }
     page.family("pyre_lanes_busy", "gauge", "Threads that run handlers now, by interpreter.");
-    for lanes in &vitals.lanes {
-        page.sample("pyre_lanes_busy", &[("worker", &lanes.name)], lanes.roster.busy());
+    for (name, _, busy) in interpreters {
+        page.sample("pyre_lanes_busy", &[("worker", name)], busy);
     }
 }
 

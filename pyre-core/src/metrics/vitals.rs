@@ -16,13 +16,12 @@ use crate::reactor::keeper::Carrier;
 use crate::router::RouteTable;
 use crate::settings::Settings;
 
-/// The lanes of one interpreter, for reading.
+/// The lanes of one interpreter, or the one that runs its event loop, for reading.
 #[derive(Clone)]
 pub(crate) struct Lanes {
     pub(crate) roster: Arc<Roster>,
     pub(crate) count: usize,
-    /// What it is called in metrics: the number of a worker, or `main`; and `.loop` behind that, if
-    /// it is the one that runs the event loop.
+    /// What the interpreter is called in metrics: the number of a worker, or `main`.
     pub(crate) name: String,
     pub(crate) is_on_main: bool,
 }
@@ -92,6 +91,19 @@ impl Vitals {
     /// A number, summed over all reactors.
     pub(crate) fn sum(&self, number: impl Fn(&Counters) -> &Tally) -> u64 {
         self.counters.iter().map(|counters| number(counters).get()).sum()
+    }
+
+    /// The interpreters: what each is called, how many lanes it has, and how many of them are busy.
+    pub(crate) fn interpreters(&self) -> Vec<(&str, usize, usize)> {
+        let mut found: Vec<(&str, usize, usize)> = Vec::new();
+        for Lanes { name, count, roster, .. } in &self.lanes {
+            let busy = roster.busy();
+            match found.iter_mut().find(|(other, ..)| other == name) {
+                Some(all) => (all.1, all.2) = (all.1 + count, all.2 + busy),
+                None => found.push((name, *count, busy)),
+            }
+        }
+        found
     }
 
     /// The template of a route, or what stands for it; empty for what no route took.

@@ -149,8 +149,7 @@ impl Layer<'_> {
         // what runs on it belongs to its thread.
         let seats = if pool.is_loop() { 1 } else { LANES_MAX };
         let roster = Roster::new(seats);
-        let interpreter = if pool.is_on_main() { "main".to_owned() } else { index.to_string() };
-        let name = if pool.is_loop() { format!("{interpreter}.loop") } else { interpreter };
+        let name = if pool.is_on_main() { "main".to_owned() } else { index.to_string() };
         let is_on_main = pool.is_on_main();
         self.all.push(Lanes { roster: roster.clone(), count: lanes, name, is_on_main });
         let mut ends = Vec::new();
