@@ -47,6 +47,7 @@ impl Module for Engine {
     }
 
     fn execute<'py>(module: &ModuleBuilder<'py>, py: Attached<'py>) -> Result<EngineState, Raised> {
+        crate::log::streams::tell_of_panics();
         module.add(c"__version__", &*Str::new(py, env!("CARGO_PKG_VERSION"))?)?;
         crate::log::functions::add(module)?;
         crate::metrics::functions::add(module)?;

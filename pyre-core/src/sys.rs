@@ -1,7 +1,7 @@
 //! System calls that no safe crate of ours offers. `unsafe` is allowed here, each block explained.
 #![allow(unsafe_code)]
 
-use std::io::{self, Write};
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(crate) fn receive(
     Ok(received)
 }
 
-/// How many bytes wait in a socket to be received; 0 if the system does not tell.
+/// How many bytes wait in a socket or a pipe to be received; 0 if the system does not tell.
 pub(crate) fn received_bytes(socket: &impl AsRawFd) -> usize {
     queued_bytes(socket.as_raw_fd(), libc::FIONREAD)
 }
@@ -49,6 +49,56 @@ fn queued_bytes(descriptor: RawFd, queue: libc::Ioctl) -> usize {
     // descriptor that is no socket the kernel says so.
     let result = unsafe { libc::ioctl(descriptor, queue, &raw mut count) };
     if result == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
+}
+
+/// Writes to what is open under a number, whoever has it; returns how many bytes were taken.
+///
+/// # Errors
+/// Whatever `write` reports, also that nothing is open there.
+pub(crate) fn write(number: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    // SAFETY: as many bytes of ours as the call is told of; of a number that is not open the kernel
+    // says so.
+    let written = unsafe { libc::write(number, bytes.as_ptr().cast(), bytes.len()) };
+    usize::try_from(written).map_err(|_| io::Error::last_os_error())
+}
+
+/// Waits until what is open under a number takes bytes, at most so long if a time is given. Returns
+/// whether it does: not if it is closed, or nobody reads there.
+pub(crate) fn wait_writable(number: RawFd, patience: Option<Duration>) -> bool {
+    let mut polled = libc::pollfd { fd: number, events: libc::POLLOUT, revents: 0 };
+    let milliseconds =
+        patience.map_or(-1, |patience| i32::try_from(patience.as_millis()).unwrap_or(i32::MAX));
+    // SAFETY: one live structure, as many as the call is told of.
+    let found = unsafe { libc::poll(&raw mut polled, 1, milliseconds) };
+    // Of an error and of a number that is not open the system tells besides, or instead.
+    found > 0 && polled.revents == libc::POLLOUT
+}
+
+/// How many bytes a pipe can hold; nothing if this is none, or the system does not tell.
+#[cfg(target_os = "linux")]
+pub(crate) fn pipe_bytes(number: RawFd) -> Option<usize> {
+    // SAFETY: plain numbers; of a number that is no pipe the kernel says so.
+    let size = unsafe { libc::fcntl(number, libc::F_GETPIPE_SZ) };
+    usize::try_from(size).ok()
+}
+
+/// Not known here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn pipe_bytes(_number: RawFd) -> Option<usize> {
+    None
+}
+
+/// Lets the calling thread write to pipes without a reader: the write fails then, whatever the
+/// program has set for SIGPIPE.
+pub(crate) fn block_broken_pipe_signal() {
+    // SAFETY: all zeroes is a value of this plain C structure, and it is emptied below.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: a live structure.
+    unsafe { libc::sigemptyset(&raw mut set) };
+    // SAFETY: as above, and a signal that exists.
+    unsafe { libc::sigaddset(&raw mut set, libc::SIGPIPE) };
+    // SAFETY: as above; nobody wants to know what was blocked before.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
 }
 
 /// Nanoseconds of a clock that nobody sets, since some moment before the process began. `Instant`
@@ -285,9 +335,10 @@ pub(crate) fn end_process_if_it_fails(name: &str, run: impl FnOnce() -> io::Resu
         // The panic hook has written message and place.
         Err(_) => "panic".to_owned(),
     };
+    let reason = format!("{name} failed and the server cannot go on: {reason}");
+    writer::say("CRITICAL", "pyre: ", &reason);
+    // What was logged before stands before it, as far as somebody reads.
     writer::flush(Duration::from_secs(1));
-    // Nothing is left to do if standard error is closed.
-    let _ = writeln!(io::stderr(), "pyre: {name} failed and the server cannot go on: {reason}");
     // SAFETY: ends the process at once; no destructor or exit hook runs, which might wait for
     // threads that are inside Python.
     unsafe { libc::_exit(1) }

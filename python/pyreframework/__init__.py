@@ -27,6 +27,7 @@ from pyreframework.laziness import keep_eager
 keep_eager(__name__)
 
 from pyreframework.app import Pyre, PyreApp
+from pyreframework.console import open_missing
 from pyreframework.cookies import delete_cookie, get_cookie, get_cookies, set_cookie
 from pyreframework.engine import (
     PyreRequest,
@@ -38,6 +39,9 @@ from pyreframework.engine import (
 from pyreframework.errors import HTTPError, StartError, WorkerImportError
 from pyreframework.logs import emit_python_log, init_logger
 from pyreframework.redirects import redirect
+
+# First of all: whatever is opened next would get the number of a closed standard stream.
+open_missing()
 
 __all__ = [
     "HTTPError",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from pyreframework import console
 from pyreframework.engine import __version__
 
 TYPE_CHECKING = False
@@ -64,13 +65,10 @@ def moves(moved: Sequence[tuple[str, str]], route_count: int) -> list[str]:
 def show(text: Sequence[str], stream: TextIO | None = None) -> None:
     """Print the banner to standard output, its first line bold on a terminal."""
     stream = sys.stdout if stream is None else stream
-    if stream is None:
-        return
     head, *rest = text
-    if stream.isatty() and not os.environ.get("NO_COLOR"):
+    if console.is_terminal(stream) and not os.environ.get("NO_COLOR"):
         head = f"\x1b[1m{head}\x1b[0m"
-    # In one piece: the log may be written to the same place meanwhile.
-    print("\n".join([head, *rest]) + "\n", end="", file=stream, flush=True)
+    console.show("\n".join([head, *rest]), stream)
 
 
 def example_path(routes: Sequence[tuple[str, str]]) -> str | None:

@@ -234,8 +234,8 @@ class Told:
                 recursive=False, raise_interrupt=False, ignore_permission_denied=True,
             ):  # fmt: skip
                 self.tell()
-        except (OSError, RuntimeError):
-            # It cannot watch here, for lack of inotify watches, say.
+        except (OSError, RuntimeError, UnicodeError):
+            # It cannot watch here: for lack of inotify watches, say, or as a name is no text.
             self.works = False
             self.tell()
 

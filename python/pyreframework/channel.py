@@ -9,6 +9,7 @@ item says what it is. Descriptors travel beside the bytes, so that none has to b
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -68,15 +69,20 @@ class Channel:
 
         Waits for one, unless the socket does not block; then BlockingIOError says that there is
         none yet.
+
+        Raises:
+            OSError: This process may not open the sockets that came.
         """
         while True:
             try:
                 # socket.recv_fds() forgets the flags, so that programs we start would inherit them.
-                data, beside, _, _ = self.socket.recvmsg(
+                data, beside, flags, _ = self.socket.recvmsg(
                     MESSAGE_BYTES_MAX, BESIDE_BYTES_MAX, socket.MSG_CMSG_CLOEXEC
                 )
             except ConnectionResetError:
                 return []
+            if flags & socket.MSG_CTRUNC:
+                raise OSError(errno.EMFILE, "Too many open files for those that were handed over")
             if not data:
                 return []
             message: list[Any] = json.loads(data)

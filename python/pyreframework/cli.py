@@ -12,9 +12,11 @@ import os
 import sys
 from difflib import get_close_matches
 
-from pyreframework import __version__, link, succession
+from pyreframework import __version__, console, link, succession
+from pyreframework.console import complain
+from pyreframework.descriptors import lacks_descriptors, too_few_descriptors
 from pyreframework.program import WORKER_NAME
-from pyreframework.server import START_FAILED, USAGE, complain
+from pyreframework.server import START_FAILED, USAGE
 from pyreframework.settings import (
     OPTIONS,
     Option,
@@ -30,13 +32,14 @@ from pyreframework.target import Launch, ProgramFailed, Target, TargetError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from pyreframework.app import Pyre
 
 WIDTH_MAX = 100
 # As a shell has it for a command that SIGINT has ended.
 INTERRUPTED = 130
+OUTPUT_LOST = 1
 TARGETS = """\
 targets:
   app.py             a file; if it calls app.run(), flags go before its arguments
@@ -106,7 +109,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
 def has_colours() -> bool:
     """Tell whether standard output is a terminal that may be coloured (https://no-color.org)."""
-    return sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return console.is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
 
 
 class Parser(argparse.ArgumentParser):
@@ -114,6 +117,10 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: object) -> None:
         super().__init__(**options, formatter_class=Formatter, allow_abbrev=False)  # type: ignore[arg-type]
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help, or a version."""
+        console.tell(message, file)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and end with the code for it."""
@@ -141,7 +148,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: Always.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    import atexit
+
+    atexit.unregister(console.settle)
+    atexit.register(console.settle, for_good=True)
+    try:
+        code = obey(list(sys.argv[1:] if arguments is None else arguments))
+    except console.OutputLost as error:
+        # Whoever reads no further knows that.
+        if not error.is_refused:
+            complain(f"the output could not be written: {error}")
+        code = OUTPUT_LOST
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    raise SystemExit(code)
+
+
+def obey(given: list[str]) -> int:
+    """Run a command line, and return its exit code."""
     rest: list[str] = []
     if "--" in given:
         at = given.index("--")
@@ -149,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser, commands = parsers()
     if not given:
         parser.print_help()
-        raise SystemExit(USAGE)
+        return USAGE
     if given[0] in commands:
         # Parsed by the parser of the command itself, whose errors then know its options.
         options = commands[given[0]].parse_args(given[1:])
@@ -158,18 +182,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options = parser.parse_args(given)
     options.rest = rest
     try:
-        code = COMMANDS[options.command](options)
+        return COMMANDS[options.command](options)
     except (TargetError, UsageError) as error:
         complain(str(error))
-        code = USAGE
+        return USAGE
     except ProgramFailed as error:
         if link.link is not None:
             link.link.tell_files(error.files)
         complain(f"{options.target} could not be loaded; it stands above why")
-        code = START_FAILED
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    raise SystemExit(code)
+        return START_FAILED
+    except OSError as error:
+        if not lacks_descriptors(error):
+            raise
+        complain(too_few_descriptors())
+        return START_FAILED
 
 
 def parsers() -> tuple[Parser, dict[str, Parser]]:
@@ -291,12 +317,27 @@ def flags_of(options: argparse.Namespace) -> dict[str, object]:
 
 def run(options: argparse.Namespace) -> int:
     """``pyre run``: serve until stopped."""
+    for named in (options.app_dir, *(options.reload_dir or ())):
+        check_folder(named)
     launch = Launch(Target.parse(options.target), flags_of(options))
     reload_on_change(launch, options)
+    # Before the program runs, which may print.
+    console.take_over()
     app = launch.load(options.rest, options.app_dir)
     if app is not None:
         launch.serve(app)
     return 0
+
+
+def check_folder(named: str | None) -> None:
+    """See that a folder is there, if one was named.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if named is not None and not os.path.isdir(named):
+        what = "is no folder" if os.path.exists(named) else "does not exist"
+        raise UsageError(f"the folder {named!r} {what}")
 
 
 def reload_on_change(launch: Launch, options: argparse.Namespace) -> None:
@@ -326,6 +367,7 @@ def dev(options: argparse.Namespace) -> int:
 
 def look(options: argparse.Namespace) -> Pyre:
     """Return the app that was named, without serving it."""
+    check_folder(options.app_dir)
     app = Launch(Target.parse(options.target), serves=False).load(options.rest, options.app_dir)
     assert app is not None, "nothing is served where it is only looked at"
     return app
@@ -339,14 +381,16 @@ def routes(options: argparse.Namespace) -> int:
         for method, path, handler, gil in app.listed
     ]
     if not rows:
-        print(f"{options.target} has no routes")
+        console.tell(f"{options.target} has no routes")
         return 0
     table = [("METHOD", "PATH", "HANDLER", "RUNS ON"), *rows]
     widths = [max(len(row[column]) for row in table) for column in range(3)]
+    lines = []
     for index, row in enumerate(table):
         cells = [cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)]
         line = "  ".join(cells).rstrip()
-        print(f"\x1b[1m{line}\x1b[0m" if index == 0 and has_colours() else line)
+        lines.append(f"\x1b[1m{line}\x1b[0m" if index == 0 and has_colours() else line)
+    console.tell("\n".join(lines))
     return 0
 
 
@@ -368,7 +412,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 def version(options: argparse.Namespace) -> int:
     """``pyre version``: print the versions that a report of a fault should name."""
-    print(version_text())
+    console.tell(version_text())
     return 0
 
 

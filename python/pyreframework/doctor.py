@@ -14,9 +14,10 @@ import signal
 import subprocess
 import sys
 
-from pyreframework import banner
+from pyreframework import banner, console
 from pyreframework.app import FALLBACK
-from pyreframework.server import GRACEFUL, START_FAILED, USAGE, complain
+from pyreframework.console import complain
+from pyreframework.server import GRACEFUL, START_FAILED, USAGE
 from pyreframework.target import Launch, ProgramFailed, Target, TargetError
 
 TYPE_CHECKING = False
@@ -112,14 +113,15 @@ def run(
             break
         report.banned[report.open[-1].partition(".")[0]] = ending(report.code)
     if report.found is None:
-        print(report.output, end="", file=stream)
+        if report.output:
+            console.tell(report.output, stream)
         if report.code == USAGE:
             return USAGE
         where = "a worker" if report.stage == "worker" else "the main interpreter"
         failed = "" if report.code == START_FAILED else f": the process {ending(report.code)}"
-        print(f"{target} does not load in {where}{failed}", file=stream)
+        console.tell(f"{target} does not load in {where}{failed}", stream)
         return START_FAILED
-    print("\n".join(lines(target, report.found)), file=stream)
+    console.tell("\n".join(lines(target, report.found)), stream)
     return START_FAILED if report.found["insists"] else GRACEFUL
 
 
@@ -241,8 +243,8 @@ def child(given: str) -> int:
 
     failed = _interpreters.exec(_interpreters.create("isolated"), code)
     if failed is not None:
-        print(failed.errdisplay, file=sys.stderr, flush=True)
-    sys.stdout.flush()
+        console.put(sys.stderr, console.ERROR, "", failed.errdisplay, "ERROR")
+    console.settle()
     # Without finalisation: it is not what is examined, and extensions may not survive it.
     os._exit(GRACEFUL if failed is None else START_FAILED)
 

@@ -19,7 +19,7 @@ from _frozen_importlib import ModuleSpec
 from _thread import get_ident
 from posix import getcwd
 
-from pyreframework import logs
+from pyreframework import console, logs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,15 +96,21 @@ class Program:
         self.own = own or []
 
     def pack(self) -> list[str]:
-        """Return the texts that `unpack` reads."""
+        """Return the texts that `unpack` reads.
+
+        Names of files, and what else the system has given, need not be text; what cannot travel as
+        such is written in its bytes.
+        """
         counts = (len(self.argv), len(self.own))
         numbers = (self.number, self.stop_fd, int(self.debug), *counts)
         lists = (*self.argv, *self.own, *self.path)
-        return [self.kind, self.target, *map(str, numbers), self.log, *lists]
+        texts = (self.kind, self.target, *map(str, numbers), self.log, *lists)
+        return [text.encode("utf-8", "surrogatepass").decode("latin-1") for text in texts]
 
     @classmethod
     def unpack(cls, texts: list[str]) -> Program:
         """Return the program that `pack` wrote."""
+        texts = [text.encode("latin-1").decode("utf-8", "surrogatepass") for text in texts]
         kind, target, *rest = texts
         number, stop_fd, debug, count, own_count = map(int, rest[:5])
         log, *texts = rest[5:]
@@ -276,7 +282,8 @@ def load(texts: list[str]) -> AppTable:
     imports.install()
     sys.argv[:] = program.argv
     sys.path[:] = program.path
-    write_by_line()
+    console.adopt(is_worker=True)
+    console.catch_the_rest()
     loading = Loading(program)
     try:
         run(program)
@@ -392,17 +399,6 @@ def app_from(found: object) -> Pyre:
     raise TypeError(f"no Pyre app but {what if made is found else f'a function that made {what}'}")
 
 
-def write_by_line() -> None:
-    """Let ``print`` in this worker reach standard output with the end of its line.
-
-    Each interpreter has a buffer of its own: written by the block, lines would come late and cut;
-    written by the piece, as with ``PYTHONUNBUFFERED``, those of two workers would mix.
-    """
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(line_buffering=True, write_through=False)
-
-
 def start_worker(native: AppTable, first: bool = True) -> list[tuple[int, str]]:
     """Run the ``on_worker_start`` hooks, then spare the collector everything made so far.
 
@@ -451,6 +447,4 @@ def stop_worker(native: AppTable) -> None:
     if app is not None and app.native is native:
         app.end_worker()
         app.loop.close()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
+    console.settle(for_good=True)

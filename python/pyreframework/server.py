@@ -11,15 +11,15 @@ or a thread that cannot be ended, exits with code 1.
 from __future__ import annotations
 
 import os
-import sys
-from traceback import print_exc
 
-from pyreframework import banner, program, target
+from pyreframework import banner, console, program, target
 from pyreframework.app import FALLBACK
+from pyreframework.console import complain
+from pyreframework.descriptors import lacks_descriptors, too_few_descriptors
 from pyreframework.engine import Server, StartError
 from pyreframework.log import Log
 from pyreframework.readiness import Checking
-from pyreframework.settings import UsageError, activated, resolve
+from pyreframework.settings import UsageError, activated, as_bytes, resolve
 from pyreframework.signals import ABANDONED, News, Stop, exit_now
 
 TYPE_CHECKING = False
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyreframework.app import Pyre
     from pyreframework.channel import Listeners
     from pyreframework.settings import Settings
+    from pyreframework.target import Launch
 
 GRACEFUL, USAGE, START_FAILED = 0, 2, 3
 # What threads and interpreters have to end in once nothing runs any more.
@@ -49,6 +50,23 @@ def serve(app: Pyre, given: Mapping[str, object]) -> None:
         return
     if app.serving:
         raise RuntimeError("this app is being served already")
+    console.take_over()
+    try:
+        code = serve_here(app, given, launch)
+    except OSError as error:
+        if not lacks_descriptors(error):
+            raise
+        complain(too_few_descriptors())
+        code = START_FAILED
+    finally:
+        # Python does so behind a program, and would wait for whoever reads.
+        console.settle()
+    if code != GRACEFUL:
+        raise SystemExit(code)
+
+
+def serve_here(app: Pyre, given: Mapping[str, object], launch: Launch | None) -> int:
+    """Serve ``app`` in this process, or the ones that succeed it; return the exit code."""
     from pyreframework.link import find_link
     from pyreframework.succession import Replaceable, become_reloader, can_renew
 
@@ -69,8 +87,7 @@ def serve(app: Pyre, given: Mapping[str, object]) -> None:
             code = USAGE
         finally:
             app.detach_stop()
-    if code != GRACEFUL:
-        raise SystemExit(code)
+    return code
 
 
 class CannotListen(Exception):
@@ -163,12 +180,18 @@ class Serving:
         """Open the listeners and return their addresses."""
         return self.bind([])
 
+    def listeners(self) -> Listeners:
+        """Return new descriptors of all listening sockets, by address."""
+        return [(os.fsdecode(address), sockets) for address, sockets in self.server.listeners()]
+
     def bind(self, handed: Listeners) -> list[str]:
         """Listen, on sockets that were handed over where there are any for an address."""
         try:
-            return self.server.bind(handed)
+            return self.server.bind([(as_bytes(bind), sockets) for bind, sockets in handed])
         except OSError as error:
             raise CannotListen(str(error)) from error
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
     def note_moves(self, moves: Sequence[tuple[int, str]]) -> None:
         """Note which routes run on the main interpreter as workers cannot run them.
@@ -247,16 +270,18 @@ class Serving:
         self.app.loop.close()
         if not ended:
             self.leave(START_FAILED, "a worker could not be ended; leaving without it")
-        return START_FAILED
+        return USAGE if isinstance(error, UsageError) else START_FAILED
 
     def report(self, error: BaseException) -> None:
         """Say why the start failed."""
-        if isinstance(error, StartError):
+        if lacks_descriptors(error):
+            self.complain(too_few_descriptors())
+        elif isinstance(error, StartError):
             self.complain(f"a worker could not start\n{str(error).rstrip()}")
-        elif isinstance(error, (CannotListen, CannotStay)):
+        elif isinstance(error, (CannotListen, CannotStay, UsageError)):
             self.complain(str(error))
         else:
-            print_exc()
+            console.report(error, error.__traceback__)
             self.complain("the start failed")
 
     def complain(self, text: str) -> None:
@@ -266,9 +291,3 @@ class Serving:
     def leave(self, code: int, reason: str) -> None:
         """End the process, in which a thread would not survive the end of Python."""
         exit_now(code, reason)
-
-
-def complain(text: str) -> None:
-    """Print a line for the person who started the program."""
-    if sys.stderr is not None:
-        print(f"pyre: {text}", file=sys.stderr, flush=True)

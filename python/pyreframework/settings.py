@@ -393,7 +393,7 @@ class Settings:
         needed: dict[str, object] = {
             name: value for name, value in self.values.items() if name not in absent
         }
-        needed["binds"] = list(self.binds)
+        needed["binds"] = [as_bytes(bind) for bind in self.binds]
         # Sockets that are handed over may have been changed by hand.
         needed["uds_mode_for_handed"] = "uds_mode" in self.given
         needed["notify"] = notify
@@ -597,6 +597,15 @@ def bind_address(entry: object, source: str) -> str:
     return join(host, int(port))
 
 
+def as_bytes(bind: str) -> bytes:
+    """Return an address as the engine takes it; of a path, the bytes that the system knows."""
+    if bind.startswith("unix:"):
+        from os import fsencode
+
+        return fsencode(bind)
+    return bind.encode("utf-8", "surrogateescape")
+
+
 def addresses(
     values: Mapping[str, Value], ranks: Mapping[str, int], activated: int = 0
 ) -> list[str]:
@@ -619,6 +628,7 @@ def addresses(
     match said[0]:
         case "bind":
             assert isinstance(bind, list)
+            refuse_twice(bind)
             return bind
         case "uds":
             return [f"unix:{values['uds']}"]
@@ -627,6 +637,37 @@ def addresses(
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     return [join(host, port)]
+
+
+def refuse_twice(binds: list[str]) -> None:
+    """See that no address is given twice, in whatever spelling. Port 0 is another each time.
+
+    Raises:
+        UsageError: One is.
+
+    Example:
+        >>> refuse_twice(["[::1]:80", "[0:0::1]:80"])
+        Traceback (most recent call last):
+        pyreframework.settings.UsageError: bind has the address [0:0::1]:80 twice
+    """
+    from ipaddress import ip_address
+    from os.path import realpath
+
+    seen: set[str] = set()
+    for bind in binds:
+        host, _, port = bind.rpartition(":")
+        if bind.startswith("unix:"):
+            plain = f"unix:{realpath(bind.removeprefix('unix:'))}"
+        elif port == "0":
+            continue
+        else:
+            try:
+                plain = join(str(ip_address(host.strip("[]"))), int(port))
+            except ValueError:
+                plain = bind.lower()
+        if plain in seen:
+            raise UsageError(f"bind has the address {bind} twice")
+        seen.add(plain)
 
 
 def activated(environment: Mapping[str, str]) -> int:

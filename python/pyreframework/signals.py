@@ -11,12 +11,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 import threading
 from enum import Enum
 from queue import SimpleQueue
 
-from pyreframework.engine import flush_log
+from pyreframework import console
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
     from typing import Any, NoReturn, Self
 
-# How long the log may take to be written when the process ends at once.
-FLUSH_SECONDS = 1.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RENEW_SIGNAL = signal.SIGHUP
 # Bytes that are no signal: a request to stop, one to be replaced, and the end of the thread.
@@ -181,15 +178,7 @@ def has_terminal() -> bool:
 
 def exit_now(code: int, reason: str, flush: bool = True) -> NoReturn:
     """End the process without finalising interpreters, which a stuck thread would not survive."""
-    for stream in (sys.stdout, sys.stderr) if flush else ():
-        if stream is not None:
-            try:
-                stream.flush()
-            except (OSError, ValueError):
-                pass  # Nobody reads it any more.
-    flush_log(FLUSH_SECONDS)
-    try:
-        os.write(2, f"pyre: {reason}\n".encode())
-    except OSError:
-        pass
+    if flush:
+        console.settle()
+    console.last_words(reason)
     os._exit(code)

@@ -17,11 +17,12 @@ import subprocess
 import sys
 import threading
 
-from pyreframework import program
+from pyreframework import console, program
 from pyreframework.changes import program_files
 from pyreframework.channel import Channel, close_all
+from pyreframework.console import complain
 from pyreframework.link import environment_with
-from pyreframework.server import Serving, complain
+from pyreframework.server import Serving
 from pyreframework.settings import UsageError
 from pyreframework.signals import News
 
@@ -181,7 +182,7 @@ class Replaceable(Serving):
     def opened(self) -> None:
         """Tell the supervisor that this process serves."""
         if self.link is not None:
-            listeners = self.server.listeners()
+            listeners = self.listeners()
             self.link.ready(listeners)
             close_all(listeners)
 
@@ -216,13 +217,14 @@ class Replaceable(Serving):
         elif self.heir is not None:
             complain("a new process is being started already")
         elif can_renew():
-            listeners = self.server.listeners()
+            listeners: Listeners = []
             try:
+                listeners = self.listeners()
                 self.heir = Heir(self.stop, listeners, self.activated)
             except OSError as error:
                 complain(f"a new process could not be started, this one goes on: {error}")
             else:
-                complain(f"starting process {self.heir.process.pid} to take over")
+                complain(f"starting process {self.heir.process.pid} to take over", "INFO")
             finally:
                 close_all(listeners)
 
@@ -233,7 +235,7 @@ class Replaceable(Serving):
         self.stop.before_end = lambda: heir.pass_on("at once")
         self.leaving = True
         pid = heir.process.pid
-        complain(f"process {pid} serves now; {os.getpid()} finishes its requests")
+        complain(f"process {pid} serves now; {os.getpid()} finishes its requests", "INFO")
 
     def disown(self) -> None:
         """Say that the new process has failed; this one goes on."""
@@ -288,6 +290,8 @@ class Replaceable(Serving):
             heir = self.heir
             import atexit
 
+            # The streams are the supervisor's.
+            atexit.unregister(console.settle)
             # All that would run at the end of this program, which is now.
             atexit._run_exitfuncs()  # noqa: SLF001 - multiprocessing calls it before it leaves, too
             state = {
@@ -297,6 +301,7 @@ class Replaceable(Serving):
                 "listeners": heir.channel.listeners,
                 "again": heir.again,
                 "stopping": heir.stopping,
+                "log_format": self.settings.values["log_format"],
             }
             become_supervisor(heir.arguments, state, self.stop)
         if self.leaving:
@@ -342,6 +347,7 @@ def become_reloader(
         "listeners": [(bind, [number]) for bind, number in opened],
         "again": False,
         "stopping": False,
+        "log_format": settings.values["log_format"],
         "files": program_files(),
         "folders": [os.path.abspath(folder) for folder in folders],
     }
@@ -356,9 +362,7 @@ def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -
         state: What the supervisor has to know; descriptors in it stay open.
         stop: Has caught the signals so far.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
+    console.settle()
     # From here on signals wait, or write their byte where the supervisor will find it.
     signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
     state["signals"] = stop.detach()

@@ -17,8 +17,13 @@ def main() -> None:
     with open(int(sys.argv[1]), encoding="utf-8") as notes:
         state = json.load(notes)
     sys.path[:] = state["path"]
+    from pyreframework import console
+    from pyreframework.engine import set_log_defaults
     from pyreframework.supervisor import Supervisor
 
+    console.take_over()
+    # Its messages stand between the lines of those that serve.
+    set_log_defaults(state["log_format"] == "json", 0)
     raise SystemExit(Supervisor(sys.argv[3:], state).run())
 
 

@@ -16,7 +16,8 @@ import time
 
 from pyreframework.changes import Watch
 from pyreframework.channel import Channel, close_all
-from pyreframework.server import USAGE, complain
+from pyreframework.console import complain
+from pyreframework.server import USAGE
 from pyreframework.signals import has_terminal, nothing
 from pyreframework.succession import FORWARDED, ending, spawn
 
@@ -123,7 +124,7 @@ class Supervisor:
         if changed:
             names = ", ".join(os.path.relpath(path) for path in changed[:NAMES_MAX])
             more = f" and {len(changed) - NAMES_MAX} more" if len(changed) > NAMES_MAX else ""
-            complain(f"{names}{more} changed")
+            complain(f"{names}{more} changed", "INFO")
             self.renew()
 
     # ------------------------------------------------------------------------- processes
@@ -140,7 +141,7 @@ class Supervisor:
         if self.stops:
             return
         if self.next is not None:
-            complain(f"starting anew; process {self.next.pid} had not served yet")
+            complain(f"starting anew; process {self.next.pid} had not served yet", "INFO")
             self.next.send(signal.SIGTERM)
             self.leaving.append(self.next)
             self.next = None
@@ -159,7 +160,7 @@ class Supervisor:
         process.returncode = 0
         self.next = self.adopt(process.pid, channel.socket)
         if self.current is not None:
-            complain(f"starting process {self.next.pid} to take over")
+            complain(f"starting process {self.next.pid} to take over", "INFO")
 
     def hear(self, child: Child) -> None:
         """Act on what a process says."""
@@ -195,7 +196,8 @@ class Supervisor:
         if child is self.next:
             if self.current is not None:
                 complain(
-                    f"process {child.pid} serves now; {self.current.pid} finishes its requests"
+                    f"process {child.pid} serves now; {self.current.pid} finishes its requests",
+                    "INFO",
                 )
                 self.current.channel.tell("leave")
                 self.leaving.append(self.current)

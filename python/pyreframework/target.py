@@ -18,7 +18,7 @@ import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pyreframework import program
+from pyreframework import console, program
 from pyreframework.app import Pyre
 
 TYPE_CHECKING = False
@@ -278,7 +278,7 @@ def reporting(path: str | None = None) -> Iterator[None]:
     except TargetError:
         raise
     except Exception as error:  # noqa: BLE001 - the user's own, and it is printed
-        traceback.print_exception(type(error), error, own(error.__traceback__, path))
+        console.report(error, own(error.__traceback__, path))
         raise ProgramFailed(files_of(error)) from None
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -76,21 +73,6 @@ app.run()
         server.signal(signal.SIGUSR1)
         assert server.wait() == 1
         assert "LookupError: the program's own" in server.output.text()
-
-
-def test_nobody_reads_the_banner() -> None:
-    """Workers that run already are ended, and the exception is what the user sees."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    arguments = [sys.executable, str(APPS / "plain.py")]
-    # Unbuffered: with a buffer Python itself fails to flush it at the end, and exits with 120.
-    environment = child_environment({"PYTHONUNBUFFERED": "1"}, {"port": 0, "workers": 2})
-    ended = subprocess.run(
-        arguments, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30
-    )
-    os.close(writer)
-    assert "BrokenPipeError" in ended.stderr and "Fatal" not in ended.stderr
-    assert ended.returncode == 1
 
 
 def test_thread_started_at_the_exit_of_a_worker(tmp_path: Path) -> None:
@@ -204,7 +186,7 @@ def test_signal_under_load() -> None:
 
 def test_signal_while_starting() -> None:
     """A stop during the start is a stop, not a crash."""
-    from serving import APPS, Output, child_environment, launch
+    from serving import Output, launch
 
     process = launch([str(APPS / "lifecycle.py")], child_environment({}, {"port": 0, "workers": 8}))
     output = Output(process)

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use pyre_ffi::module::ModuleObject;
 use pyre_ffi::{
-    Arguments, Attached, Bool, Borrowed, Dict, Float, Int, List, ModuleBuilder, Object, Owned,
-    Raised, Signature, Str, Tuple, none,
+    Arguments, Attached, Bool, Borrowed, Bytes, Dict, Float, Int, List, ModuleBuilder, Object,
+    Owned, Raised, Signature, Str, Tuple, none,
 };
 
 use crate::log::entry::{Access, AccessBatch, Format, Level, Record};
+use crate::log::streams::{self, Stream};
 use crate::log::{layout, writer};
 
 const LOG_RECORD: Signature<9> = Signature {
@@ -43,6 +44,28 @@ const SET_DEFAULTS: Signature<2> = Signature {
     positional_max: 2,
 };
 
+const SAY: Signature<3> = Signature {
+    function: "say",
+    names: ["level", "label", "message"],
+    required: 3,
+    positional_max: 3,
+};
+
+const WRITE_STREAM: Signature<3> = Signature {
+    function: "write_stream",
+    names: ["number", "data", "seconds"],
+    required: 3,
+    positional_max: 3,
+};
+
+const fn of_stream(function: &'static str) -> Signature<1> {
+    Signature { function, names: ["number"], required: 1, positional_max: 1 }
+}
+
+const TAKES_AT_ONCE: Signature<1> = of_stream("takes_at_once");
+const DISOWN_STREAM: Signature<1> = of_stream("disown_stream");
+const IS_DISOWNED: Signature<1> = of_stream("is_disowned");
+
 const FLUSH: Signature<1> =
     Signature { function: "flush_log", names: ["seconds"], required: 1, positional_max: 1 };
 
@@ -67,9 +90,40 @@ pub(crate) fn add(module: &ModuleBuilder<'_>) -> Result<(), Raised> {
         emit_python_log,
     )?;
     module.function(
+        c"say",
+        c"say(level, label, message)\n--\n\n\
+          Put a message that is no record of logging into the queue of the writer, with a label before it \
+          unless the log is JSON; never waits.",
+        say,
+    )?;
+    module.function(
+        c"write_stream",
+        c"write_stream(number, data, seconds)\n--\n\n\
+          Write bytes to standard output (1) or error (2), and wait at most so long; returns whether all \
+          were taken. Without bytes: whether some would be.",
+        write_stream,
+    )?;
+    module.function(
+        c"takes_at_once",
+        c"takes_at_once(number)\n--\n\n\
+          Whether standard output (1) or error (2) takes some kilobytes whatever its reader does.",
+        takes_at_once,
+    )?;
+    module.function(
+        c"disown_stream",
+        c"disown_stream(number)\n--\n\n\
+          Say that descriptor 1 or 2 is no standard stream: nothing of ours is written there.",
+        disown_stream,
+    )?;
+    module.function(
+        c"is_disowned",
+        c"is_disowned(number)\n--\n\nWhether disown_stream() was told so.",
+        is_disowned,
+    )?;
+    module.function(
         c"flush_log",
         c"flush_log(seconds)\n--\n\n\
-          Wait until all that was logged is written; returns whether it is.",
+          Wait until all that was logged is written, as long as somebody reads; returns whether it is.",
         flush_log,
     )
 }
@@ -150,21 +204,91 @@ fn emit_python_log<'py>(
     Ok(none(py))
 }
 
+fn say<'py>(
+    _module: &Object<ModuleObject>,
+    py: Attached<'py>,
+    given: Arguments<'_>,
+) -> Result<Owned<'py>, Raised> {
+    let [level, label, message] =
+        given.parse(&SAY, py)?.map(|one| one.expect("the signature requires it"));
+    writer::say(&text(py, level)?, &text(py, label)?, &text(py, message)?);
+    Ok(none(py))
+}
+
+fn write_stream<'py>(
+    _module: &Object<ModuleObject>,
+    py: Attached<'py>,
+    given: Arguments<'_>,
+) -> Result<Owned<'py>, Raised> {
+    let [number, data, seconds] =
+        given.parse(&WRITE_STREAM, py)?.map(|one| one.expect("the signature requires it"));
+    let stream = stream(py, number)?;
+    let Some(data) = data.cast::<Bytes>() else {
+        return Err(Raised::type_error(py, "data must be bytes"));
+    };
+    let (data, patience) = (data.as_slice().to_owned(), read_seconds(py, seconds)?);
+    let written = py.detach(|| match data.is_empty() {
+        true => stream.takes(patience),
+        false => stream.write_within(data, patience),
+    });
+    Ok(Bool::new(py, written).into_any())
+}
+
+fn takes_at_once<'py>(
+    _module: &Object<ModuleObject>,
+    py: Attached<'py>,
+    given: Arguments<'_>,
+) -> Result<Owned<'py>, Raised> {
+    let [number] = given.parse(&TAKES_AT_ONCE, py)?;
+    let stream = stream(py, number.expect("the signature requires it"))?;
+    Ok(Bool::new(py, stream.takes_at_once()).into_any())
+}
+
+fn disown_stream<'py>(
+    _module: &Object<ModuleObject>,
+    py: Attached<'py>,
+    given: Arguments<'_>,
+) -> Result<Owned<'py>, Raised> {
+    let [number] = given.parse(&DISOWN_STREAM, py)?;
+    stream(py, number.expect("the signature requires it"))?.disown();
+    Ok(none(py))
+}
+
+fn is_disowned<'py>(
+    _module: &Object<ModuleObject>,
+    py: Attached<'py>,
+    given: Arguments<'_>,
+) -> Result<Owned<'py>, Raised> {
+    let [number] = given.parse(&IS_DISOWNED, py)?;
+    let stream = stream(py, number.expect("the signature requires it"))?;
+    Ok(Bool::new(py, stream.is_absent()).into_any())
+}
+
+fn stream(py: Attached<'_>, number: Borrowed<'_>) -> Result<&'static Stream, Raised> {
+    let number = number.cast::<Int>().and_then(Object::as_i64);
+    number
+        .and_then(streams::of)
+        .ok_or_else(|| Raised::value_error(py, "a standard stream to write to is 1 or 2"))
+}
+
 fn flush_log<'py>(
     _module: &Object<ModuleObject>,
     py: Attached<'py>,
     given: Arguments<'_>,
 ) -> Result<Owned<'py>, Raised> {
     let [seconds] = given.parse(&FLUSH, py)?;
-    let seconds = seconds.expect("the signature requires it");
+    let patience = read_seconds(py, seconds.expect("the signature requires it"))?;
+    let flushed = py.detach(|| writer::flush(patience));
+    Ok(Bool::new(py, flushed).into_any())
+}
+
+fn read_seconds(py: Attached<'_>, seconds: Borrowed<'_>) -> Result<Duration, Raised> {
     let seconds = match (seconds.cast::<Float>(), seconds.cast::<Int>()) {
         (Some(seconds), _) => seconds.as_f64(),
         (_, Some(seconds)) => seconds.as_i64().unwrap_or(0) as f64,
         _ => return Err(Raised::type_error(py, "seconds must be a number")),
     };
-    let patience = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
-    let flushed = py.detach(|| writer::flush(patience));
-    Ok(Bool::new(py, flushed).into_any())
+    Ok(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
 }
 
 /// A `str`; lone surrogates, which UTF-8 cannot carry, become question marks.

@@ -5,16 +5,17 @@
 //! in one call, then rests for a moment, so that a busy server wakes it some hundred times a second
 //! and not for each entry.
 
-use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::log::entry::{AccessBatch, Format, Record};
 use crate::log::layout::Layout;
 use crate::log::queue::{Queue, Weigh};
+use crate::log::streams;
+use crate::sys;
 
 /// Memory that entries may take while they wait.
 pub(crate) const QUEUED_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -25,9 +26,14 @@ const WRITE_BYTES: usize = 256 * 1024;
 /// How long the thread rests after it has written.
 const REST: Duration = Duration::from_millis(5);
 
+/// How often one who waits for the log looks whether it is worth it.
+const LOOK: Duration = Duration::from_millis(50);
+
 enum Item {
     Record(Box<Record>),
     Access(Box<AccessBatch>),
+    /// Lines as they are.
+    Text(String),
     /// Everything before it is written once it is answered.
     Flush(SyncSender<()>),
 }
@@ -37,6 +43,7 @@ impl Weigh for Item {
         match self {
             Self::Record(record) => record.weight(),
             Self::Access(batch) => batch.weight(),
+            Self::Text(text) => text.len(),
             Self::Flush(_) => 0,
         }
     }
@@ -79,6 +86,34 @@ pub(crate) fn write(record: Record) {
     push(Item::Record(Box::new(record)), 1);
 }
 
+/// Says something that is no record of `logging`, with a word before it that tells from whom it is. In a
+/// log of JSON it becomes a record all the same, so that each line is an object.
+pub(crate) fn say(level: &str, label: &str, message: &str) {
+    let message = message.trim_end_matches('\n');
+    let text = match defaults().0 {
+        Format::Text => format!("{label}{message}\n"),
+        Format::Json => {
+            let mut layout = Layout::default();
+            layout.record(&Record {
+                format: Format::Json,
+                time_us: now_us(),
+                level: level.to_owned(),
+                logger: "pyre.server".to_owned(),
+                message: message.to_owned(),
+                thread: thread::current().name().unwrap_or_default().to_owned(),
+                ..Record::default()
+            });
+            layout.text
+        }
+    };
+    if log().is_some() {
+        push(Item::Text(text), 1);
+    } else if streams::ERROR.takes_at_once() {
+        // That no thread can be had may be what is to be told.
+        streams::ERROR.write(text.as_bytes());
+    }
+}
+
 /// Logs answers.
 pub(crate) fn write_access(batch: Box<AccessBatch>) {
     let entries = batch.entries.len();
@@ -101,7 +136,8 @@ pub(crate) fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// Waits until all that was logged before is written, at most so long. Returns whether it is.
+/// Waits until all that was logged before is written, at most so long, and no longer than somebody reads
+/// standard error. Returns whether it is.
 ///
 /// # Threads
 /// Blocks the caller.
@@ -111,10 +147,22 @@ pub(crate) fn flush(patience: Duration) -> bool {
     let (done, answer) = mpsc::sync_channel(1);
     let sent = log.push(Item::Flush(done)).is_ok();
     log.hurry();
-    sent && answer.recv_timeout(patience).is_ok()
+    if !sent {
+        return false;
+    }
+    let began = Instant::now();
+    loop {
+        let left = patience.saturating_sub(began.elapsed());
+        match answer.recv_timeout(left.min(LOOK)) {
+            Ok(()) => return true,
+            Err(RecvTimeoutError::Timeout) if !left.is_zero() && !streams::ERROR.is_stalled() => {}
+            Err(_) => return false,
+        }
+    }
 }
 
 fn run(queue: &Queue<Item>) {
+    sys::block_broken_pipe_signal();
     let mut layout = Layout::default();
     let mut flushes = Vec::new();
     let mut format = Format::default();
@@ -131,6 +179,7 @@ fn run(queue: &Queue<Item>) {
                     format = batch.style.format;
                     layout.access(&batch);
                 }
+                Item::Text(text) => layout.text.push_str(&text),
                 Item::Flush(done) => flushes.push(done),
             }
             next = if layout.text.len() < WRITE_BYTES { queue.try_take() } else { None };
@@ -140,8 +189,8 @@ fn run(queue: &Queue<Item>) {
             layout.record(&complaint(dropped_now - dropped_told, format));
             dropped_told = dropped_now;
         }
-        // Nobody is left to tell if standard error is closed.
-        let _ = io::stderr().write_all(layout.text.as_bytes());
+        // Nobody is left to tell if it cannot be written.
+        streams::ERROR.write(layout.text.as_bytes());
         layout.text.clear();
         layout.text.shrink_to(WRITE_BYTES);
         // Whoever waits may have given up.

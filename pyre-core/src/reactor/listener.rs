@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -65,10 +66,34 @@ pub(crate) struct Handed {
     pub(crate) sockets: Vec<OwnedFd>,
 }
 
+impl Handed {
+    /// The same with new descriptors.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        let sockets = self.sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?;
+        Ok(Self { bind: self.bind.clone(), sockets })
+    }
+}
+
+/// Why an address cannot be listened on: a sentence that names it.
+#[derive(Debug)]
+pub(crate) enum CannotBind {
+    /// Another of the addresses that were asked for is the same, or contains it.
+    Twice(String),
+    Failed(String),
+}
+
+impl From<String> for CannotBind {
+    fn from(text: String) -> Self {
+        Self::Failed(text)
+    }
+}
+
 /// Everything that was bound: the listeners of each reactor, and the addresses as URLs.
 pub(crate) struct Bound {
     pub(crate) listeners: Vec<Vec<Listener>>,
     pub(crate) urls: Vec<String>,
+    /// The addresses of TCP that were bound here.
+    addresses: Vec<SocketAddr>,
     /// Unix-domain sockets made here, to unlink at the end.
     pub(crate) files: Vec<SocketFile>,
     /// The same for those handed over, once this process serves: until then they are the others'.
@@ -82,10 +107,11 @@ pub(crate) struct Bound {
 ///
 /// # Errors
 /// A sentence that names the address, and what to do where we know it.
-pub(crate) fn bind(settings: &Settings, handed: Vec<Handed>) -> Result<Bound, String> {
+pub(crate) fn bind(settings: &Settings, handed: Vec<Handed>) -> Result<Bound, CannotBind> {
     let mut bound = Bound {
         listeners: (0..settings.reactors).map(|_| Vec::new()).collect(),
         urls: Vec::new(),
+        addresses: Vec::new(),
         files: Vec::new(),
         handed_files: Vec::new(),
         copies: Vec::new(),
@@ -97,7 +123,11 @@ pub(crate) fn bind(settings: &Settings, handed: Vec<Handed>) -> Result<Bound, St
     outcome.map(|()| bound)
 }
 
-fn bind_all(settings: &Settings, mut handed: Vec<Handed>, bound: &mut Bound) -> Result<(), String> {
+fn bind_all(
+    settings: &Settings,
+    mut handed: Vec<Handed>,
+    bound: &mut Bound,
+) -> Result<(), CannotBind> {
     for bind in &settings.binds {
         bound.copies.push(Handed { bind: bind.clone(), sockets: Vec::new() });
         if let Some(index) = handed.iter().position(|entry| entry.bind == *bind) {
@@ -175,7 +205,12 @@ impl Bound {
     }
 }
 
-fn bind_tcp(settings: &Settings, host: &str, port: u16, bound: &mut Bound) -> Result<(), String> {
+fn bind_tcp(
+    settings: &Settings,
+    host: &str,
+    port: u16,
+    bound: &mut Bound,
+) -> Result<(), CannotBind> {
     let addresses: Vec<SocketAddr> = (host, port)
         .to_socket_addrs()
         .map_err(|error| format!("cannot find the address of host {host:?}: {error}"))?
@@ -190,22 +225,28 @@ fn bind_tcp(settings: &Settings, host: &str, port: u16, bound: &mut Bound) -> Re
         if seen.contains(&address) {
             continue;
         }
+        if let Some(other) = bound.addresses.iter().find(|other| overlap(address, **other)) {
+            return Err(CannotBind::Twice(format!(
+                "{host}:{port} is listened on already, by way of {other}: leave one of them out"
+            )));
+        }
         match bind_address(settings, address, bound) {
             Ok(local) => {
                 chosen_port = local.port();
                 address.set_port(chosen_port);
                 seen.push(address);
                 bound.urls.push(format!("http://{local}"));
+                bound.addresses.push(local);
             }
             Err(error) => failure = Some((address, error)),
         }
     }
     match failure {
         None if !seen.is_empty() => Ok(()),
-        None => Err(format!("host {host:?} has no address")),
+        None => Err(format!("host {host:?} has no address").into()),
         // A machine without IPv6 still resolves `localhost` to ::1.
         Some((_, error)) if !seen.is_empty() && is_missing_family(&error) => Ok(()),
-        Some((address, error)) => Err(explain(address, &error)),
+        Some((address, error)) => Err(explain(address, &error).into()),
     }
 }
 
@@ -275,14 +316,24 @@ fn bind_address(
 }
 
 /// Binds a Unix-domain socket, which all reactors share.
-fn bind_unix(settings: &Settings, path: &str, bound: &mut Bound) -> Result<(), String> {
-    let fail = |error: io::Error| format!("cannot listen on unix:{path}: {error}");
+fn bind_unix(settings: &Settings, path: &Path, bound: &mut Bound) -> Result<(), CannotBind> {
+    let shown = path.display();
+    let fail = |error: io::Error| format!("cannot listen on unix:{shown}: {error}");
+    if bound.files.iter().any(|other| other.is_at(path)) {
+        return Err(CannotBind::Twice(format!(
+            "unix:{shown} is listened on already: leave one of them out"
+        )));
+    }
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(format!("unix:{path} is in use by another server; stop it or choose a path"));
+        return Err(
+            format!("unix:{shown} is in use by another server; stop it or choose a path").into()
+        );
     }
     if let Ok(metadata) = std::fs::symlink_metadata(path) {
         if !metadata.file_type().is_socket() {
-            return Err(format!("unix:{path} is a file that is no socket; choose another path"));
+            return Err(
+                format!("unix:{shown} is a file that is no socket; choose another path").into()
+            );
         }
         // Nobody answers there: it was left behind by a server that is gone.
         std::fs::remove_file(path).map_err(fail)?;
@@ -292,6 +343,35 @@ fn bind_unix(settings: &Settings, path: &str, bound: &mut Bound) -> Result<(), S
     socket.listen(settings.backlog).map_err(fail)?;
     socket.set_nonblocking(true).map_err(fail)?;
     bound.share(true, vec![socket]).map_err(fail)?;
-    bound.urls.push(format!("unix:{path}"));
+    bound.urls.push(format!("unix:{shown}"));
     Ok(())
+}
+
+/// Whether nobody can listen on both addresses.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_wildcard = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.is_ipv4() == other.is_ipv4()
+        && one.port() == other.port()
+        && (one.ip() == other.ip() || is_wildcard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_overlap_by_port_and_family() {
+        for (one, other, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::1]:80", "[::]:80", true),
+            ("0.0.0.0:80", "[::]:80", false),
+        ] {
+            let [one, other] = [one, other].map(|text| text.parse().unwrap());
+            assert_eq!(overlap(one, other), expected, "{one} {other}");
+            assert_eq!(overlap(other, one), expected, "{other} {one}");
+        }
+    }
 }

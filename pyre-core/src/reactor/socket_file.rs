@@ -31,10 +31,10 @@ impl SocketFile {
     ///
     /// The umask is the whole process's, other threads of the program rely on it: it narrows the mode of
     /// the new file, and only then is that set.
-    pub(crate) fn make(path: &str, mode: u32) -> io::Result<(Socket, Self)> {
+    pub(crate) fn make(path: &Path, mode: u32) -> io::Result<(Socket, Self)> {
         let socket = unbound(mode)?;
         socket.bind(&SockAddr::unix(path)?)?;
-        let file = Self::find(Path::new(path))?;
+        let file = Self::find(path)?;
         let outcome = file.set_mode(mode);
         if outcome.is_err() {
             file.unlink();
@@ -53,10 +53,15 @@ impl SocketFile {
 
     /// Removes the file if it is still the same socket.
     pub(crate) fn unlink(&self) {
-        if Self::find(&self.path).is_ok_and(|found| found.is_same(self.device, self.inode)) {
+        if self.is_at(&self.path) {
             // Somebody may be faster; then it is gone as well.
             let _ = fs::remove_file(&self.path);
         }
+    }
+
+    /// Whether a path leads to the same socket.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        Self::find(path).is_ok_and(|found| found.is_same(self.device, self.inode))
     }
 
     fn is_same(&self, device: u64, inode: u64) -> bool {
@@ -143,8 +148,8 @@ mod tests {
             Self(folder)
         }
 
-        fn path(&self, name: &str) -> String {
-            self.0.join(name).to_str().unwrap().to_owned()
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.join(name)
         }
     }
 
@@ -154,7 +159,7 @@ mod tests {
         }
     }
 
-    fn mode_of(path: &str) -> u32 {
+    fn mode_of(path: &Path) -> u32 {
         fs::symlink_metadata(path).unwrap().mode() & 0o7777
     }
 
@@ -166,7 +171,7 @@ mod tests {
             let (_socket, file) = SocketFile::make(&path, mode).unwrap();
             assert_eq!(mode_of(&path), mode, "{mode:o}");
             file.unlink();
-            assert!(!Path::new(&path).exists());
+            assert!(!path.exists());
         }
     }
 

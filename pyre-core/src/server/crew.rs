@@ -20,6 +20,7 @@ use pyre_interp::worker::watch::Watch;
 use crate::reactor::run::Reactor;
 use crate::server::plumbing::LaneParts;
 use crate::server::threads::Threads;
+use crate::server::worker::traceback;
 use crate::sys::{self, LoopBell};
 
 /// What all lanes of a server know.
@@ -228,7 +229,8 @@ pub(crate) struct LoopSeat {
     bell: Arc<LoopBell>,
 }
 
-/// Prepares the lane that runs the event loop of an interpreter.
+/// Prepares the lane that runs the event loop of an interpreter, and opens that: what is missing for it
+/// is found while the start can still fail.
 ///
 /// # Errors
 /// If the process has no more descriptors.
@@ -238,6 +240,7 @@ pub(crate) fn prepare_loop(
     station: &Station,
     around: &Surroundings,
 ) -> io::Result<LoopSeat> {
+    event_loop_of(py, &station.app).map_err(|raised| io::Error::other(traceback(py, raised)))?;
     let bell = Arc::new(LoopBell::new()?);
     let shared = share(py, parts, around);
     let seat = {

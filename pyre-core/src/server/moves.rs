@@ -28,8 +28,8 @@ impl Moves {
             let pair = pair.cast::<Tuple>().ok_or_else(wrong)?;
             let [number, reason] = pair.items() else { return Err(wrong()) };
             let number = number.cast::<Int>().and_then(|number| number.as_i64());
-            let reason = reason.cast::<Str>().ok_or_else(wrong)?.as_utf8(py)?;
-            moves.insert(number.ok_or_else(wrong)?, reason.to_owned());
+            let reason = reason.cast::<Str>().ok_or_else(wrong)?.view().to_string_lossy();
+            moves.insert(number.ok_or_else(wrong)?, reason);
             index += 1;
         }
         Ok(Self(moves))

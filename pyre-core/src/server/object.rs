@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::ffi::CStr;
 use std::fs::File;
+use std::io;
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use pyre_ffi::interpreter::InterpreterHandle;
 use pyre_ffi::{
-    Arguments, Attached, Bool, Class, ClassSpec, Dict, ExceptionKind, Float, Int, List, Object,
-    Owned, Raised, Signature, Str, Tuple, Type, none,
+    Arguments, Attached, Bool, Bytes, Class, ClassSpec, Dict, ExceptionKind, Float, Int, List,
+    Object, Owned, Raised, Signature, Str, Tuple, Type, none,
 };
 
 use crate::direct::health::Health;
@@ -26,7 +27,7 @@ use crate::log::outbox::Outbox;
 use crate::metrics::vitals::{Inline, Lanes, Vitals};
 use crate::reactor::errands::Errands;
 use crate::reactor::keeper::{Loan, keep};
-use crate::reactor::listener::{self, Bound, Handed};
+use crate::reactor::listener::{self, Bound, CannotBind, Handed};
 use crate::reactor::run::Reactor;
 use crate::reactor::socket_file::SocketFile;
 use crate::router::RouteTable;
@@ -142,9 +143,11 @@ impl Server {
         let [handed] = given.parse(&BIND, py)?;
         let handed = read_handed(py, &handed.expect("the signature requires it"))?;
         let settings = &self.settings;
-        let mut bound = py
-            .detach(|| listener::bind(settings, handed))
-            .map_err(|text| Raised::new(py, ExceptionKind::OSError, &text))?;
+        let mut bound =
+            py.detach(|| listener::bind(settings, handed)).map_err(|wrong| match wrong {
+                CannotBind::Twice(text) => Raised::value_error(py, &text),
+                CannotBind::Failed(text) => Raised::new(py, ExceptionKind::OSError, &text),
+            })?;
         let mut urls = Vec::new();
         for url in &bound.urls {
             urls.push(Str::new(py, url)?.into_any());
@@ -160,16 +163,19 @@ impl Server {
     /// the caller's to close.
     fn listeners<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
         let mut entries = Vec::new();
-        for copies in &self.state.borrow().copies {
+        // All of them before the first becomes a number, which nobody would close.
+        let copies: io::Result<Vec<Handed>> =
+            self.state.borrow().copies.iter().map(Handed::try_clone).collect();
+        let copies = copies.map_err(|error| {
+            Raised::new(py, ExceptionKind::OSError, &format!("no descriptor: {error}"))
+        })?;
+        for Handed { bind, sockets } in copies {
             let mut numbers = Vec::new();
-            for socket in &copies.sockets {
-                let copy = socket.try_clone().map_err(|error| {
-                    Raised::new(py, ExceptionKind::OSError, &format!("no descriptor: {error}"))
-                })?;
-                numbers.push(Int::new(py, i64::from(copy.into_raw_fd()))?.into_any());
+            for socket in sockets {
+                numbers.push(Int::new(py, i64::from(socket.into_raw_fd()))?.into_any());
             }
-            let text = Str::new(py, &copies.bind.to_string())?.into_any();
-            let pair = [text, List::from_vec(py, numbers)?.into_any()];
+            let address = Bytes::new(py, &bind.to_bytes())?.into_any();
+            let pair = [address, List::from_vec(py, numbers)?.into_any()];
             entries.push(Tuple::new(py, pair)?.into_any());
         }
         List::from_vec(py, entries).map(Owned::into_any)
@@ -520,13 +526,13 @@ fn read_program(py: Attached<'_>, program: &Object) -> Result<Option<Vec<String>
 
 /// Sockets from pairs of an address and its descriptors, which stay the caller's.
 fn read_handed(py: Attached<'_>, handed: &Object) -> Result<Vec<Handed>, Raised> {
-    let wrong = || Raised::type_error(py, "handed must be a list of (str, list of int)");
+    let wrong = || Raised::type_error(py, "handed must be a list of (bytes, list of int)");
     let list = handed.cast::<List>().ok_or_else(wrong)?;
     let mut entries = Vec::new();
     while let Some(item) = list.get(entries.len(), py) {
         let pair = item.cast::<Tuple>().ok_or_else(wrong)?;
-        let &[text, numbers] = pair.items() else { return Err(wrong()) };
-        let text = text.cast::<Str>().ok_or_else(wrong)?.as_utf8(py)?;
+        let &[address, numbers] = pair.items() else { return Err(wrong()) };
+        let address = address.cast::<Bytes>().ok_or_else(wrong)?.as_slice();
         let numbers = numbers.cast::<List>().ok_or_else(wrong)?;
         let mut sockets = Vec::new();
         while let Some(number) = numbers.get(sockets.len(), py) {
@@ -537,7 +543,7 @@ fn read_handed(py: Attached<'_>, handed: &Object) -> Result<Vec<Handed>, Raised>
                 Raised::new(py, ExceptionKind::OSError, &text)
             })?);
         }
-        entries.push(Handed { bind: parse_bind(text).ok_or_else(wrong)?, sockets });
+        entries.push(Handed { bind: parse_bind(address).ok_or_else(wrong)?, sockets });
     }
     Ok(entries)
 }
@@ -570,7 +576,8 @@ impl Class for Server {
         spec.constructor(Self::construct)
             .method(
                 c"bind",
-                c"bind($self, handed)\n--\n\nOpen the listeners, or take those of (address, descriptors); returns their URLs. Raises OSError in words.",
+                c"bind($self, handed)\n--\n\nOpen the listeners, or take those of (address, descriptors); returns their URLs. Raises \
+                  OSError in words, and ValueError if two of the addresses are the same.",
                 Self::bind,
             )
             .method0(

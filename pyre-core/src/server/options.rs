@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pyre_ffi::{Attached, Dict, Float, Int, List, Object, Owned, Raised, Str};
+use pyre_ffi::{Attached, Bytes, Dict, Float, Int, List, Object, Owned, Raised, Str};
 use pyre_http::limits::Limits;
 
 use crate::log::entry::{AccessStyle, Format, Level};
@@ -16,8 +16,8 @@ use crate::settings::{HandOver, Settings, milliseconds, parse_bind, parse_pages}
 pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Raised> {
     let options = Options { py, dict };
     let mut binds = Vec::new();
-    for text in options.texts("binds")? {
-        binds.push(parse_bind(&text).ok_or_else(|| options.wrong("binds"))?);
+    for bytes in options.several_bytes("binds")? {
+        binds.push(parse_bind(&bytes).ok_or_else(|| options.wrong("binds"))?);
     }
     let pages = parse_pages(&options.texts("pages")?).ok_or_else(|| options.wrong("pages"))?;
     let limits = Limits {
@@ -114,6 +114,17 @@ impl<'py> Options<'_, 'py> {
             texts.push(text.as_utf8(self.py)?.to_owned());
         }
         Ok(texts)
+    }
+
+    fn several_bytes(&self, key: &str) -> Result<Vec<Vec<u8>>, Raised> {
+        let list = self.value(key)?;
+        let list = list.cast::<List>().ok_or_else(|| self.wrong(key))?;
+        let mut found = Vec::with_capacity(list.len());
+        while let Some(item) = list.get(found.len(), self.py) {
+            let bytes = item.cast::<Bytes>().ok_or_else(|| self.wrong(key))?;
+            found.push(bytes.as_slice().to_owned());
+        }
+        Ok(found)
     }
 
     fn count(&self, key: &str) -> Result<usize, Raised> {

@@ -181,7 +181,8 @@ pub(crate) fn traceback(py: Attached<'_>, raised: Raised) -> String {
         let text = import(py, "pyreframework.traces")?
             .call_method1(&*Str::intern(py, "text_of")?, &*exception, py)?
             .str(py)?;
-        text.as_utf8(py).map(|text| format!("{text}\n"))
+        // It names files, whose names need not be UTF-8.
+        Ok(format!("{}\n", text.view().to_string_lossy()))
     })();
     formatted.unwrap_or_else(|raised: Raised| {
         raised.clear(py);
