@@ -68,6 +68,76 @@ def test_parameters_read_while_the_handler_returns(tmp_path: Path, mode: str | N
 
 
 @MODES
+def test_parameters_of_a_request_are_its_own(tmp_path: Path, mode: str | None) -> None:
+    """Whoever keeps the dict has it, and what is done to it no later request sees."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+        import weakref
+        from pyreframework import Pyre
+        app = Pyre()
+        kept, ended = [], []
+
+        class Key:
+            def __hash__(self):
+                return hash("id")
+
+            def __eq__(self, other):
+                raise RuntimeError("compared with a parameter")
+
+        class Thing:
+            pass
+
+        @app.get("/{action}/{id}")
+        def both(req):
+            return req.params
+
+        @app.get("/{id}")
+        def one(req):
+            found = dict(req.params)
+            match req.query:
+                case "keep":
+                    kept.append(req.params)
+                case "view":
+                    kept.append(req.params.values())
+                case "add":
+                    req.params["other"] = "left"
+                case "rename":
+                    del req.params["id"]
+                    req.params["other"] = "left"
+                case "key":
+                    req.params.clear()
+                    req.params[Key()] = "left"
+                case "value":
+                    req.params["id"] = thing = Thing()
+                    weakref.finalize(thing, ended.append, found["id"])
+                case "clear":
+                    req.params.clear()
+            return found
+
+        @app.post("/seen")
+        def seen(req):
+            return {"kept": [list(x.values() if isinstance(x, dict) else x) for x in kept],
+                    "ended": ended}
+
+        app.run()
+        """)
+    )
+    actions = ["", "keep", "view", "add", "rename", "key", "value", "clear"]
+    with serve(program, mode=mode, workers=1, threads=1) as server, server.connect() as peer:
+        for turn in range(2):
+            for action in actions:
+                name = f"{action or 'nothing'}-{turn}"
+                assert peer.get(f"/{name}?{action}").json() == {"id": name}
+                assert peer.get("/behind").json() == {"id": "behind"}
+                assert peer.get(f"/a/{name}").json() == {"action": "a", "id": name}
+        assert peer.request("POST", "/seen").json() == {
+            "kept": [["keep-0"], ["view-0"], ["keep-1"], ["view-1"]],
+            "ended": ["value-0", "value-1"],
+        }
+
+
+@MODES
 def test_malformed_bodies_leave_nothing_to_collect(tmp_path: Path, mode: str | None) -> None:
     """A request that its exception keeps would hold the body until the collector comes."""
     program = tmp_path / "program.py"

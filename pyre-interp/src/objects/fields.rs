@@ -1,6 +1,6 @@
 //! The mappings of a request, made when first asked for and the same object from then on.
 
-use pyre_ffi::{Attached, Dict, List, Object, Owned, Raised, Slot, Str, Visitor, import};
+use pyre_ffi::{Attached, Dict, Kind, List, Object, Owned, Raised, Slot, Str, Visitor, import};
 use pyre_http::cookie;
 use pyre_http::form::{self, form_decoded};
 use pyre_http::header::HeaderSpan;
@@ -36,6 +36,9 @@ impl Fields {
         if let Some(params) = self.params.take(py)
             && params.is_unique()
             && params.len() == 1
+            && let Some(Ok((name, value))) = params.items(py).next()
+            && name.kind() == Kind::Str
+            && is_small(&value)
         {
             self.spare_params.set(py, params);
         }
@@ -96,6 +99,17 @@ impl Fields {
         visitor.slot(&self.id);
         visitor.slot(&self.tasks);
         visitor.slot(&self.complaint);
+    }
+}
+
+/// Whether it does no harm to keep this for a while, and its end runs no code. A handler may have put
+/// anything in the place of a parameter.
+fn is_small(value: &Object) -> bool {
+    const CHARACTERS_MAX: usize = 256;
+    match value.kind() {
+        Kind::Str => value.cast::<Str>().is_some_and(|text| text.len() <= CHARACTERS_MAX),
+        Kind::Int | Kind::Float | Kind::Bool => true,
+        _ => false,
     }
 }
 
