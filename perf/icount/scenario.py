@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from dataclasses import dataclass
 
@@ -17,8 +18,8 @@ EVERYBODYS = "pyre_app.py"
 class Scenario:
     """A route under a fixed load, and the most that one request may take.
 
-    ``app`` is the program of perf/apps that is asked. ``allocations_max`` counts calls of the
-    system's allocator; None leaves them open.
+    ``app`` is the program of perf/apps that is asked. ``instructions_max`` is that of the CPython
+    that counts. ``allocations_max`` counts calls of the system's allocator; None leaves them open.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Scenario:
 
 def scenarios() -> list[Scenario]:
     """Read the budget file."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
     with BUDGET.open("rb") as file:
         listed = tomllib.load(file)["scenario"]
     return [
@@ -41,7 +43,7 @@ def scenarios() -> list[Scenario]:
             route=(ROUTES | HANDLERS)[entry["route"]],
             depth=entry["depth"],
             connections=entry["connections"],
-            instructions_max=entry["instructions_max"],
+            instructions_max=entry["instructions_max"][version],
             allocations_max=entry.get("allocations_max"),
         )
         for entry in listed
