@@ -13,6 +13,7 @@ use pyre_interp::objects::toolkit::Toolkit;
 
 use crate::app::App;
 use crate::server::object::Server;
+use crate::server::start::{self, Imports};
 
 /// What one interpreter keeps of the module.
 pub(crate) struct EngineState {
@@ -20,6 +21,7 @@ pub(crate) struct EngineState {
     pub(crate) app: ClassHandle<App>,
     server: ClassHandle<Server>,
     pub(crate) start_error: Held<Type>,
+    pub(crate) imports: Imports,
 }
 
 impl ModuleState for EngineState {
@@ -51,6 +53,7 @@ impl Module for Engine {
         module.add(c"__version__", &*Str::new(py, env!("CARGO_PKG_VERSION"))?)?;
         crate::log::functions::add(module)?;
         crate::metrics::functions::add(module)?;
+        start::add(module)?;
         let start_error = module.exception(
             c"pyreframework.engine.StartError",
             c"A worker could not start; the text is its traceback.",
@@ -61,6 +64,7 @@ impl Module for Engine {
             app: module.class::<App>()?,
             server: module.class::<Server>()?,
             start_error: Held::new(py, start_error),
+            imports: Imports::default(),
         })
     }
 }

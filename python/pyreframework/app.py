@@ -150,6 +150,7 @@ class Pyre(Routes, Insight, Hooks):
         log_level: str | None = None,
         log_format: str | None = None,
         access_log: bool | None = None,
+        verbose: bool | None = None,
         gil_watchdog: float | None = None,
         metrics: bool | None = None,
         **unknown: Never,
@@ -195,6 +196,7 @@ class Pyre(Routes, Insight, Hooks):
             log_level: Least level of what is logged.
             log_format: ``text``, or ``json`` for one object a line.
             access_log: Log every answer.
+            verbose: Log each worker as it starts.
             gil_watchdog: Seconds that a GIL may be held before the log says who ran.
             metrics: Count answers and show all metrics at ``/metrics``.
             **unknown: Refused by name.

@@ -78,7 +78,7 @@ SECTIONS = {
         "max_requests_jitter",
     ),
     "development": ("reload", "debug"),
-    "logs and metrics": ("log_level", "log_format", "access_log", "metrics"),
+    "logs and metrics": ("log_level", "log_format", "access_log", "verbose", "metrics"),
 }  # fmt: skip
 METAVARS = {
     "host": "HOST", "port": "PORT", "bind": "ADDRESS", "uds": "PATH", "mode": "MODE",

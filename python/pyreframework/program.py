@@ -20,6 +20,7 @@ from _thread import get_ident
 from posix import getcwd
 
 from pyreframework import console, logs
+from pyreframework.engine import note_import
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from pyreframework.engine import AppTable
 
 WORKER_NAME = "__mp_main__"
+# Before 3.14 interpreters count up the versions of immutable types in one place and without a lock
+# (gh-116909). Two that do so at the same time may give one version to two types, and the caches of
+# attributes then take one type for the other: programs are loaded one after the other there.
+MAY_LOAD_TOGETHER = sys.version_info >= (3, 14)
 
 apps_made = 0
 # The modules in which apps were made.
@@ -279,6 +284,8 @@ def load(texts: list[str]) -> AppTable:
 
     program = Program.unpack(texts)
     imports.own_packages.update(program.own)
+    if imports.listener is None:
+        imports.listener = note_import
     imports.install()
     sys.argv[:] = program.argv
     sys.path[:] = program.path
@@ -400,7 +407,7 @@ def app_from(found: object) -> Pyre:
 
 
 def start_worker(native: AppTable, first: bool = True) -> list[tuple[int, str]]:
-    """Run the ``on_worker_start`` hooks, then spare the collector everything made so far.
+    """Run the ``on_worker_start`` hooks, and find out what cannot run here.
 
     Args:
         native: The app that `load` returned.
@@ -427,11 +434,37 @@ def start_worker(native: AppTable, first: bool = True) -> list[tuple[int, str]]:
             moves.name_routes(app)
     imports.remove()
     imports.set_serving(True)
+    if not MAY_LOAD_TOGETHER:
+        version_types()
+    return moved
+
+
+def settle_worker(native: AppTable) -> None:
+    """Spare the collector everything made so far; others may load the program meanwhile."""
+    app = loaded
+    assert app is not None, "start_worker() comes before settle_worker()"
+    assert app.native is native, "one app to an interpreter"
     import gc
 
     gc.collect()
     gc.freeze()
-    return moved
+
+
+def version_types() -> None:
+    """Give every immutable type of this interpreter the version that its first use would give it.
+
+    Called while no other interpreter does so, see `MAY_LOAD_TOGETHER`.
+    """
+    waiting, seen = [object], {object}
+    immutable = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
+    while waiting:
+        kind = waiting.pop()
+        if kind.__flags__ & immutable:
+            # A look-up that finds what every type has, and runs nobody's code.
+            type.__getattribute__(kind, "__init__")
+        new = [one for one in type.__subclasses__(kind) if one not in seen]
+        seen.update(new)
+        waiting += new
 
 
 def stop_worker(native: AppTable) -> None:

@@ -18,6 +18,7 @@ from pyreframework.console import complain
 from pyreframework.descriptors import lacks_descriptors, too_few_descriptors
 from pyreframework.engine import Server, StartError
 from pyreframework.log import Log
+from pyreframework.progress import Progress
 from pyreframework.readiness import Checking
 from pyreframework.settings import UsageError, activated, as_bytes, resolve
 from pyreframework.signals import ABANDONED, News, Stop, exit_now
@@ -152,10 +153,7 @@ class Serving:
             urls = self.listen()
             self.app.begin()
             started = True
-            # Workers that import it first, at the same time, crash CPython (gh-136421).
-            import datetime  # noqa: F401, ICN001
-
-            self.note_moves(self.server.start_workers())
+            self.start_workers()
             if self.runs_handlers():
                 self.app.begin_worker()
                 self.begun = True
@@ -175,6 +173,17 @@ class Serving:
             # threads in them would abort the process at its end.
             code = self.finish(self.drain())
         return code
+
+    def start_workers(self) -> None:
+        """Let every worker load the program, and note what they find."""
+        # Workers that import it first, at the same time, crash CPython (gh-136421).
+        import datetime  # noqa: F401, ICN001
+
+        if not program.MAY_LOAD_TOGETHER:
+            program.version_types()
+        progress = Progress(bool(self.settings.values["verbose"]))
+        found = self.server.start_workers(progress.tell, program.MAY_LOAD_TOGETHER)
+        self.note_moves(found)
 
     def listen(self) -> list[str]:
         """Open the listeners and return their addresses."""

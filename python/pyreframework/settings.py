@@ -309,6 +309,13 @@ OPTIONS: tuple[Option, ...] = (
         aliases=("PYRE_LOG",),
     ),
     Option(
+        "verbose",
+        "switch",
+        False,
+        "Log each worker as it starts. Without it the log says what a start waits for once that "
+        "has taken 3 seconds.",
+    ),
+    Option(
         "gil_watchdog",
         "seconds",
         None,
@@ -389,7 +396,9 @@ class Settings:
         Args:
             notify: A descriptor; a byte is written there when ``max_requests`` have come.
         """
-        absent = ("host", "port", "bind", "uds", "fd", "mode", "reload", "max_requests_jitter")
+        absent = (
+            "host", "port", "bind", "uds", "fd", "mode", "reload", "max_requests_jitter", "verbose",
+        )  # fmt: skip
         needed: dict[str, object] = {
             name: value for name, value in self.values.items() if name not in absent
         }

@@ -196,7 +196,7 @@ def test_handlers_of_a_forgotten_app() -> None:
         server = make()
         gc.collect()
         url = server.bind([])[0]
-        server.start_workers()
+        server.start_workers(str, True)
         server.start_main()
         server.accept()
         client = http.client.HTTPConnection("127.0.0.1", int(url.rpartition(":")[2]), timeout=30)

@@ -222,7 +222,8 @@ def test_worker_hooks(write: Write) -> None:
     run = load(
         "file",
         str(file),
-        after="program.start_worker(native)\nprogram.stop_worker(native)\n"
+        after="program.start_worker(native)\nprogram.settle_worker(native)\n"
+        "program.stop_worker(native)\n"
         "import gc\nprint(gc.get_freeze_count() > 0)",
     )
     check(run, SERVED, "start", "stop", "True")

@@ -292,7 +292,7 @@ fn read_seconds(py: Attached<'_>, seconds: Borrowed<'_>) -> Result<Duration, Rai
 }
 
 /// A `str`; lone surrogates, which UTF-8 cannot carry, become question marks.
-fn text(py: Attached<'_>, value: Borrowed<'_>) -> Result<String, Raised> {
+pub(crate) fn text(py: Attached<'_>, value: Borrowed<'_>) -> Result<String, Raised> {
     let Some(text) = value.into_cast::<Str>() else {
         let text = format!("the log takes a str, not {}", value.type_name());
         return Err(Raised::type_error(py, &text));

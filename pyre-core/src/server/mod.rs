@@ -8,6 +8,7 @@ pub(crate) mod places; // which handler runs where
 pub(crate) mod crew; // the threads of one interpreter that run handlers
 pub(crate) mod watchdog; // who holds a GIL for too long
 pub(crate) mod monitor; // handlers that take too long
+pub(crate) mod start; // the order in which workers start, and what each is at
 pub(crate) mod worker; // a sub-interpreter: load the program, start its lanes, end it
 pub(crate) mod threads; // who is still running
 pub(crate) mod options; // settings from the dict that Python passes

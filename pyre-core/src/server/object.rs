@@ -8,7 +8,6 @@ use std::io;
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use pyre_ffi::interpreter::InterpreterHandle;
@@ -39,6 +38,7 @@ use crate::server::moves::{self, Moves};
 use crate::server::options;
 use crate::server::places::Places;
 use crate::server::plumbing::{self, CrewParts, ReactorParts};
+use crate::server::start::{self, Order};
 use crate::server::threads::{Threads, deadline_in};
 use crate::server::watchdog;
 use crate::server::worker::{self, WorkerPlan};
@@ -94,6 +94,16 @@ const NEW: Signature<3> = Signature {
 
 const BIND: Signature<1> =
     Signature { function: "bind", names: ["handed"], required: 1, positional_max: 1 };
+
+const START_WORKERS: Signature<2> = Signature {
+    function: "start_workers",
+    names: ["tell", "together"],
+    required: 2,
+    positional_max: 2,
+};
+
+/// How often, at least, it is told what workers that start are at.
+const TELL_EVERY: Duration = Duration::from_millis(250);
 
 const fn seconds(function: &'static str) -> Signature<1> {
     Signature { function, names: ["seconds"], required: 1, positional_max: 1 }
@@ -184,8 +194,13 @@ impl Server {
     fn start_workers<'py>(
         self_: &Object<pyre_ffi::Instance<Self>>,
         py: Attached<'py>,
-        _given: Arguments<'_>,
+        given: Arguments<'_>,
     ) -> Result<Owned<'py>, Raised> {
+        let [tell, together] = given.parse(&START_WORKERS, py)?;
+        let (Some(tell), Some(together)) = (tell, together) else {
+            return Err(Raised::type_error(py, "start_workers() takes tell and together"));
+        };
+        let order = if together.is_true(py)? { Order::Together } else { Order::InTurn };
         let this = self_.get();
         let engine = self_.state::<Engine>(py)?;
         let fail = |text: &str| match Str::new(py, text) {
@@ -227,27 +242,36 @@ impl Server {
             state.waiting = plumbing.reactors;
         }
         let cpus = if settings.pin { sys::allowed_cpus() } else { Vec::new() };
-        // One at a time: interpreters that import extension modules for the first time at the
-        // same moment crash CPython 3.13.0 (gh-136421).
-        for (index, parts) in plumbing.workers.into_iter().enumerate() {
-            let Some(program) = this.program.clone() else { break };
-            let plan = WorkerPlan {
-                index,
+        let plans = this.program.as_ref().map_or(Vec::new(), |program| {
+            let plan = |(index, parts)| WorkerPlan {
                 parts,
                 around: around.clone(),
-                program,
+                program: program.clone(),
                 routes: this.table.clone(),
                 cpu: cpu_of(&cpus, index),
             };
-            let threads = this.lanes.clone();
-            let moves = py.detach(|| start_worker(&threads, plan)).map_err(|text| fail(&text))?;
-            let mut state = this.state.borrow_mut();
-            if index == 0 {
-                state.moves = moves;
-            } else if let Some(difference) = state.moves.lacks(&moves) {
-                return Err(fail(&difference));
-            }
+            plumbing.workers.into_iter().enumerate().map(plan).collect()
+        });
+        let (tickets, mut arrivals) = start::prepare(plans.len(), order);
+        for (ticket, plan) in tickets.into_iter().zip(plans) {
+            let name = format!("pyre-worker-{}.0", ticket.index());
+            this.lanes
+                .start(name, plan.cpu, move || worker::run(plan, ticket))
+                .map_err(|error| fail(&format!("no thread for a worker: {error}")))?;
         }
+        let found = loop {
+            let found = py.detach(|| arrivals.wait(TELL_EVERY)).map_err(|text| fail(&text))?;
+            tell.call1(&*arrivals.show(py)?, py)?;
+            if let Some(found) = found {
+                break found;
+            }
+        };
+        let mut found = found.into_iter();
+        let moves = found.next().unwrap_or_default();
+        if let Some(difference) = found.find_map(|later| moves.lacks(&later)) {
+            return Err(fail(&difference));
+        }
+        this.state.borrow_mut().moves = moves;
         let mut state = this.state.borrow_mut();
         let state = &mut *state;
         if this.places.use_main(&this.app.application, &state.moves) {
@@ -497,16 +521,6 @@ impl Server {
     }
 }
 
-/// Starts a worker and waits until it serves.
-fn start_worker(threads: &Arc<Threads>, plan: WorkerPlan) -> Result<Moves, String> {
-    let (ready, answer) = mpsc::channel();
-    let name = format!("pyre-worker-{}.0", plan.index);
-    threads
-        .start(name, plan.cpu, move || worker::run(plan, &ready))
-        .map_err(|error| format!("no thread for a worker: {error}"))?;
-    answer.recv().unwrap_or_else(|_| Err("a worker ended before it could serve".to_owned()))
-}
-
 fn cpu_of(cpus: &[usize], index: usize) -> Option<usize> {
     (!cpus.is_empty()).then(|| cpus[index % cpus.len()])
 }
@@ -587,8 +601,9 @@ impl Class for Server {
             )
             .bound_method(
                 c"start_workers",
-                c"start_workers($self)\n--\n\nLoad the program in every interpreter and start their lanes; returns the routes that \
-                  move to the main interpreter, by number, and why. Raises StartError.",
+                c"start_workers($self, tell, together)\n--\n\nLoad the program in every interpreter, together or in turn, and start their lanes; returns \
+                  the routes that move to the main interpreter, by number, and why. Meanwhile calls \
+                  tell() with what each worker is at. Raises StartError.",
                 Self::start_workers,
             )
             .method0(

@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use pyre_ffi::interpreter::{Ended, InterpreterHandle, IsolatedConfig, run_isolated};
@@ -14,6 +13,7 @@ use crate::router::{Route, RouteTable};
 use crate::server::crew::{self, LoadedApp, Station, Surroundings};
 use crate::server::moves::Moves;
 use crate::server::plumbing::CrewParts;
+use crate::server::start::{Imports, Step, Ticket};
 
 /// How long the end of a worker waits for its lanes and the user's threads. The server stops
 /// waiting earlier if it is told to.
@@ -24,7 +24,6 @@ const SWITCH_INTERVAL_S: f64 = 0.0005;
 
 /// What a worker is started with.
 pub(crate) struct WorkerPlan {
-    pub(crate) index: usize,
     pub(crate) parts: CrewParts,
     pub(crate) around: Surroundings,
     /// What `pyreframework.program.load` takes.
@@ -35,21 +34,22 @@ pub(crate) struct WorkerPlan {
 }
 
 /// Runs a worker from its start to its end, on the calling thread, which becomes the thread of its
-/// event loop, or its first lane if it has none. Tells `ready` when it serves, or why it cannot.
-pub(crate) fn run(plan: WorkerPlan, ready: &Sender<Result<Moves, String>>) {
+/// event loop, or its first lane if it has none. The ticket ends when it serves, or cannot.
+pub(crate) fn run(plan: WorkerPlan, mut ticket: Ticket) {
+    if !ticket.wait_for_turn() {
+        return;
+    }
     let config = IsolatedConfig { end_wait: END_WAIT };
     let crews = plan.around.crews.clone();
     let started = run_isolated(config, |py, handle| {
-        if let Err(reason) = serve(plan, py, handle, ready) {
-            let _ = ready.send(Err(reason));
+        if let Err(reason) = serve(plan, py, handle, &mut ticket) {
+            ticket.end(Err(reason));
         }
         crews.forget(handle);
     });
     match started {
         Ok(((), Ended::Clean | Ended::StillBusy)) => {}
-        Err(error) => {
-            let _ = ready.send(Err(error.to_string()));
-        }
+        Err(error) => ticket.end(Err(error.to_string())),
     }
 }
 
@@ -57,18 +57,27 @@ fn serve(
     plan: WorkerPlan,
     py: Attached<'_>,
     handle: &InterpreterHandle,
-    ready: &Sender<Result<Moves, String>>,
+    ticket: &mut Ticket,
 ) -> Result<(), String> {
     let words = |raised: Raised| traceback(py, raised);
     let no_thread = |error: std::io::Error| format!("no thread for a lane: {error}");
+    let go_on = |ticket: &Ticket, step| {
+        if ticket.reach(step) { Ok(()) } else { Err("another worker has failed".to_owned()) }
+    };
+    let index = ticket.index();
+    go_on(ticket, Step::Loading)?;
     if plan.parts.lanes.as_ref().is_some_and(|lanes| lanes.baton.is_some()) {
         shorten_switches(py).map_err(words)?;
     }
     let program = import(py, "pyreframework.program").map_err(words)?;
+    ticket.show_imports(imports(py).map_err(words)?);
     let native = load(py, &program, &plan.program).map_err(words)?;
     let app = check(py, &native, &plan.routes)?;
-    let moves = start(py, &program, &native, plan.index == 0).map_err(words)?;
-    let name = format!("pyre-worker-{}", plan.index);
+    go_on(ticket, Step::Starting)?;
+    let moves = start(py, &program, &native, index == 0).map_err(words)?;
+    ticket.pass_turn();
+    call(py, &program, "settle_worker", &native).map_err(words)?;
+    let name = format!("pyre-worker-{index}");
     let station = Station { name, handle: handle.clone(), app, cpu: plan.cpu };
     let CrewParts { lanes, event_loop } = plan.parts;
     let seat = match event_loop {
@@ -84,9 +93,9 @@ fn serve(
         None => None,
     };
     if let Some(seat) = seat {
-        crew::run_loop(py, seat, &station.app, || drop(ready.send(Ok(moves))));
+        crew::run_loop(py, seat, &station.app, || ticket.end(Ok(moves)));
     } else if let Some(berth) = own {
-        let _ = ready.send(Ok(moves));
+        ticket.end(Ok(moves));
         crew::run_lane(py, berth, &station.app);
     }
     // Hooks run when no handler does any more; with a lane that is stuck they never would.
@@ -94,6 +103,12 @@ fn serve(
         call(py, &program, "stop_worker", &native).map_err(words)?;
     }
     Ok(())
+}
+
+/// What the program of this interpreter imports, as `pyreframework.imports` notes it.
+fn imports(py: Attached<'_>) -> Result<Imports, Raised> {
+    let module = import(py, "pyreframework.engine")?;
+    Engine::of(&module, py).map(|engine| engine.imports.clone())
 }
 
 /// Lets threads of this interpreter wait less for its GIL, as the one that carries a reactor does each

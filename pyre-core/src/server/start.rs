@@ -1,0 +1,350 @@
+//! The start of the workers: in what order they load the program, what each is at, and the outcome.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use pyre_ffi::module::ModuleObject;
+use pyre_ffi::{
+    Arguments, Attached, List, ModuleBuilder, Object, Owned, Raised, Signature, Str, Tuple, none,
+};
+
+use crate::entry::Engine;
+use crate::log::functions::text;
+use crate::server::moves::Moves;
+
+/// The order in which workers start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Order {
+    /// All at once; only their interpreters are made one after the other.
+    Together,
+    /// Each when the one before it serves.
+    InTurn,
+}
+
+/// What a worker is at.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Step {
+    /// It is not its turn yet.
+    #[default]
+    Waiting,
+    /// Its interpreter is being made.
+    Making,
+    /// It loads the program.
+    Loading,
+    /// It runs the hooks of its start.
+    Starting,
+    /// It serves, or will when all others do.
+    Serving,
+}
+
+impl Step {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Making => "making",
+            Self::Loading => "loading",
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+        }
+    }
+}
+
+/// The imports of a program's own code that have begun and not ended, in one interpreter.
+pub(crate) type Imports = Arc<Mutex<Vec<String>>>;
+
+const NOTE_IMPORT: Signature<2> =
+    Signature { function: "note_import", names: ["event", "name"], required: 2, positional_max: 2 };
+
+/// Adds the function to the module.
+pub(crate) fn add(module: &ModuleBuilder<'_>) -> Result<(), Raised> {
+    module.function(
+        c"note_import",
+        c"note_import(event, name)\n--\n\n\
+          Note that the program 'begin's to import a module in this interpreter, or that this 'end's.",
+        note_import,
+    )
+}
+
+fn note_import<'py>(
+    module: &Object<ModuleObject>,
+    py: Attached<'py>,
+    given: Arguments<'_>,
+) -> Result<Owned<'py>, Raised> {
+    let [event, name] =
+        given.parse(&NOTE_IMPORT, py)?.map(|one| one.expect("the signature requires it"));
+    let [event, name] = [text(py, event)?, text(py, name)?];
+    let mut names = module.state::<Engine>(py)?.imports.lock();
+    if event == "begin" {
+        names.push(name);
+    } else if let Some(at) = names.iter().rposition(|one| *one == name) {
+        // Threads of the program may import as well, so that it need not be the last.
+        names.remove(at);
+    }
+    Ok(none(py))
+}
+
+#[derive(Default)]
+struct Seat {
+    step: Step,
+    imports: Option<Imports>,
+}
+
+struct Yard {
+    seats: Vec<Seat>,
+    /// Whose turn it is.
+    next: usize,
+    /// No worker shall begin any more.
+    is_over: bool,
+}
+
+/// What workers that start share.
+pub(crate) struct Start {
+    order: Order,
+    yard: Mutex<Yard>,
+    turned: Condvar,
+}
+
+/// One worker's part in the start. It has ended once this is dropped.
+pub(crate) struct Ticket {
+    start: Arc<Start>,
+    index: usize,
+    outcome: Option<Sender<Outcome>>,
+}
+
+/// A worker by its index, and which routes cannot run there, or why it does not serve.
+type Outcome = (usize, Result<Moves, String>);
+
+/// Where the outcomes arrive.
+pub(crate) struct Arrivals {
+    start: Arc<Start>,
+    outcomes: Receiver<Outcome>,
+    /// By worker, of those that serve.
+    found: Vec<Option<Moves>>,
+}
+
+/// Makes a ticket for each of so many workers.
+pub(crate) fn prepare(workers: usize, order: Order) -> (Vec<Ticket>, Arrivals) {
+    let seats = (0..workers).map(|_| Seat::default()).collect();
+    let yard = Yard { seats, next: 0, is_over: false };
+    let start = Arc::new(Start { order, yard: Mutex::new(yard), turned: Condvar::new() });
+    let (sender, outcomes) = mpsc::channel();
+    let ticket = |index| Ticket { start: start.clone(), index, outcome: Some(sender.clone()) };
+    let tickets = (0..workers).map(ticket).collect();
+    (tickets, Arrivals { start, outcomes, found: (0..workers).map(|_| None).collect() })
+}
+
+impl Ticket {
+    /// The worker's number.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Waits until it is this worker's turn; answers whether it is to begin at all.
+    ///
+    /// # Threads
+    /// Blocks the caller, which must be attached to no interpreter.
+    pub(crate) fn wait_for_turn(&self) -> bool {
+        let mut yard = self.start.yard.lock();
+        while self.start.order == Order::InTurn && yard.next < self.index && !yard.is_over {
+            self.start.turned.wait(&mut yard);
+        }
+        yard.seats[self.index].step = Step::Making;
+        !yard.is_over
+    }
+
+    /// Says what the worker is at now; answers whether it is to go on.
+    pub(crate) fn reach(&self, step: Step) -> bool {
+        let mut yard = self.start.yard.lock();
+        yard.seats[self.index].step = step;
+        !yard.is_over
+    }
+
+    /// Lets the next worker begin although this one does not serve yet. What is left to do must not
+    /// disturb the start of another.
+    pub(crate) fn pass_turn(&self) {
+        {
+            let mut yard = self.start.yard.lock();
+            // It never goes back: one that passed its turn long ago ends now.
+            yard.next = yard.next.max(self.index + 1);
+        }
+        self.start.turned.notify_all();
+    }
+
+    /// Shows what the program imports while it is loaded.
+    pub(crate) fn show_imports(&self, imports: Imports) {
+        self.start.yard.lock().seats[self.index].imports = Some(imports);
+    }
+
+    /// The worker serves, or cannot. Only the first call counts.
+    pub(crate) fn end(&mut self, outcome: Result<Moves, String>) {
+        let Some(sender) = self.outcome.take() else { return };
+        {
+            let mut yard = self.start.yard.lock();
+            yard.seats[self.index] = Seat { step: Step::Serving, imports: None };
+            // One that fails ends the start: nobody's turn comes after it.
+            yard.is_over |= outcome.is_err();
+            // Sent before others can see that it is over and leave, each with an outcome of its own:
+            // the failure that comes first is told. Nobody listens any more if there was one.
+            let _ = sender.send((self.index, outcome));
+        }
+        self.pass_turn();
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.end(Err("a worker ended before it could serve".to_owned()));
+    }
+}
+
+impl Arrivals {
+    /// Waits for one more worker, at most so long. Returns what was found once all of them serve.
+    ///
+    /// # Errors
+    /// Why a worker does not serve.
+    ///
+    /// # Threads
+    /// Blocks the caller, which must not be attached: workers take the main interpreter's GIL for a
+    /// moment when they import an extension module (gh-117953).
+    pub(crate) fn wait(&mut self, patience: Duration) -> Result<Option<Vec<Moves>>, String> {
+        if self.found.iter().any(Option::is_none) {
+            match self.outcomes.recv_timeout(patience) {
+                Ok((index, outcome)) => self.found[index] = Some(outcome?),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err("a worker ended before it could serve".to_owned());
+                }
+            }
+        }
+        if self.found.iter().any(Option::is_none) {
+            return Ok(None);
+        }
+        Ok(Some(self.found.drain(..).flatten().collect()))
+    }
+
+    /// What each worker is at: a word, and what it imports, innermost last.
+    pub(crate) fn show<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let seats: Vec<(&str, Vec<String>)> = {
+            let yard = self.start.yard.lock();
+            let imports = |seat: &Seat| seat.imports.as_ref().map(|names| names.lock().clone());
+            let show = |seat: &Seat| (seat.step.name(), imports(seat).unwrap_or_default());
+            yard.seats.iter().map(show).collect()
+        };
+        let mut rows = Vec::with_capacity(seats.len());
+        for (word, names) in seats {
+            let last = names.last().map_or("", String::as_str);
+            let row = [Str::intern(py, word)?.into_any(), Str::new(py, last)?.into_any()];
+            rows.push(Tuple::new(py, row)?.into_any());
+        }
+        List::from_vec(py, rows).map(Owned::into_any)
+    }
+}
+
+impl Drop for Arrivals {
+    fn drop(&mut self) {
+        // Nobody waits any more: those that wait for their turn shall not begin.
+        self.start.yard.lock().is_over = true;
+        self.start.turned.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn outcome(arrivals: &mut Arrivals) -> Result<Vec<Moves>, String> {
+        loop {
+            if let Some(found) = arrivals.wait(PATIENCE)? {
+                return Ok(found);
+            }
+        }
+    }
+
+    #[test]
+    fn workers_in_turn_begin_when_the_one_before_lets_them() {
+        let (tickets, mut arrivals) = prepare(4, Order::InTurn);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let threads: Vec<_> = tickets
+            .into_iter()
+            .rev()
+            .map(|mut ticket| {
+                let order = order.clone();
+                thread::spawn(move || {
+                    assert!(ticket.wait_for_turn());
+                    order.lock().push(ticket.index());
+                    if ticket.index() % 2 == 0 {
+                        ticket.pass_turn();
+                    }
+                    ticket.end(Ok(Moves::default()));
+                })
+            })
+            .collect();
+        assert_eq!(outcome(&mut arrivals).unwrap().len(), 4);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(*order.lock(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn workers_together_all_begin_before_one_ends() {
+        let (tickets, mut arrivals) = prepare(3, Order::Together);
+        assert!(tickets.iter().rev().all(Ticket::wait_for_turn));
+        assert!(tickets.iter().all(|ticket| ticket.reach(Step::Loading)));
+        tickets.into_iter().for_each(|mut ticket| ticket.end(Ok(Moves::default())));
+        assert_eq!(outcome(&mut arrivals).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn the_first_failure_is_told_and_ends_the_start() {
+        for order in [Order::Together, Order::InTurn] {
+            let (mut tickets, mut arrivals) = prepare(3, order);
+            let mut failing = tickets.remove(0);
+            let waiting: Vec<_> = tickets
+                .into_iter()
+                .map(|ticket| {
+                    thread::spawn(move || {
+                        let began = ticket.wait_for_turn();
+                        while ticket.reach(Step::Loading) {
+                            thread::yield_now();
+                        }
+                        began
+                    })
+                })
+                .collect();
+            assert!(failing.wait_for_turn());
+            failing.end(Err("LookupError".to_owned()));
+            assert_eq!(outcome(&mut arrivals).unwrap_err(), "LookupError");
+            let began = waiting.into_iter().map(|thread| thread.join().unwrap());
+            if order == Order::InTurn {
+                assert!(began.into_iter().all(|began| !began));
+            } else {
+                began.for_each(drop);
+            }
+        }
+    }
+
+    #[test]
+    fn a_worker_that_vanishes_is_missed() {
+        let (tickets, mut arrivals) = prepare(2, Order::Together);
+        drop(tickets);
+        assert!(outcome(&mut arrivals).unwrap_err().contains("before it could serve"));
+    }
+
+    #[test]
+    fn nobody_begins_once_nobody_waits() {
+        let (tickets, arrivals) = prepare(2, Order::InTurn);
+        drop(arrivals);
+        assert!(tickets.iter().all(|ticket| !ticket.wait_for_turn()));
+    }
+
+    #[test]
+    fn a_start_without_workers_is_done() {
+        let (_, mut arrivals) = prepare(0, Order::Together);
+        assert!(outcome(&mut arrivals).unwrap().is_empty());
+    }
+}
