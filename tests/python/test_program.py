@@ -61,6 +61,37 @@ def test_pack_and_unpack() -> None:
     assert all(getattr(again, name) == getattr(program, name) for name in Program.__slots__)
 
 
+@pytest.mark.parametrize("kind", ["file", "attribute"])
+def test_workers_do_not_compile_the_program(write: Write, kind: str) -> None:
+    """It comes compiled; the compiler would leave the types of its trees in each interpreter."""
+    file = write("program.py", APP)
+    target = str(file) if kind == "file" else f"{file}:app"
+    texts = Program(kind, target, 0, -1, False, [], sys.path).pack()
+    text = (
+        "import builtins\n"
+        "from pyreframework import app, execution, imports, program\n"
+        f"builtins.compile = None\nprint(program.load({texts!r}).route_table())"
+    )
+    run = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    check(run, SERVED)
+
+
+@pytest.mark.parametrize("broken", [b"def broken(:", b"\0", b"\xff"])
+def test_a_program_that_does_not_compile(tmp_path: Path, broken: bytes) -> None:
+    """It was written over since it began. The worker that finds out says so."""
+    file = tmp_path / "program.py"
+    file.write_bytes(broken)
+    run = load("file", str(file))
+    assert run.returncode == 1
+    assert "SyntaxError" in run.stderr
+
+
+def test_a_program_that_has_gone(tmp_path: Path) -> None:
+    run = load("file", str(tmp_path / "gone.py"))
+    assert run.returncode == 1
+    assert "FileNotFoundError" in run.stderr and "gone.py" in run.stderr
+
+
 @pytest.mark.parametrize(
     "ending",
     [

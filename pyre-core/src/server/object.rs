@@ -272,6 +272,8 @@ impl Server {
             return Err(fail(&difference));
         }
         this.state.borrow_mut().moves = moves;
+        // What loading has left free is in many places, of a heap for each worker.
+        py.detach(sys::return_free_pages_to_the_system);
         let mut state = this.state.borrow_mut();
         let state = &mut *state;
         if this.places.use_main(&this.app.application, &state.moves) {
