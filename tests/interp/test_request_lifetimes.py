@@ -236,3 +236,76 @@ def test_long_chain_of_responses() -> None:
         timeout=60,
     )
     assert (ended.returncode, ended.stdout) == (0, "ended\n"), ended.stderr
+
+
+@MODES
+@pytest.mark.parametrize("kind", ["async def", "def"])
+def test_nothing_put_into_params_is_found_or_kept_later(
+    tmp_path: Path, mode: str | None, kind: str
+) -> None:
+    """Keys equal to the name of a parameter, values that somebody waits to see freed, long ones."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+        import tracemalloc, weakref
+        from pyreframework import Pyre
+        app = Pyre()
+        freed = []
+        LONG = 10_000_000
+
+        class Name(str):
+            pass
+
+        class Thing:
+            pass
+
+        @app.get("/key/{name}")
+        HANDLER key(req):
+            name = Name("name")
+            name.secret = req.params.pop("name")
+            req.params[name] = "value"
+
+        @app.get("/value/{name}")
+        HANDLER value(req):
+            thing = req.params["name"] = Thing()
+            weakref.finalize(thing, freed.append, 1)
+
+        @app.get("/long/{name}")
+        HANDLER long(req):
+            req.params["name"] = "v" * LONG
+
+        @app.get("/long-key/{name}")
+        HANDLER long_key(req):
+            req.params.clear()
+            req.params["k" * LONG] = 1
+
+        @app.get("/look/{name}")
+        HANDLER look(req):
+            return [[type(name).__name__, name, value] for name, value in req.params.items()]
+
+        @app.get("/freed")
+        HANDLER how_many_are_freed():
+            return len(freed)
+
+        @app.get("/traced")
+        HANDLER traced():
+            if not tracemalloc.is_tracing():
+                tracemalloc.start()
+            return tracemalloc.get_traced_memory()[0] // LONG
+
+        app.run()
+        """).replace("HANDLER", kind)
+    )
+    with (
+        serve(program, mode=mode, workers=1, threads=1, hand_over="ring") as server,
+        server.connect() as peer,
+    ):
+        for number in range(1, 4):
+            peer.get("/key/secret")
+            assert peer.get(f"/look/{number}").json() == [["str", "name", str(number)]]
+            peer.get("/value/secret")
+            assert peer.get("/freed").json() == number
+        peer.get("/traced")
+        for way in ("long", "long-key"):
+            peer.get(f"/{way}/secret")
+            assert peer.get("/traced").json() == 0

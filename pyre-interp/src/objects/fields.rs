@@ -1,6 +1,8 @@
 //! The mappings of a request, made when first asked for and the same object from then on.
 
-use pyre_ffi::{Attached, Dict, Kind, List, Object, Owned, Raised, Slot, Str, Visitor, import};
+use pyre_ffi::{
+    Attached, Dict, Int, Kind, List, Object, Owned, Raised, Slot, Str, Visitor, import,
+};
 use pyre_http::cookie;
 use pyre_http::form::{self, form_decoded};
 use pyre_http::header::HeaderSpan;
@@ -35,10 +37,7 @@ impl Fields {
     pub(crate) fn forget_params(&self, py: Attached<'_>) {
         if let Some(params) = self.params.take(py)
             && params.is_unique()
-            && params.len() == 1
-            && let Some(Ok((name, value))) = params.items(py).next()
-            && name.kind() == Kind::Str
-            && is_small(&value)
+            && is_plain_pair(&params, py)
         {
             self.spare_params.set(py, params);
         }
@@ -47,7 +46,8 @@ impl Fields {
     /// A dict with one item; one that was used before, if there is one.
     ///
     /// It is as good as a new one: nobody has it, and it holds one item afterwards, which is this.
-    /// With more items their order could be what a handler has made of it.
+    /// With more items their order could be what a handler has made of it. Runs no Python code: what
+    /// is compared and let go of is [plain](is_plain_pair).
     #[inline]
     pub(crate) fn dict_of_one<'py>(
         &self,
@@ -55,7 +55,9 @@ impl Fields {
         name: &Object<Str>,
         value: &Object,
     ) -> Result<Owned<'py, Dict>, Raised> {
-        if let Some(dict) = self.spare_params.take(py) {
+        if let Some(dict) = self.spare_params.take(py)
+            && dict.is_unique()
+        {
             dict.set(name, value, py)?;
             if dict.len() == 1 {
                 return Ok(dict);
@@ -102,15 +104,25 @@ impl Fields {
     }
 }
 
-/// Whether it does no harm to keep this for a while, and its end runs no code. A handler may have put
-/// anything in the place of a parameter.
-fn is_small(value: &Object) -> bool {
-    const CHARACTERS_MAX: usize = 256;
-    match value.kind() {
-        Kind::Str => value.cast::<Str>().is_some_and(|text| text.len() <= CHARACTERS_MAX),
-        Kind::Int | Kind::Float | Kind::Bool => true,
-        _ => false,
+/// Whether a dict has one item, whose key no handler can tell from the name of a parameter, and whose
+/// value is nothing that anybody waits to see freed. Handlers may have put in whatever they like.
+#[inline]
+fn is_plain_pair(dict: &Object<Dict>, py: Attached<'_>) -> bool {
+    /// In characters; most values are a name or a number.
+    const SHORT: usize = 256;
+    if dict.len() != 1 {
+        return false;
     }
+    let Some(Ok((key, value))) = dict.items(py).next() else { return false };
+    let is_short = |text: &Object| text.cast::<Str>().is_some_and(|text| text.len() <= SHORT);
+    key.is_exact::<Str>()
+        && is_short(&key)
+        && match value.kind() {
+            Kind::Str => is_short(&value),
+            Kind::Int => value.cast::<Int>().is_some_and(|number| number.as_i64().is_some()),
+            Kind::Float | Kind::Bool => true,
+            _ => false,
+        }
 }
 
 /// The header table of the job's current call.
