@@ -4,7 +4,7 @@
 //! and which private functions it exports.
 
 use std::{
-    env,
+    env, io,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -55,18 +55,56 @@ fn check_headers(interpreter: &InterpreterConfig) {
         return;
     };
     println!("cargo:rerun-if-changed={}", header.with_file_name("patchlevel.h").display());
-    let compiler = env::var("CC").unwrap_or_else(|_| "cc".into());
     let out: PathBuf = env::var_os("OUT_DIR").expect("cargo sets it").into();
     let program = out.join("headers");
-    let mut compile = Command::new(&compiler);
+    let mut compile = compiler();
     compile.arg("-w").args(macros()).arg("src/layout/headers.c").arg("-o").arg(&program);
     compile.args(folders.iter().map(|folder| format!("-I{}", folder.display())));
-    run(&mut compile, &header);
+    match compile.output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => panic!(
+            "{compile:?} has failed; if the compiler works, this source does not know how the CPython \
+             of {} lays out its objects:\n{}",
+            header.display(),
+            String::from_utf8_lossy(&output.stderr),
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let compiler = compile.get_program().display();
+            println!("cargo:warning={compiler} is not there: layouts are checked at import only");
+            return;
+        }
+        Err(error) => panic!("{compile:?} cannot be run: {error}"),
+    }
     // Code for another machine cannot be run here; it has been compiled, which finds what is
     // missing, and the check at import does the rest.
-    if env::var("HOST") == env::var("TARGET") {
-        run(&mut Command::new(&program), &header);
+    if env::var("HOST") != env::var("TARGET") {
+        return;
     }
+    let mut compare = Command::new(&program);
+    match compare.output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => panic!(
+            "this source does not know how the CPython of {} lays out its objects; use another \
+             version of CPython (PYTHON=... scripts/setup) or of Pyre:\n{}{}",
+            header.display(),
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        ),
+        Err(error) => panic!("{compare:?} cannot be run: {error}"),
+    }
+}
+
+/// The C compiler. As in makefiles `CC` may be several words (`ccache gcc`, `gcc -m64`); but the path
+/// of a file may have spaces.
+fn compiler() -> Command {
+    let given = env::var("CC").unwrap_or_default();
+    if Path::new(&given).is_file() {
+        return Command::new(given);
+    }
+    let mut words = given.split_whitespace();
+    let mut compiler = Command::new(words.next().unwrap_or("cc"));
+    compiler.args(words);
+    compiler
 }
 
 /// `-DNAME=VALUE` for every number.
@@ -76,23 +114,6 @@ fn macros() -> impl Iterator<Item = String> {
         let (_, value) = rest.split_once(" = ")?;
         Some(format!("-D{name}={}", value.strip_suffix(';')?))
     })
-}
-
-/// Runs a command, and ends the build with what it says if it fails.
-fn run(command: &mut Command, header: &Path) {
-    let output = match command.output() {
-        Ok(output) => output,
-        Err(error) => panic!("{command:?} cannot be run: {error}"),
-    };
-    if !output.status.success() {
-        panic!(
-            "this source does not know how the CPython of {} lays out its objects; use another \
-             version of CPython (PYTHON=... scripts/setup) or of Pyre:\n{}{}",
-            header.display(),
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
-    }
 }
 
 /// Sets a `cfg` for each private function that the interpreter exports.

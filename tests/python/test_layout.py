@@ -15,10 +15,10 @@ LAYOUT = Path(__file__).parents[2] / "pyre-ffi" / "src" / "layout"
 NUMBER = re.compile(r"^pub\(crate\) const (\w+): \w+ = (\d+);$", re.MULTILINE)
 NUMBERS = {name: int(value) for name, value in NUMBER.findall((LAYOUT / "numbers.rs").read_text())}
 INCLUDE = Path(sysconfig.get_path("include"))
-COMPILER = os.environ.get("CC", "cc")
+COMPILER = os.environ.get("CC", "").split() or ["cc"]
 pytestmark = [
     pytest.mark.skipif(not (INCLUDE / "Python.h").exists(), reason="there are no headers"),
-    pytest.mark.skipif(shutil.which(COMPILER) is None, reason="there is no C compiler"),
+    pytest.mark.skipif(shutil.which(COMPILER[0]) is None, reason="there is no C compiler"),
 ]
 
 
@@ -27,7 +27,7 @@ def compare(folder: Path, numbers: dict[str, int]) -> subprocess.CompletedProces
     program = folder / "headers"
     macros = [f"-D{name}={value}" for name, value in numbers.items()]
     folders = {f"-I{sysconfig.get_path(name)}" for name in ("include", "platinclude")}
-    command = [COMPILER, "-w", *macros, *folders, str(LAYOUT / "headers.c"), "-o", str(program)]
+    command = [*COMPILER, "-w", *macros, *folders, str(LAYOUT / "headers.c"), "-o", str(program)]
     subprocess.run(command, check=True)
     return subprocess.run([program], capture_output=True, text=True)
 
