@@ -1,6 +1,11 @@
 //! Other threads of the same interpreter: exceptions sent to them, and where they are.
 
-use std::ffi::c_ulong;
+#![expect(clippy::disallowed_types, reason = "std is this crate's only dependency but pyo3-ffi")]
+
+use std::{
+    ffi::c_ulong,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use pyo3_ffi as ffi;
 
@@ -25,6 +30,37 @@ impl ThreadId {
         // SAFETY: this thread's own state.
         ThreadId { ident, state: unsafe { ffi::PyThreadState_GetID(state) } }
     }
+}
+
+/// Held while a thread state is made by a thread that is not attached to its interpreter, and while
+/// the states of an interpreter are looked at. States that Python code makes and ends need it not: that
+/// happens under the interpreter's lock, which whoever looks at them has.
+static STATES: Mutex<()> = Mutex::new(());
+
+/// While the value lives, no state is made by a thread that is not attached to its interpreter.
+pub(crate) fn states_stay() -> MutexGuard<'static, ()> {
+    STATES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes a thread state for this thread.
+///
+/// # Panics
+///
+/// If there is no memory for it.
+///
+/// # Safety
+///
+/// The interpreter must live until the state has been deleted.
+pub(crate) unsafe fn new_thread_state(
+    interpreter: *mut ffi::PyInterpreterState,
+) -> *mut ffi::PyThreadState {
+    let stay = states_stay();
+    // SAFETY: the caller's duty. Waits for no interpreter's lock, so that whoever looks at states with
+    // such a lock does not wait for ever.
+    let state = unsafe { ffi::PyThreadState_New(interpreter) };
+    drop(stay);
+    assert!(!state.is_null(), "out of memory for a thread state");
+    state
 }
 
 /// Raises `class` in a thread, when it next runs Python code of this interpreter.
@@ -81,8 +117,9 @@ pub fn frames_of_other_threads(py: Attached<'_>) -> Vec<(i64, Owned<'_>)> {
 fn each_thread<'py>(py: Attached<'py>, mut show: impl FnMut(i64, Option<Owned<'py>>)) {
     // SAFETY: on an attached thread.
     let interpreter = unsafe { ffi::PyInterpreterState_Get() };
+    let _stay = states_stay();
     // SAFETY: an interpreter lives while a thread is attached to it. Its states are ended on threads
-    // that are attached to it, so none ends while we are; new ones come in before the first.
+    // that are attached to it, so none ends while we are, and none is made, as `_stay` says.
     let mut state = unsafe { ffi::PyInterpreterState_ThreadHead(interpreter) };
     while !state.is_null() {
         // SAFETY: a state of this interpreter, which lives as said above.

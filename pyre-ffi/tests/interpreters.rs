@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
+    io::{Read, Write},
+    os::fd::AsRawFd,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Barrier,
@@ -17,11 +19,14 @@ use std::{
 use pyre_ffi::{
     Attached, Dict, Guarded, Held, Int, InterpreterId, Object, Owned, Slot, Str, ThreadId,
     copy_context, frame_of_thread, import,
-    interpreter::{Closed, Ended, InterpreterHandle, IsolatedConfig, embed, run_isolated},
+    interpreter::{
+        Closed, Ended, InterpreterHandle, IsolatedConfig, can_fork, embed, run_isolated,
+    },
     raise_in_thread, run_source, withdraw_from_thread,
 };
 
-const SOON: IsolatedConfig = IsolatedConfig { end_wait: Duration::from_secs(20) };
+const SOON: IsolatedConfig =
+    IsolatedConfig { end_wait: Duration::from_secs(20), start_wait: Duration::from_secs(20) };
 
 /// Runs `test` in an interpreter of its own, which must end well.
 fn isolated<R: Send>(
@@ -193,7 +198,7 @@ fn the_end_waits_for_lanes_and_shuts_the_door() {
 #[test]
 fn an_interpreter_that_is_busy_is_left_behind() {
     embed();
-    let config = IsolatedConfig { end_wait: Duration::from_millis(50) };
+    let config = IsolatedConfig { end_wait: Duration::from_millis(50), ..SOON };
     let (go, wait) = mpsc::channel::<()>();
     let (inside, entered) = mpsc::channel();
     let (lane, ended) = run_isolated(config, |py, handle| {
@@ -427,4 +432,68 @@ fn many_start_and_end_side_by_side() {
     for thread in threads {
         thread.join().unwrap();
     }
+}
+
+#[test]
+fn a_process_with_several_interpreters_may_be_forked_by_the_main_one() {
+    isolated(|py, _| {
+        run(py, "import json, threading; threading.Thread(target=json.dumps, args=(1,)).start()");
+        assert!(can_fork());
+        py.detach(|| {
+            let forked = embed().enter(|py| {
+                let globals = run(
+                    py,
+                    r#"
+import gc, os, warnings
+warnings.simplefilter("ignore")
+pid = os.fork()
+if pid == 0:
+    code = 1
+    try:
+        gc.collect()
+        import decimal
+        code = 7 if decimal.Decimal(1) == 1 else 2
+    finally:
+        os._exit(code)
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+"#,
+                );
+                global_i64(&globals, "code", py)
+            });
+            assert_eq!(forked, Ok(7));
+        });
+    });
+}
+
+#[test]
+fn what_was_frozen_is_destroyed_at_the_end_which_others_wait_for_in_vain() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (hold, mut held) = std::io::pipe().unwrap();
+    let source = format!(
+        r#"
+import gc, os, sys
+class Node:
+    # At the end of an interpreter globals may be gone.
+    read, write = os.read, os.write
+    def __del__(self):
+        self.write({}, b"!")
+        self.read({}, 1)
+node = Node()
+node.itself = node
+sys.node = node
+gc.freeze()
+"#,
+        writer.as_raw_fd(),
+        hold.as_raw_fd(),
+    );
+    let ending = thread::spawn(move || isolated(|py, _| run(py, &source).len()));
+    let mut told = [0];
+    reader.read_exact(&mut told).unwrap();
+    // The destructor runs, and its interpreter ends until it returns.
+    let impatient = IsolatedConfig { start_wait: Duration::from_millis(1), ..SOON };
+    let refused = run_isolated(impatient, |_, _| ()).unwrap_err();
+    assert!(refused.to_string().contains("a destructor may not return"), "{refused}");
+    held.write_all(b"!").unwrap();
+    ending.join().unwrap();
+    drop(writer);
 }

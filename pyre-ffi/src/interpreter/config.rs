@@ -7,14 +7,18 @@ use pyo3_ffi as ffi;
 /// Settings of an interpreter with a lock and an allocator of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct IsolatedConfig {
-    /// How long the end waits for threads that are still inside; beyond it the interpreter is
-    /// left behind, as ending it then would abort the process.
+    /// How long the end waits for threads that are still inside, and for other interpreters that
+    /// are being started or ended; beyond it the interpreter is left behind, as ending it then
+    /// would abort the process.
     pub end_wait: Duration,
+    /// How long the start waits for other interpreters that are being started or ended: the end of
+    /// one runs destructors, which may take their time.
+    pub start_wait: Duration,
 }
 
 impl Default for IsolatedConfig {
     fn default() -> IsolatedConfig {
-        IsolatedConfig { end_wait: Duration::from_secs(30) }
+        IsolatedConfig { end_wait: Duration::from_secs(30), start_wait: Duration::from_secs(30) }
     }
 }
 

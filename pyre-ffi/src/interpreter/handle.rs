@@ -10,7 +10,10 @@ use std::{
 
 use pyo3_ffi as ffi;
 
-use crate::{Attached, InterpreterId, attached::Reattach, held::wrong_interpreter};
+use super::fork;
+use crate::{
+    Attached, InterpreterId, attached::Reattach, held::wrong_interpreter, threads::new_thread_state,
+};
 
 /// The interpreter takes no threads any more: it is ending, or has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +84,7 @@ impl InterpreterHandle {
         if py.interpreter() != InterpreterId::MAIN {
             wrong_interpreter(InterpreterId::MAIN, py.interpreter());
         }
+        fork::notice_forks();
         MAIN.get_or_init(|| InterpreterHandle::of(py)).clone()
     }
 
@@ -108,8 +112,7 @@ impl InterpreterHandle {
         let _elsewhere = Reattach::detach_if_attached();
         let _visit = Visit::begin(&self.gate)?;
         // SAFETY: the visit keeps the interpreter from ending; the state is for this thread.
-        let state = unsafe { ffi::PyThreadState_New(self.gate.interpreter) };
-        assert!(!state.is_null(), "out of memory for a thread state");
+        let state = unsafe { new_thread_state(self.gate.interpreter) };
         // SAFETY: made for this thread on the line before; it is attached to nothing, as
         // `_elsewhere` says.
         let _attachment = unsafe { Attachment::begin(state) };

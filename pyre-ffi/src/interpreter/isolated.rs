@@ -11,17 +11,52 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     ptr,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use pyo3_ffi as ffi;
 
-use super::{InterpreterHandle, IsolatedConfig};
-use crate::{Attached, Dict, Owned, Raised, Str, attached::Reattach, import};
+use super::{InterpreterHandle, IsolatedConfig, fork};
+use crate::{
+    Attached, Dict, Owned, Raised, Str,
+    attached::Reattach,
+    import,
+    threads::{new_thread_state, states_stay},
+};
 
 /// Held while an interpreter is made or ended, and not while one runs.
-static START_OR_END: Mutex<()> = Mutex::new(());
+static START_OR_END: Turn = Turn { taken: Mutex::new(false), given_back: Condvar::new() };
+
+/// A lock that is not waited for beyond a deadline: the end of an interpreter runs destructors of the
+/// program, and one that does not return must not hold up whoever has a deadline of its own.
+struct Turn {
+    taken: Mutex<bool>,
+    given_back: Condvar,
+}
+
+/// Holds the lock until it is dropped.
+struct TurnTaken(&'static Turn);
+
+impl Turn {
+    fn take(&'static self, deadline: Instant) -> Option<TurnTaken> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        while *taken {
+            let rest = deadline.checked_duration_since(Instant::now())?;
+            let waited = self.given_back.wait_timeout(taken, rest);
+            taken = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *taken = true;
+        Some(TurnTaken(self))
+    }
+}
+
+impl Drop for TurnTaken {
+    fn drop(&mut self) {
+        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.given_back.notify_one();
+    }
+}
 
 /// The interpreter could not be made.
 #[derive(Debug)]
@@ -71,12 +106,17 @@ pub fn run_isolated<R: Send>(
     if unsafe { ffi::Py_IsInitialized() } == 0 {
         return Err(StartError("Python is not initialised".to_owned()));
     }
-    let started = start_or_end();
+    let Some(started) = START_OR_END.take(Instant::now() + config.start_wait) else {
+        let text = format!(
+            "another one has been starting or ending for {:?}; a destructor may not return",
+            config.start_wait
+        );
+        return Err(StartError(text));
+    };
     // SAFETY: Python is initialised.
     let main = unsafe { ffi::PyInterpreterState_Main() };
     // SAFETY: the main interpreter lives as long as Python does; the state is for this thread.
-    let first = unsafe { ffi::PyThreadState_New(main) };
-    assert!(!first.is_null(), "out of memory for a thread state");
+    let first = unsafe { new_thread_state(main) };
     let first = MainState(first);
     first.attach();
     let mut own = ptr::null_mut();
@@ -88,6 +128,7 @@ pub fn run_isolated<R: Send>(
         first.delete();
         return Err(StartError(words_of(&status)));
     }
+    fork::prepare();
     drop(started);
 
     // SAFETY: CPython attached this thread to the new interpreter, and it stays so until `end`.
@@ -120,17 +161,28 @@ fn end(
         if let Err(raised) = run_exit_functions(py) {
             raised.write_unraisable("atexit", py);
         }
+        if let Err(raised) = unfreeze(py) {
+            raised.write_unraisable("gc", py);
+        }
         wait_alone(py, own, deadline)
     };
-    if !everybody_left {
+    // The lock is waited for without the interpreter's: whoever has it may need that one.
+    let ending = everybody_left.then(|| py.detach(|| START_OR_END.take(deadline))).flatten();
+    if ending.is_none() {
         // SAFETY: attached; nobody uses `py` after this function has returned.
         unsafe { ffi::PyEval_SaveThread() };
         return Ended::StillBusy;
     }
-    let _ending = start_or_end();
     // SAFETY: `own` is attached and the last of its interpreter; nobody uses `py` afterwards.
     unsafe { ffi::Py_EndInterpreter(own) };
     Ended::Clean
+}
+
+/// Undoes `gc.freeze()`: what was frozen is of the program, and its destructors run at the end, as they
+/// do at the end of any program; what nobody collects is never freed either.
+fn unfreeze(py: Attached<'_>) -> Result<(), Raised> {
+    let Some(gc) = imported(py, "gc")? else { return Ok(()) };
+    gc.call_method0(&*Str::new(py, "unfreeze")?, py).map(drop)
 }
 
 /// Joins the threads that Python code started, and the workers of its executors, which wait to be
@@ -176,13 +228,15 @@ fn wait_alone(py: Attached<'_>, own: *mut ffi::PyThreadState, deadline: Instant)
     loop {
         // SAFETY: attached, so the interpreter lives.
         let interpreter = unsafe { ffi::PyThreadState_GetInterpreter(own) };
+        let stay = states_stay();
         // SAFETY: as above. Threads started by Python code come and go under the interpreter's
-        // lock, which we have, and ours have left.
+        // lock, which we have; no other one comes, as `stay` says.
         let head = unsafe { ffi::PyInterpreterState_ThreadHead(interpreter) };
         // SAFETY: as above.
         if head == own && unsafe { ffi::PyThreadState_Next(own) }.is_null() {
             return true;
         }
+        drop(stay);
         if Instant::now() >= deadline {
             return false;
         }
@@ -210,10 +264,6 @@ impl MainState {
         // SAFETY: as above, and cleared.
         unsafe { ffi::PyThreadState_DeleteCurrent() };
     }
-}
-
-fn start_or_end() -> MutexGuard<'static, ()> {
-    START_OR_END.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cold]

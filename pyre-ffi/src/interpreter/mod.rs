@@ -4,10 +4,13 @@ mod config;
 mod handle;
 // Making an interpreter on the calling thread, and ending it there.
 mod isolated;
+// Forking while several interpreters live.
+mod fork;
 // A process that embeds Python: tests and benches.
 mod embed;
 
 pub use config::IsolatedConfig;
 pub use embed::embed;
+pub use fork::{can_fork, forks, notice_forks};
 pub use handle::{Closed, InterpreterHandle};
 pub use isolated::{Ended, StartError, run_isolated};

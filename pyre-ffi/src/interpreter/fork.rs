@@ -1,0 +1,182 @@
+//! What lets a process be forked while it has interpreters beside the main one.
+//!
+//! CPython deletes the other interpreters in the child. For that it clears them without a thread
+//! attached to them, and so aborts, or crashes, on every version that has interpreters with locks of
+//! their own. The child needs none of them: their threads are not there. So they are taken out of
+//! CPython's list before it looks, in a handler that the C library calls first; what they hold
+//! stays where it is, in pages that the child shares and never touches.
+//!
+//! Where the list is, CPython says itself, to debuggers: `_Py_DebugOffsets`, at the beginning of
+//! `_PyRuntime`. What is read there is compared with what `PyInterpreterState_Next` shows, and believed
+//! only if they agree.
+
+use std::{
+    ffi::{c_char, c_int, c_void},
+    ptr,
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use pyo3_ffi as ffi;
+
+/// What `_Py_DebugOffsets` begins with (Include/internal/pycore_debug_offsets.h): a cookie, the
+/// version, whether the build is free-threaded; then offsets, of which these fields are numbers.
+const COOKIE: [u8; 8] = *b"xdebugpy";
+const VERSION: usize = 1;
+const INTERPRETERS_HEAD: usize = 5;
+const NEXT: usize = 8;
+const FIELDS: usize = 9;
+
+/// More is no offset in a structure of CPython.
+const OFFSET_MAX: u64 = 1 << 24;
+
+unsafe extern "C" {
+    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+    fn pthread_atfork(
+        prepare: Option<extern "C" fn()>,
+        parent: Option<extern "C" fn()>,
+        child: Option<extern "C" fn()>,
+    ) -> c_int;
+}
+
+/// Any object that is loaded already, the program first.
+#[cfg(target_os = "macos")]
+const ANYWHERE: *mut c_void = ptr::without_provenance_mut(-2_isize as usize);
+#[cfg(not(target_os = "macos"))]
+const ANYWHERE: *mut c_void = ptr::null_mut();
+
+/// Where CPython keeps its list of interpreters.
+struct List {
+    /// The first of them.
+    head: *mut *mut ffi::PyInterpreterState,
+    /// The place of the next one in each, in bytes.
+    next: usize,
+}
+
+// SAFETY: plain addresses; only `in_child` writes there, on the only thread of its process.
+unsafe impl Send for List {}
+// SAFETY: as above.
+unsafe impl Sync for List {}
+
+/// Set once there are several interpreters. None: this CPython shows no list that could be believed.
+static LIST: OnceLock<Option<List>> = OnceLock::new();
+
+/// Whether the C library calls `in_child`.
+static REGISTERED: OnceLock<bool> = OnceLock::new();
+
+/// How many forks by Python code lie between the process that began to notice them and this one.
+static FORKS: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether Python code of the main interpreter can fork while other interpreters live. Before the first
+/// of them has started this is not known, and the answer is yes.
+pub fn can_fork() -> bool {
+    LIST.get().is_none_or(Option::is_some)
+}
+
+/// A number that is another one in a process that Python code has forked, once forks are noticed. A
+/// thread that finds a new number is the one that forked, in the child, and alone.
+#[inline]
+pub fn forks() -> usize {
+    // Relaxed: written before the process had a second thread.
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// Sees to it that forks are noticed from here on; once is enough. Tells whether they are.
+pub fn notice_forks() -> bool {
+    *REGISTERED.get_or_init(|| {
+        // SAFETY: the handler lives as long as the process, as extension modules are never unloaded.
+        unsafe { pthread_atfork(None, None, Some(in_child)) == 0 }
+    })
+}
+
+/// Sees to it that the process can be forked from here on; once is enough.
+///
+/// # Threads
+/// With the lock under which interpreters start and end, and attached to one of several of them.
+pub(super) fn prepare() {
+    LIST.get_or_init(|| find_list().filter(|_| notice_forks()));
+}
+
+fn find_list() -> Option<List> {
+    // SAFETY: the name ends with a zero; a name that is not there gives NULL.
+    let runtime = unsafe { dlsym(ANYWHERE, c"_PyRuntime".as_ptr()) };
+    if runtime.is_null() || !runtime.cast::<u64>().is_aligned() {
+        return None;
+    }
+    // SAFETY: since CPython 3.13 a structure of many kilobytes, which is never freed and whose first
+    // fields are constant.
+    let fields = unsafe { ptr::read(runtime.cast::<[u64; FIELDS]>()) };
+    // SAFETY: an int that is set at build time.
+    let version = unsafe { ffi::Py_Version };
+    if fields[0].to_ne_bytes() != COOKIE || fields[VERSION] != version {
+        return None;
+    }
+    if fields[INTERPRETERS_HEAD] > OFFSET_MAX || fields[NEXT] > OFFSET_MAX {
+        return None;
+    }
+    let next = usize::try_from(fields[NEXT]).ok()?;
+    let head = runtime.wrapping_byte_add(usize::try_from(fields[INTERPRETERS_HEAD]).ok()?);
+    let list = List { head: head.cast(), next };
+    list.is_true().then_some(list)
+}
+
+impl List {
+    /// Whether walking the list by hand finds what CPython's functions show: more than one interpreter,
+    /// the main one last.
+    fn is_true(&self) -> bool {
+        // SAFETY: interpreters start and end under a lock that the caller has, so that all of them
+        // live; those that other code makes come in before the first, and are none of our business.
+        let mut shown = unsafe { ffi::PyInterpreterState_Head() };
+        // SAFETY: an offset that CPython's own table has given, inside the structure it is for.
+        let mut found = unsafe { ptr::read(self.head) };
+        // SAFETY: Python is initialised.
+        let main = unsafe { ffi::PyInterpreterState_Main() };
+        let mut count = 0;
+        while !shown.is_null() && found == shown {
+            count += 1;
+            let is_last = shown == main;
+            // SAFETY: lives, as said above.
+            let next = unsafe { ffi::PyInterpreterState_Next(shown) };
+            // SAFETY: as for the head.
+            found = unsafe { ptr::read(self.next_of(shown)) };
+            if next.is_null() {
+                return is_last && found.is_null() && count > 1;
+            }
+            shown = next;
+        }
+        false
+    }
+
+    fn next_of(
+        &self,
+        interpreter: *mut ffi::PyInterpreterState,
+    ) -> *const *mut ffi::PyInterpreterState {
+        interpreter.wrapping_byte_add(self.next).cast()
+    }
+}
+
+/// Called by the C library in the child, before `fork` returns. Nothing may be done here but look at
+/// memory and change it: whatever other threads had locked stays locked.
+extern "C" fn in_child() {
+    // SAFETY: may be asked on any thread.
+    let state = unsafe { ffi::PyThreadState_GetUnchecked() };
+    if state.is_null() {
+        // Some library has forked, to start a program, and not Python code.
+        return;
+    }
+    // SAFETY: the state of this thread, which is attached.
+    let interpreter = unsafe { ffi::PyThreadState_GetInterpreter(state) };
+    // SAFETY: Python is initialised.
+    let main = unsafe { ffi::PyInterpreterState_Main() };
+    if interpreter != main {
+        // As above: Python code of other interpreters is not let fork.
+        return;
+    }
+    FORKS.fetch_add(1, Ordering::Relaxed);
+    let Some(Some(list)) = LIST.get() else { return };
+    // SAFETY: the head of CPython's list, as `is_true` has seen, in a process without other threads.
+    // The main interpreter is the last in the list, as it was the first that was made.
+    unsafe { ptr::write(list.head, main) };
+}
