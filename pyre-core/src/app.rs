@@ -85,19 +85,20 @@ impl App {
         Ok(Self { building: RefCell::new(Some(Building::default())), frozen: OnceCell::new() })
     }
 
-    /// Changes the app, unless it is frozen. Nothing of Python may run in `change`.
+    /// Changes the app, unless it is frozen. Nothing of Python may run in `change`, so it drops no
+    /// reference to an object either, whose destructor may come here again: what it does not need any
+    /// more it gives back.
     fn change<R>(
         &self,
         py: Attached<'_>,
         change: impl FnOnce(&mut Building) -> R,
     ) -> Result<R, Raised> {
-        match &mut *self.building.borrow_mut() {
-            Some(building) => Ok(change(building)),
-            None => Err(Raised::runtime_error(
-                py,
-                "the app is being served: register routes and hooks before run()",
-            )),
+        if let Some(building) = &mut *self.building.borrow_mut() {
+            return Ok(change(building));
         }
+        // Not borrowed any more: `change` is dropped behind this, with all it has brought.
+        let text = "the app is being served: register routes and hooks before run()";
+        Err(Raised::runtime_error(py, text))
     }
 
     /// The app as it is served, if it is frozen.
@@ -135,13 +136,18 @@ impl App {
             timeout_ms,
             inline,
         };
+        let mut handler = Some(handler);
         let added = self.change(py, |building| {
             let added = building.routes.add(&method, path);
-            if added.is_ok() {
+            if added.is_ok()
+                && let Some(handler) = handler.take()
+            {
                 building.application.add_route(handler);
             }
             added
         })?;
+        // One that was refused is dropped here, where Python code may run.
+        drop(handler);
         let id = added.map_err(|error| Raised::value_error(py, &error.to_string()))?;
         Int::new(py, id.0.into()).map(Owned::into_any)
     }
@@ -164,7 +170,9 @@ impl App {
             timeout_ms: None,
             inline: true,
         };
-        self.change(py, |building| building.application.set_fallback(handler))?;
+        let before = self.change(py, |building| building.application.set_fallback(handler))?;
+        // Dropped here, where Python code may run.
+        drop(before);
         Ok(none(py))
     }
 

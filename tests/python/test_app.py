@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from pyreframework import Pyre
+from pyreframework.engine import AppTable
 
 
 def test_max_body_size_belongs_to_the_app() -> None:
@@ -90,3 +92,44 @@ def test_usage_error_of_a_variable(
         Pyre().run()
     assert ended.value.code == 2
     assert "PYRE_PORT must be a whole number, not 'eighty'" in capsys.readouterr().err
+
+
+class Registering:
+    """A handler whose destructor registers a route."""
+
+    def __init__(self, native: AppTable, path: str) -> None:
+        self.native = native
+        self.path = path
+
+    def __call__(self, req: object) -> str:
+        return self.path
+
+    def __del__(self) -> None:
+        with suppress(RuntimeError):  # It is frozen.
+            self.native.add_route("GET", self.path, repr, None, False, False, None, False)
+
+
+def test_a_handler_that_is_replaced_may_use_the_app_in_its_destructor() -> None:
+    """Nothing of the app is borrowed then."""
+    native = AppTable()
+    native.set_fallback(Registering(native, "/fallback"), None, False)
+    native.set_fallback(str, None, False)
+    native.set_json_default(Registering(native, "/json"))
+    native.set_json_default(None)
+    native.add_exception_handler(ValueError, Registering(native, "/exception"))
+    native.add_exception_handler(ValueError, repr)
+    paths = [path for _, path in native.route_table()]
+    assert paths == ["/fallback", "/json", "/exception"]
+
+
+def test_a_handler_that_is_refused_may_use_the_app_in_its_destructor() -> None:
+    native = AppTable()
+    native.add_route("GET", "/taken", repr, None, False, False, None, False)
+    with pytest.raises(ValueError, match="/taken"):
+        native.add_route(
+            "GET", "/taken", Registering(native, "/again"), None, False, False, None, False
+        )
+    assert [path for _, path in native.route_table()] == ["/taken", "/again"]
+    native.freeze()
+    with pytest.raises(RuntimeError, match="is being served"):
+        native.set_fallback(Registering(native, "/late"), None, False)

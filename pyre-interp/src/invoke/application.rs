@@ -147,8 +147,8 @@ impl Application {
     }
 
     /// Sets the handler for what no route matches.
-    pub fn set_fallback(&mut self, handler: Handler) {
-        self.fallback = Some(handler);
+    pub fn set_fallback(&mut self, handler: Handler) -> Option<Handler> {
+        self.fallback.replace(handler)
     }
 
     /// Sets the handler for exceptions of a class, and returns the one it replaces.
