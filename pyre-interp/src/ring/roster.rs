@@ -452,6 +452,15 @@ impl LaneSeat {
         }
     }
 
+    /// Gives the seat back if it is the last one that was given out: there is no lane for it now.
+    pub fn give_back(self) {
+        let (roster, lane) = (self.roster.clone(), self.lane);
+        // Its state first: from then on another one may have the seat.
+        drop(self);
+        // Relaxed: a count, which orders nothing.
+        let _ = roster.seats_given.compare_exchange(lane + 1, lane, Relaxed, Relaxed);
+    }
+
     /// Which of the lanes this is.
     pub fn number(&self) -> usize {
         self.lane as usize

@@ -347,3 +347,18 @@ fn a_seat_stays_with_its_thread() {
     let moved = thread::spawn(move || seat.announce()).join();
     assert!(moved.is_err());
 }
+
+#[test]
+fn a_seat_without_a_lane_is_given_back() {
+    let roster = Roster::new(2);
+    let first = roster.seat();
+    for _ in 0..3 {
+        roster.seat().give_back();
+        assert_eq!(roster.seats_left(), 1);
+    }
+    // One that is not the last stays taken: the numbers of the others are theirs.
+    let second = roster.seat();
+    first.give_back();
+    assert_eq!(roster.seats_left(), 0);
+    drop(second);
+}
