@@ -335,6 +335,16 @@ pub(crate) fn return_free_pages_to_the_system() {
     };
 }
 
+/// Ends a process that a handler has forked, and in which it returned instead of ending it: there is
+/// nobody to answer, and nothing else to do.
+pub(crate) fn end_fork() -> ! {
+    let reason = "a handler returned in a process that it had forked; end it with os._exit()";
+    writer::say("ERROR", "pyre: ", reason);
+    writer::flush(Duration::from_secs(1));
+    // SAFETY: ends the process at once; its exit hooks are those of the process it was forked from.
+    unsafe { libc::_exit(1) }
+}
+
 /// Runs the body of a thread without which the server cannot go on. If it fails or panics, the
 /// process ends with code 1 and a line that says so: half a server would answer half the clients.
 pub(crate) fn end_process_if_it_fails(name: &str, run: impl FnOnce() -> io::Result<()>) {

@@ -11,6 +11,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use pyre_ffi::interpreter::{forks, notice_forks};
+
 use crate::log::entry::{AccessBatch, Format, Record};
 use crate::log::layout::Layout;
 use crate::log::queue::{Queue, Weigh};
@@ -49,8 +51,16 @@ impl Weigh for Item {
     }
 }
 
-/// The queue of the writer, once something was logged. Holds nothing of Python.
-static LOG: OnceLock<Option<Queue<Item>>> = OnceLock::new();
+/// The log of a process, and that of a process that was forked from it.
+#[derive(Default)]
+struct Generation {
+    /// The queue of the writer, once something was logged. Holds nothing of Python.
+    log: OnceLock<Option<Queue<Item>>>,
+    next: OnceLock<Box<Generation>>,
+}
+
+/// The first one. Those of forked processes hang on it.
+static LOG: Generation = Generation { log: OnceLock::new(), next: OnceLock::new() };
 
 /// Entries that were dropped.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -71,11 +81,20 @@ pub(crate) fn defaults() -> (Format, u8) {
     (if json { Format::Json } else { Format::Text }, DEFAULTS.1.load(Ordering::Relaxed))
 }
 
+/// That of this process: a child that was forked has no thread that writes, and what waits is the
+/// parent's to write.
+fn of_this_process() -> &'static OnceLock<Option<Queue<Item>>> {
+    let generation = (0..forks()).fold(&LOG, |before, _| before.next.get_or_init(Box::default));
+    &generation.log
+}
+
 /// The queue of the writer, which starts with the first entry. `None`: no thread could be had.
 fn log() -> Option<&'static Queue<Item>> {
-    let started = LOG.get_or_init(|| {
+    let log = of_this_process();
+    let started = log.get_or_init(|| {
+        notice_forks();
         let thread = thread::Builder::new().name("pyre-log".to_owned());
-        thread.spawn(|| LOG.wait().as_ref().map(run)).ok()?;
+        thread.spawn(|| log.wait().as_ref().map(run)).ok()?;
         Some(Queue::new(QUEUED_BYTES_MAX))
     });
     started.as_ref()
@@ -143,7 +162,7 @@ pub(crate) fn dropped() -> u64 {
 /// Blocks the caller.
 pub(crate) fn flush(patience: Duration) -> bool {
     // Nothing was ever logged: nothing is to be started for that.
-    let Some(Some(log)) = LOG.get() else { return true };
+    let Some(Some(log)) = of_this_process().get() else { return true };
     let (done, answer) = mpsc::sync_channel(1);
     let sent = log.push(Item::Flush(done)).is_ok();
     log.hurry();

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pyre_ffi::interpreter::InterpreterHandle;
+use pyre_ffi::interpreter::{InterpreterHandle, forks};
 use pyre_ffi::{Attached, Guarded, Owned, Raised, Str};
 use pyre_interp::invoke::application::Application;
 use pyre_interp::objects::toolkit::Toolkit;
@@ -198,18 +198,30 @@ fn start_lane(
     number: usize,
 ) -> io::Result<()> {
     let name = format!("{}.{number}", station.name);
-    let (shared, seat) = (shared.clone(), shared.roster.seat());
-    let berth = LaneBerth { shared, seat, baton: baton.cloned() };
+    // Taken by the thread, so that it is still here if there is no thread.
+    let place = Arc::new(Mutex::new(Some(shared.roster.seat())));
     let Station { handle, app, cpu, .. } = station.clone();
-    threads.start(name, cpu, move || {
-        let entered = handle.enter(|py| {
-            run_lane(py, berth, &app);
-            // Released here, where the interpreter may be touched.
-            drop(app);
-        });
-        // Closed: the interpreter ended before this lane began.
-        let _ = entered;
-    })
+    let started = {
+        let (shared, baton, place) = (shared.clone(), baton.cloned(), place.clone());
+        threads.start(name, cpu, move || {
+            let entered = handle.enter(|py| {
+                let seat = place.lock().take();
+                let seat = seat.expect("taken only here, or if there is no thread");
+                run_lane(py, LaneBerth { shared, seat, baton }, &app);
+                // Released here, where the interpreter may be touched.
+                drop(app);
+            });
+            // Closed: the interpreter ended before this lane began.
+            let _ = entered;
+        })
+    };
+    if started.is_err()
+        && let Some(seat) = place.lock().take()
+    {
+        // Another thread may have it, when the system has room for one.
+        seat.give_back();
+    }
+    started
 }
 
 /// Runs a lane to its end. One that panics takes a job with it, whose client would wait for ever;
@@ -298,7 +310,12 @@ pub(crate) fn start_loop(
 
 fn end_process_if_it_fails(py: Attached<'_>, name: &str, run: impl FnOnce() -> Result<(), Raised>) {
     sys::end_process_if_it_fails(name, || {
-        run().map_err(|raised| {
+        let process = forks();
+        let outcome = run();
+        if forks() != process {
+            sys::end_fork();
+        }
+        outcome.map_err(|raised| {
             raised.write_unraisable(name, py);
             io::Error::other("the reason stands above")
         })

@@ -39,7 +39,7 @@ pub(crate) fn run(plan: WorkerPlan, mut ticket: Ticket) {
     if !ticket.wait_for_turn() {
         return;
     }
-    let config = IsolatedConfig { end_wait: END_WAIT };
+    let config = IsolatedConfig { end_wait: END_WAIT, ..IsolatedConfig::default() };
     let crews = plan.around.crews.clone();
     let started = run_isolated(config, |py, handle| {
         if let Err(reason) = serve(plan, py, handle, &mut ticket) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use pyre_ffi::interpreter::forks;
 use pyre_ffi::{Attached, Guarded, Instance, List, Owned, Raised, ThreadId, withdraw_from_thread};
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
@@ -80,6 +81,7 @@ pub fn run<R: Carried>(
     baton: Option<&Arc<Baton<R>>>,
 ) -> Result<(), Raised> {
     let mut lane = Lane::new(py, shared, &seat, app, tools)?;
+    let process = forks();
     loop {
         if lane.watch.take_replaced() {
             lane.unrung.ring(&shared.doorbells);
@@ -99,6 +101,10 @@ pub fn run<R: Carried>(
         }
         // The batch is done: each reactor is woken once, if it sleeps.
         lane.unrung.ring(&shared.doorbells);
+        if forks() != process {
+            // A handler has forked, and returned in the child, where nobody waits for its answer.
+            return Ok(());
+        }
         seat.announce();
         let has_jobs = !shared.inlet.with(py, |inlet| inlet.is_empty());
         let cancelled = if has_jobs { seat.cancel() } else { None };

@@ -14,6 +14,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use pyre_ffi::interpreter::forks;
 use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised};
 
 use crate::event_loop::asyncio::EventLoop;
@@ -130,7 +131,13 @@ impl<'py> LoopLane<'py, '_> {
         // The loop has something to do that shows in its selector or is due by its timers.
         let mut is_due = false;
         let mut turns_without_look = 0;
+        let process = forks();
         loop {
+            if forks() != process {
+                // A handler has forked, and waits or returned in the child, where nobody waits for its
+                // answer; what else is on the loop is for the other process to run.
+                return Ok(());
+            }
             let mut is_idle = !self.take_jobs(seat);
             self.lane.unrung.ring(&self.lane.shared.doorbells);
             self.run_tasks();
