@@ -65,3 +65,7 @@ class Gate:
     def release_all(self) -> None:
         for name in list(self._held):
             self.release(name)
+
+    def release_all_but(self, stays: str) -> None:
+        for name in [name for name in self._held if name != stays]:
+            self.release(name)

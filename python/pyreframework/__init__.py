@@ -37,6 +37,7 @@ from pyreframework.engine import (
     get_gil_metrics,
 )
 from pyreframework.errors import HTTPError, StartError, WorkerImportError
+from pyreframework.hold import hold_for_program
 from pyreframework.logs import emit_python_log, init_logger
 from pyreframework.redirects import redirect
 
@@ -62,3 +63,6 @@ __all__ = [
     "redirect",
     "set_cookie",
 ]
+
+hold_for_program()
+del hold_for_program

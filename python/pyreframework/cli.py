@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from pyreframework import __version__, console, link, succession
 from pyreframework.console import complain
 from pyreframework.descriptors import lacks_descriptors, too_few_descriptors
+from pyreframework.hold import hold
 from pyreframework.program import WORKER_NAME
 from pyreframework.server import START_FAILED, USAGE
 from pyreframework.settings import (
@@ -166,6 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def obey(given: list[str]) -> int:
     """Run a command line, and return its exit code."""
+    if given[:1] in (["run"], ["dev"]):
+        hold()
     rest: list[str] = []
     if "--" in given:
         at = given.index("--")

@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
 # What CPython, and extensions that check for themselves (by PyO3, by Cython), say when they refuse.
 REFUSALS = ("subinterpreter", "once per interpreter", "one interpreter per process")
+# What it says of calls that it refuses in a worker: processes by fork, and threads that pools need.
+REFUSED_CALLS = (
+    "not supported for isolated subinterpreters",
+    "not supported within subinterpreters",
+    "daemon threads are disabled in this",
+)
+# What raises without saying so: no pool of this kind works there, and its own thread has found out.
+POOLS = "concurrent.futures.process"
 CHAIN_MAX = 64
 STAND_INS = "pyreframework.standins"
 MAIN_NAMES = ("__mp_main__", "__main__")
@@ -393,6 +401,16 @@ def explain(error: BaseException, route: str | None) -> None:
         if isinstance(link, WorkerImportError):
             link.route = link.route or route
             return
+        if refuses_call(link):
+            error.add_note(
+                "workers take no fork and no daemon threads, so no pools of processes: "
+                + (
+                    f"{route} runs on a worker: register the route with gil=True"
+                    if route is not None
+                    else "call it in a route with gil=True, or in on_startup"
+                )
+            )
+            return
         if refuses(link):
             if route is not None:
                 cure = f"{route} runs on a worker: register the route with gil=True"
@@ -477,6 +495,13 @@ def absolute(name: str, space: Mapping[str, object], level: int) -> str:
 def refuses(error: BaseException) -> bool:
     """Tell whether an error says that an extension does not load in sub-interpreters."""
     return isinstance(error, ImportError) and any(text in str(error) for text in REFUSALS)
+
+
+def refuses_call(error: BaseException) -> bool:
+    """Tell whether an error says that CPython refuses a call in sub-interpreters."""
+    if type(error).__module__ == POOLS:
+        return True
+    return type(error) is RuntimeError and any(text in str(error) for text in REFUSED_CALLS)
 
 
 def refusal(error: BaseException, extensions: Sequence[str]) -> str | None:

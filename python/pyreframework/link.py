@@ -77,8 +77,16 @@ class Link:
     def attach(self, stop: Stop | None) -> None:
         """Say who is to hear of messages, from now on."""
         self.stop = stop
-        if stop is not None and self.stopped:
-            stop.request()
+        if stop is not None:
+            stop.is_supervised = self.thread is not None
+            stop.in_child.append(self.forget)
+            if self.stopped:
+                stop.is_asked = True
+                stop.request()
+
+    def forget(self) -> None:
+        """Hang up, in a process that was forked from this one."""
+        self.channel.close()
 
     def listen(self) -> None:
         """Pass on what the supervisor says; if it is gone, stop as if it had said so."""
@@ -95,6 +103,10 @@ class Link:
                 # Also for a run() to come.
                 self.stopped = True
                 if stop is not None:
+                    if not message:
+                        # Nobody else says any more when it is to end at once.
+                        stop.is_supervised = False
+                    stop.is_asked = True
                     stop.request()
             elif message == ["leave"]:
                 stop.news.put(News.LEAVE)

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 
-from pyreframework import banner, console, program, target
+from pyreframework import banner, console, forks, program, target
 from pyreframework.app import FALLBACK
+from pyreframework.channel import close_all
 from pyreframework.console import complain
 from pyreframework.descriptors import lacks_descriptors, too_few_descriptors
 from pyreframework.engine import Server, StartError
@@ -49,8 +50,7 @@ def serve(app: Pyre, given: Mapping[str, object]) -> None:
     launch = target.launch
     if launch is not None and not launch.lets_serve(app, given):
         return
-    if app.serving:
-        raise RuntimeError("this app is being served already")
+    check_serves_here(app)
     console.take_over()
     try:
         code = serve_here(app, given, launch)
@@ -91,8 +91,27 @@ def serve_here(app: Pyre, given: Mapping[str, object], launch: Launch | None) ->
     return code
 
 
+def check_serves_here(app: Pyre) -> None:
+    """See that this process can serve an app.
+
+    Raises:
+        RuntimeError: It serves it already, or was forked from a process that served.
+    """
+    if forks.forked:
+        raise RuntimeError(
+            "this process was forked from one that serves, and cannot serve itself: start it with "
+            "the start methods spawn or forkserver, or with subprocess"
+        )
+    if app.serving:
+        raise RuntimeError("this app is being served already")
+
+
 class CannotListen(Exception):
     """An address cannot be listened on; its text is the engine's, for people."""
+
+
+class Stopped(Exception):
+    """A stop was asked for before anything was served."""
 
 
 class CannotStay(Exception):
@@ -106,6 +125,10 @@ class Serving:
         self.app = app
         self.settings = settings
         self.stop = stop
+        stop.patience = END_SECONDS + settings.seconds("shutdown_timeout") + END_SECONDS
+        stop.in_child.append(self.forget)
+        # What it listens on.
+        self.names: set[object] = set()
         self.begun = False
         # What runs on the main interpreter although nobody said so: route and reason.
         self.moved: list[tuple[str, str]] = []
@@ -153,11 +176,13 @@ class Serving:
             urls = self.listen()
             self.app.begin()
             started = True
+            self.check_goes_on()
             self.start_workers()
             if self.runs_handlers():
                 self.app.begin_worker()
                 self.begun = True
             self.server.start_main()
+            self.check_goes_on()
             self.server.accept()
             self.log.follow(self.server)
             if self.app.readiness is not None:
@@ -185,6 +210,15 @@ class Serving:
         found = self.server.start_workers(progress.tell, program.MAY_LOAD_TOGETHER)
         self.note_moves(found)
 
+    def check_goes_on(self) -> None:
+        """See that nobody has asked for a stop since the start began.
+
+        Raises:
+            Stopped: Somebody has.
+        """
+        if self.stop.is_asked:
+            raise Stopped
+
     def listen(self) -> list[str]:
         """Open the listeners and return their addresses."""
         return self.bind([])
@@ -196,11 +230,22 @@ class Serving:
     def bind(self, handed: Listeners) -> list[str]:
         """Listen, on sockets that were handed over where there are any for an address."""
         try:
-            return self.server.bind([(as_bytes(bind), sockets) for bind, sockets in handed])
+            urls = self.server.bind([(as_bytes(bind), sockets) for bind, sockets in handed])
+            listeners = self.listeners()
         except OSError as error:
             raise CannotListen(str(error)) from error
         except ValueError as error:
             raise UsageError(str(error)) from error
+        self.names = forks.local_names([number for _, some in listeners for number in some])
+        close_all(listeners)
+        return urls
+
+    def forget(self) -> None:
+        """Let go of the server, in a process that was forked from this one."""
+        self.app.detach_stop()
+        # Sockets of the program's own stay open there as here.
+        own = [int(bind[3:]) for bind in self.settings.binds if bind.startswith("fd:")]
+        forks.forget_sockets(self.names, own)
 
     def note_moves(self, moves: Sequence[tuple[int, str]]) -> None:
         """Note which routes run on the main interpreter as workers cannot run them.
@@ -270,7 +315,11 @@ class Serving:
 
     def fail(self, error: BaseException, started: bool) -> int:
         """Report why the start failed and end what was started; return the exit code."""
-        self.report(error)
+        code = START_FAILED
+        if isinstance(error, (Stopped, UsageError)):
+            code = GRACEFUL if isinstance(error, Stopped) else USAGE
+        if code != GRACEFUL:
+            self.report(error)
         ended = self.server.stop(END_SECONDS)
         if self.begun:
             self.app.end_worker()
@@ -278,8 +327,8 @@ class Serving:
             self.app.end()
         self.app.loop.close()
         if not ended:
-            self.leave(START_FAILED, "a worker could not be ended; leaving without it")
-        return USAGE if isinstance(error, UsageError) else START_FAILED
+            self.leave(code or ABANDONED, "a worker could not be ended; leaving without it")
+        return code
 
     def report(self, error: BaseException) -> None:
         """Say why the start failed."""

@@ -8,14 +8,17 @@ where it stands.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
 import threading
+import time
 from enum import Enum
 from queue import SimpleQueue
 
-from pyreframework import console
+from pyreframework import console, forks, hold
+from pyreframework.hold import has_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ RENEW_SIGNAL = signal.SIGHUP
 # Bytes that are no signal: a request to stop, one to be replaced, and the end of the thread.
 REQUEST, RENEW, DETACH = 0, 255, 254
 ABANDONED = 1
+# What serving has to come to its end in, beyond the time that running requests have.
+END_SECONDS = 15.0
 
 
 class News(Enum):
@@ -65,6 +70,17 @@ class Stop:
         self.news: SimpleQueue[News] = SimpleQueue()
         # Called before a second signal ends the process.
         self.before_end: Callable[[], None] | None = None
+        # Whether a signal, or the supervisor, has asked for a stop.
+        self.is_asked = False
+        # A supervisor says when the process is to end at once: signals may come from it and from
+        # whoever signals all processes of a group.
+        self.is_supervised = False
+        # How long the end may take once it was asked for, if the program ends before.
+        self.patience = END_SECONDS
+        self.ended = threading.Event()
+        self.thread = 0
+        # What a child that is forked lets go of.
+        self.in_child: list[Callable[[], None]] = []
 
     @property
     def fd(self) -> int:
@@ -104,7 +120,14 @@ class Stop:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        if threading.current_thread() is threading.main_thread():
+        forks.attach(self.forget)
+        if threading.current_thread() is not threading.main_thread():
+            self.thread = threading.get_ident()
+            elsewhere.add(self)
+            # Before whatever was registered so far, such as the last flush of the streams.
+            atexit.unregister(end_all)
+            atexit.register(end_all)
+        else:
             for number in STOP_SIGNALS:
                 before = signal.getsignal(number)
                 # A shell starts background jobs with SIGINT ignored: leave it so.
@@ -112,10 +135,15 @@ class Stop:
                     self._handlers[number] = before
                     signal.signal(number, nothing)
             # nohup ignores it, and a program may have a use of its own for it.
-            if self._renewable and signal.getsignal(RENEW_SIGNAL) is signal.SIG_DFL:
+            if self._renewable and signal.getsignal(RENEW_SIGNAL) in (signal.SIG_DFL, hold.note):
                 self._handlers[RENEW_SIGNAL] = signal.SIG_DFL
                 signal.signal(RENEW_SIGNAL, nothing)
             self._wakeup = signal.set_wakeup_fd(self.fd, warn_on_full_buffer=False)
+            if RENEW_SIGNAL not in self._handlers:
+                hold.give_up()
+            elif hold.take():
+                # It came while the program was imported.
+                self.news.put(News.RENEW)
         return self
 
     def __exit__(
@@ -124,15 +152,36 @@ class Stop:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        forks.detach(self.forget)
+        self._put_back()
+        with self._lock:
+            # The end of the pair would not be enough: a process that was forked may have a copy.
+            self._writer.setblocking(True)
+            self._writer.send(bytes([DETACH]))
+            self._thread.join()
+            self._writer.close()
+        self._reader.close()
+        elsewhere.discard(self)
+        self.ended.set()
+
+    def forget(self) -> None:
+        """Let go of everything, in a child that was forked: the parent serves, and is not told."""
+        for forget in self.in_child:
+            forget()
+        self._put_back()
+        # The one before may be held by a thread that is not here.
+        self._lock = threading.Lock()
+        self._writer.close()
+        self._reader.close()
+        elsewhere.discard(self)
+
+    def _put_back(self) -> None:
+        """Handle signals as before."""
         if self._wakeup is not None:
             signal.set_wakeup_fd(self._wakeup)
         for number, before in self._handlers.items():
             # None: it was not set from Python, and Python cannot set it again.
             signal.signal(number, signal.SIG_DFL if before is None else before)
-        with self._lock:
-            self._writer.close()
-        self._thread.join()
-        self._reader.close()
 
     def _listen(self) -> None:
         """Turn bytes into news until the other end is closed."""
@@ -147,8 +196,9 @@ class Stop:
                 closed = self.had_terminal and not has_terminal()
                 renew = not closed
             signals += caught
-            if signals > 1:
+            if signals > 1 and not self.is_supervised:
                 self.at_once()
+            self.is_asked = self.is_asked or caught > 0 or closed
             if caught or closed or REQUEST in received:
                 self.news.put(News.STOP)
             elif renew:
@@ -167,13 +217,37 @@ def nothing(number: int, frame: FrameType | None) -> None:
     """Handle a signal by letting the interpreter write its byte, and no more."""
 
 
-def has_terminal() -> bool:
-    """Tell whether this process has a terminal that controls it."""
+# Those entered on other threads than the main one, which may come to the end of the program first.
+elsewhere: set[Stop] = set()
+# Tell whether threads have ended that could not be ended in time, and are inside an interpreter.
+left_behind: list[Callable[[], bool]] = []
+
+
+def end_all() -> None:
+    """Stop what other threads still serve at the end of the program, and wait for it.
+
+    CPython would abort the process: it ends the interpreters of workers, with threads in them.
+    """
+    stops = [stop for stop in elsewhere if stop.thread != threading.get_ident()]
+    now = time.monotonic()
     try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
-    except OSError:
-        return False
-    return True
+        for stop in stops:
+            stop.request()
+        ended = [stop.ended.wait(now + stop.patience - time.monotonic()) for stop in stops]
+    except KeyboardInterrupt:
+        exit_now(ABANDONED, "stopped at once by a second signal", flush=False)
+    if not all(ended):
+        exit_now(ABANDONED, "what a thread serves did not end with the program; leaving without it")
+
+
+def leave_threads_behind() -> None:
+    """End the process if a thread is still where Python would not survive it."""
+    if not all([has_ended() for has_ended in left_behind]):
+        exit_now(ABANDONED, "a thread of the server could not be ended; leaving without it")
+
+
+# Behind what others have registered, as it may be the last that is done.
+atexit.register(leave_threads_behind)
 
 
 def exit_now(code: int, reason: str, flush: bool = True) -> NoReturn:

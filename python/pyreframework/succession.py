@@ -46,6 +46,9 @@ FORWARDED = (
 # connections rest for longer mostly drop them by themselves.
 LEAVE_SECONDS = 5.0
 
+# What a process has to end in that is told to do so at once; then it is killed.
+AT_ONCE_SECONDS = 2.0
+
 
 def command() -> list[str] | None:
     """Return the command line that starts this program again, or None if nothing does.
@@ -100,8 +103,14 @@ def spawn(
         raise
     finally:
         theirs.close()
-    ours.tell_listeners(listeners)
-    ours.tell("start", activated, is_watched)
+    try:
+        ours.tell_listeners(listeners)
+        ours.tell("start", activated, is_watched)
+    except OSError:
+        ours.close()
+        process.kill()
+        process.wait()
+        raise
     return process, ours
 
 
@@ -113,6 +122,7 @@ class Heir:
 
         Raises:
             OSError: It cannot be started.
+            RuntimeError: There is no thread to wait for it.
         """
         arguments = command()
         assert arguments is not None, "asked for only where can_renew() says so"
@@ -121,7 +131,13 @@ class Heir:
         self.again = False
         self.stopping = False
         self.process, self.channel = spawn(arguments, program.started_in, listeners, activated)
-        threading.Thread(target=self.watch, args=[stop], daemon=True).start()
+        try:
+            threading.Thread(target=self.watch, args=[stop], daemon=True).start()
+        except RuntimeError:
+            self.process.kill()
+            self.process.wait()
+            self.channel.close()
+            raise
 
     def watch(self, stop: Stop) -> None:
         """Wait until it serves or has ended."""
@@ -134,7 +150,31 @@ class Heir:
     def give_up(self) -> None:
         """Let it end: this process is told to stop before the other one serves."""
         self.channel.tell("stop")
+        # It may not be listening yet.
         self.process.terminate()
+
+    def outlive(self, seconds: float) -> None:
+        """Wait until it has ended, and end it if that takes too long.
+
+        As long as it is there it has the sockets, so that nobody else could listen on them.
+        """
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            complain(f"process {self.process.pid} does not end by itself and is killed")
+            self.process.kill()
+            self.process.wait()
+        self.channel.close()
+
+    def end_at_once(self) -> None:
+        """Let it end where it stands, before this process does."""
+        self.pass_on("at once")
+        self.process.terminate()
+        try:
+            self.process.wait(AT_ONCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def pass_on(self, what: str) -> None:
         """Pass on a request to stop; its sockets are not held open any longer."""
@@ -166,7 +206,20 @@ class Replaceable(Serving):
         self.link = link
         self.activated = activated
         self.heir: Heir | None = None
+        # The new process, if this one was told to stop before that served.
+        self.forsaken: Heir | None = None
         self.leaving = False
+
+    def run(self) -> int:
+        """Start, serve and stop; what was started to take over does not stay if that raises."""
+        try:
+            return super().run()
+        except BaseException:
+            if self.heir is not None:
+                self.forsake(self.heir)
+            if self.forsaken is not None:
+                self.forsaken.outlive(self.stop.patience)
+            raise
 
     def listen(self) -> list[str]:
         """Open the listeners, or take those of the process before this one."""
@@ -192,8 +245,7 @@ class Replaceable(Serving):
             match self.stop.wait():
                 case News.STOP:
                     if self.heir is not None:
-                        self.heir.give_up()
-                        self.heir = None
+                        self.forsake(self.heir)
                     elif self.link is not None:
                         self.link.channel.tell("stopping")
                     return
@@ -221,7 +273,8 @@ class Replaceable(Serving):
             try:
                 listeners = self.listeners()
                 self.heir = Heir(self.stop, listeners, self.activated)
-            except OSError as error:
+            except (OSError, RuntimeError) as error:
+                # No process, or no thread that would wait for it.
                 complain(f"a new process could not be started, this one goes on: {error}")
             else:
                 complain(f"starting process {self.heir.process.pid} to take over", "INFO")
@@ -232,10 +285,17 @@ class Replaceable(Serving):
         """Leave what comes from now on to the new process."""
         heir = self.heir
         assert heir is not None
-        self.stop.before_end = lambda: heir.pass_on("at once")
+        self.stop.before_end = heir.end_at_once
         self.leaving = True
         pid = heir.process.pid
         complain(f"process {pid} serves now; {os.getpid()} finishes its requests", "INFO")
+
+    def forsake(self, heir: Heir) -> None:
+        """Give up the new process, which is to end before this one does."""
+        self.heir = None
+        heir.give_up()
+        self.forsaken = heir
+        self.stop.before_end = heir.end_at_once
 
     def disown(self) -> None:
         """Say that the new process has failed; this one goes on."""
@@ -274,8 +334,17 @@ class Replaceable(Serving):
         elif news is News.RENEW and self.heir is not None:
             self.heir.again = True
 
+    def forget(self) -> None:
+        """Let go of the server and the line to its successor, in a process that was forked."""
+        super().forget()
+        for heir in (self.heir, self.forsaken):
+            if heir is not None:
+                heir.channel.close()
+
     def leave(self, code: int, reason: str) -> None:
         """End the process although a thread is stuck, unless it becomes a supervisor: exec does."""
+        if self.forsaken is not None:
+            self.forsaken.outlive(AT_ONCE_SECONDS)
         if self.heir is None:
             super().leave(code, reason)
         self.complain(reason)
@@ -304,6 +373,8 @@ class Replaceable(Serving):
                 "log_format": self.settings.values["log_format"],
             }
             become_supervisor(heir.arguments, state, self.stop)
+        if self.forsaken is not None:
+            self.forsaken.outlive(self.stop.patience)
         if self.leaving:
             raise SystemExit(code)
 

@@ -17,9 +17,10 @@ import time
 from pyreframework.changes import Watch
 from pyreframework.channel import Channel, close_all
 from pyreframework.console import complain
+from pyreframework.hold import has_terminal
 from pyreframework.server import USAGE
-from pyreframework.signals import has_terminal, nothing
-from pyreframework.succession import FORWARDED, ending, spawn
+from pyreframework.signals import ABANDONED, nothing
+from pyreframework.succession import AT_ONCE_SECONDS, FORWARDED, ending, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Supervisor:
         self.leaving: list[Child] = []
         self.code = 0
         self.stops = 0
+        # When what was told to end at once, and has not, is killed.
+        self.kill_at: float | None = None
         self.has_served = False
         # Sources that are watched; None: nobody asked for it.
         self.watch: Watch | None = None
@@ -106,11 +109,32 @@ class Supervisor:
         # Whatever has ended while nobody listened.
         self.reap()
         while self.has_more_to_do():
-            for key, _ in self.selector.select(self.watch.patience() if self.watch else None):
+            for key, _ in self.selector.select(self.patience()):
                 act: Callable[[], None] = key.data
                 act()
             self.look()
-        return self.code
+            self.kill()
+        return self.code if self.stops < 2 else ABANDONED
+
+    def patience(self) -> float | None:
+        """Return how many seconds to wait at most for something to happen."""
+        if self.kill_at is not None:
+            return max(self.kill_at - time.monotonic(), 0.0)
+        return self.watch.patience() if self.watch is not None else None
+
+    def kill(self) -> None:
+        """Kill what was told to end at once and does not."""
+        if self.kill_at is None or time.monotonic() < self.kill_at:
+            return
+        self.kill_at = None
+        for child in self.children():
+            complain(f"process {child.pid} does not end by itself and is killed")
+            child.send(signal.SIGKILL)
+
+    def children(self) -> list[Child]:
+        """Return all processes that have not ended."""
+        every = (self.current, self.next, *self.leaving)
+        return [child for child in every if child is not None]
 
     def has_more_to_do(self) -> bool:
         """Tell whether there is a process, or may be one after a change."""
@@ -220,8 +244,8 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            for child in (self.current, self.next, *self.leaving):
-                if child is not None and child.pid == pid:
+            for child in self.children():
+                if child.pid == pid:
                     # It may have said something before it ended.
                     self.hear(child)
                     self.ended(child, os.waitstatus_to_exitcode(status))
@@ -277,8 +301,8 @@ class Supervisor:
 
     def hear_signals(self) -> None:
         """Act on the signals that have come."""
-        received = set(self.signals.recv(64))
-        for number in sorted(received):
+        # Each counts: the second of a kind means more than the first.
+        for number in self.signals.recv(64):
             match number:
                 case signal.SIGINT | signal.SIGTERM:
                     self.stop()
@@ -310,12 +334,13 @@ class Supervisor:
             self.code = 0
         self.let_go()
         word = "stop" if self.stops == 1 else "at once"
-        for child in (self.current, self.next, *self.leaving):
-            if child is not None:
-                child.channel.tell(word)
+        for child in self.children():
+            child.channel.tell(word)
         if self.next is not None:
             # It may not be listening yet.
             self.next.send(signal.SIGTERM)
+        if self.stops > 1:
+            self.kill_at = time.monotonic() + AT_ONCE_SECONDS
 
     def let_go(self) -> None:
         """Close the listening sockets: nobody is to be accepted any more."""

@@ -292,6 +292,23 @@ def test_stop_while_the_new_program_starts(write: Write, times: int) -> None:
         assert not server.listens()
 
 
+def test_the_program_raises_while_the_new_one_starts(write: Write) -> None:
+    """Both end, and the port is free when the first one has."""
+    raises = (
+        "import signal\n"
+        "    def fail(number, frame): raise LookupError('of the program')\n"
+        "    if __name__ == '__main__': signal.signal(signal.SIGUSR1, fail)"
+    )
+    with serve(write(extra=raises), workers=1) as server, Gate() as gate:
+        write(extra=hanging(gate))
+        server.signal(signal.SIGHUP)
+        gate.entered()
+        server.signal(signal.SIGUSR1)
+        assert server.wait() == 1
+        assert "LookupError: of the program" in server.output.text()
+        assert not server.listens()
+
+
 def test_restart_of_a_restart(write: Write) -> None:
     """A program that hangs at its start is given up for one that does not."""
     with serve(write(), workers=1) as server, Gate() as gate:

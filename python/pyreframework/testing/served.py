@@ -13,9 +13,9 @@ import threading
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from pyreframework import banner, program
+from pyreframework import banner, program, signals
 from pyreframework.app import Pyre
-from pyreframework.server import CannotListen, Serving
+from pyreframework.server import CannotListen, Serving, check_serves_here
 from pyreframework.settings import UsageError
 from pyreframework.signals import Stop
 
@@ -66,6 +66,7 @@ def acquire(app: Pyre, settings: Settings) -> ServedApp:
             return served
         if app.serving:
             raise RuntimeError("this app is being served already, by run()")
+        check_serves_here(app)
         served = ServedApp(app, settings)
         served.start()
         seat.served = served
@@ -233,4 +234,6 @@ class TestServing(Serving):
 
     def leave(self, code: int, reason: str) -> None:
         """Say that a thread was left behind; the process is not ours to end."""
+        server = self.server
+        signals.left_behind.append(lambda: server.stop(0.0))
         self.complain("a thread of the server could not be ended and goes on running")

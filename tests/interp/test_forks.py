@@ -1,0 +1,240 @@
+"""Processes that are forked while an app is served: they live, and are no part of the server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from dialogue import Peer, request
+from gate import Gate
+from serving import Output, Server, child_environment, serve, wait_until
+
+MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
+# CPython itself warns of a fork beside threads.
+QUIET = {"PYTHONWARNINGS": "ignore"}
+
+
+def serve_forks(mode: str | None = None, **options: object) -> AbstractContextManager[Server]:
+    return serve("forks", mode=mode, env=QUIET, **options)
+
+
+@MODES
+def test_fork_on_main_while_workers_exist_does_not_abort_the_child(mode: str | None) -> None:
+    with serve_forks(mode) as server:
+        for _ in range(3):
+            assert server.get("/fork").text == "0"
+        assert server.get("/fork-to-the-end").text == "7"
+        assert server.get("/").text == "hello"
+
+
+@pytest.mark.parametrize("kind", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("way", ["pool", "old-pool", "process"])
+def test_process_pools_on_main(way: str, kind: str) -> None:
+    with serve_forks() as server:
+        expected = "0" if way == "process" else "[0,1,4,9]"
+        for _ in range(2):
+            assert server.get(f"/main/{way}/{kind}").text == expected
+        assert server.get("/").text == "hello"
+
+
+def test_subprocess_with_preexec_fn_on_main() -> None:
+    with serve_forks() as server:
+        assert server.get("/main/preexec/-").text == "before after"
+
+
+@pytest.mark.parametrize(
+    ("way", "kind", "said"),
+    [
+        ("pool", "fork", "fork not supported"),
+        ("old-pool", "fork", "fork not supported"),
+        ("process", "fork", "fork not supported"),
+        ("preexec", "-", "preexec_fn not supported"),
+        ("pool", "spawn", "BrokenProcessPool"),
+        ("old-pool", "spawn", "daemon threads are disabled"),
+        ("pool", "forkserver", "BrokenProcessPool"),
+    ],
+)
+def test_a_process_pool_that_cannot_work_in_a_worker_says_so(
+    way: str, kind: str, said: str
+) -> None:
+    """What CPython refuses there, and what to do instead, stands in the log."""
+    with serve_forks() as server:
+        assert server.get(f"/worker/{way}/{kind}").status == 500
+        server.output.wait_for("workers take no fork and no daemon threads")
+        server.output.wait_for("register the route with gil=True")
+        assert said in server.output.text()
+        assert server.get("/").text == "hello"
+
+
+@pytest.mark.parametrize("kind", ["spawn", "forkserver"])
+def test_a_process_started_in_a_worker(kind: str) -> None:
+    with serve_forks() as server:
+        assert server.get(f"/worker/process/{kind}").text == "0"
+
+
+@MODES
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+def test_a_signal_to_a_forked_child_does_not_stop_the_server(
+    number: signal.Signals, mode: str | None
+) -> None:
+    with serve_forks(mode) as server, Gate() as gate:
+        child = int(server.get(f"/stay/{gate.port}").text)
+        assert gate.entered() == "child"
+        os.kill(child, number)
+        wait_until(lambda: has_ended(child), "the child has ended")
+        assert server.get("/").text == "hello"
+        assert server.process.poll() is None
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process that nobody waits for, or that is not there any more, has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@MODES
+def test_a_forked_child_has_the_signal_handlers_of_before(mode: str | None) -> None:
+    with serve_forks(mode) as server:
+        assert server.get("/handlers").text == "0"
+
+
+@MODES
+def test_stop_in_a_forked_child_does_not_stop_the_server(mode: str | None) -> None:
+    with serve_forks(mode) as server:
+        assert server.get("/stop").text == "0"
+        assert server.get("/").text == "hello"
+        assert server.process.poll() is None
+
+
+def test_run_in_a_forked_child_is_refused() -> None:
+    with serve_forks() as server:
+        assert server.get("/run").text == "0"
+        server.output.wait_for("refused: this process was forked from one that serves")
+        assert server.get("/").text == "hello"
+
+
+@MODES
+def test_what_a_forked_child_logs_is_written(mode: str | None) -> None:
+    with serve_forks(mode) as server:
+        for _ in range(2):
+            assert server.get("/log").text == "0"
+        server.output.wait_for("logged by the child")
+        assert server.output.text().count("logged by the child") == 2
+
+
+@MODES
+@pytest.mark.parametrize("target", ["/return", "/return-async"])
+def test_a_handler_that_returns_in_a_forked_child_ends_it(target: str, mode: str | None) -> None:
+    with serve_forks(mode) as server:
+        assert server.get(target).text == "1"
+        server.output.wait_for("a handler returned in a process that it had forked")
+        assert server.get("/").text == "hello"
+
+
+def stay(server: Server, gate: Gate) -> int:
+    child = int(server.get(f"/stay/{gate.port}").text)
+    assert gate.entered() == "child"
+    return child
+
+
+@MODES
+def test_a_client_learns_that_its_connection_ends_although_a_forked_child_lives(
+    mode: str | None,
+) -> None:
+    with serve_forks(mode) as server, Gate() as gate, server.connect() as idle:
+        assert idle.get("/").text == "hello"
+        stay(server, gate)
+        with server.connect() as last:
+            last.send(request("GET", "/", [("Connection", "close")]))
+            assert last.reply().text == "hello"
+            last.expect_end()
+        server.signal(signal.SIGTERM)
+        idle.expect_end()
+        # Its output ends with the child.
+        assert server.process.wait(30) == 0
+        gate.release_all()
+
+
+@MODES
+def test_the_port_is_free_after_the_end_although_a_forked_child_lives(mode: str | None) -> None:
+    with serve_forks(mode) as server, Gate() as gate:
+        child = stay(server, gate)
+        server.signal(signal.SIGTERM)
+        assert server.process.wait(30) == 0
+        assert not has_ended(child)
+        assert not server.listens()
+        with socket.create_server((server.host, server.port)):
+            pass
+        gate.release_all()
+
+
+TO_THE_END = """
+import os, sys, threading
+from pyreframework import Pyre
+
+app = Pyre()
+app.get("/", lambda req: "hello")
+app.get("/main", lambda req: "hello", gil=True)
+
+@app.get("/async", gil=True)
+async def wait(req):
+    return "hello"
+
+if __name__ == "__main__":
+    threading.Thread(target=app.run, daemon=True).start()
+    app.on_shutdown(lambda: print("shut down", flush=True))
+    sys.stdin.readline()
+    for code in (7, 0):
+        pid = os.fork()
+        if pid == 0:
+            sys.exit(code)
+        print("a child ended with", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+@MODES
+def test_a_forked_child_ends_as_programs_do(tmp_path: Path, mode: str | None) -> None:
+    """With everything that is done at the end of Python, in the child first."""
+    program = tmp_path / "program.py"
+    program.write_text(TO_THE_END)
+    options = {"port": 0, "workers": 2} | ({} if mode is None else {"mode": mode})
+    process = subprocess.Popen(
+        [sys.executable, str(program)],
+        env=child_environment(QUIET, options),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    output = Output(process)
+    assert process.stdin is not None
+    try:
+        found = output.wait_for(r"http://([^:]+):(\d+)")
+        for target in ("/", "/main", "/async"):
+            with Peer(found[1], int(found[2])) as peer:
+                assert peer.get(target).text == "hello"
+        process.stdin.close()
+        assert process.wait(30) == 0, output.text()
+    finally:
+        process.kill()
+        process.wait()
+        output.join()
+    assert "a child ended with 7" in output.text() and "a child ended with 0" in output.text()
+    assert output.text().count("shut down") == 1
+    assert "Fatal" not in output.text()
+
+
+def test_a_restart_is_not_held_up_by_a_forked_child() -> None:
+    """What the child has of the line to the successor, and of its sockets, is given up."""
+    with serve_forks() as server, Gate() as gate:
+        stay(server, gate)
+        server.signal(signal.SIGHUP)
+        server.output.wait_for("serves now")
+        wait_until(lambda: server.get("/").text == "hello", "the new process serves")
+        gate.release_all()
