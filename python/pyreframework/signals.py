@@ -242,12 +242,14 @@ def end_all() -> None:
 
 def leave_threads_behind() -> None:
     """End the process if a thread is still where Python would not survive it."""
-    if not all([has_ended() for has_ended in left_behind]):
+    if not all(has_ended() for has_ended in left_behind):
         exit_now(ABANDONED, "a thread of the server could not be ended; leaving without it")
 
 
 # Behind what others have registered, as it may be the last that is done.
 atexit.register(leave_threads_behind)
+# A child has none of them.
+os.register_at_fork(after_in_child=left_behind.clear)
 
 
 def exit_now(code: int, reason: str, flush: bool = True) -> NoReturn:

@@ -177,8 +177,8 @@ def test_interrupt_while_the_main_thread_waits_for_the_one_that_serves(
                 server.process.wait(2)
             except subprocess.TimeoutExpired:
                 pass
-        # One may be too many, too.
-        assert server.wait() in (0, 1)
+        # The program ends as one that was interrupted, or at once, as one was too many.
+        assert server.wait() in (0, 1, -signal.SIGINT)
         output = server.output.text()
         assert "Fatal" not in output
         assert "shut down" in output or "stopped at once by a second signal" in output
