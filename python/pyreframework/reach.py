@@ -472,7 +472,8 @@ class Graph:
             return
         self.tried.add(key)
         try:
-            imports.import_name(lazy.name, space, None, lazy.items, lazy.level)
+            # A list would say that C code imports for itself.
+            imports.import_name(lazy.name, space, None, tuple(lazy.items), lazy.level)
         except (Exception, SystemExit):  # noqa: BLE001 - it will raise again, where it is called
             return
 

@@ -789,6 +789,45 @@ def test_memory_of_what_was_refused_is_not_kept(write: Write) -> None:
         assert server.get("/").json() == []
 
 
+def test_what_only_a_handler_imports_moves_its_route(write: Write) -> None:
+    """Nothing at the top of the program names the packages, in any way."""
+    text = """
+        from pyreframework import Pyre
+
+        app = Pyre()
+
+        def helper():
+            from numpy import ones
+            return float(ones(3).sum())
+
+        @app.get("/plain")
+        def plain():
+            return __name__
+
+        @app.get("/orjson")
+        def one():
+            import orjson
+            return [orjson.dumps([1]).decode(), __name__]
+
+        @app.get("/part")
+        def part():
+            from msgspec.json import encode as to_json
+            return [to_json([2]).decode(), __name__]
+
+        @app.get("/helper")
+        def by_a_helper():
+            return [helper(), __name__]
+
+        app.run()
+    """
+    with serve(write("program.py", text)) as server:
+        banner(server)
+        assert server.get("/plain").text == WORKER
+        assert server.get("/orjson").json() == ["[1]", MAIN]
+        assert server.get("/part").json() == ["[2]", MAIN]
+        assert server.get("/helper").json() == [3.0, MAIN]
+
+
 LAZY = """
     import sys
     lazy import json
