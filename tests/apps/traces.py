@@ -33,6 +33,15 @@ contexts = []
 kept = []
 called = []
 ended = []
+gate = asyncio.Event()
+waiting = []
+
+
+class Shown:
+    """What JSON asks the program about."""
+
+
+app.json_default = lambda shown: variable.get()
 
 if os.environ.get("TEST_HOOKS"):
 
@@ -81,6 +90,8 @@ def leave(kind, word):
             task.set_name(word)
         case "callback":
             task.add_done_callback(lambda done: called.append(word))
+        case "printed-callback":
+            task.add_done_callback(lambda done: print(f"called for {word}", flush=True))
         case "variable":
             variable.set(word)
         case "variable-and-back":
@@ -196,6 +207,45 @@ async def together(count):
 
 
 together.here = 0
+
+
+async def stand_at_the_gate(word):
+    waiting.append(word)
+    await gate.wait()
+
+
+@app.get("/gate/raise/{word}", gil=ON_MAIN)
+async def raise_behind_the_gate(word):
+    variable.set(word)
+    await stand_at_the_gate(word)
+    raise ZeroDivisionError(word)
+
+
+@app.get("/gate/show/{word}", gil=ON_MAIN)
+async def show_behind_the_gate(word):
+    await stand_at_the_gate(word)
+    return {"variable": Shown()}
+
+
+@app.get("/gate/set/{word}", gil=ON_MAIN)
+async def set_and_show_behind_the_gate(word):
+    variable.set(word)
+    await stand_at_the_gate(word)
+    return {"variable": Shown()}
+
+
+@app.get("/gate", gil=ON_MAIN)
+async def look_at_the_gate():
+    return waiting
+
+
+@app.get("/gate/open", gil=ON_MAIN)
+async def open_the_gate():
+    gate.set()
+    gate.clear()
+    shown = list(waiting)
+    waiting.clear()
+    return shown
 
 
 @app.get("/later/{word}", gil=ON_MAIN)

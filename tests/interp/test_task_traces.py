@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -135,6 +136,34 @@ def test_done_callbacks_are_called_once_when_their_request_has_ended(
 
     wait_until(look, f"four calls, not {found}")
     assert sorted(found) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_done_callbacks_are_called_although_no_other_request_comes(
+    server: Server, peer: Peer, wait: str
+) -> None:
+    word = f"{wait[1:] or 'nothing'}-{os.urandom(4).hex()}"
+    assert peer.get(f"/leave/printed-callback/{word}{wait}").text == word
+    server.output.wait_for(f"called for {word}")
+
+
+@pytest.mark.parametrize("first", ["raise", "set"])
+def test_results_are_encoded_with_the_context_of_their_own_request(
+    server: Server, first: str
+) -> None:
+    """Of several that end in the same iteration of the loop; one that raises ends with hooks."""
+    ways = [first, "show", "set", "show", first, "set", "raise", "show"]
+    words = [f"{way}-{number}" for number, way in enumerate(ways)]
+    with ExitStack() as stack:
+        peers = [stack.enter_context(server.connect()) for _ in ways]
+        for number, (peer, way, word) in enumerate(zip(peers, ways, words, strict=True)):
+            peer.send(request("GET", f"/gate/{way}/{word}"))
+            wait_until(lambda n=number: len(server.get("/gate").json()) > n, "it waits")  # type: ignore[misc]
+        assert server.get("/gate/open").json() == words
+        for peer, way, word in zip(peers, ways, words, strict=True):
+            reply = peer.reply()
+            if way != "raise":
+                assert reply.json() == {"variable": word if way == "set" else None}
 
 
 @pytest.mark.parametrize("wait", WAITS)

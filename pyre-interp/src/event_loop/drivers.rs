@@ -377,7 +377,7 @@ impl<'py> Drivers<'py> {
     }
 
     /// There is nothing to do for now: what requests have left with the driver that is entered is
-    /// let go of.
+    /// let go of. That may give the loop something to do.
     #[inline]
     pub(crate) fn settle(&mut self, event_loop: &EventLoop<'py>) -> Result<(), Raised> {
         let (pristine, py) = (&self.pristine, self.py);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pyre_ffi::interpreter::forks;
-use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised};
+use pyre_ffi::{Attached, Guarded, Instance, Kind, Owned, Raised};
 
 use crate::event_loop::asyncio::EventLoop;
 use crate::event_loop::blocking;
@@ -168,6 +168,11 @@ impl<'py> LoopLane<'py, '_> {
             }
             let settled = self.drivers.settle(&self.event_loop);
             self.tell(settled);
+            // Whoever waits for the task of a request, or for what it has kept, hears of its end now.
+            if self.event_loop.has_ready() {
+                seat.look();
+                continue;
+            }
             is_due = self.sleep(bell)?;
             seat.look();
         }
@@ -486,13 +491,15 @@ impl<'py> LoopLane<'py, '_> {
         let handler = self.lane.app.handler(target);
         self.lane.watch.begin(target);
         let mut ride = Ride { target, manner, stages, driver: Some(driver) };
-        // Hooks and exception handlers see the context variables that the handler has set.
-        if (!self.lane.app.after.is_empty() || outcome.is_err())
-            && let Some(driver) = ride.driver.take()
-        {
-            let entered = self.drivers.enter(&self.event_loop, driver);
-            self.tell(entered);
-        }
+        // Hooks, exception handlers and what results are encoded by see the context variables that
+        // the handler has set. For a result that is as good as encoded that is not worth it.
+        let is_plain = outcome.as_ref().is_ok_and(is_plain) && self.lane.app.after.is_empty();
+        let entered = match ride.driver.take_if(|_| !is_plain) {
+            Some(driver) => self.drivers.enter(&self.event_loop, driver),
+            // The driver that is entered may be another request's.
+            None => self.drivers.leave(&self.event_loop),
+        };
+        self.tell(entered);
         let outcome = match self.outcome_of(outcome, end) {
             Some(outcome) => outcome,
             None => return self.drop_request(ride),
@@ -582,7 +589,10 @@ impl<'py> LoopLane<'py, '_> {
         if flight.end < Some(end) {
             flight.end = Some(end);
             let task = flight.driver.task.clone();
-            // What the flight waits for may be of the user's making, and raise.
+            // What the flight waits for may be of the user's making, and raise; it must not see the
+            // context of another request.
+            let left = self.drivers.leave(&self.event_loop);
+            self.tell(left);
             self.tell(call(&task, "cancel", self.py));
         }
     }
@@ -616,6 +626,11 @@ impl<'py> LoopLane<'py, '_> {
             raised.write_unraisable("the event loop", self.py);
         }
     }
+}
+
+/// Whether a result is encoded without running anything of the program.
+fn is_plain(result: &Owned<'_>) -> bool {
+    matches!(result.kind(), Kind::None | Kind::Str | Kind::Bytes)
 }
 
 fn call(object: &Owned<'_>, method: &str, py: Attached<'_>) -> Result<(), Raised> {
