@@ -8,6 +8,11 @@ import weakref
 
 from pyreframework import Pyre, PyreRequest
 
+if os.environ.get("TEST_PYTHON_TASKS"):
+    # As `nest_asyncio` does.
+    asyncio.Task = asyncio.tasks.Task = asyncio.tasks._PyTask
+    asyncio.Future = asyncio.futures.Future = asyncio.futures._PyFuture
+
 app = Pyre()
 ON_MAIN = True if os.environ.get("TEST_GIL") else None
 

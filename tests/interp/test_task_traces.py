@@ -18,6 +18,7 @@ PLACES: dict[str, dict[str, object]] = {
     "main": {"mode": "default"},
     "hooks": {"env": {"TEST_HOOKS": "1"}},
     "gil": {"env": {"TEST_GIL": "1", "TEST_HOOKS": "1"}},
+    "python-tasks": {"env": {"TEST_PYTHON_TASKS": "1"}},
 }
 """One worker each, so that all requests meet on one loop and tasks could be used again."""
 
@@ -114,8 +115,12 @@ def test_names_are_those_of_one_request(server: Server, peer: Peer) -> None:
     assert len(set(names)) == len(names)
 
 
-def test_tasks_that_nobody_has_looked_at_are_used_again(server: Server, peer: Peer) -> None:
+def test_tasks_that_nobody_has_looked_at_are_used_again(
+    request: pytest.FixtureRequest, server: Server, peer: Peer
+) -> None:
     """Or else the tests here would find nothing: this is what makes them necessary."""
+    if "python-tasks" in request.node.name:
+        pytest.skip("what is left with tasks of this kind cannot all be seen: each serves once")
     assert peer.get("/leave/nothing/word").text == "word"
     if len({peer.get("/id").text for _ in range(16)}) == 16:
         pytest.fail("sixteen requests in a row had tasks at sixteen addresses")

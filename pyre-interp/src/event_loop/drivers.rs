@@ -12,6 +12,9 @@
 //!   the garbage collector. A name that was read is another object than one that nobody has read, as
 //!   asyncio keeps a number until then; the next request gets another name;
 //! - requests to cancel pass through the coroutine, or stand in a count.
+//!
+//! What is left are flags of asyncio's own, such as `_log_destroy_pending`: they tell nothing of a
+//! request, and a program that sets them on its own task has to be written for that.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -133,6 +136,8 @@ pub(crate) struct Drivers<'py> {
     origin: Owned<'py>,
     /// `weakref.getweakrefs`.
     weak_references: Owned<'py>,
+    /// The task that CPython has in C, whose name is a number until it is read; if there is one.
+    native_class: Option<Owned<'py>>,
     pristine: Pristine<'py>,
 }
 
@@ -173,6 +178,10 @@ impl<'py> Drivers<'py> {
         let pristine =
             Pristine { names, idle: Counts::MOST, entered: Counts::MOST, variables, values };
         let weak_references = import(py, "weakref")?.attr(&*Str::intern(py, "getweakrefs")?, py)?;
+        let native_class =
+            import(py, "_asyncio").and_then(|it| it.attr(&*Str::intern(py, "Task")?, py));
+        // Dropped, an exception is cleared.
+        let native_class = native_class.ok();
         let (idle, entered) = (Vec::new(), None);
         Ok(Self {
             py,
@@ -182,6 +191,7 @@ impl<'py> Drivers<'py> {
             cancelled_error,
             origin,
             weak_references,
+            native_class,
             pristine,
         })
     }
@@ -454,7 +464,9 @@ impl<'py> Drivers<'py> {
                 None => false,
             };
         let referents = task.referents(py);
-        // One whose name we do not find could be read without a trace.
+        // One whose name we do not find could be read without a trace; so could that of the task that
+        // is written in Python, which some programs put in the place of the other.
+        let is_native = self.native_class.as_ref().is_some_and(|class| task.class(py).is(class));
         let place = referents.iter().position(|kept| kept.is_exact::<Int>());
         let number = place.and_then(|place| referents[place].cast::<Int>()?.as_i64());
         let name = Name {
@@ -463,7 +475,7 @@ impl<'py> Drivers<'py> {
             is_known: Cell::new(false),
             renamed: 0,
         };
-        let is_single = is_single || number.is_none();
+        let is_single = is_single || !is_native || number.is_none();
         let has_flown = Cell::new(false);
         let driver =
             Driver { coroutine, task, context, referents, name, weakly, has_flown, is_single };
