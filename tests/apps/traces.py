@@ -9,9 +9,16 @@ import weakref
 from pyreframework import Pyre, PyreRequest
 
 if os.environ.get("TEST_PYTHON_TASKS"):
-    # As `nest_asyncio` does.
+    # As `nest_asyncio` does; with all else that belongs to them, as CPython's own tests do.
     asyncio.Task = asyncio.tasks.Task = asyncio.tasks._PyTask
     asyncio.Future = asyncio.futures.Future = asyncio.futures._PyFuture
+    for name, function in list(vars(asyncio.tasks).items()):
+        if name.startswith("_py_"):
+            public = name.removeprefix("_py_")
+            for place in (asyncio, asyncio.tasks):
+                for known in (public, f"_{public}"):
+                    if hasattr(place, known):
+                        setattr(place, known, function)
 
 app = Pyre()
 ON_MAIN = True if os.environ.get("TEST_GIL") else None
