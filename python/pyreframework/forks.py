@@ -13,10 +13,9 @@ import os
 import signal
 import socket
 import stat
-import sys
 import threading
 
-from pyreframework.console import complain
+from pyreframework.console import complain, report
 from pyreframework.engine import can_fork
 
 TYPE_CHECKING = False
@@ -76,8 +75,8 @@ def _in_child() -> None:
         for forget in in_child:
             try:
                 forget()
-            except Exception:  # noqa: BLE001 - the program goes on, and should hear of it
-                sys.excepthook(*sys.exc_info())
+            except Exception as error:  # noqa: BLE001 - the program goes on, and should hear of it
+                report(error, error.__traceback__)
         in_child.clear()
     _after()
 
