@@ -106,8 +106,14 @@ class Stop:
 
     def at_once(self) -> NoReturn:
         """End the process where it stands, as a second signal does."""
-        if self.before_end is not None:
-            self.before_end()
+        try:
+            if self.before_end is not None:
+                self.before_end()
+        finally:
+            self.end_now()
+
+    def end_now(self) -> NoReturn:
+        """End the process, and say why."""
         # Standard output is not flushed: whoever should read it may be what is stuck.
         exit_now(ABANDONED, "stopped at once by a second signal", flush=False)
 

@@ -277,6 +277,8 @@ class Replaceable(Serving):
                 # No process, or no thread that would wait for it.
                 complain(f"a new process could not be started, this one goes on: {error}")
             else:
+                # From now on: a second stop may come before anything has become of the first.
+                self.stop.before_end = self.heir.end_at_once
                 complain(f"starting process {self.heir.process.pid} to take over", "INFO")
             finally:
                 close_all(listeners)
@@ -285,7 +287,6 @@ class Replaceable(Serving):
         """Leave what comes from now on to the new process."""
         heir = self.heir
         assert heir is not None
-        self.stop.before_end = heir.end_at_once
         self.leaving = True
         pid = heir.process.pid
         complain(f"process {pid} serves now; {os.getpid()} finishes its requests", "INFO")
@@ -295,12 +296,12 @@ class Replaceable(Serving):
         self.heir = None
         heir.give_up()
         self.forsaken = heir
-        self.stop.before_end = heir.end_at_once
 
     def disown(self) -> None:
         """Say that the new process has failed; this one goes on."""
         assert self.heir is not None
         process = self.heir.process
+        self.stop.before_end = None
         self.heir.channel.close()
         self.heir = None
         complain(
