@@ -77,6 +77,35 @@ pub fn is_value(value: &[u8]) -> bool {
     value.iter().all(|&byte| is_value_byte(byte))
 }
 
+/// Whether a header of answers may stand only once, as its value is no list (RFC 9110 section 5.3).
+/// A recipient of two takes the first, or the last, or none.
+pub fn is_single(name: &[u8]) -> bool {
+    const SINGLE: [&[u8]; 21] = [
+        b"access-control-allow-credentials",
+        b"access-control-allow-origin",
+        b"access-control-max-age",
+        b"age",
+        b"content-disposition",
+        b"content-location",
+        b"content-range",
+        b"content-type",
+        b"cross-origin-embedder-policy",
+        b"cross-origin-opener-policy",
+        b"cross-origin-resource-policy",
+        b"etag",
+        b"expires",
+        b"last-modified",
+        b"location",
+        b"refresh",
+        b"retry-after",
+        b"strict-transport-security",
+        b"x-content-type-options",
+        b"x-frame-options",
+        b"x-request-id",
+    ];
+    SINGLE.iter().any(|single| name.eq_ignore_ascii_case(single))
+}
+
 /// Whether a header belongs to the connection or says where the body ends.
 ///
 /// Such headers are written by the serializer alone; a handler that sets one would lie to the peer

@@ -82,6 +82,8 @@ pub const fn error_text(status: u16) -> &'static str {
         417 => "expectation failed",
         422 => "validation failed",
         431 => "request header fields too large",
+        // What others call it too; only hooks see it, as nobody is there to be told.
+        499 => "client closed request",
         501 => "not implemented",
         503 => "server overloaded",
         505 => "http version not supported",
@@ -90,9 +92,9 @@ pub const fn error_text(status: u16) -> &'static str {
     }
 }
 
-/// Whether an answer with this status can have a body; 1xx, 204 and 304 never do
-/// (RFC 9110 sections 15.2, 15.3.5 and 15.4.5).
+/// Whether an answer with this status can have a body; 1xx, 204, 205 and 304 never do
+/// (RFC 9110 sections 15.2, 15.3.5, 15.3.6 and 15.4.5).
 #[inline]
 pub const fn has_body(status: u16) -> bool {
-    !matches!(status, 100..=199 | 204 | 304)
+    !matches!(status, 100..=199 | 204 | 205 | 304)
 }

@@ -16,6 +16,14 @@ __all__ = ["HTTPError", "StartError", "WorkerImportError", "answer"]
 # What goes on the wire as `error` when no detail is given: what the server itself says for these
 # statuses, and for the others the reason phrase in lower case (RFC 9110, 6585, 7725, 8470).
 DETAILS = {
+    300: "multiple choices",
+    301: "moved permanently",
+    302: "found",
+    303: "see other",
+    304: "not modified",
+    305: "use proxy",
+    307: "temporary redirect",
+    308: "permanent redirect",
     400: "bad request",
     401: "unauthorized",
     402: "payment required",
@@ -45,14 +53,17 @@ DETAILS = {
     429: "too many requests",
     431: "request header fields too large",
     451: "unavailable for legal reasons",
+    499: "client closed request",
     500: "internal server error",
     501: "not implemented",
     502: "bad gateway",
     503: "server overloaded",
     504: "request timeout",
     505: "http version not supported",
+    506: "variant also negotiates",
     507: "insufficient storage",
     508: "loop detected",
+    510: "not extended",
     511: "network authentication required",
 }
 

@@ -6,6 +6,7 @@ import datetime
 import decimal
 import enum
 import uuid
+from http import HTTPStatus
 
 from pyreframework import Pyre, PyreResponse, redirect
 
@@ -25,6 +26,14 @@ class Colour(enum.Enum):
 
 class Level(enum.IntEnum):
     HIGH = 3
+
+
+class Code(enum.IntEnum):
+    GONE = 410
+
+
+class Number(int):
+    pass
 
 
 class Text(str):
@@ -99,6 +108,15 @@ RESULTS = {
     "response-many": lambda: PyreResponse("x", headers={"Set-Cookie": ["a=1", "b=2"]}),
     "response-304": lambda: PyreResponse("never", status_code=304),
     "response-204": lambda: PyreResponse("never", status_code=204),
+    "response-205": lambda: PyreResponse("never", status_code=205),
+    "tuple-205": lambda: ({"never": "sent"}, 205),
+    "tuple-enum": lambda: ("gone", HTTPStatus.GONE),
+    "tuple-enum-headers": lambda: ({"a": 1}, HTTPStatus.GONE, {"X-Made": "yes"}),
+    "tuple-int-enum": lambda: ("gone", Code.GONE),
+    "tuple-int-subclass": lambda: ("gone", Number(410)),
+    "tuple-bool": lambda: ("an array", True),
+    "response-enum": lambda: PyreResponse("gone", status_code=HTTPStatus.GONE),
+    "enum-inside": lambda: [HTTPStatus.GONE, {HTTPStatus.GONE: Code.GONE}],
     "redirect": lambda: redirect("/elsewhere"),
     "redirect-308": lambda: redirect("/elsewhere", status_code=308),
     "object": Opaque,

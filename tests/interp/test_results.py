@@ -118,6 +118,37 @@ def test_headers(server: Server) -> None:
     assert server.get("/response-many").all("set-cookie") == ["a=1", "b=2"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["tuple-enum", "tuple-int-enum", "tuple-int-subclass", "response-enum", "tuple-enum-headers"],
+)
+def test_http_status_is_a_status(server: Server, name: str) -> None:
+    """``return body, HTTPStatus.GONE`` is no array of 200."""
+    reply = server.get(f"/{name}")
+    assert (reply.status, reply.text in ("gone", '{"a":1}')) == (410, True)
+    assert reply.header("x-made") == ("yes" if name.endswith("headers") else None)
+
+
+def test_a_bool_is_no_status(server: Server) -> None:
+    reply = server.get("/tuple-bool")
+    assert (reply.status, reply.json()) == (200, ["an array", True])
+
+
+def test_enums_are_their_numbers_inside(server: Server) -> None:
+    assert server.get("/enum-inside").json() == [410, {"410": 410}]
+
+
+@pytest.mark.parametrize("name", ["response-205", "tuple-205"])
+def test_205_has_no_body(server: Server, name: str) -> None:
+    """RFC 9110 section 15.3.6: no content, which is said by the length."""
+    with server.connect() as peer:
+        reply = peer.get(f"/{name}")
+        assert (reply.status, reply.body) == (205, b"")
+        assert reply.header("content-length") == "0"
+        assert reply.header("content-type") is None
+        assert peer.get("/str").status == 200
+
+
 @pytest.mark.parametrize("name", ["tuple-none-status", "response-204", "response-304"])
 def test_bodiless(server: Server, name: str) -> None:
     """The head ends the answer, whatever the handler put into the body."""
@@ -135,6 +166,7 @@ def test_response_of_none(server: Server) -> None:
 def test_redirect(server: Server, name: str, status: int) -> None:
     reply = server.get(f"/{name}")
     assert (reply.status, reply.header("location")) == (status, "/elsewhere")
+    assert (reply.header("content-type"), reply.header("content-length")) == (None, "0")
 
 
 @pytest.mark.parametrize(

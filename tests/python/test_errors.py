@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, cast
 
 import pytest
@@ -18,6 +19,15 @@ def test_detail_by_status() -> None:
     assert HTTPError(404, "").detail == ""
     assert HTTPError(599).detail == "error"
     assert all(text == text.lower() for text in DETAILS.values())
+
+
+@pytest.mark.parametrize("status", [status for status in HTTPStatus if status >= 300])
+def test_every_status_that_has_a_phrase_has_a_detail(status: HTTPStatus) -> None:
+    error = HTTPError(status)
+    assert error.detail != "error"
+    assert HTTPError(int(status)).detail == error.detail
+    assert str(error) == f"{int(status)} {error.detail}"
+    assert answer(REQUEST, error).status_code == status
 
 
 def test_text() -> None:

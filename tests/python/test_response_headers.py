@@ -213,3 +213,23 @@ def test_cycles_are_collected() -> None:
     del marker, resp
     gc.collect()
     assert gone() is None
+
+
+def test_what_is_set_last_of_the_content_type_is_told() -> None:
+    resp = PyreResponse("x", content_type="text/a", headers={"Content-type": "text/b", "X": "1"})
+    assert resp.content_type == "text/a"
+    assert dict(resp.headers) == {"X": "1"}
+    resp.headers["content-TYPE"] = "text/c"
+    assert resp.content_type == "text/c"
+    resp.content_type = "text/d"
+    assert (resp.content_type, dict(resp.headers)) == ("text/d", {"X": "1"})
+    resp.headers = {"content-type": ["text/e", "text/f"]}
+    assert resp.content_type == "text/f"
+    resp.content_type = None
+    assert (resp.content_type, dict(resp.headers)) == (None, {})
+
+
+def test_what_may_stand_once_is_there_once() -> None:
+    headers = ResponseHeaders({"location": "/a", "X": "1", "Location": "/b", "x": "2"})
+    assert dict(headers) == {"X": "1", "Location": "/b", "x": "2"}
+    assert headers["location"] == "/b"

@@ -8,6 +8,9 @@
 //! An interruption is an exception that Python raises in the handler's thread as soon as that runs
 //! bytecode again. Setting it takes the interpreter's GIL, so another thread does it: one that keeps
 //! its GIL for ever must not keep the monitor from looking after the others.
+//!
+//! When the server stops, what still runs has been given up. It is interrupted too, so that hooks and
+//! whatever else cleans up behind a handler have their turn before their interpreter ends.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +34,13 @@ const LOOKS: u64 = 10;
 /// The shortest and the longest pause between two looks, in milliseconds.
 const PAUSE_MS_MIN: u64 = 2;
 const PAUSE_MS_MAX: u64 = 100;
+
+/// How long a piece of work may go on when the server stops before it is interrupted: longer than the
+/// callbacks of an event loop.
+const LAST_LOOK: Duration = Duration::from_millis(50);
+
+/// How long what was interrupted then has to end: a part of what lanes have before they are left.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// Starts the monitor, unless every handler may take as long as it likes.
 ///
@@ -112,9 +122,7 @@ impl Monitor {
         if seen.piece != piece {
             *seen = fresh();
         }
-        // What a request has left to be done may take its time, but not the place of a lane.
-        let is_task = piece.target.is_none() && crew.start_lane.is_some();
-        if now >= seen.interrupt_at && !is_task {
+        if now >= seen.interrupt_at && !is_task(crew, piece) {
             // One that catches the exception and goes on is interrupted again.
             seen.interrupt_at = now + grace;
             let took = (!seen.is_reported).then(|| now - seen.since);
@@ -125,6 +133,79 @@ impl Monitor {
             seen.replace_at = (!replace(crew, watch)).then(|| now + grace);
         }
     }
+}
+
+/// Whether a piece of work is what a request has left to be done: that may take its time, but not the
+/// place of a lane.
+fn is_task(crew: &Crew, piece: Piece) -> bool {
+    piece.target.is_none() && crew.start_lane.is_some()
+}
+
+/// A piece of work: who shows it, and its number.
+type Running = (Arc<Watch>, u64);
+
+/// Interrupts the requests, and callbacks of event loops, that go on although the server is about to
+/// stop, and waits a little for their end.
+///
+/// # Threads
+/// Blocks the caller, which must not be attached. Before interpreters begin to end, as nobody can
+/// enter them then.
+pub(crate) fn interrupt_what_runs(threads: &Arc<Threads>, crews: &Crews, control: &Control) {
+    let first = running(crews);
+    if first.is_empty() {
+        return;
+    }
+    // No crew is kept while nobody looks: interpreters take theirs out before they end.
+    std::thread::sleep(LAST_LOOK);
+    let mut left = running(crews);
+    left.retain(|piece| first.iter().any(|other| is_same(piece, other)));
+    for crew in crews.all() {
+        let is_here = |watch| crew.watches.iter().any(|own| Arc::ptr_eq(own, watch));
+        let here = left.iter().filter(|(watch, _)| is_here(watch)).cloned().collect();
+        interrupt_all(threads, &crew, here);
+    }
+    control.wait_until(Instant::now() + LAST_WORDS, || {
+        let now = running(crews);
+        !left.iter().any(|piece| now.iter().any(|other| is_same(piece, other)))
+    });
+}
+
+/// What runs at this moment.
+fn running(crews: &Crews) -> Vec<Running> {
+    let mut running = Vec::new();
+    for crew in crews.all() {
+        for watch in &crew.watches {
+            let piece = watch.piece().filter(|piece| !is_task(&crew, *piece));
+            running.extend(piece.map(|piece| (watch.clone(), piece.number)));
+        }
+    }
+    running
+}
+
+fn is_same(one: &Running, other: &Running) -> bool {
+    Arc::ptr_eq(&one.0, &other.0) && one.1 == other.1
+}
+
+/// Has an exception raised in each of some pieces of work, without a word in the log.
+fn interrupt_all(threads: &Arc<Threads>, crew: &Arc<Crew>, pieces: Vec<Running>) {
+    if pieces.is_empty() {
+        return;
+    }
+    let crew = crew.clone();
+    // Without room for a thread they go on; the process ends all the same.
+    let _ = threads.start("pyre-interrupt".to_owned(), None, move || {
+        let handle = crew.handle.clone();
+        // Closed: the interpreter ends, and the handlers with it.
+        let _ = handle.enter(|py| {
+            for (watch, number) in pieces {
+                if let Some(thread) = watch.interrupt(number) {
+                    raise_in_thread(py, thread, &*crew.app.toolkit.overrun.bind(py));
+                }
+            }
+            // Dropped here, where the interpreter may be touched.
+            drop(crew);
+        });
+    });
 }
 
 /// Has an exception raised in the handler that a lane runs, and the log told where it was, if it is

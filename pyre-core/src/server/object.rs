@@ -502,10 +502,13 @@ impl Server {
         let state = self.state.take();
         // Its last records are still to be taken.
         self.state.borrow_mut().outbox.clone_from(&state.outbox);
+        let crews = self.crews.clone();
         if let Some(control) = &state.control {
+            // What still runs has been given up, but may clean up before its interpreter ends.
+            let threads = &self.lanes;
+            py.detach(|| monitor::interrupt_what_runs(threads, &crews, control));
             control.advance(Stage::Stopping);
         }
-        let crews = self.crews.clone();
         let main = InterpreterHandle::main(py);
         let (reactors, lanes) = (&*self.reactors, &*self.lanes);
         let ended = py.detach(move || {

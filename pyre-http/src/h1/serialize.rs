@@ -233,7 +233,10 @@ impl ReplyHead<'_> {
         // RFC 9110 section 8.6: no Content-Length with 1xx and 204. With 304 it would have to be
         // that of the answer to GET, which nobody knows here.
         let has_body = status::has_body(self.status);
-        if has_body {
+        if self.status == 205 {
+            // RFC 9110 section 15.3.6: that there is no content is said like this.
+            self.out.extend_from_slice(b"\r\nContent-Length: 0");
+        } else if has_body {
             self.out.extend_from_slice(b"\r\nContent-Length: ");
             self.out.extend_from_slice(itoa::Buffer::new().format(body_bytes).as_bytes());
         }

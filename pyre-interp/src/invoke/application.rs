@@ -179,21 +179,25 @@ impl Application {
         self.fallback.as_ref()
     }
 
-    /// The handler of a call.
+    /// The handler of a call, if this interpreter has it.
+    #[inline]
+    pub(crate) fn find(&self, target: Target) -> Option<&Handler> {
+        match target {
+            Target::Route(RouteId(index)) => self.routes.get(index as usize),
+            Target::Fallback => self.fallback.as_ref(),
+        }
+    }
+
+    /// The handler of a call that a lane has begun.
     #[inline]
     pub(crate) fn handler(&self, target: Target) -> &Handler {
-        match target {
-            Target::Route(RouteId(index)) => &self.routes[index as usize],
-            Target::Fallback => {
-                self.fallback.as_ref().expect("a reactor uses the fallback only if there is one")
-            }
-        }
+        self.find(target).expect("a lane begins no call without a handler")
     }
 
     /// Method and pattern of what a target stands for.
     #[must_use]
     pub fn label(&self, target: Target) -> &str {
-        &self.handler(target).label
+        self.find(target).map_or("a route that is not here", |handler| &handler.label)
     }
 
     /// Whether anything here needs an event loop.

@@ -8,7 +8,7 @@ use pyre_ffi::{Owned, Raised};
 use crate::invoke::application::{Argument, Handler, Plan};
 use crate::invoke::arguments::{Unfit, arguments};
 use crate::invoke::stages::{Next, Stages};
-use crate::serialize::answer::Answer;
+use crate::serialize::answer::{Answer, Body};
 use crate::worker::lane::Lane;
 
 impl<'py> Lane<'py, '_> {
@@ -19,7 +19,9 @@ impl<'py> Lane<'py, '_> {
     pub(crate) fn exchange(&mut self, handler: &Handler) -> Answer<'py> {
         if !self.app.before.is_empty() || !self.app.after.is_empty() {
             let mut stages = Stages::default();
-            let next = self.begin(handler, &mut stages);
+            let next = self.in_stages(handler, &mut stages, |lane, stages| {
+                lane.begin(handler, stages)
+            });
             return self.exchange_in_stages(handler, stages, next);
         }
         match self.invoke(handler).and_then(|result| self.answer(result)) {
@@ -92,16 +94,35 @@ impl<'py> Lane<'py, '_> {
         self.exchange_in_stages(handler, stages, next)
     }
 
-    /// The answer when our own code panicked; the panic hook has written message and place. No hook
-    /// and no exception handler sees it: it is none of the program's business, and one that is async
-    /// could not be waited for here.
+    /// What a request comes to when our own code panicked; the panic hook has written message and
+    /// place.
+    #[cold]
+    pub(crate) fn answer_to_fault(&mut self, handler: &Handler) -> Result<Owned<'py>, Raised> {
+        let text = format!("the server failed in {}", handler.label);
+        let exception = Raised::runtime_error(self.py, &text).take(self.py);
+        self.error_for(handler, &exception)
+    }
+
+    /// The answer when our own code panicked where no hook can be asked any more.
     #[cold]
     pub(crate) fn answer_panic(&mut self, handler: &Handler) -> Answer<'py> {
         self.desk.clear();
-        let text = format!("the server failed in {}", handler.label);
-        let exception = Raised::runtime_error(self.py, &text).take(self.py);
-        let answered = self.error_for(handler, &exception).and_then(|result| self.encode(result));
+        let answered = self.answer_to_fault(handler).and_then(|result| self.encode(result));
         answered.unwrap_or_else(|raised| self.bare_failure(handler, raised))
+    }
+
+    /// The answer to a request for which this interpreter has no handler. What is registered is
+    /// compared at the start, so there is one; but if there is none, that must end no process.
+    #[cold]
+    pub(crate) fn answer_without_handler(&mut self) -> Answer<'py> {
+        let raised = Raised::runtime_error(self.py, "this interpreter has no handler for a request");
+        raised.write_unraisable("the server", self.py);
+        let answered = self.error_response(500).and_then(|result| self.encode(result));
+        answered.unwrap_or_else(|raised| {
+            raised.write_unraisable("the server", self.py);
+            self.desk.clear();
+            Answer { status: 500, kind: None, body: Body::Empty }
+        })
     }
 
     /// Goes through the stages from here on, waiting for each coroutine.
@@ -116,7 +137,9 @@ impl<'py> Lane<'py, '_> {
                 Next::Answer(answer) => return answer,
                 Next::Await(coroutine) => {
                     let outcome = self.settle(&coroutine);
-                    next = self.resume(handler, &mut stages, outcome);
+                    next = self.in_stages(handler, &mut stages, |lane, stages| {
+                        lane.resume(handler, stages, outcome)
+                    });
                 }
             }
         }

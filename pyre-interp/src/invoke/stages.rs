@@ -3,13 +3,19 @@
 //!
 //! ```text
 //!   Before(0..) ──▶ Handler ──▶ After(0..) ──▶ answer
-//!      │ answers ───────────────▲   │
-//!      │ raises     raises      │   │ raises, or the result cannot be encoded
-//!      └────────▶ Recovery ─────┘   └──▶ Recovery, its result is final ──▶ answer
+//!      │ answers ───────────────▲   │  ▲
+//!      │ raises     raises      │   │  │ the hooks behind it go on with its result
+//!      └────────▶ Recovery ─────┘   │  │
+//!                                   └──▶ Recovery: a hook raised, or the result cannot be encoded
 //! ```
+//! However a request ends, each after hook runs once: on what the handler made, on what an exception
+//! became, or on what stands for a request that was ended from outside.
+//!
 //! The lane asks what is next and gets an answer or a coroutine; when that one has ended, however
 //! long it took, the lane goes on with its outcome. So the rules stand here once, for lanes that
 //! wait for a coroutine and for those that run an event loop.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyre_ffi::{Exception, Instance, Owned, Raised};
 
@@ -34,8 +40,8 @@ enum Stage {
     Recovery {
         /// How many ran before.
         tries: usize,
-        /// No after hook sees its result.
-        is_last: bool,
+        /// The first after hook that sees its result.
+        then: usize,
     },
 }
 
@@ -44,23 +50,61 @@ pub(crate) struct Stages<'py> {
     stage: Stage,
     /// What after hooks see.
     response: Option<Owned<'py, Instance<Response>>>,
+    /// The exception by which the request was ended from outside, and the status that it stands for
+    /// if nobody handles it.
+    ended: Option<(Owned<'py, Exception>, u16)>,
 }
+
+/// The status that hooks see when nobody is there to be answered.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 impl Default for Stages<'_> {
     fn default() -> Self {
-        Self { stage: Stage::Before(0), response: None }
+        Self::at(Stage::Before(0))
     }
 }
 
-impl Stages<'_> {
+impl<'py> Stages<'py> {
+    fn at(stage: Stage) -> Self {
+        Self { stage, response: None, ended: None }
+    }
+
     /// The stages of a request whose handler has run.
     pub(crate) fn at_handler() -> Self {
-        Self { stage: Stage::Handler, response: None }
+        Self::at(Stage::Handler)
     }
 
     /// The stages of a request that no hook sees any more.
     pub(crate) fn at_the_end() -> Self {
-        Self { stage: Stage::Recovery { tries: 0, is_last: true }, response: None }
+        Self::at(Stage::Recovery { tries: 0, then: usize::MAX })
+    }
+
+    /// The request took longer than it may, and ended by this exception.
+    pub(crate) fn overran(&mut self, exception: Owned<'py, Exception>) {
+        self.ended = Some((exception, 504));
+    }
+
+    /// The server stops, and the request ended by this exception.
+    pub(crate) fn closed(&mut self, exception: Owned<'py, Exception>) {
+        self.ended = Some((exception, 503));
+    }
+
+    /// The client has gone, and the request ended by this exception.
+    pub(crate) fn departed(&mut self, exception: Owned<'py, Exception>) {
+        self.ended = Some((exception, CLIENT_CLOSED_REQUEST));
+    }
+
+    /// Whether nobody is there to be answered.
+    pub(crate) fn is_departed(&self) -> bool {
+        matches!(self.ended, Some((_, CLIENT_CLOSED_REQUEST)))
+    }
+
+    /// Whether all that is left to do is done for the program's sake, and not for the client: it
+    /// goes on when that has gone.
+    pub(crate) fn is_past_client(&self) -> bool {
+        let is_past_handler =
+            matches!(self.stage, Stage::After(_) | Stage::Recovery { then: 1.., .. });
+        is_past_handler || self.ended.is_some()
     }
 }
 
@@ -139,10 +183,8 @@ impl<'py> Lane<'py, '_> {
             Stage::Before(index) if result.is_none() => {
                 Ok(Step::Run(self.before_or_handler(index + 1)))
             }
-            Stage::Before(_) | Stage::Handler | Stage::Recovery { is_last: false, .. } => {
-                self.show_to_after_hooks(stages, result)
-            }
-            Stage::Recovery { is_last: true, .. } => Ok(Step::Finish(result)),
+            Stage::Before(_) | Stage::Handler => self.show_to_after_hooks(stages, result, 0),
+            Stage::Recovery { then, .. } => self.show_to_after_hooks(stages, result, then),
             Stage::After(index) => {
                 if !result.is_none() {
                     stages.response = Some(Response::of_result(self.py, self.tools, result)?);
@@ -157,18 +199,19 @@ impl<'py> Lane<'py, '_> {
         if index < self.app.before.len() { Stage::Before(index) } else { Stage::Handler }
     }
 
+    /// The after hooks from this one on see a result. One that is no response is an exception of the
+    /// stage that made it, so that they see what becomes of that.
     fn show_to_after_hooks(
         &mut self,
         stages: &mut Stages<'py>,
         result: Owned<'py>,
+        from: usize,
     ) -> Result<Step<'py>, Raised> {
-        if self.app.after.is_empty() {
+        if from >= self.app.after.len() {
             return Ok(Step::Finish(result));
         }
-        // A failure from here on is that of what after hooks were to see: they do not see it.
-        stages.stage = Stage::After(0);
         stages.response = Some(Response::of_result(self.py, self.tools, result)?);
-        Ok(self.after_or_finish(stages, 0))
+        Ok(self.after_or_finish(stages, from))
     }
 
     fn after_or_finish(&self, stages: &mut Stages<'py>, index: usize) -> Step<'py> {
@@ -214,12 +257,12 @@ impl<'py> Lane<'py, '_> {
     ) -> Result<Result<Owned<'py>, Raised>, Raised> {
         let py = self.py;
         self.desk.clear();
-        let (tries, is_last) = match stages.stage {
-            Stage::Before(_) | Stage::Handler => (0, false),
-            Stage::After(_) => (0, true),
-            Stage::Recovery { tries, is_last } => (tries + 1, is_last),
+        let (tries, then) = match stages.stage {
+            Stage::Before(_) | Stage::Handler => (0, 0),
+            Stage::After(index) => (0, index + 1),
+            Stage::Recovery { tries, then } => (tries + 1, then),
         };
-        stages.stage = Stage::Recovery { tries, is_last };
+        stages.stage = Stage::Recovery { tries, then };
         if tries < RECOVERIES_MAX {
             match self.app.exception_handler(&exception.class(py), py) {
                 // It may raise an exception that has a handler itself, such as HTTPError.
@@ -233,8 +276,33 @@ impl<'py> Lane<'py, '_> {
         if tries > RECOVERIES_MAX + 1 {
             return Err(Raised::restore(py, exception));
         }
-        stages.stage = Stage::Recovery { tries: tries.max(RECOVERIES_MAX), is_last };
+        stages.stage = Stage::Recovery { tries: tries.max(RECOVERIES_MAX), then };
+        if let Some((ended, status)) = &stages.ended
+            && ended.is(&exception)
+        {
+            let status = *status;
+            return Ok(self.error_response(status));
+        }
         Ok(self.error_for(handler, &exception))
+    }
+
+    /// Runs a part of the stages. A fault of our own in it is answered without asking any exception
+    /// handler, as it is none of the program's business; the after hooks that have not run do.
+    pub(crate) fn in_stages(
+        &mut self,
+        handler: &Handler,
+        stages: &mut Stages<'py>,
+        part: impl FnOnce(&mut Self, &mut Stages<'py>) -> Next<'py>,
+    ) -> Next<'py> {
+        if let Ok(next) = catch_unwind(AssertUnwindSafe(|| part(self, stages))) {
+            return next;
+        }
+        let gone_on = catch_unwind(AssertUnwindSafe(|| {
+            self.desk.clear();
+            let outcome = self.answer_to_fault(handler);
+            self.resume(handler, stages, outcome)
+        }));
+        gone_on.unwrap_or_else(|_| Next::Answer(self.answer_panic(handler)))
     }
 
     /// The answer when not even the answer to a failure can be made: whoever reads standard error

@@ -33,6 +33,7 @@ impl ResponseHeaders {
     ) -> Result<Self, Raised> {
         let dict = gather(py, given, "ResponseHeaders")?;
         fields::check(&dict, py)?;
+        keep_last_spellings(&dict, py)?;
         Ok(Self { dict: Held::new(py, dict) })
     }
 
@@ -173,10 +174,34 @@ impl ResponseHeaders {
     /// The names that differ from this one in case only.
     fn spellings<'py>(&self, py: Attached<'py>, name: &Object) -> Result<Vec<Owned<'py>>, Raised> {
         let Some(name) = name.cast::<Str>() else { return Ok(Vec::new()) };
-        let dict = self.dict.bind(py);
-        let names = dict.items(py).map(|item| item.map(|(name, _)| name));
-        names.filter(|other| !matches!(other, Ok(other) if !is_spelling(other, name))).collect()
+        spellings(&self.dict.bind(py), name, py)
     }
+}
+
+/// The keys of a dict that differ from a name in case only, in their order.
+pub(crate) fn spellings<'py>(
+    dict: &Object<Dict>,
+    name: &Object<Str>,
+    py: Attached<'py>,
+) -> Result<Vec<Owned<'py>>, Raised> {
+    let names = dict.items(py).map(|item| item.map(|(name, _)| name));
+    names.filter(|other| !matches!(other, Ok(other) if !is_spelling(other, name))).collect()
+}
+
+/// Takes out what is not sent: of a header that may stand only once all spellings but the last.
+fn keep_last_spellings(dict: &Object<Dict>, py: Attached<'_>) -> Result<(), Raised> {
+    let names: Result<Vec<_>, _> = dict.items(py).map(|item| item.map(|(name, _)| name)).collect();
+    for name in names? {
+        let Some(text) = name.cast::<Str>().filter(|text| fields::is_single_name(text)) else {
+            continue;
+        };
+        let mut spellings = spellings(dict, text, py)?;
+        spellings.pop();
+        for spelling in spellings {
+            dict.delete(&spelling, py)?;
+        }
+    }
+    Ok(())
 }
 
 fn is_spelling(other: &Object, name: &Object<Str>) -> bool {

@@ -72,6 +72,11 @@ impl Request {
         self.source.load(job);
     }
 
+    /// Whether a job is in, whose current entry is to be answered.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.source.is_loaded()
+    }
+
     /// Forgets the exception that told of a malformed body. The frames in its traceback hold the
     /// request: while it is kept here, the object has itself for an owner.
     pub(crate) fn forget_complaint(&self, py: Attached<'_>) {

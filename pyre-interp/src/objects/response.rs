@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyre_ffi::{
-    Arguments, Attached, Class, ClassSpec, Dict, Instance, Int, Object, Owned, Raised, Signature,
-    Slot, Str, Type, Visitor, none,
+    Arguments, Attached, Borrowed, Class, ClassSpec, Dict, Instance, Int, List, Object, Owned,
+    Raised, Signature, Slot, Str, Tuple, Type, Visitor, none,
 };
 
-use crate::objects::headers::copied;
+use crate::objects::headers::{copied, spellings};
 use crate::objects::toolkit::Toolkit;
 use crate::serialize::answer::{Parts, check_status};
 use crate::serialize::fields;
@@ -124,11 +124,12 @@ impl Response {
         if let Some(status) = status {
             response.set_status(py, &status)?;
         }
-        if let Some(content_type) = content_type {
-            response.set_content_type(py, &content_type)?;
-        }
         if let Some(headers) = headers.filter(|headers| !headers.is_none()) {
             response.set_headers(py, &headers)?;
+        }
+        // Behind the headers, so that it stands if they have one as well.
+        if let Some(content_type) = content_type.filter(|content_type| !content_type.is_none()) {
+            response.set_content_type(py, &content_type)?;
         }
         Ok(response)
     }
@@ -155,12 +156,26 @@ impl Response {
         Ok(())
     }
 
+    /// The media type that was set last, be it here or among the headers.
     fn content_type<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        if let Some(headers) = self.headers.get(py) {
+            let given = match headers.cast_exact::<Dict>() {
+                Some(dict) => last_of_name(dict, "Content-Type", py)?,
+                None => {
+                    let name = Str::intern(py, "Content-Type")?;
+                    Some(headers.call_method1(&*Str::intern(py, "get")?, &*name, py)?)
+                }
+            };
+            if let Some(given) = given.filter(|given| !given.is_none()) {
+                return last_line(given, py);
+            }
+        }
         Ok(self.content_type.get(py).map_or_else(|| none(py), Owned::into_any))
     }
 
     fn set_content_type(&self, py: Attached<'_>, content_type: &Object) -> Result<(), Raised> {
         if content_type.is_none() {
+            self.forget_content_type_header(py)?;
             self.content_type.clear(py);
             return Ok(());
         }
@@ -169,7 +184,26 @@ impl Response {
             return Err(Raised::type_error(py, &text));
         };
         fields::check_one(&*Str::intern(py, "Content-Type")?, text, py)?;
+        self.forget_content_type_header(py)?;
         self.content_type.set(py, text.to_owned(py));
+        Ok(())
+    }
+
+    /// What the headers say of the type of the body holds no more.
+    fn forget_content_type_header(&self, py: Attached<'_>) -> Result<(), Raised> {
+        let Some(headers) = self.headers.get(py) else { return Ok(()) };
+        let name = Str::intern(py, "Content-Type")?;
+        match headers.cast_exact::<Dict>() {
+            Some(dict) => {
+                for spelling in spellings(dict, &name, py)? {
+                    dict.delete(&spelling, py)?;
+                }
+            }
+            None => {
+                let pop = Str::intern(py, "pop")?;
+                headers.call_method2(&pop, &*name, &none(py), py)?;
+            }
+        }
         Ok(())
     }
 
@@ -203,12 +237,34 @@ impl Response {
     }
 }
 
+/// The value under the last spelling of a name.
+fn last_of_name<'py>(
+    headers: &Object<Dict>,
+    name: &str,
+    py: Attached<'py>,
+) -> Result<Option<Owned<'py>>, Raised> {
+    match spellings(headers, &*Str::intern(py, name)?, py)?.pop() {
+        Some(spelling) => headers.get(&spelling, py),
+        None => Ok(None),
+    }
+}
+
+/// The value of a header, or of several lines of it the last.
+fn last_line<'py>(value: Owned<'py>, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+    let last = match (value.cast::<List>(), value.cast::<Tuple>()) {
+        (Some(lines), _) => lines.len().checked_sub(1).and_then(|last| lines.get(last, py)),
+        (None, Some(lines)) => lines.items().last().map(|line| Borrowed::to_owned(*line, py)),
+        (None, None) => Some(value),
+    };
+    Ok(last.unwrap_or_else(|| none(py)))
+}
+
 impl Class for Response {
     const NAME: &'static CStr = c"pyreframework.engine.PyreResponse";
     const DOC: &'static CStr = c"PyreResponse(body=None, status_code=200, content_type=None, headers=None)\n--\n\n\
         An answer with status and headers.\n\n\
         The body is encoded by its type, as the result of a handler is; content_type overrides what \
-        follows from it. A value of headers may be a list of str. CR, LF and NUL are refused with \
+        follows from it, and a Content-Type among the headers given with it. A value of headers may be a list of str. CR, LF and NUL are refused with \
         ValueError, and so are the headers that the server sets: Content-Length, Connection, \
         Transfer-Encoding, Date, Server and their like.";
 

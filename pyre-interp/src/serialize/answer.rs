@@ -164,6 +164,7 @@ impl Desk {
         let Parts { status, body, content_type, headers } = parts;
         let is_empty = body.is_none();
         let answer = self.answer_of_body(py, body, conventions)?;
+        // First: where the headers have one as well, they were told later.
         if let Some(content_type) = content_type {
             let name = Str::intern(py, "Content-Type")?;
             self.fields.push(&name, &content_type, py)?;
@@ -237,7 +238,7 @@ impl<'py> Parts<'py> {
             }
             _ => return Ok(None),
         };
-        let status = status.cast_exact::<Int>().and_then(|status| status.as_i64());
+        let status = status.cast::<Int>().and_then(|status| status.as_i64());
         let Some(status @ 100..600) = status else { return Ok(None) };
         Ok(Some(Self {
             status: check_status(py, status)?,

@@ -4,7 +4,7 @@
 //! (RFC 9110 section 5.5), and both are checked where the user sets them and again here.
 
 use pyre_ffi::{Attached, Dict, List, Object, Raised, Str, Text, Tuple};
-use pyre_http::header::{is_framing, is_name, is_value};
+use pyre_http::header::{is_framing, is_name, is_single, is_value};
 
 /// Fields of one answer, in order.
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Fields {
         })
     }
 
-    /// Adds one field.
+    /// Adds one field. Of a header that may stand only once the last one is sent.
     ///
     /// # Errors
     /// `ValueError` if it may not be sent.
@@ -53,12 +53,35 @@ impl Fields {
     ) -> Result<(), Raised> {
         let name = check_name(name, py)?;
         let value = check_value(name, value, py)?;
+        if !self.ends.is_empty() && is_single(name) {
+            self.remove(name);
+        }
         self.has_content_type |= name.eq_ignore_ascii_case(b"content-type");
         self.text.extend_from_slice(name);
         let name_end = self.text.len();
         self.text.extend_from_slice(value);
         self.ends.push((name_end, self.text.len()));
         Ok(())
+    }
+
+    /// Takes out all fields of a name.
+    #[cold]
+    fn remove(&mut self, name: &[u8]) {
+        let mut index = 0;
+        let mut start = 0;
+        while let Some(&(name_end, end)) = self.ends.get(index) {
+            if !self.text[start..name_end].eq_ignore_ascii_case(name) {
+                index += 1;
+                start = end;
+                continue;
+            }
+            self.text.drain(start..end);
+            self.ends.remove(index);
+            for later in &mut self.ends[index..] {
+                later.0 -= end - start;
+                later.1 -= end - start;
+            }
+        }
     }
 
     /// Adds a field of our own, unless the user has set one of this name.
@@ -121,6 +144,11 @@ pub(crate) fn is_same_name(one: &Object<Str>, other: &Object<Str>) -> bool {
         (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
         _ => false,
     }
+}
+
+/// Whether a header may stand only once in an answer.
+pub(crate) fn is_single_name(name: &Object<Str>) -> bool {
+    latin1(name).is_some_and(is_single)
 }
 
 fn visit(

@@ -2,6 +2,7 @@
 
 use pyre_ffi::{Attached, Object, Str};
 use pyre_http::h1::serialize::{BodyKind, Connection, ResponseHeads};
+use pyre_http::status::has_body;
 
 use crate::serialize::answer::{Answer, Body, Desk};
 
@@ -61,7 +62,9 @@ fn write_any(
     manner: Manner,
 ) {
     let mut head = heads.begin(reply, status);
-    if let Some(kind) = kind {
+    if let Some(kind) = kind
+        && has_body(status)
+    {
         head.content_type(kind);
     }
     for (name, value) in desk.fields.iter() {

@@ -187,7 +187,10 @@ impl<'py, 'a> Lane<'py, 'a> {
     fn run_call(&mut self, job: Box<Job>, target: Target, manner: Manner) -> Box<Job> {
         self.request.get().load(job);
         let app = self.app;
-        let handler = app.handler(target);
+        let Some(handler) = app.find(target) else {
+            let answer = self.answer_without_handler();
+            return self.finish_apart(answer, manner);
+        };
         self.watch.begin(target);
         let answer = self.guarded(handler, |lane| lane.exchange(handler), Lane::answer_panic);
         self.end_piece();

@@ -11,11 +11,12 @@
 //! With one thread to an interpreter, this lane runs its `def` handlers as well.
 
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pyre_ffi::interpreter::forks;
-use pyre_ffi::{Attached, Guarded, Instance, Kind, Owned, Raised};
+use pyre_ffi::{Attached, Guarded, Instance, Kind, Owned, Raised, Str, none};
 
 use crate::event_loop::asyncio::EventLoop;
 use crate::event_loop::blocking;
@@ -42,8 +43,9 @@ const TURNS_WITHOUT_LOOK_MAX: u32 = 16;
 /// Request objects kept for reuse.
 const SPARE_REQUESTS_MAX: usize = 1024;
 
-/// How long flights that were cancelled at the end have to end.
-const LAST_FLIGHTS_MAX: Duration = Duration::from_secs(2);
+/// How long flights that were cancelled at the end have to end, with their hooks: less than the server
+/// waits for a lane that holds requests it has given up.
+const LAST_FLIGHTS_MAX: Duration = Duration::from_millis(750);
 
 /// What a loop lane sleeps on, which takes a system call that is not for this crate.
 pub trait Bell: Send + Sync {
@@ -101,7 +103,7 @@ pub fn run(
         departures: shared.departures.version(),
     };
     lane.serve(&mut seat, bell)?;
-    lane.close()
+    lane.close(bell)
 }
 
 struct LoopLane<'py, 'a> {
@@ -237,10 +239,35 @@ impl<'py> LoopLane<'py, '_> {
         self.lane.give_back(job);
     }
 
-    /// Runs one call. The job stays inside the request object if the call waits.
+    /// Runs one call. The job stays inside the request object if the call waits. A fault of our own
+    /// costs this request and no other.
     fn run_call(&mut self, job: Box<Job>, target: Target, manner: Manner) -> Option<Box<Job>> {
         self.lane.request.get().load(job);
-        let handler = self.lane.app.handler(target);
+        let Some(handler) = self.lane.app.find(target) else {
+            let answer = self.lane.answer_without_handler();
+            return Some(self.lane.finish_apart(answer, manner));
+        };
+        let run = AssertUnwindSafe(|| self.run_loaded(handler, target, manner));
+        catch_unwind(run).unwrap_or_else(|_| self.give_up(handler, manner))
+    }
+
+    /// The request that is loaded, if one is, after a fault that no stage has answered.
+    #[cold]
+    fn give_up(&mut self, handler: &Handler, manner: Manner) -> Option<Box<Job>> {
+        self.lane.end_piece();
+        if !self.lane.request.get().is_loaded() {
+            return None;
+        }
+        let answer = self.lane.answer_panic(handler);
+        Some(self.lane.finish_apart(answer, manner))
+    }
+
+    fn run_loaded(
+        &mut self,
+        handler: &Handler,
+        target: Target,
+        manner: Manner,
+    ) -> Option<Box<Job>> {
         self.lane.watch.begin(target);
         let began = self.lane.app.debug.then(Instant::now);
         let app = self.lane.app;
@@ -274,12 +301,8 @@ impl<'py> LoopLane<'py, '_> {
     ) -> Option<Answer<'py>> {
         let ride = || Ride { target, manner, stages: Stages::at_handler(), driver: None };
         let entered = self.drivers.enter_clean(&self.event_loop, &self.lane.tools.coroutine);
-        let call = |lane: &mut Lane<'py, '_>| Ok(entered.and_then(|()| lane.invoke(handler)));
-        let called =
-            self.lane.guarded(handler, call, |lane, handler| Err(lane.answer_panic(handler)));
-        let outcome = match called {
-            Err(answer) => return Some(answer),
-            Ok(Ok(coroutine)) if coroutine.is_coroutine() => {
+        let outcome = match entered.and_then(|()| self.lane.invoke(handler)) {
+            Ok(coroutine) if coroutine.is_coroutine() => {
                 match self.drivers.step(&self.event_loop, &coroutine, target) {
                     Stepped::Ended(outcome) => outcome,
                     Stepped::Waits { future, cancel } => {
@@ -289,12 +312,11 @@ impl<'py> LoopLane<'py, '_> {
                 }
             }
             // What is awaited has to be a coroutine: this is a result.
-            Ok(outcome) => outcome,
+            outcome => outcome,
         };
-        let encode = |lane: &mut Lane<'py, '_>| Ok(outcome.and_then(|result| lane.encode(result)));
-        match self.lane.guarded(handler, encode, |lane, handler| Err(lane.answer_panic(handler))) {
-            Ok(Ok(answer)) | Err(answer) => Some(answer),
-            Ok(Err(raised)) => {
+        match outcome.and_then(|result| self.lane.encode(result)) {
+            Ok(answer) => Some(answer),
+            Err(raised) => {
                 let mut ride = ride();
                 let next = self.resume(handler, &mut ride.stages, Err(raised));
                 self.proceed(handler, ride, next)
@@ -325,8 +347,8 @@ impl<'py> LoopLane<'py, '_> {
     }
 
     fn begin_stages(&mut self, handler: &Handler, ride: &mut Ride<'py>) -> Next<'py> {
-        let begin = |lane: &mut Lane<'py, '_>| lane.begin(handler, &mut ride.stages);
-        self.lane.guarded(handler, begin, |lane, handler| Next::Answer(lane.answer_panic(handler)))
+        self.lane
+            .in_stages(handler, &mut ride.stages, |lane, stages| lane.begin(handler, stages))
     }
 
     fn resume(
@@ -335,8 +357,7 @@ impl<'py> LoopLane<'py, '_> {
         stages: &mut Stages<'py>,
         outcome: Result<Owned<'py>, Raised>,
     ) -> Next<'py> {
-        let resume = |lane: &mut Lane<'py, '_>| lane.resume(handler, stages, outcome);
-        self.lane.guarded(handler, resume, |lane, handler| Next::Answer(lane.answer_panic(handler)))
+        self.lane.in_stages(handler, stages, |lane, stages| lane.resume(handler, stages, outcome))
     }
 
     /// Goes on with the request that is loaded, until it is answered or waits: then it is a flight.
@@ -351,6 +372,10 @@ impl<'py> LoopLane<'py, '_> {
                 Next::Await(coroutine) => coroutine,
                 Next::Answer(answer) => {
                     self.let_go(ride.driver);
+                    if ride.stages.is_departed() {
+                        self.drop_request(answer);
+                        return None;
+                    }
                     return Some(answer);
                 }
             };
@@ -385,7 +410,7 @@ impl<'py> LoopLane<'py, '_> {
     /// The request that is loaded waits.
     ///
     /// # Panics
-    /// If it cannot: without a driver nobody can go on with it. That ends the server.
+    /// If it cannot: without a driver nobody can go on with it. That ends the request.
     fn take_off(
         &mut self,
         handler: &Handler,
@@ -432,7 +457,7 @@ impl<'py> LoopLane<'py, '_> {
             self.tell(self.pass_on_cancelling(&task, &future, &message));
         }
         if self.lane.shared.departures.contains(connection) {
-            self.cancel(number, End::Departed);
+            self.cancel_for_client(number);
         }
         Ok(())
     }
@@ -482,13 +507,33 @@ impl<'py> LoopLane<'py, '_> {
     /// Goes on with a flight whose coroutine has ended.
     fn land(&mut self, number: u32) {
         let Some(flight) = self.flights.remove(number) else { return };
-        let Flight { request, driver, stages, target, manner, end, .. } = flight;
-        let outcome = driver.coroutine.take_outcome(self.py).expect("it has ended");
-        let spare = mem::replace(&mut self.lane.request, request);
+        let (target, manner) = (flight.target, flight.manner);
+        let spare = mem::replace(&mut self.lane.request, flight.request.clone());
         if self.requests.len() < SPARE_REQUESTS_MAX {
             self.requests.push(spare);
         }
         let handler = self.lane.app.handler(target);
+        let land = AssertUnwindSafe(|| self.land_loaded(handler, flight));
+        let answered = catch_unwind(land).unwrap_or_else(|_| self.give_up(handler, manner));
+        let Some(mut job) = answered else { return };
+        job.next += 1;
+        if self.lane.shared.departures.contains(job.reply_to) {
+            // What it has sent behind is not begun.
+            job.give_up_rest();
+        }
+        if job.is_finished() || job.reply.len() >= REPLY_PART_BYTES {
+            self.lane.give_back(job);
+        } else {
+            self.run_job(job);
+        }
+    }
+
+    /// Goes on with a flight whose request is loaded again.
+    fn land_loaded(&mut self, handler: &Handler, flight: Flight<'py>) -> Option<Box<Job>> {
+        let Flight { request, driver, stages, target, manner, end, .. } = flight;
+        // The lane has it: whoever else does has kept it.
+        drop(request);
+        let outcome = driver.coroutine.take_outcome(self.py).expect("it has ended");
         self.lane.watch.begin(target);
         let mut ride = Ride { target, manner, stages, driver: Some(driver) };
         // Hooks, exception handlers and what results are encoded by see the context variables that
@@ -500,53 +545,58 @@ impl<'py> LoopLane<'py, '_> {
             None => self.drivers.leave(&self.event_loop),
         };
         self.tell(entered);
-        let outcome = match self.outcome_of(outcome, end) {
-            Some(outcome) => outcome,
-            None => return self.drop_request(ride),
-        };
+        let outcome = self.outcome_of(outcome, end, &mut ride.stages);
         let next = self.resume(handler, &mut ride.stages, outcome);
         let answer = self.proceed(handler, ride, next);
         self.lane.end_piece();
-        if let Some(answer) = answer {
-            let mut job = self.lane.finish_apart(answer, manner);
-            job.next += 1;
-            if job.reply.len() >= REPLY_PART_BYTES {
-                self.lane.give_back(job);
-            } else {
-                self.run_job(job);
-            }
-        }
+        answer.map(|answer| self.lane.finish_apart(answer, manner))
     }
 
-    /// What a coroutine ended with, as its request sees it; none if nobody wants to know.
+    /// What a coroutine ended with, as exception handlers and hooks see it. One that was cancelled
+    /// for taking too long ends as a plain handler does, by `RequestTimeout`.
     fn outcome_of(
         &mut self,
         outcome: Outcome<'py>,
         end: Option<End>,
-    ) -> Option<Result<Owned<'py>, Raised>> {
+        stages: &mut Stages<'py>,
+    ) -> Result<Owned<'py>, Raised> {
+        let py = self.py;
         let raised = match outcome {
-            Ok(value) => return Some(Ok(value)),
-            Err(exception) => Raised::restore(self.py, exception),
+            Ok(value) => return Ok(value),
+            Err(exception) => Raised::restore(py, exception),
         };
         if !self.drivers.is_cancellation(&raised) {
-            return Some(Err(raised));
+            return Err(raised);
         }
-        let status = match end {
-            None => return Some(Err(raised)),
-            Some(End::Overrun) => 504,
-            Some(End::Closed) => 503,
+        let cancelled = match end {
+            None => return Err(raised),
+            Some(_) => raised.take(py),
+        };
+        let exception = match end {
+            Some(End::Overrun) => {
+                let overrun = self.lane.tools.overrun.bind(py);
+                let exception = Raised::with(py, &overrun, &none(py)).take(py);
+                exception.set_attr(&*Str::intern(py, "__cause__")?, &*cancelled, py)?;
+                stages.overran(exception.clone());
+                exception
+            }
             Some(End::Departed) => {
-                raised.clear(self.py);
-                return None;
+                stages.departed(cancelled.clone());
+                cancelled
+            }
+            Some(End::Closed) | None => {
+                stages.closed(cancelled.clone());
+                cancelled
             }
         };
-        raised.clear(self.py);
-        Some(self.lane.error_response(status))
+        Err(Raised::restore(py, exception))
     }
 
-    /// Gives the job back without an answer: its client has gone.
-    fn drop_request(&mut self, ride: Ride<'py>) {
-        self.let_go(ride.driver);
+    /// Gives the job back without the answer to the request that is loaded: its client has gone.
+    #[cold]
+    fn drop_request(&mut self, answer: Answer<'py>) {
+        drop(answer);
+        self.lane.desk.clear();
         self.lane.end_piece();
         self.lane.take_tasks();
         let mut job = self.lane.unload();
@@ -565,8 +615,15 @@ impl<'py> LoopLane<'py, '_> {
         let departed = self.lane.shared.departures.among(|id| flights.of(id).is_some());
         for connection in departed {
             if let Some(number) = self.flights.of(&connection) {
-                self.cancel(number, End::Departed);
+                self.cancel_for_client(number);
             }
+        }
+    }
+
+    /// Cancels a flight whose client has gone, unless all it does is done for the program's sake.
+    fn cancel_for_client(&mut self, number: u32) {
+        if self.flights.get(number).is_some_and(|flight| !flight.stages.is_past_client()) {
+            self.cancel(number, End::Departed);
         }
     }
 
@@ -598,12 +655,25 @@ impl<'py> LoopLane<'py, '_> {
     }
 
     /// Ends what still flies, and the tasks that wait for requests.
-    fn close(&mut self) -> Result<(), Raised> {
+    fn close(&mut self, bell: &dyn Bell) -> Result<(), Raised> {
+        // Hooks behind a handler are not cancelled, but have the same time.
         for number in self.flights.numbers() {
-            self.cancel(number, End::Closed);
+            if self.flights.get(number).is_some_and(|flight| !flight.stages.is_past_client()) {
+                self.cancel(number, End::Closed);
+            }
         }
         let until = Instant::now() + LAST_FLIGHTS_MAX;
-        while !self.flights.is_empty() && self.event_loop.has_ready() && Instant::now() < until {
+        // They may wait for something once more as they clean up, and so may their hooks.
+        while !self.flights.is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            if !self.event_loop.has_ready() {
+                let timer = self.event_loop.next_timer()?.unwrap_or(left);
+                let selector = self.event_loop.selector();
+                self.py.detach(|| bell.wait(selector, Some(timer.min(left))));
+            }
             self.iterate();
         }
         self.lane.unrung.ring(&self.lane.shared.doorbells);
@@ -634,7 +704,7 @@ fn is_plain(result: &Owned<'_>) -> bool {
 }
 
 fn call(object: &Owned<'_>, method: &str, py: Attached<'_>) -> Result<(), Raised> {
-    object.call_method0(&*pyre_ffi::Str::intern(py, method)?, py).map(drop)
+    object.call_method0(&*Str::intern(py, method)?, py).map(drop)
 }
 
 /// Unix time in seconds.
