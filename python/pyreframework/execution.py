@@ -184,7 +184,8 @@ def assign_stand_ins(statement: stmt, space: dict[str, Any], module: str) -> Non
     for name in sources.assigned(statement):
         if name not in stored:
             # An object that would have been changed.
-            imports.tainted[id(space), name] = module
+            if not imports.is_standard_module(space.get(name)):
+                imports.tainted[id(space), name] = module
         elif name not in space or holds_state(space[name]):
             space[name] = StandIn(module, name)
 

@@ -100,6 +100,10 @@ def remove() -> None:
         builtins.__import__ = plain_import
     if SourceFileLoader.exec_module is exec_module:
         SourceFileLoader.exec_module = plain_exec_module  # type: ignore[method-assign]
+    if STAND_INS in sys.modules:
+        from pyreframework import standins
+
+        standins.give_back_event_loops()
     if "pyreframework.sources" in sys.modules:
         from pyreframework import sources
 
@@ -283,6 +287,10 @@ class Import:
         before, seen = set(sys.modules), len(refused)
         try:
             module = self.attempt(self.items)
+            if STAND_INS in sys.modules:
+                from pyreframework import standins
+
+                standins.keep_event_loops()
             if not without or not self.find_lost(module):
                 return module
         except Exception as error:
@@ -371,6 +379,18 @@ class Import:
             whole = PartialModule(whole, {name: getattr(whole, name) for name in names})
             whole.__all__ = names
         return whole
+
+
+def is_standard_module(value: object) -> bool:
+    """Tell whether a value is a module of the standard library.
+
+    What one is told of a stand-in, as in ``warnings.simplefilter("ignore", missing.OldWarning)``,
+    is about things that are not there either: it works as before.
+    """
+    if type(value) is not type(sys):
+        return False
+    name = vars(value).get("__name__")
+    return isinstance(name, str) and name.partition(".")[0] in sys.stdlib_module_names
 
 
 def set_serving(serving: bool) -> None:
@@ -464,6 +484,7 @@ def stand_in(name: str) -> Any:
     if name not in standins.modules:
         made = standins.ModuleStandIn(name, reasons[name])
         standins.modules[name] = standins.of_name(name) if name in lost else made
+        standins.keep_event_loops()
     return standins.modules[name]
 
 

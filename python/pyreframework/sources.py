@@ -222,7 +222,7 @@ def taint(module: str, frame: FrameType, truth: bool | None) -> bool:
     Returns:
         The truth to give.
     """
-    from pyreframework.imports import is_ours, is_program, tainted
+    from pyreframework.imports import is_ours, is_program, is_standard_module, tainted
 
     answer = truth
     walk: FrameType | None = frame
@@ -238,7 +238,8 @@ def taint(module: str, frame: FrameType, truth: bool | None) -> bool:
             elif code.co_name != "<module>":
                 names = declared_global(code)
             for name in names:
-                tainted[id(walk.f_globals), name] = module
+                if not is_standard_module(walk.f_globals.get(name)):
+                    tainted[id(walk.f_globals), name] = module
         walk = walk.f_back
     return bool(answer)
 

@@ -14,6 +14,7 @@ do without it.
 
 from __future__ import annotations
 
+import sys
 from abc import ABCMeta
 from sys import _getframe
 from types import ModuleType
@@ -34,6 +35,10 @@ modules: dict[str, object] = {}
 routes: dict[CodeType, list[str]] = {}
 
 ERROR_NAMES = ("Error", "Exception", "Warning")
+# What makes asyncio take another event loop. Here it has its own, whatever the program says.
+LOOP_SETTERS = ("set_event_loop", "set_event_loop_policy", "_set_event_loop_policy")
+# Where such a function was put in the place of asyncio's.
+kept: list[tuple[dict[str, Any], str, Any, Any]] = []
 UNPACK_SEQUENCE, UNPACK_EX, EXTENDED_ARG = "UNPACK_SEQUENCE", "UNPACK_EX", "EXTENDED_ARG"
 
 
@@ -388,3 +393,38 @@ def unpacked(frame: FrameType) -> int | None:
         behind = code[place - 1] if opname[code[place - 2]] == EXTENDED_ARG else 0
         return count + behind
     return None
+
+
+def keep_event_loops() -> None:
+    """Let asyncio take a stand-in for an event loop or a policy, and do nothing about it.
+
+    ``asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())`` is a line of many programs, and has
+    no effect here: it must not end the start, nor count as a use of what is missing.
+    """
+    for name in ("asyncio", "asyncio.events"):
+        space = vars(sys.modules[name]) if name in sys.modules else {}
+        for setter in LOOP_SETTERS:
+            plain = space.get(setter)
+            if plain is not None and all(plain is not one for _, _, _, one in kept):
+                lenient = unless_stand_in(plain)
+                kept.append((space, setter, plain, lenient))
+                space[setter] = lenient
+
+
+def unless_stand_in(plain: Any) -> Any:
+    """Return a function that does what another one does, unless it is given a stand-in."""
+
+    def lenient(*values: object, **named: object) -> object:
+        if any(of(value) is not None for value in (*values, *named.values())):
+            return None
+        return plain(*values, **named)
+
+    return lenient
+
+
+def give_back_event_loops() -> None:
+    """Let asyncio have its own functions again, where the program has put nothing over ours."""
+    while kept:
+        space, setter, plain, lenient = kept.pop()
+        if space.get(setter) is lenient:
+            space[setter] = plain
