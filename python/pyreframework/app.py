@@ -60,6 +60,7 @@ class Pyre(Routes, Insight, Hooks):
         super().__init__()
         self._lifespan = lifespan
         self.listed = []
+        self.chosen = []
         self.native = AppTable()
         self.native.set_owner(self)
         self.native.set_report(self._report)
@@ -249,6 +250,10 @@ class Pyre(Routes, Insight, Hooks):
             "metrics": self.has_page("metrics") or None,
             **self.log_properties(),
         }
+
+    def singles(self) -> list[tuple[str, AnyCall | None]]:
+        """Return what there is one of at most, with its kind."""
+        return [*super().singles(), ("json_default", self._json_default)]
 
     def handlers(self) -> list[tuple[int, AnyCall, bool | None]]:
         """Return every handler by the number of its route, `FALLBACK` for that of no route.

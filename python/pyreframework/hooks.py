@@ -9,7 +9,8 @@ from __future__ import annotations
 from pyreframework import logs, program
 from pyreframework.errors import HTTPError, answer
 from pyreframework.event_loop import Loop
-from pyreframework.injection import plan_for, require_callable
+from pyreframework.injection import plan_for, require_arguments, require_callable
+from pyreframework.outline import name_of_type
 from pyreframework.signatures import is_async
 
 TYPE_CHECKING = False
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     type AnyCall = Callable[..., Any]
     type Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
+
+# What hooks around requests are called with.
+ARGUMENTS = {"before_request": ("req",), "after_request": ("req", "resp")}
 
 
 class Hooks:
@@ -43,6 +47,8 @@ class Hooks:
         self._caught: dict[type[BaseException], AnyCall] = {}
         self._around: list[tuple[str, AnyCall]] = []
         self._fallback: AnyCall | None = None
+        # What runs in every interpreter, in the order of registration: kind, for what, function.
+        self.registered: list[tuple[str, str, AnyCall]] = []
 
     if TYPE_CHECKING:
 
@@ -59,7 +65,7 @@ class Hooks:
         skipped. One that raises gives 500, or what an exception handler makes of it.
 
         Raises:
-            TypeError: ``hook`` cannot be called.
+            TypeError: ``hook`` cannot be called like this.
 
         Example:
             >>> app = Pyre()
@@ -84,7 +90,7 @@ class Hooks:
         What it returns replaces the answer, unless it is None.
 
         Raises:
-            TypeError: ``hook`` cannot be called.
+            TypeError: ``hook`` cannot be called like this.
         """
         return self._request_hook("after_request", hook)
 
@@ -179,7 +185,7 @@ class Hooks:
         The handler of the nearest type is taken; a later one for the same type replaces the former.
 
         Raises:
-            TypeError: ``kind`` is no exception type, or ``handler`` cannot be called.
+            TypeError: ``kind`` is no exception type, or ``handler`` cannot be called like this.
 
         Example:
             >>> app = Pyre()
@@ -194,6 +200,8 @@ class Hooks:
 
         def register(handler: AnyCall) -> AnyCall:
             require_callable(handler, "exception_handler")
+            require_arguments(handler, ("req", "exc"), "an exception_handler")
+            self.registered.append(("exception_handler", name_of_type(kind), handler))
             if not absent:
                 self._note_async(handler)
                 self.native.add_exception_handler(kind, handler)
@@ -206,6 +214,10 @@ class Hooks:
         """Return every hook that can be part of any request, with its kind."""
         caught = [("exception_handler", handler) for handler in self._caught.values()]
         return self._around + caught
+
+    def singles(self) -> list[tuple[str, AnyCall | None]]:
+        """Return what there is one of at most, with its kind."""
+        return [("fallback", self._fallback), ("lifespan", self._lifespan)]
 
     def start_hooks(self) -> list[AnyCall]:
         """Return what runs as a worker starts: the ``on_worker_start`` hooks and the lifespan."""
@@ -259,11 +271,14 @@ class Hooks:
                 self.native.set_fallback(*plan_for(hook, (), kind), is_async(hook))
                 self._fallback = hook
                 return hook
+            article = "an" if kind.startswith("a") else "a"
+            require_arguments(hook, ARGUMENTS[kind], f"{article} {kind} hook")
             if kind == "before_request":
                 self.native.add_before(hook)
             else:
                 self.native.add_after(hook)
             self._around.append((kind, hook))
+            self.registered.append((f"{kind} hook", "", hook))
             self._note_async(hook)
             return hook
 
@@ -272,8 +287,11 @@ class Hooks:
     def _life_hook(self, kind: str, hook: AnyCall | None) -> AnyCall:
         def register(hook: AnyCall) -> AnyCall:
             require_callable(hook, kind)
-            if kind in ("on_worker_start", "on_worker_stop") and is_async(hook):
-                self.native.need_loop(False)
+            require_arguments(hook, (), f"an {kind} hook")
+            if kind in ("on_worker_start", "on_worker_stop"):
+                self.registered.append((f"{kind} hook", "", hook))
+                if is_async(hook):
+                    self.native.need_loop(False)
             self._life[kind].append(hook)
             return hook
 

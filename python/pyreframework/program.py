@@ -42,6 +42,8 @@ apps_made = 0
 makers: set[str] = set()
 loading: Loading | None = None
 loaded: Pyre | None = None
+# What is registered with the app on the main interpreter.
+expected: list[str] = []
 # The folder in which the program was started, as far as it is known.
 started_in: str | None
 try:
@@ -76,7 +78,8 @@ class Program:
     """What a worker needs to know to run the program of the main interpreter again."""
 
     __slots__ = (
-        "argv", "code", "debug", "kind", "log", "number", "own", "path", "stop_fd", "target",
+        "argv", "code", "debug", "kind", "log", "number", "outline", "own", "path", "stop_fd",
+        "target",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +94,7 @@ class Program:
         own: list[str] | None = None,
         log: str = "info text",
         code: str = "",
+        outline: list[str] | None = None,
     ) -> None:
         self.kind = kind
         self.target = target
@@ -104,6 +108,8 @@ class Program:
         self.own = own or []
         # What `compiled` returned for its file.
         self.code = code
+        # What is registered with the app on the main interpreter; see `pyreframework.outline`.
+        self.outline = outline or []
 
     @property
     def file(self) -> str | None:
@@ -119,9 +125,9 @@ class Program:
         Names of files, and what else the system has given, need not be text; what cannot travel as
         such is written in its bytes.
         """
-        counts = (len(self.argv), len(self.own))
+        counts = (len(self.argv), len(self.own), len(self.outline))
         numbers = (self.number, self.stop_fd, int(self.debug), *counts)
-        lists = (*self.argv, *self.own, *self.path)
+        lists = (*self.argv, *self.own, *self.outline, *self.path)
         code = self.code if self.file is None else compiled(self.file)
         texts = (self.kind, self.target, *map(str, numbers), self.log, code, *lists)
         return [text.encode("utf-8", "surrogatepass").decode("latin-1") for text in texts]
@@ -131,14 +137,14 @@ class Program:
         """Return the program that `pack` wrote."""
         texts = [text.encode("latin-1").decode("utf-8", "surrogatepass") for text in texts]
         kind, target, *rest = texts
-        number, stop_fd, debug, count, own_count = map(int, rest[:5])
-        log, code, *texts = rest[5:]
-        argv, own, path = (
-            texts[:count],
-            texts[count : count + own_count],
-            texts[count + own_count :],
-        )
-        return cls(kind, target, number, stop_fd, bool(debug), argv, path, own, log, code)
+        number, stop_fd, debug, *counts = map(int, rest[:6])
+        log, code, *texts = rest[6:]
+        lists = []
+        for count in counts:
+            lists.append(texts[:count])
+            texts = texts[count:]
+        argv, own, outline = lists
+        return cls(kind, target, number, stop_fd, bool(debug), argv, texts, own, log, code, outline)
 
 
 class Loading:
@@ -195,7 +201,13 @@ def enroll(app: Pyre) -> int:
     return number
 
 
-def describe(number: int, stop_fd: int, debug: bool, log: str = "info text") -> list[str] | None:
+def describe(
+    number: int,
+    stop_fd: int,
+    debug: bool,
+    log: str = "info text",
+    outline: list[str] | None = None,
+) -> list[str] | None:
     """Describe the running program for the workers, or return None if it is no file and no module.
 
     Args:
@@ -203,6 +215,7 @@ def describe(number: int, stop_fd: int, debug: bool, log: str = "info text") -> 
         stop_fd: Where ``stop()`` writes to.
         debug: Whether clients see tracebacks.
         log: Level and format of the log, as in ``info json``.
+        outline: What is registered with the app.
     """
     main = sys.modules["__main__"]
     name = getattr(getattr(main, "__spec__", None), "name", None)
@@ -223,10 +236,14 @@ def describe(number: int, stop_fd: int, debug: bool, log: str = "info text") -> 
         return None
     path = [entry for entry in sys.path if isinstance(entry, str)]
     argv = list(sys.argv)
-    return Program(kind, target, number, stop_fd, debug, argv, path, own(target), log).pack()
+    return Program(
+        kind, target, number, stop_fd, debug, argv, path, own(target), log, outline=outline
+    ).pack()
 
 
-def describe_app(app: Pyre, stop_fd: int, debug: bool, log: str) -> list[str] | None:
+def describe_app(
+    app: Pyre, stop_fd: int, debug: bool, log: str, outline: list[str] | None = None
+) -> list[str] | None:
     """Describe the module that has ``app`` as a global, for workers; None if there is none.
 
     For an app that is not the running program's own, as when a test runner is ``__main__``. The
@@ -239,7 +256,7 @@ def describe_app(app: Pyre, stop_fd: int, debug: bool, log: str) -> list[str] | 
         if value is app
     }
     if "__main__" in found:
-        return describe(app.number, stop_fd, debug, log)
+        return describe(app.number, stop_fd, debug, log, outline)
     if not found:
         return None
     name = app.made_in if app.made_in in found else next(iter(found))
@@ -256,7 +273,16 @@ def describe_app(app: Pyre, stop_fd: int, debug: bool, log: str) -> list[str] | 
     target = f"{source}:{found[name]}"
     argv = list(sys.argv)
     return Program(
-        "attribute", target, app.number, stop_fd, debug, argv, path, own(target), log
+        "attribute",
+        target,
+        app.number,
+        stop_fd,
+        debug,
+        argv,
+        path,
+        own(target),
+        log,
+        outline=outline,
     ).pack()
 
 
@@ -309,7 +335,7 @@ def load(texts: list[str]) -> AppTable:
     Raises:
         RuntimeError: The program made no such app here.
     """
-    global loading, loaded
+    global loading, loaded, expected
     from pyreframework import imports
 
     program = Program.unpack(texts)
@@ -322,6 +348,7 @@ def load(texts: list[str]) -> AppTable:
     console.adopt(is_worker=True)
     console.catch_the_rest()
     loading = Loading(program)
+    expected = program.outline
     try:
         run(program)
     except HandedOver:
@@ -440,6 +467,33 @@ def app_from(found: object) -> Pyre:
         return made
     what = type(made).__name__
     raise TypeError(f"no Pyre app but {what if made is found else f'a function that made {what}'}")
+
+
+def refuse(native: AppTable, difference: str | None) -> str | None:
+    """Return why this worker cannot serve: its app is not that of the main interpreter.
+
+    Args:
+        native: The app that `load` returned.
+        difference: How the routes differ, if they do.
+
+    Returns:
+        The difference and the cure; None if there is none.
+    """
+    from pyreframework import imports
+    from pyreframework.outline import CURE, compare, outline
+
+    app = loaded
+    assert app is not None, "load() comes before refuse()"
+    assert app.native is native, "one app to an interpreter"
+    found = difference or compare(outline(app), expected)
+    if found is None:
+        return None
+    # Which way a `try` around an import goes may be what makes the difference.
+    places = [
+        f"; {module} does not load in workers, where {place} goes on without it"
+        for module, place in sorted(imports.caught.items())
+    ]
+    return f"{found}; {CURE}{''.join(places)}"
 
 
 def start_worker(native: AppTable, first: bool = True) -> list[tuple[int, str]]:

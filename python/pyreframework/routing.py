@@ -37,6 +37,8 @@ class Routes:
     has_gil_routes = False
     listed: list[tuple[str, str, AnyCall, bool | None]]
     """Method, path, handler and ``gil`` of each route, in the order of registration."""
+    chosen: list[list[str]]
+    """What each of them was registered with, one text for each option that was given."""
     # Pages that the server answers itself: the name of each by its path; see `Insight`.
     pages: dict[str, str]
 
@@ -110,6 +112,12 @@ class Routes:
         if request_timeout is not None:
             require_seconds(request_timeout, f"{methods[0].upper()} {path}")
         require_bool(inline, f"{methods[0].upper()} {path}")
+        options = {
+            "gil": gil,
+            "request_timeout": request_timeout,
+            "inline": None if inline else False,
+        }
+        chosen = [f"{name}={value!r}" for name, value in options.items() if value is not None]
 
         def register(handler: AnyCall) -> AnyCall:
             names = path_names(path)
@@ -132,6 +140,7 @@ class Routes:
                     inline,
                 )
                 self.listed.append((one.upper(), path, handler, gil))
+                self.chosen.append(chosen)
             self.has_gil_routes = self.has_gil_routes or bool(gil)
             return handler
 

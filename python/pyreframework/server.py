@@ -19,6 +19,7 @@ from pyreframework.console import complain
 from pyreframework.descriptors import lacks_descriptors, too_few_descriptors
 from pyreframework.engine import Server, StartError
 from pyreframework.log import Log
+from pyreframework.outline import outline
 from pyreframework.progress import Progress
 from pyreframework.readiness import Checking
 from pyreframework.settings import UsageError, activated, as_bytes, resolve
@@ -159,7 +160,9 @@ class Serving:
 
     def describe(self, debug: bool) -> list[str] | None:
         """Describe the program for the workers, or return None if they could not load it."""
-        return program.describe(self.app.number, self.stop.fd, debug, self.log.described)
+        return program.describe(
+            self.app.number, self.stop.fd, debug, self.log.described, outline(self.app)
+        )
 
     def run(self) -> int:
         """Start, serve and stop, with a log; return the exit code."""

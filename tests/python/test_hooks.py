@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import Any
 
@@ -37,6 +38,50 @@ def test_refused(name: str) -> None:
 
     with pytest.raises(TypeError, match=f"{name} needs a function"):
         register()(5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "hook", "said"),
+    [
+        ("before_request", lambda: None, r"called as <lambda>\(req\)"),
+        ("before_request", lambda req, database: None, "give 'database' a default"),
+        ("before_request", lambda req, *, database: None, "give 'database' a default"),
+        ("after_request", lambda resp: None, r"called as <lambda>\(req, resp\)"),
+        ("after_request", lambda req, resp, more: None, "give 'more' a default"),
+        ("on_startup", lambda app: None, "give 'app' a default"),
+        ("on_worker_stop", lambda *, app: None, "an on_worker_stop hook is called as"),
+    ],
+)
+def test_hooks_that_cannot_be_called_are_refused_when_they_are_registered(
+    kind: str, hook: Any, said: str
+) -> None:
+    with pytest.raises(TypeError, match=said.replace("<lambda>", ".*<lambda>")):
+        getattr(Pyre(), kind)(hook)
+
+
+def test_hooks_that_may_be_called_are_taken() -> None:
+    app = Pyre()
+
+    class Hook:
+        def __call__(self, req: Any, more: int = 1) -> None: ...
+
+        def bound(self, req: Any, resp: Any) -> None: ...
+
+    def plain(req: Any, resp: Any) -> None: ...
+
+    @functools.wraps(plain)
+    def wrapper(*args: Any, **kwargs: Any) -> None: ...
+
+    app.before_request(Hook())
+    app.before_request(print)
+    app.before_request(lambda *args: None)
+    app.before_request(lambda req, **more: None)
+    app.before_request(functools.partial(lambda database, req: None, 1))
+    app.after_request(Hook().bound)
+    app.after_request(wrapper)
+    app.on_startup(lambda name="x": None)
+    with pytest.raises(TypeError, match="exception_handler is called as"):
+        app.exception_handler(KeyError, lambda exc: None)
 
 
 def test_exception_handlers() -> None:

@@ -87,7 +87,7 @@ def test_importing_it_is_lean() -> None:
 
 def test_loading_a_program_is_lean() -> None:
     already = modules_after("")
-    texts = ["file", str(HELLO), "0", "-1", "0", "1", "0", "info text", "", str(HELLO)]
+    texts = ["file", str(HELLO), "0", "-1", "0", "1", "0", "0", "info text", "", str(HELLO)]
     found = modules_after(
         f"path = list(sys.path)\nfrom pyreframework import program\n"
         f"app = program.load({texts!r} + path)\nprogram.start_worker(app)"

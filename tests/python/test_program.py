@@ -56,7 +56,9 @@ SERVED = "[('GET', '/served')]"
 
 def test_pack_and_unpack() -> None:
     argv, path = ["a", "", "--c"], ["/p", "", "/q"]
-    program = Program("file", "/x y.py", 3, 9, True, argv, path, ["package"], "info json")
+    program = Program(
+        "file", "/x y.py", 3, 9, True, argv, path, ["package"], "info json", outline=["a", "b"]
+    )
     again = Program.unpack(program.pack())
     assert all(getattr(again, name) == getattr(program, name) for name in Program.__slots__)
 

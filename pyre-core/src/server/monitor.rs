@@ -151,23 +151,21 @@ type Running = (Arc<Watch>, u64);
 /// Blocks the caller, which must not be attached. Before interpreters begin to end, as nobody can
 /// enter them then.
 pub(crate) fn interrupt_what_runs(threads: &Arc<Threads>, crews: &Crews, control: &Control) {
-    let first = running(crews);
-    if first.is_empty() {
+    // No crew is kept between two looks: interpreters take theirs out before they end.
+    let left = running(crews);
+    let have_ended = || {
+        let now = running(crews);
+        !left.iter().any(|piece| now.iter().any(|other| is_same(piece, other)))
+    };
+    if control.wait_until(Instant::now() + LAST_LOOK, have_ended) {
         return;
     }
-    // No crew is kept while nobody looks: interpreters take theirs out before they end.
-    std::thread::sleep(LAST_LOOK);
-    let mut left = running(crews);
-    left.retain(|piece| first.iter().any(|other| is_same(piece, other)));
     for crew in crews.all() {
         let is_here = |watch| crew.watches.iter().any(|own| Arc::ptr_eq(own, watch));
         let here = left.iter().filter(|(watch, _)| is_here(watch)).cloned().collect();
         interrupt_all(threads, &crew, here);
     }
-    control.wait_until(Instant::now() + LAST_WORDS, || {
-        let now = running(crews);
-        !left.iter().any(|piece| now.iter().any(|other| is_same(piece, other)))
-    });
+    control.wait_until(Instant::now() + LAST_WORDS, have_ended);
 }
 
 /// What runs at this moment.

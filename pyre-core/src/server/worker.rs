@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyre_ffi::interpreter::{Ended, InterpreterHandle, IsolatedConfig, run_isolated};
-use pyre_ffi::{Attached, Bool, Float, List, Object, Owned, Raised, Str, import};
+use pyre_ffi::{Attached, Bool, Float, List, Object, Owned, Raised, Str, import, none};
 
 use crate::entry::Engine;
 use crate::router::{Route, RouteTable};
@@ -72,7 +72,7 @@ fn serve(
     let program = import(py, "pyreframework.program").map_err(words)?;
     ticket.show_imports(imports(py).map_err(words)?);
     let native = load(py, &program, &plan.program).map_err(words)?;
-    let app = check(py, &native, &plan.routes)?;
+    let app = check(py, &program, &native, &plan.routes)?;
     go_on(ticket, Step::Starting)?;
     let moves = start(py, &program, &native, index == 0).map_err(words)?;
     ticket.pass_turn();
@@ -144,8 +144,14 @@ fn call(py: Attached<'_>, program: &Object, function: &str, native: &Object) -> 
     program.call_method1(&*Str::intern(py, function)?, native, py).map(drop)
 }
 
-/// Checks that this interpreter has the same routes as the main one: they are called by number.
-fn check(py: Attached<'_>, native: &Object, expected: &RouteTable) -> Result<LoadedApp, String> {
+/// Checks that this interpreter has the same routes as the main one, as they are called by number, and
+/// with them all else that decides an answer, which Python compares.
+fn check(
+    py: Attached<'_>,
+    program: &Object,
+    native: &Object,
+    expected: &RouteTable,
+) -> Result<LoadedApp, String> {
     let words = |raised: Raised| traceback(py, raised);
     let module = import(py, "pyreframework.engine").map_err(words)?;
     let engine = Engine::of(&module, py).map_err(words)?;
@@ -155,13 +161,27 @@ fn check(py: Attached<'_>, native: &Object, expected: &RouteTable) -> Result<Loa
     let Some(frozen) = app.get().frozen() else {
         return Err("the program's app is not frozen".to_owned());
     };
-    if let Some(difference) = difference(frozen.table.routes(), expected.routes()) {
-        return Err(format!(
-            "{difference}; a program must register the same routes in the same order wherever it \
-             is imported"
-        ));
+    let difference = difference(frozen.table.routes(), expected.routes());
+    if let Some(reason) = refuse(py, program, native, difference).map_err(words)? {
+        return Err(reason);
     }
     Ok(LoadedApp { application: frozen.application.clone(), toolkit: engine.toolkit.clone() })
+}
+
+/// Why this worker cannot serve, with the cure, if anything differs from the main interpreter.
+fn refuse(
+    py: Attached<'_>,
+    program: &Object,
+    native: &Object,
+    difference: Option<String>,
+) -> Result<Option<String>, Raised> {
+    let difference = match difference {
+        Some(text) => Str::new(py, &text)?.into_any(),
+        None => none(py),
+    };
+    let name = Str::intern(py, "refuse")?;
+    let reason = program.call_method2(&name, native, &difference, py)?;
+    reason.cast::<Str>().map(|text| text.as_utf8(py).map(str::to_owned)).transpose()
 }
 
 /// How the routes of a worker differ from those of the main interpreter, in words.

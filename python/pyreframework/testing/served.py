@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from pyreframework import banner, program, signals
 from pyreframework.app import Pyre
+from pyreframework.outline import outline
 from pyreframework.server import CannotListen, Serving, check_serves_here
 from pyreframework.settings import UsageError
 from pyreframework.signals import Stop
@@ -212,7 +213,9 @@ class TestServing(Serving):
 
     def describe(self, debug: bool) -> list[str]:
         """Describe the module that the app lives in, as ``__main__`` is the test runner."""
-        texts = program.describe_app(self.app, self.stop.fd, debug, self.log.described)
+        texts = program.describe_app(
+            self.app, self.stop.fd, debug, self.log.described, outline(self.app)
+        )
         if texts is None:
             raise UsageError(
                 "workers cannot load this app: make it a global of a module or file that can be "
