@@ -75,7 +75,6 @@ def hello():
     return "hello"
 
 
-
 @app.get("/ok", gil=ON_MAIN)
 def ok(req):
     return PyreResponse("made", status_code=201)

@@ -90,9 +90,7 @@ def test_exception_handlers_run_when_the_client_leaves(server: Server) -> None:
 
 @pytest.mark.parametrize("path", ["/wait", "/clean", "/busy"])
 @pytest.mark.parametrize(("place", "hooks"), CASES, ids=IDS)
-def test_a_permit_is_given_back_when_the_server_gives_up(
-    place: str, hooks: str, path: str
-) -> None:
+def test_a_permit_is_given_back_when_the_server_gives_up(place: str, hooks: str, path: str) -> None:
     options = options_of(place, hooks) | {"shutdown_timeout": 0.2}
     with serve("endings", **options) as server, server.connect() as peer:
         peer.send(request("GET", f"{path}?last"))

@@ -7,7 +7,9 @@ others. There is one thread for each kind of handler, so that a lost one would b
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from dialogue import request
@@ -235,3 +237,44 @@ def test_in_a_task_of_a_group(server: Server, failure: str) -> None:
 )
 def test_the_loop_of_others(server: Server, what: str, name: str) -> None:
     check(server, what, name, request("GET", f"/loop/{what}"))
+
+
+WITHOUT = """
+    from pyreframework import Pyre, outline
+
+    # Nothing else lets an app be served that lacks something in workers.
+    outline.compare = lambda here, there: None
+    app = Pyre()
+
+    @app.get("/")
+    def index():
+        return __name__
+
+    @app.get("/async")
+    async def later():
+        return __name__
+
+    if __name__ == "__main__":
+        @app.fallback
+        {kind} missing(req):
+            return "never"
+
+        app.run()
+"""
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_url_for_which_a_worker_has_no_handler_ends_no_process(
+    tmp_path: Path, kind: str, threads: int
+) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(textwrap.dedent(WITHOUT).format(kind=kind))
+    with serve(file, workers=1, threads=threads) as server, server.connect() as peer:
+        for _ in range(3):
+            peer.send(request("GET", "/") + request("GET", "/nowhere") + request("GET", "/async"))
+            assert peer.reply().text == "__mp_main__"
+            reply = peer.reply()
+            assert (reply.status, reply.json()) == (500, INTERNAL)
+            assert peer.reply().text == "__mp_main__"
+        server.output.wait_for("this interpreter has no handler for a request")

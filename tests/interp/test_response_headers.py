@@ -78,11 +78,12 @@ SINGLES = """
 
     app = Pyre()
 
-    app.get("/both")(lambda: PyreResponse("x", content_type="text/y", headers={"content-type": "text/x"}))
-    app.get("/case")(lambda: PyreResponse("x", headers={"Content-Type": "text/x", "content-type": "text/y"}))
-    app.get("/triple")(lambda: ("x", 200, {"content-type": "text/x", "Content-TYPE": "text/y"}))
+    X, Y = {"content-type": "text/x"}, {"content-type": "text/y"}
+    app.get("/both")(lambda: PyreResponse("x", content_type="text/y", headers=X))
+    app.get("/case")(lambda: PyreResponse("x", headers={"Content-Type": "text/x"} | Y))
+    app.get("/triple")(lambda: ("x", 200, X | {"Content-TYPE": "text/y"}))
     app.get("/list")(lambda: ("x", 200, {"Content-Type": ["text/x", "text/y"]}))
-    app.get("/none")(lambda: PyreResponse("x", content_type=None, headers={"content-type": "text/y"}))
+    app.get("/none")(lambda: PyreResponse("x", content_type=None, headers=Y))
     app.get("/plain")(lambda: "x")
 
     @app.get("/error")

@@ -19,9 +19,8 @@ impl<'py> Lane<'py, '_> {
     pub(crate) fn exchange(&mut self, handler: &Handler) -> Answer<'py> {
         if !self.app.before.is_empty() || !self.app.after.is_empty() {
             let mut stages = Stages::default();
-            let next = self.in_stages(handler, &mut stages, |lane, stages| {
-                lane.begin(handler, stages)
-            });
+            let next =
+                self.in_stages(handler, &mut stages, |lane, stages| lane.begin(handler, stages));
             return self.exchange_in_stages(handler, stages, next);
         }
         match self.invoke(handler).and_then(|result| self.answer(result)) {
@@ -115,7 +114,8 @@ impl<'py> Lane<'py, '_> {
     /// compared at the start, so there is one; but if there is none, that must end no process.
     #[cold]
     pub(crate) fn answer_without_handler(&mut self) -> Answer<'py> {
-        let raised = Raised::runtime_error(self.py, "this interpreter has no handler for a request");
+        let raised =
+            Raised::runtime_error(self.py, "this interpreter has no handler for a request");
         raised.write_unraisable("the server", self.py);
         let answered = self.error_response(500).and_then(|result| self.encode(result));
         answered.unwrap_or_else(|raised| {

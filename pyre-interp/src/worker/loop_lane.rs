@@ -347,8 +347,7 @@ impl<'py> LoopLane<'py, '_> {
     }
 
     fn begin_stages(&mut self, handler: &Handler, ride: &mut Ride<'py>) -> Next<'py> {
-        self.lane
-            .in_stages(handler, &mut ride.stages, |lane, stages| lane.begin(handler, stages))
+        self.lane.in_stages(handler, &mut ride.stages, |lane, stages| lane.begin(handler, stages))
     }
 
     fn resume(
