@@ -9,6 +9,8 @@ from dialogue import Peer, request
 from serving import Server, serve, wait_until
 
 BATCH = 100
+# What leaks does so in each of them; an allocator that takes another arena does so in one.
+WINDOWS = 3
 MEBIBYTE = 1 << 20
 
 
@@ -74,12 +76,15 @@ def test_memory_of_coroutines_stays(server: Server, kind: str) -> None:
     wire, batches = request("GET", f"/async/{kind}"), 20
     with server.connect() as peer:
         ask(peer, wire, batches * 2)
-        peer.get("/collect")
-        before = server.resident_bytes()
-        ask(peer, wire, batches * 3)
-        peer.get("/collect")
-        grown = server.resident_bytes() - before
-        assert grown < MEBIBYTE, f"{grown / batches / 3 / BATCH:.0f} bytes a request"
+        for _ in range(WINDOWS):
+            peer.get("/collect")
+            before = server.resident_bytes()
+            ask(peer, wire, batches * 3)
+            peer.get("/collect")
+            grown = server.resident_bytes() - before
+            if grown < MEBIBYTE:
+                return
+        raise AssertionError(f"{grown / batches / 3 / BATCH:.0f} bytes a request, again and again")
 
 
 def test_memory_of_tasks_after_answers_stays(server: Server) -> None:
