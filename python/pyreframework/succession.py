@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import cache
 
 from pyreframework import console, program
 from pyreframework.changes import program_files
@@ -50,10 +51,12 @@ LEAVE_SECONDS = 5.0
 AT_ONCE_SECONDS = 2.0
 
 
+@cache
 def command() -> list[str] | None:
     """Return the command line that starts this program again, or None if nothing does.
 
-    A program read from a terminal or a pipe is not there any more to be started.
+    A program read from a terminal or a pipe is not there any more to be started. Decided once, when
+    the program begins to serve: a file may be absent for a moment while it is replaced.
     """
     arguments = sys.orig_argv[1:]
     if not sys.executable or not sys.orig_argv:
@@ -64,6 +67,21 @@ def command() -> list[str] | None:
     if not is_named and (file is None or not os.path.exists(file)):
         return None
     return [sys.executable, *arguments]
+
+
+@cache
+def program_file() -> str | None:
+    """Return the file that `command` runs, as it is named there; None if that is no file."""
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file is None or getattr(main, "__spec__", None) is not None:
+        return None
+    folder = program.started_in or ""
+    plain = os.path.normpath(os.path.join(folder, file))
+    for argument in sys.orig_argv[1:]:
+        if os.path.normpath(os.path.join(folder, argument)) == plain:
+            return argument
+    return None
 
 
 def can_renew() -> bool:
@@ -77,6 +95,7 @@ def spawn(
     listeners: Listeners,
     activated: int,
     is_watched: bool = False,
+    file: str | None = None,
 ) -> tuple[subprocess.Popen[bytes], Channel]:
     """Start a process that is to serve with these sockets, which stay the caller's too.
 
@@ -86,10 +105,14 @@ def spawn(
         listeners: The sockets, by address.
         activated: How many of them a service manager has opened.
         is_watched: Whether it is to tell which files its program comes from.
+        file: What `program_file` has said of the command.
 
     Raises:
         OSError: It cannot be started.
     """
+    if file is not None and not os.path.exists(os.path.join(folder or "", file)):
+        where = "" if os.path.isabs(file) else f" in {folder or os.getcwd()}"
+        raise OSError(f"there is no file {file!r}{where}")
     ours, theirs = Channel.pair()
     try:
         process = subprocess.Popen(  # noqa: S603 - the command this program was started by
@@ -130,7 +153,9 @@ class Heir:
         self.activated = activated
         self.again = False
         self.stopping = False
-        self.process, self.channel = spawn(arguments, program.started_in, listeners, activated)
+        self.process, self.channel = spawn(
+            arguments, program.started_in, listeners, activated, file=program_file()
+        )
         try:
             threading.Thread(target=self.watch, args=[stop], daemon=True).start()
         except RuntimeError:
@@ -444,6 +469,7 @@ def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -
         state["again"] = state["again"] or news is News.RENEW
     state["terminal"] = stop.had_terminal
     state["folder"] = program.started_in
+    state["file"] = program_file()
     state["path"] = [entry for entry in sys.path if isinstance(entry, str)]
     kept = [state["signals"], state.get("channel")]
     kept += [number for _, sockets in state["listeners"] for number in sockets]

@@ -59,6 +59,8 @@ class Supervisor:
     def __init__(self, command: list[str], state: dict[str, Any]) -> None:
         self.command = command
         self.folder: str | None = state["folder"]
+        # What the command runs, if that is a file.
+        self.file: str | None = state["file"]
         self.activated: int = state["activated"]
         self.listeners: Listeners = [(address, sockets) for address, sockets in state["listeners"]]
         # Those that serve, that are about to, and that answer their last requests.
@@ -169,6 +171,7 @@ class Supervisor:
             self.next.send(signal.SIGTERM)
             self.leaving.append(self.next)
             self.next = None
+        since_ns = time.time_ns()
         try:
             process, channel = spawn(
                 self.command,
@@ -176,9 +179,11 @@ class Supervisor:
                 self.listeners,
                 self.activated,
                 self.watch is not None,
+                self.file,
             )
         except OSError as error:
-            complain(f"a new process could not be started: {error}")
+            self.search(since_ns)
+            complain(f"a new process could not be started, {self.rest()}: {error}")
             return
         # Waited for in `reap`, not by this object.
         process.returncode = 0
@@ -264,7 +269,7 @@ class Supervisor:
             self.current = None
             self.code = 128 - code if code < 0 else code
             if self.watch is not None and code != 0:
-                self.search(child)
+                self.search(child.started_ns)
                 complain(f"process {child.pid} {ending(code)}; waiting for a change")
             elif self.next is None:
                 self.unwatch()
@@ -277,17 +282,19 @@ class Supervisor:
             self.code = code
             self.unwatch()
             return
-        self.search(child)
-        if self.current is not None:
-            rest = f"{self.current.pid} goes on serving"
-        else:
-            rest = "waiting for a change" if self.watch is not None else "none is left"
-        complain(f"process {child.pid} {ending(code)} before it served; {rest}")
+        self.search(child.started_ns)
+        complain(f"process {child.pid} {ending(code)} before it served; {self.rest()}")
 
-    def search(self, child: Child) -> None:
+    def rest(self) -> str:
+        """Say what is left where no new process serves."""
+        if self.current is not None:
+            return f"{self.current.pid} goes on serving"
+        return "waiting for a change" if self.watch is not None else "none is left"
+
+    def search(self, since_ns: int) -> None:
         """Watch for more than the files that are known: the program does not start as it is."""
         if self.watch is not None:
-            self.watch.changes.search([self.folder] if self.folder else [], child.started_ns)
+            self.watch.changes.search([self.folder] if self.folder else [], since_ns)
             self.watch.update()
 
     def unwatch(self) -> None:

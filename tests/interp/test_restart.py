@@ -264,6 +264,40 @@ def test_new_program_that_fails(write: Write, extra: str, said: str, times: int)
         assert server.get("/").text.startswith("3 ")
 
 
+@pytest.mark.parametrize("times", [0, 1], ids=["first process", "supervisor"])
+@pytest.mark.parametrize("cli", [False, True], ids=["python", "pyre run"])
+def test_program_that_is_absent_when_a_restart_is_asked_for(
+    write: Write, tmp_path: Path, times: int, cli: bool
+) -> None:
+    """As while a deployment replaces it: the log says so, and the next restart works."""
+    file = write()
+    arguments = ["-m", "pyreframework", "run", file.name] if cli else [file.name]
+    with serve(arguments, cwd=tmp_path) as server:
+        for _ in range(times):
+            restart(server)
+        pid = serving_pid(server)
+        file.unlink()
+        server.signal(signal.SIGHUP)
+        server.output.wait_for(f"goes on.*there is no file 'program.py' in {tmp_path}")
+        assert server.get("/").text == f"1 {pid}"
+        write(version="2")
+        assert restart(server) != pid
+        assert server.get("/").text.startswith("2 ")
+
+
+def test_max_requests_while_the_program_is_absent(write: Write) -> None:
+    file = write()
+    with serve(file, max_requests=5) as server:
+        file.unlink()
+        for _ in range(5):
+            server.get("/")
+        server.output.wait_for("there is no file")
+        assert serving_pid(server) == server.pid
+        write(version="2")
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.get("/").text.startswith("2 "), "the new process serves")
+
+
 HANGING = """
     import signal
     if "{port}":
