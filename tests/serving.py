@@ -27,6 +27,12 @@ APPS = Path(__file__).parent / "apps"
 SUCCESS_S = 30.0
 """How long anything that should happen may take, on the slowest machine we can imagine."""
 
+SAME_SIGNAL_S = 0.25
+"""How long after the first a stop signal surely counts as the second."""
+
+AGAIN_S = 5.0
+"""How long to wait for an end before the signal is sent once more."""
+
 _ADDRESS = re.compile(r"http://(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(\d+)")
 _BROKEN = ("panicked at", "Fatal Python error", "Segmentation fault", "AddressSanitizer")
 
@@ -179,6 +185,23 @@ class Server:
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
+
+    def end_at_once(self, number: int) -> None:
+        """Send a stop signal that is not the first one, and wait until the process has ended.
+
+        The one before may have been read later than it was sent: then this one is still that one
+        again, and yet another is sent.
+        """
+        due = time.monotonic() + SAME_SIGNAL_S
+
+        def has_ended() -> bool:
+            nonlocal due
+            if self.process.poll() is None and time.monotonic() >= due:
+                self.signal(number)
+                due = time.monotonic() + AGAIN_S
+            return self.process.poll() is not None
+
+        wait_until(has_ended, "the process ends at once")
 
     def wait(self, timeout_s: float = SUCCESS_S) -> int:
         """The exit code, once the process has ended by itself."""

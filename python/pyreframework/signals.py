@@ -3,7 +3,7 @@
 The interpreter itself writes a byte for each signal as it hits (``signal.set_wakeup_fd``), and a
 thread reads them, so neither depends on what the main thread is doing. What was there before -
 handlers and wake-up descriptor - is put back at the end. A second stop signal ends the process
-where it stands.
+where it stands, unless it comes so soon that both mean the same.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ RENEW_SIGNAL = signal.SIGHUP
 # Bytes that are no signal: a request to stop, one to be replaced, and the end of the thread.
 REQUEST, RENEW, DETACH = 0, 255, 254
 ABANDONED = 1
+# A stop signal that comes sooner after the first is that one again: `timeout` of coreutils, and
+# whoever else signals a process and its group, means to say it once.
+SAME_SIGNAL_SECONDS = 0.2
 # What serving has to come to its end in, beyond the time that running requests have.
 END_SECONDS = 15.0
 
@@ -191,20 +194,24 @@ class Stop:
 
     def _listen(self) -> None:
         """Turn bytes into news until the other end is closed."""
-        signals = 0
+        # When the first stop signal came.
+        first: float | None = None
         while received := self._reader.recv(64):
             closed = False
             # Every signal that has a handler leaves a byte here, others than ours too.
-            caught = sum(byte in self._handlers and byte in STOP_SIGNALS for byte in received)
+            caught = any(byte in self._handlers and byte in STOP_SIGNALS for byte in received)
             renew = False
             if RENEW_SIGNAL in self._handlers and RENEW_SIGNAL in received:
                 # A terminal that closes sends the same signal as someone who wants a restart.
                 closed = self.had_terminal and not has_terminal()
                 renew = not closed
-            signals += caught
-            if signals > 1 and not self.is_supervised:
-                self.at_once()
-            self.is_asked = self.is_asked or caught > 0 or closed
+            if caught:
+                now = time.monotonic()
+                if first is None:
+                    first = now
+                elif now - first >= SAME_SIGNAL_SECONDS and not self.is_supervised:
+                    self.at_once()
+            self.is_asked = self.is_asked or caught or closed
             if caught or closed or REQUEST in received:
                 self.news.put(News.STOP)
             elif renew:

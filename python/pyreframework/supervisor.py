@@ -19,7 +19,7 @@ from pyreframework.channel import Channel, close_all
 from pyreframework.console import complain
 from pyreframework.hold import has_terminal
 from pyreframework.server import USAGE
-from pyreframework.signals import ABANDONED, nothing
+from pyreframework.signals import ABANDONED, SAME_SIGNAL_SECONDS, nothing
 from pyreframework.succession import AT_ONCE_SECONDS, FORWARDED, ending, spawn
 
 TYPE_CHECKING = False
@@ -69,6 +69,8 @@ class Supervisor:
         self.leaving: list[Child] = []
         self.code = 0
         self.stops = 0
+        # When the first stop was asked for.
+        self.stopped_at = 0.0
         # When what was told to end at once, and has not, is killed.
         self.kill_at: float | None = None
         self.has_served = False
@@ -308,7 +310,6 @@ class Supervisor:
 
     def hear_signals(self) -> None:
         """Act on the signals that have come."""
-        # Each counts: the second of a kind means more than the first.
         for number in self.signals.recv(64):
             match number:
                 case signal.SIGINT | signal.SIGTERM:
@@ -332,9 +333,16 @@ class Supervisor:
     def stop(self) -> None:
         """Let all processes end: the first time when they are done, then at once.
 
+        A second time so soon after the first that it is the same signal does nothing.
+
         They are told over the line, since they may have had the signal themselves, from a terminal
         or a service manager, and would take ours for a second one.
         """
+        now = time.monotonic()
+        if self.stops == 0:
+            self.stopped_at = now
+        elif now - self.stopped_at < SAME_SIGNAL_SECONDS:
+            return
         self.stops += 1
         self.unwatch()
         if self.current is None:
@@ -346,7 +354,7 @@ class Supervisor:
         if self.next is not None:
             # It may not be listening yet.
             self.next.send(signal.SIGTERM)
-        if self.stops > 1:
+        if self.stops == 2:
             self.kill_at = time.monotonic() + AT_ONCE_SECONDS
 
     def let_go(self) -> None:

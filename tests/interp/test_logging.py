@@ -530,7 +530,7 @@ def test_the_last_records_before_the_process_is_stopped_at_once() -> None:
                 gate.entered()
                 server.signal(signal.SIGTERM)
                 wait_until(lambda: not server.listens(), "the drain has begun")
-                server.signal(signal.SIGTERM)
+                server.end_at_once(signal.SIGTERM)
                 assert server.wait() == 1
             lines = server.output.text().splitlines()
         finally:

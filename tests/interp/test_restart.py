@@ -417,8 +417,25 @@ def test_second_signal_through_the_supervisor(write: Write) -> None:
             gate.entered()
             server.signal(signal.SIGTERM)
             wait_until(lambda: not server.listens(), "nobody is accepted any more")
-            server.signal(signal.SIGTERM)
+            server.end_at_once(signal.SIGTERM)
             assert server.wait() == 1
+
+
+@pytest.mark.parametrize("times", [0, 1], ids=["first process", "supervisor"])
+def test_timeout_of_coreutils_loses_no_request(write: Write, times: int) -> None:
+    """It signals its child, and then the group, at the same time."""
+    with serve(write(), shutdown_timeout=600) as server, Gate() as gate:
+        for _ in range(times):
+            restart(server)
+        with server.connect() as peer:
+            peer.send(request("GET", f"/wait/{gate.port}/a"))
+            gate.entered()
+            server.signal(signal.SIGTERM)
+            os.killpg(server.pid, signal.SIGTERM)
+            wait_until(lambda: not server.listens(), "nobody is accepted any more")
+            gate.release("a")
+            assert peer.reply().text == "released"
+        assert server.wait() == 0
 
 
 def test_exit_codes_of_the_process_that_serves(write: Write) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from dialogue import Peer, request
 from gate import Gate
-from serving import Output, Server, child_environment, launch, serve, wait_until
+from serving import SAME_SIGNAL_S, Output, Server, child_environment, launch, serve, wait_until
 
 PAGE = Path(__file__).parents[2] / "docs" / "guides" / "deployment.md"
 
@@ -182,6 +183,8 @@ def draining(stage: Stage) -> None:
     serving(stage)
     stage.server.signal(TERM)
     stage.listens_no_more()
+    # From here on the next one is the second.
+    time.sleep(SAME_SIGNAL_S)
 
 
 def supervising(stage: Stage) -> None:
@@ -385,10 +388,10 @@ def send(stage: Stage, what: str) -> None:
     stage.server.signal(number)
     if twice:
         wait_until(lambda: is_taken(stage.server.pid, number), "the first one was taken")
-        try:
+        if number != HUP:
+            stage.server.end_at_once(number)
+        else:
             stage.server.signal(number)
-        except ProcessLookupError:
-            pass  # It has ended by the first one, and somebody has seen that.
 
 
 def is_taken(pid: int, number: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import threading
 import time
@@ -151,8 +152,23 @@ def test_second_signal_stops_at_once(mode: str | None) -> None:
             assert gate.entered() == "a"
             server.signal(signal.SIGTERM)
             wait_until(lambda: not server.listens(), "new connections are refused")
+            server.end_at_once(signal.SIGTERM)
+            assert server.wait() == 1
+
+
+@MODES
+def test_the_same_signal_to_the_process_and_its_group(mode: str | None) -> None:
+    """As `timeout` of coreutils sends it: that is one request to stop, and nothing is lost."""
+    with serve("plain", mode=mode, shutdown_timeout=600) as server, Gate() as gate:
+        with server.connect() as peer:
+            peer.send(request("GET", f"/wait/{gate.port}/a"))
+            assert gate.entered() == "a"
             server.signal(signal.SIGTERM)
-            server.wait()
+            os.killpg(server.pid, signal.SIGTERM)
+            wait_until(lambda: not server.listens(), "new connections are refused")
+            gate.release("a", "late")
+            assert peer.reply().text == "late"
+        assert server.wait() == 0
 
 
 @MODES

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 from dialogue import Peer
 from gate import Gate
-from serving import SUCCESS_S, child_environment, run_to_end, serve, wait_until
+from serving import SAME_SIGNAL_S, SUCCESS_S, child_environment, run_to_end, serve, wait_until
 
 MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 PYRE = [sys.executable, "-m", "pyreframework"]
@@ -285,6 +286,7 @@ def test_a_second_signal_while_a_reader_stalls(write: Callable[..., Path]) -> No
             gate.entered()
             server.send(signal.SIGTERM)
             idle.expect_end()
+            time.sleep(SAME_SIGNAL_S)
             assert server.stop() == 1
 
 

@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from pyreframework.signals import STOP_SIGNALS, News, Stop
+from pyreframework.signals import SAME_SIGNAL_SECONDS, STOP_SIGNALS, News, Stop
 
 
 @pytest.fixture(autouse=True)
@@ -149,5 +150,7 @@ with Stop() as stop:
         for line in ("ready\n", "asked\n"):
             assert process.stdout.readline() == line
             process.send_signal(signal.SIGTERM)
+            # One that comes soon after the first is taken for that one again.
+            time.sleep(SAME_SIGNAL_SECONDS)
         assert process.wait(10) == 1
         assert process.stderr.read() == "pyre: stopped at once by a second signal\n"
