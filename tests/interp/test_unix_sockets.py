@@ -185,6 +185,65 @@ def test_a_restart_sets_the_mode_that_the_program_asks_for_now(tmp_path: Path) -
     assert not path.exists()
 
 
+def answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(SUCCESS_S)
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        return client.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_restart_makes_a_socket_that_was_removed_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    with served(write(tmp_path), path, uds_mode="660") as server:
+        for _ in range(2):
+            path.unlink()
+            seen = len(server.output.lines)
+            server.signal(signal.SIGHUP)
+            server.output.wait_for("serves now", since=seen)
+            wait_until(path.exists, "it is there again")
+            assert mode_of(path) == 0o660
+            assert answers(path)
+            wait_until(
+                lambda: b"supervise.py" in Path(f"/proc/{server.pid}/cmdline").read_bytes(),
+                "a supervisor",
+            )
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("kind", ["folder gone", "file"])
+def test_a_restart_serves_other_addresses_where_a_socket_cannot_be_made(
+    tmp_path: Path, kind: str
+) -> None:
+    folder = tmp_path / "sockets"
+    folder.mkdir()
+    path = folder / "a.sock"
+    with served(write(tmp_path), path) as server:
+        path.unlink()
+        if kind == "file":
+            path.write_text("precious")
+        else:
+            folder.rmdir()
+        restart(server)
+        server.output.wait_for(f"nobody can connect to unix:{path} any more")
+        if kind == "file":
+            assert path.read_text() == "precious"
+            path.unlink()
+        else:
+            folder.mkdir()
+        seen = len(server.output.lines)
+        wait_until(
+            lambda: b"supervise.py" in Path(f"/proc/{server.pid}/cmdline").read_bytes(),
+            "a supervisor",
+        )
+        server.signal(signal.SIGHUP)
+        server.output.wait_for("serves now", since=seen)
+        wait_until(lambda: answers(path), "the next restart has made it")
+
+
 def test_an_address_that_cannot_be_had_leaves_no_socket(tmp_path: Path) -> None:
     first, second = tmp_path / "a.sock", tmp_path / "missing" / "b.sock"
     bind = f"unix:{first},unix:{second}"

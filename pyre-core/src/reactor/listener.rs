@@ -12,6 +12,7 @@ use mio::{Interest, Registry, Token};
 use pyre_interp::job::Client;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use crate::log::writer;
 use crate::reactor::socket_file::SocketFile;
 use crate::reactor::transport::Transport;
 use crate::settings::{Bind, Settings};
@@ -132,7 +133,7 @@ fn bind_all(
         bound.copies.push(Handed { bind: bind.clone(), sockets: Vec::new() });
         if let Some(index) = handed.iter().position(|entry| entry.bind == *bind) {
             let sockets = handed.remove(index).sockets.into_iter().map(Socket::from).collect();
-            adopt(bind, sockets, bound)?;
+            adopt(settings, bind, sockets, bound)?;
             continue;
         }
         match bind {
@@ -142,7 +143,7 @@ fn bind_all(
                 let socket = sys::duplicate(*number).map_err(|error| {
                     format!("descriptor {number} cannot be listened on: {error}")
                 })?;
-                adopt(bind, vec![Socket::from(socket)], bound)?;
+                adopt(settings, bind, vec![Socket::from(socket)], bound)?;
             }
         }
     }
@@ -152,7 +153,12 @@ fn bind_all(
 /// Takes sockets that listen already and spreads them over the reactors. With fewer sockets than
 /// reactors some share one, with more some have several: none may be left out, as the kernel goes
 /// on giving connections to each.
-fn adopt(bind: &Bind, sockets: Vec<Socket>, bound: &mut Bound) -> Result<(), String> {
+fn adopt(
+    settings: &Settings,
+    bind: &Bind,
+    sockets: Vec<Socket>,
+    bound: &mut Bound,
+) -> Result<(), String> {
     let fail = |error: io::Error| format!("cannot listen on the socket of {bind}: {error}");
     let mut groups: Vec<(SockAddr, Vec<Socket>)> = Vec::new();
     for socket in sockets {
@@ -170,11 +176,13 @@ fn adopt(bind: &Bind, sockets: Vec<Socket>, bound: &mut Bound) -> Result<(), Str
     }
     for (local, group) in groups {
         if let Some(path) = local.as_pathname() {
-            bound.urls.push(format!("unix:{}", path.display()));
             // A socket that was given by its descriptor belongs to whoever opened it.
-            if matches!(bind, Bind::Unix(_)) {
-                bound.handed_files.push(SocketFile::find(path).map_err(fail)?);
+            if let Bind::Unix(path) = bind
+                && find_or_make(settings, path, bound) == Place::Made
+            {
+                continue;
             }
+            bound.urls.push(format!("unix:{}", path.display()));
         } else if local.is_unix() {
             bound.urls.push(format!("{bind}"));
         } else if let Some(address) = local.as_socket() {
@@ -185,6 +193,47 @@ fn adopt(bind: &Bind, sockets: Vec<Socket>, bound: &mut Bound) -> Result<(), Str
         bound.share(local.is_unix(), group).map_err(fail)?;
     }
     Ok(())
+}
+
+/// Where the path of a socket that was handed over leads.
+#[derive(PartialEq)]
+enum Place {
+    /// To that socket, or nowhere that this process could change.
+    Kept,
+    /// To a new one, which has been bound.
+    Made,
+}
+
+/// Sees to the path of a socket that was handed over: somebody may have removed it, after which nobody
+/// could connect. What cannot be put right is no reason not to serve what else there is.
+fn find_or_make(settings: &Settings, path: &Path, bound: &mut Bound) -> Place {
+    let shown = path.display();
+    let reason = match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => match SocketFile::find(path) {
+            Ok(file) => {
+                bound.handed_files.push(file);
+                return Place::Kept;
+            }
+            Err(error) => error.to_string(),
+        },
+        Ok(_) => format!("unix:{shown} is a file that is no socket"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            match bind_unix(settings, path, bound) {
+                Ok(()) => return Place::Made,
+                Err(CannotBind::Twice(text) | CannotBind::Failed(text)) => text,
+            }
+        }
+        Err(error) => error.to_string(),
+    };
+    writer::say(
+        "WARNING",
+        "pyre: ",
+        &format!(
+            "nobody can connect to unix:{shown} any more, which the next restart tries to put right: \
+             {reason}"
+        ),
+    );
+    Place::Kept
 }
 
 impl Bound {
