@@ -14,7 +14,6 @@ from difflib import get_close_matches
 
 from pyreframework import __version__, console, link, succession
 from pyreframework.console import complain
-from pyreframework.descriptors import lacks_descriptors, too_few_descriptors
 from pyreframework.hold import hold
 from pyreframework.program import WORKER_NAME
 from pyreframework.server import START_FAILED, USAGE
@@ -27,6 +26,7 @@ from pyreframework.settings import (
     read,
     resolve,
 )
+from pyreframework.shortage import shortage
 from pyreframework.signals import Stop
 from pyreframework.target import Launch, ProgramFailed, Target, TargetError
 
@@ -194,10 +194,11 @@ def obey(given: list[str]) -> int:
             link.link.tell_files(error.files)
         complain(f"{options.target} could not be loaded; it stands above why")
         return START_FAILED
-    except OSError as error:
-        if not lacks_descriptors(error):
+    except (OSError, MemoryError, RuntimeError) as error:
+        short = shortage(error)
+        if short is None:
             raise
-        complain(too_few_descriptors())
+        complain(short)
         return START_FAILED
 
 

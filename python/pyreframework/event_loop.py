@@ -33,10 +33,17 @@ class Loop:
     def open(self) -> AbstractEventLoop:
         """Return the loop; make it first if nobody has needed it so far."""
         if self._loop is None:
-            import asyncio
+            from asyncio import SelectorEventLoop
 
             # The stock loop, whatever policy the program has set: the engine knows this one.
-            self._loop = asyncio.SelectorEventLoop()
+            loop = SelectorEventLoop.__new__(SelectorEventLoop)
+            try:
+                loop.__init__()  # type: ignore[misc]
+            except BaseException:
+                # There is nothing to close, which its destructor would try and complain of.
+                loop._closed = True  # type: ignore[attr-defined]  # noqa: SLF001
+                raise
+            self._loop = loop
             if self.debug:
                 # If not, asyncio's own switches decide.
                 self._loop.set_debug(True)

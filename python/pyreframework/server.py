@@ -16,13 +16,13 @@ from pyreframework import banner, console, forks, program, target
 from pyreframework.app import FALLBACK
 from pyreframework.channel import close_all
 from pyreframework.console import complain
-from pyreframework.descriptors import lacks_descriptors, too_few_descriptors
 from pyreframework.engine import Server, StartError
 from pyreframework.log import Log
 from pyreframework.outline import outline
 from pyreframework.progress import Progress
 from pyreframework.readiness import Checking
 from pyreframework.settings import UsageError, activated, as_bytes, resolve
+from pyreframework.shortage import shortage
 from pyreframework.signals import ABANDONED, News, Stop, exit_now
 
 TYPE_CHECKING = False
@@ -55,10 +55,11 @@ def serve(app: Pyre, given: Mapping[str, object]) -> None:
     console.take_over()
     try:
         code = serve_here(app, given, launch)
-    except OSError as error:
-        if not lacks_descriptors(error):
+    except (OSError, MemoryError, RuntimeError) as error:
+        short = shortage(error)
+        if short is None:
             raise
-        complain(too_few_descriptors())
+        complain(short)
         code = START_FAILED
     finally:
         # Python does so behind a program, and would wait for whoever reads.
@@ -335,8 +336,9 @@ class Serving:
 
     def report(self, error: BaseException) -> None:
         """Say why the start failed."""
-        if lacks_descriptors(error):
-            self.complain(too_few_descriptors())
+        short = shortage(error)
+        if short is not None:
+            self.complain(short)
         elif isinstance(error, StartError):
             self.complain(f"a worker could not start\n{str(error).rstrip()}")
         elif isinstance(error, (CannotListen, CannotStay, UsageError)):

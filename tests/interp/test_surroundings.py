@@ -573,6 +573,50 @@ def test_too_few_descriptors(
         assert rest == ""
 
 
+@pytest.mark.parametrize("limit", range(14, 24))
+def test_too_few_descriptors_for_the_loops(write: Callable[..., Path], limit: int) -> None:
+    """Of which one that is half made has nothing to say when it is dropped."""
+    extra = "@app.get('/async')\n    async def later(req): return 1"
+    more = "\n    app.get('/main', gil=True)(lambda req: 1)"
+    said = start_with("-n", limit, write(extra + more))
+    assert "Exception ignored" not in said
+
+
+def start_with(flag: str, limit: int, file: Path) -> str:
+    """Start within a limit; return what was said where it was too narrow."""
+    ended = subprocess.Popen(
+        ["sh", "-c", f'ulimit {flag} {limit}; exec "$@"', "sh", *map(str, run(file))],
+        env=child_environment({}, {"port": 0, "workers": 2}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with ended:
+        assert ended.stdout is not None
+        first = ended.stdout.readline()
+        if first.startswith("Pyre "):
+            ended.terminate()
+        rest, _ = ended.communicate(timeout=SUCCESS_S)
+    if first.startswith("Pyre "):
+        return ""
+    assert ended.returncode == 3, first + rest
+    return first + rest
+
+
+# ----------------------------------------------------------------------------------- memory
+
+
+@pytest.mark.parametrize("mebibytes", [300, 400, 500, 600])
+def test_too_little_address_space(write: Callable[..., Path], mebibytes: int) -> None:
+    """Stacks of threads and interpreters do not fit: a sentence, whatever it is that failed."""
+    file = write("@app.get('/async')\n    async def later(req): return 1")
+    said = start_with("-v", mebibytes * 1024, file)
+    if said:
+        assert said.count("\n") == 1 and "Traceback" not in said, said
+        assert f"`ulimit -v`, {mebibytes} MiB of address space" in said
+
+
 # ------------------------------------------------------------------------------ usage errors
 
 
