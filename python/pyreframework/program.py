@@ -17,7 +17,8 @@ from __future__ import annotations
 import sys
 from _frozen_importlib import ModuleSpec
 from _thread import get_ident
-from posix import getcwd
+from os import fsdecode
+from posix import environ, getcwd, stat
 
 from pyreframework import console, logs
 from pyreframework.engine import note_import
@@ -30,6 +31,27 @@ if TYPE_CHECKING:
 
     from pyreframework.app import Pyre
     from pyreframework.engine import AppTable
+
+
+def folder_here() -> str | None:
+    """Return the current folder by the name that the shell has for it, None if it is gone.
+
+    A path by way of a link leads elsewhere once that has been set anew, as deployments do: then a
+    restart is to start what is there.
+    """
+    try:
+        folder = getcwd()
+        here = stat(".")
+    except OSError:
+        return None
+    named = fsdecode(environ.get(b"PWD", b""))
+    try:
+        there = stat(named) if named.startswith("/") else None
+    except OSError:
+        there = None
+    is_same = there is not None and (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+    return named if is_same else folder
+
 
 WORKER_NAME = "__mp_main__"
 # Before 3.14 interpreters count up the versions of immutable types in one place and without a lock
@@ -45,11 +67,7 @@ loaded: Pyre | None = None
 # What is registered with the app on the main interpreter.
 expected: list[str] = []
 # The folder in which the program was started, as far as it is known.
-started_in: str | None
-try:
-    started_in = getcwd()
-except OSError:
-    started_in = None
+started_in = folder_here()
 # How the command line named the app, where that is more than a file: ``module:attribute``.
 origin: str | None = None
 

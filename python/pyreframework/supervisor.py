@@ -296,7 +296,9 @@ class Supervisor:
     def search(self, since_ns: int) -> None:
         """Watch for more than the files that are known: the program does not start as it is."""
         if self.watch is not None:
-            self.watch.changes.search([self.folder] if self.folder else [], since_ns)
+            # Files of programs are known by names without links.
+            folders = [os.path.realpath(self.folder)] if self.folder else []
+            self.watch.changes.search(folders, since_ns)
             self.watch.update()
 
     def unwatch(self) -> None:

@@ -298,6 +298,34 @@ def test_max_requests_while_the_program_is_absent(write: Write) -> None:
         wait_until(lambda: server.get("/").text.startswith("2 "), "the new process serves")
 
 
+def test_releases_behind_a_link(tmp_path: Path) -> None:
+    """The command's folder goes by the name that the shell has for it."""
+    for release in ("1", "2"):
+        folder = tmp_path / f"release{release}"
+        folder.mkdir()
+        text = PROGRAM.replace("{arguments}", "").replace("{extra}", "")
+        text = textwrap.dedent(text).replace('version = "1"', f'version = "{release}"')
+        (folder / "program.py").write_text(text)
+    current = tmp_path / "current"
+    current.symlink_to("release1")
+    with serve(["program.py"], cwd=current, env={"PWD": str(current)}) as server:
+        for release in ("2", "1"):
+            (tmp_path / "new").symlink_to(f"release{release}")
+            (tmp_path / "new").rename(current)
+            restart(server)
+            assert server.get("/").text.startswith(f"{release} ")
+
+
+def test_a_name_that_is_not_the_folder(write: Write, tmp_path: Path) -> None:
+    """Whoever starts the command in another folder may leave the variable as it was."""
+    write()
+    (tmp_path / "other").mkdir()
+    with serve(["program.py"], cwd=tmp_path, env={"PWD": str(tmp_path / "other")}) as server:
+        write(version="2")
+        restart(server)
+        assert server.get("/").text.startswith("2 ")
+
+
 HANGING = """
     import signal
     if "{port}":
