@@ -362,6 +362,8 @@ ABOUT_THE_APP: dict[str, object] = {
 }
 
 FLAG, ARGUMENT, PROPERTY, VARIABLE, ALIAS, DEFAULT = 5, 4, 3, 2, 1, 0
+# What the address of a Unix-domain socket has room for, without the zero behind it.
+SOCKET_PATH_BYTES_MAX = 107
 
 
 @dataclass(frozen=True, slots=True)
@@ -638,14 +640,43 @@ def addresses(
         case "bind":
             assert isinstance(bind, list)
             refuse_twice(bind)
-            return bind
+            return [in_folder(entry, ranks["bind"]) for entry in bind]
         case "uds":
-            return [f"unix:{values['uds']}"]
+            return [in_folder(f"unix:{values['uds']}", ranks["uds"])]
         case "fd":
             return [f"fd:{values['fd']}"]
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     return [join(host, port)]
+
+
+def in_folder(bind: str, rank: int) -> str:
+    """Return an address with a path that stays the same if the program changes its folder.
+
+    A flag or a variable means the folder in which the command was started, the program itself the
+    one where it is now. A path that is too long with its folder stays as it is.
+    """
+    path = bind.removeprefix("unix:")
+    if path == bind or path.startswith("/"):
+        return bind
+    import os
+
+    from pyreframework.program import started_in
+
+    try:
+        folder: str | None = os.getcwd()
+        # By one name, as the sockets of the process before are found by their address.
+        if started_in is not None and os.path.samefile(started_in, os.curdir):
+            folder = started_in
+    except OSError:
+        folder = None
+    if rank not in (ARGUMENT, PROPERTY):
+        folder = started_in
+    if folder is None:
+        return bind
+    absolute = os.path.normpath(os.path.join(folder, path))
+    is_too_long = len(os.fsencode(absolute)) > SOCKET_PATH_BYTES_MAX
+    return bind if is_too_long else f"unix:{absolute}"
 
 
 def refuse_twice(binds: list[str]) -> None:

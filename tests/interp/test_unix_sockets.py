@@ -244,6 +244,45 @@ def test_a_restart_serves_other_addresses_where_a_socket_cannot_be_made(
         wait_until(lambda: answers(path), "the next restart has made it")
 
 
+CHDIR = {
+    "at import": "os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'other'))",
+    "at start": "app.on_startup(lambda: os.chdir('other'))",
+}
+
+
+@pytest.mark.parametrize("when", CHDIR)
+@pytest.mark.parametrize("way", ["flag", "variable"])
+def test_a_relative_path_in_a_program_that_changes_its_folder(
+    tmp_path: Path, when: str, way: str
+) -> None:
+    """It is in the folder of the command, restarts find it, and nothing of it stays behind."""
+    (tmp_path / "other").mkdir()
+    program = write(tmp_path)
+    text = program.read_text().replace("app = Pyre()", f"app = Pyre()\n{CHDIR[when]}")
+    program.write_text(text)
+    path = tmp_path / "a.sock"
+    bind = "unix:a.sock,127.0.0.1:0"
+    command, options = ["-m", "pyreframework", "run", "program.py"], {"bind": bind}
+    if way == "flag":
+        command += [part for entry in bind.split(",") for part in ("--bind", entry)]
+        options = {}
+    with serve(command, cwd=tmp_path, port=None, workers=1, **options) as server:
+        assert f"unix:{path}" in server.output.text()
+        inode = path.stat().st_ino
+        for _ in range(2):
+            seen = len(server.output.lines)
+            server.signal(signal.SIGHUP)
+            server.output.wait_for("serves now", since=seen)
+            assert path.stat().st_ino == inode
+            assert answers(path)
+            wait_until(
+                lambda: b"supervise.py" in Path(f"/proc/{server.pid}/cmdline").read_bytes(),
+                "a supervisor",
+            )
+    assert not path.exists()
+    assert not (tmp_path / "other" / "a.sock").exists()
+
+
 def test_an_address_that_cannot_be_had_leaves_no_socket(tmp_path: Path) -> None:
     first, second = tmp_path / "a.sock", tmp_path / "missing" / "b.sock"
     bind = f"unix:{first},unix:{second}"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pyreframework import Pyre, cpus, settings
 from pyreframework.engine import AppTable, Server
+from pyreframework.program import started_in
 from pyreframework.settings import NOT_YET, OPTIONS, TABLE, Option, UsageError, resolve
 
 
@@ -109,7 +110,7 @@ def test_flags_go_first() -> None:
     found = resolve({"port": 1}, {"PYRE_PORT": "2"}, flags={"port": 3})
     assert found.binds == ["127.0.0.1:3"]
     assert resolve({"port": 1}, {}, flags={"port": None}).binds == ["127.0.0.1:1"]
-    assert resolve({"bind": "a:1"}, {}, flags={"uds": "s"}).binds == ["unix:s"]
+    assert resolve({"bind": "a:1"}, {}, flags={"uds": "s"}).binds == [f"unix:{started_in}/s"]
     assert resolve({"debug": True}, {}, {"debug": True}, {"debug": False}).values["debug"] is False
     with pytest.raises(UsageError, match=r"^--keep-alive-timeout must be"):
         resolve({}, {}, flags={"keep_alive_timeout": 0.0})
@@ -154,7 +155,7 @@ def test_aliases() -> None:
         ({"port": 7}, {"PYRE_BIND": "a:1"}, ["127.0.0.1:7"]),
         ({"bind": ["a:1", "unix:/s"]}, {}, ["a:1", "unix:/s"]),
         ({"uds": "/run/s"}, {"PYRE_PORT": "9"}, ["unix:/run/s"]),
-        ({}, {"PYRE_UDS": "s", "PORT": "9"}, ["unix:s"]),
+        ({}, {"PYRE_UDS": "s", "PORT": "9"}, [f"unix:{started_in}/s"]),
         ({"fd": 0}, {"PYRE_UDS": "s"}, ["fd:0"]),
         ({"host": "h"}, {"PYRE_FD": "3"}, ["h:8000"]),
     ],
