@@ -55,6 +55,7 @@ impl Module for Engine {
         crate::metrics::functions::add(module)?;
         start::add(module)?;
         crate::server::fork::add(module)?;
+        crate::server::frames::add(module)?;
         let start_error = module.exception(
             c"pyreframework.engine.StartError",
             c"A worker could not start; the text is its traceback.",

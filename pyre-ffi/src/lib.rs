@@ -83,6 +83,7 @@ pub use raised::{Exception, ExceptionKind, Raised, RecursionGuard};
 pub use referents::Differing;
 pub use text::{Str, Text};
 pub use threads::{
-    ThreadId, frame_of_thread, frames_of_other_threads, raise_in_thread, withdraw_from_thread,
+    ThreadId, frame_of_thread, frames_of_other_threads, frames_of_threads, raise_in_thread,
+    withdraw_from_thread,
 };
 pub use tuple::Tuple;

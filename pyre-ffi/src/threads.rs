@@ -4,7 +4,11 @@
 
 use std::{
     ffi::c_ulong,
-    sync::{Mutex, MutexGuard, PoisonError},
+    mem::size_of,
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use pyo3_ffi as ffi;
@@ -89,8 +93,8 @@ pub fn withdraw_from_thread(py: Attached<'_>, thread: ThreadId) -> bool {
 /// frames objects of this one.
 pub fn frame_of_thread<'py>(py: Attached<'py>, thread: ThreadId) -> Option<Owned<'py>> {
     let mut found = None;
-    each_thread(py, |state, frame| {
-        if state == thread.state {
+    each_thread(py, |_, number, frame| {
+        if number == thread.state {
             found = frame;
         }
     });
@@ -102,19 +106,73 @@ pub fn frame_of_thread<'py>(py: Attached<'py>, thread: ThreadId) -> Option<Owned
 pub fn frames_of_other_threads(py: Attached<'_>) -> Vec<(i64, Owned<'_>)> {
     let own = ThreadId::current(py);
     let mut frames = Vec::new();
-    each_thread(py, |state, frame| {
-        if state != own.state
+    each_thread(py, |_, number, frame| {
+        if number != own.state
             && let Some(frame) = frame
         {
-            frames.push((state, frame));
+            frames.push((number, frame));
         }
     });
     frames
 }
 
-/// Shows every thread of this interpreter, with the frame it runs, if that is Python code. Nothing of
-/// Python may run in `show`.
-fn each_thread<'py>(py: Attached<'py>, mut show: impl FnMut(i64, Option<Owned<'py>>)) {
+/// The frames of all threads of this interpreter that run Python code, this one included, each with
+/// what `threading.get_ident()` says on its thread. None if this CPython keeps that number where it
+/// cannot be found.
+pub fn frames_of_threads(py: Attached<'_>) -> Option<Vec<(u64, Owned<'_>)>> {
+    let place = place_of_ident(py)?;
+    let mut frames = Vec::new();
+    each_thread(py, |state, _, frame| {
+        if let Some(frame) = frame {
+            frames.push((word_of(py, state, place) as u64, frame));
+        }
+    });
+    Some(frames)
+}
+
+/// How many words of a thread state are looked at for the thread's ident. In every version that we
+/// load into, it is among them, and a state has more of them than this.
+const WORDS_SEARCHED: usize = 256 / size_of::<usize>();
+
+unsafe extern "C" {
+    // Not declared by `pyo3-ffi`; exported on all systems that we run on.
+    fn PyThread_get_thread_native_id() -> c_ulong;
+}
+
+/// Where in a thread state the thread's ident is, in words.
+///
+/// No function of CPython's tells the ident of another thread's state. But this thread knows its own
+/// two numbers, and a state has them one behind the other; so we look where.
+fn place_of_ident(py: Attached<'_>) -> Option<usize> {
+    static PLACE: OnceLock<Option<usize>> = OnceLock::new();
+    *PLACE.get_or_init(|| {
+        let ident = ThreadId::current(py).ident as usize;
+        // SAFETY: may be called on any thread.
+        let native = unsafe { PyThread_get_thread_native_id() } as usize;
+        // SAFETY: on an attached thread, so there is a state.
+        let state = unsafe { ffi::PyThreadState_Get() };
+        (0..WORDS_SEARCHED - 1)
+            .find(|&at| word_of(py, state, at) == ident && word_of(py, state, at + 1) == native)
+    })
+}
+
+/// A word of a state of this interpreter.
+fn word_of(_py: Attached<'_>, state: *mut ffi::PyThreadState, at: usize) -> usize {
+    assert!(at < WORDS_SEARCHED, "within a thread state");
+    // SAFETY: a state is aligned to words, and larger than what is searched.
+    let word = unsafe { state.cast::<usize>().add(at) };
+    // SAFETY: the callers' states live, as they say. Other threads write some of its words, atomically,
+    // and only read those that are found.
+    let word = unsafe { AtomicUsize::from_ptr(word) };
+    word.load(Ordering::Relaxed)
+}
+
+/// Shows every thread of this interpreter: its state, which lives during the call, the number of that,
+/// and the frame it runs, if that is Python code. Nothing of Python may run in `show`.
+fn each_thread<'py>(
+    py: Attached<'py>,
+    mut show: impl FnMut(*mut ffi::PyThreadState, i64, Option<Owned<'py>>),
+) {
     // SAFETY: on an attached thread.
     let interpreter = unsafe { ffi::PyInterpreterState_Get() };
     let _stay = states_stay();
@@ -129,7 +187,7 @@ fn each_thread<'py>(py: Attached<'py>, mut show: impl FnMut(i64, Option<Owned<'p
         // SAFETY: a new reference to an object of this interpreter.
         let frame = std::ptr::NonNull::new(frame.cast::<ffi::PyObject>())
             .map(|frame| unsafe { Owned::from_pointer(frame, py) });
-        show(number, frame);
+        show(state, number, frame);
         // SAFETY: as above.
         state = unsafe { ffi::PyThreadState_Next(state) };
     }

@@ -20,7 +20,7 @@ from _thread import get_ident
 from os import fsdecode
 from posix import environ, getcwd, stat
 
-from pyreframework import console, logs
+from pyreframework import console, frames, logs
 from pyreframework.engine import note_import
 
 TYPE_CHECKING = False
@@ -356,6 +356,7 @@ def load(texts: list[str]) -> AppTable:
     global loading, loaded, expected
     from pyreframework import imports
 
+    frames.guard()
     program = Program.unpack(texts)
     imports.own_packages.update(program.own)
     if imports.listener is None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from pyreframework import banner, console, forks, program, target
+from pyreframework import banner, console, forks, frames, program, target
 from pyreframework.app import FALLBACK
 from pyreframework.channel import close_all
 from pyreframework.console import complain
@@ -168,9 +168,13 @@ class Serving:
     def run(self) -> int:
         """Start, serve and stop, with a log; return the exit code."""
         self.log.open()
+        if not self.on_main:
+            frames.guard()
         try:
             return self.serve()
         finally:
+            if not self.on_main:
+                frames.release()
             self.log.close()
 
     def serve(self) -> int:
