@@ -48,6 +48,13 @@ pub(crate) struct Driver<'py> {
     is_single: bool,
 }
 
+impl<'py> Driver<'py> {
+    /// A copy of the context that its requests run in.
+    pub(crate) fn copied_context(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.context.copied_context(py)
+    }
+}
+
 /// The name of a driver's task.
 struct Name {
     /// Where it is among what the task keeps.

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pyre_ffi::interpreter::forks;
-use pyre_ffi::{Attached, Guarded, Instance, List, Owned, Raised, ThreadId, withdraw_from_thread};
+use pyre_ffi::{
+    Attached, Guarded, Instance, List, Owned, Raised, ThreadId, copy_context, withdraw_from_thread,
+};
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
 
@@ -45,6 +47,13 @@ pub struct Shared {
     pub draining: Arc<AtomicBool>,
 }
 
+/// What one request has left to be done.
+pub(crate) struct Tasks<'py> {
+    list: Owned<'py, List>,
+    /// A copy of the context that its handler ran in: the request, and the variables that it has set.
+    context: Result<Owned<'py>, Raised>,
+}
+
 /// What a lane works with.
 pub(crate) struct Lane<'py, 'a> {
     pub(crate) py: Attached<'py>,
@@ -59,8 +68,8 @@ pub(crate) struct Lane<'py, 'a> {
     pub(crate) watch: Arc<Watch>,
     /// Reactors that were sent something since they were last woken.
     pub(crate) unrung: Unrung,
-    /// Lists of what is to be done once the answers are on their way.
-    pub(crate) tasks: Vec<Owned<'py, List>>,
+    /// What is to be done once the answers are on their way, for each request that has left something.
+    pub(crate) tasks: Vec<Tasks<'py>>,
     heads: ResponseHeads,
 }
 
@@ -239,18 +248,23 @@ impl<'py, 'a> Lane<'py, 'a> {
         job
     }
 
-    /// Takes what the request that is loaded has left to be done.
+    /// Takes what the request that is loaded has left to be done, in the context that runs.
     #[inline]
     pub(crate) fn take_tasks(&mut self) {
         if let Some(tasks) = self.request.get().take_tasks(self.py) {
-            self.keep_tasks(tasks);
+            self.keep_tasks(tasks, copy_context(self.py));
         }
     }
 
+    /// Keeps what a request has left to be done until its answer is on its way.
     #[cold]
-    fn keep_tasks(&mut self, tasks: Owned<'py, List>) {
-        self.app.tasks.begin(tasks.len());
-        self.tasks.push(tasks);
+    pub(crate) fn keep_tasks(
+        &mut self,
+        list: Owned<'py, List>,
+        context: Result<Owned<'py>, Raised>,
+    ) {
+        self.app.tasks.begin(list.len());
+        self.tasks.push(Tasks { list, context });
     }
 
     /// Wakes the reactors and runs what handlers have left to be done. On a loop lane it only begins
@@ -267,13 +281,21 @@ impl<'py, 'a> Lane<'py, 'a> {
         self.unrung.ring(&self.shared.doorbells);
         for tasks in std::mem::take(&mut self.tasks) {
             self.watch.begin_callbacks();
-            let run =
-                self.app.run_tasks.as_ref().map(|run| run.bind(self.py).call1(&tasks, self.py));
-            if let Some(Err(raised)) = run {
+            if let Err(raised) = self.run_tasks_of(tasks) {
                 raised.write_unraisable("what a request left to be done", self.py);
             }
             self.end_piece();
         }
+    }
+
+    /// Runs the tasks of one request in its context. On a loop lane what begins here takes it over.
+    fn run_tasks_of(&self, tasks: Tasks<'py>) -> Result<(), Raised> {
+        let Some(run) = &self.app.run_tasks else { return Ok(()) };
+        let context = tasks.context?;
+        context.enter_context(self.py)?;
+        let ran = run.bind(self.py).call1(&tasks.list, self.py);
+        let left = context.exit_context(self.py);
+        ran.map(drop).and(left)
     }
 
     /// [`Self::finish`] for the loop lane, so that the hot path of other lanes has it to itself.

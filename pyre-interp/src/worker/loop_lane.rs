@@ -197,7 +197,7 @@ impl<'py> LoopLane<'py, '_> {
 
     fn run_tasks(&mut self) {
         if !self.lane.tasks.is_empty() {
-            // What is left to be done has the context of no request.
+            // What is left to be done has a context of its own, and no task is the current one.
             let left = self.drivers.leave(&self.event_loop);
             self.tell(left);
             self.lane.run_tasks();
@@ -401,6 +401,10 @@ impl<'py> LoopLane<'py, '_> {
     #[inline]
     fn let_go(&mut self, driver: Option<Driver<'py>>) {
         if let Some(driver) = driver {
+            // What it has left to be done is done in the context that its handler ran in.
+            if let Some(tasks) = self.lane.request.get().take_tasks(self.py) {
+                self.lane.keep_tasks(tasks, driver.copied_context(self.py));
+            }
             let given_back = self.drivers.give_back(&self.event_loop, driver);
             self.tell(given_back);
         }
