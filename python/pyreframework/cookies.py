@@ -2,11 +2,14 @@
 
 The readers need no more than ``.headers`` of a request. The writers return a new response and leave
 the one they were given alone. Imported in every worker, so it imports nothing but the engine.
+
+On the wire cookies are UTF-8. Headers are Latin-1 texts here as everywhere, so that of a cookie is
+those bytes as such a text (`wire_text`); the engine has the rule by which it is read.
 """
 
 from __future__ import annotations
 
-from pyreframework.engine import PyreResponse
+from pyreframework.engine import PyreResponse, cookie_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +37,8 @@ def get_cookies(req: HasHeaders) -> dict[str, str]:
     """Return the cookies of a request by name.
 
     The first of several cookies of one name is kept, as clients send the most specific path first
-    (RFC 6265 section 5.4). Quotes around a value are taken off; nothing else is decoded.
+    (RFC 6265 section 5.4). Quotes around a value are taken off. Names and values are UTF-8, or else
+    Latin-1; nothing more is decoded. It is what ``req.cookies`` has.
 
     Example:
         >>> class Request:
@@ -51,8 +55,35 @@ def get_cookies(req: HasHeaders) -> dict[str, str]:
         value = value.strip(" \t")
         if len(value) >= 2 and value[0] == value[-1] == '"':
             value = value[1:-1]
-        found.setdefault(name, value)
+        found.setdefault(real_text(name), real_text(value))
     return found
+
+
+def real_text(text: str) -> str:
+    r"""Return what a part of a header means that holds cookies.
+
+    Example:
+        >>> real_text("J\xc3\xbcrgen"), real_text("J\xfcrgen")
+        ('Jürgen', 'Jürgen')
+    """
+    if text.isascii():
+        return text
+    try:
+        return cookie_text(text.encode("latin-1"))
+    except UnicodeEncodeError:
+        return text  # It is none from the wire.
+
+
+def wire_text(text: str) -> str:
+    """Return the text of a header that sends ``text`` as UTF-8.
+
+    Raises:
+        ValueError: It holds half of a surrogate pair, for which UTF-8 has nothing.
+    """
+    try:
+        return text.encode().decode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(f"a cookie must not hold half of a surrogate pair: {text!r}") from None
 
 
 def get_cookie(req: HasHeaders, name: str, default: str | None = None) -> str | None:
@@ -75,12 +106,13 @@ def set_cookie(
 ) -> PyreResponse:
     """Return a new response that also sets a cookie; cookies set before are kept.
 
-    In its headers ``Set-Cookie`` is a text while there is one cookie, a list from the second on.
+    In its headers ``Set-Cookie`` is a text while there is one cookie, a list from the second on;
+    what is not ASCII stands there as the Latin-1 text of its UTF-8, as the wire has it.
 
     Args:
         resp: The response to add to.
         name: A token: no spaces, no separators.
-        value: Must not hold a control character, ``;`` or ``,``.
+        value: Must not hold a control character, ``;`` or ``,``. Sent as UTF-8.
         max_age: Seconds the cookie lives; 0 or less deletes it at once.
         expires: When it ends: a ``datetime`` (UTC if it has no zone), seconds since 1970, or the
             text to send.
@@ -115,7 +147,7 @@ def set_cookie(
         if samesite.lower() not in SAME_SITE:
             raise ValueError(f"samesite must be Lax, Strict or None, not {samesite!r}")
         parts.append(f"SameSite={SAME_SITE[samesite.lower()]}")
-    return with_cookie(resp, "; ".join(parts))
+    return with_cookie(resp, wire_text("; ".join(parts)))
 
 
 def delete_cookie(

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyreframework import PyreResponse, delete_cookie, get_cookie, get_cookies, set_cookie
+from pyreframework import (
+    Pyre,
+    PyreRequest,
+    PyreResponse,
+    delete_cookie,
+    get_cookie,
+    get_cookies,
+    set_cookie,
+)
+from pyreframework.testing import TestClient
 
 
 class Request:
@@ -170,3 +179,64 @@ def test_samesite_is_checked() -> None:
 def test_what_is_written_is_read_back(name: str, value: str) -> None:
     (line,) = lines(set_cookie(PyreResponse("x"), name, value, samesite=None))
     assert get_cookies(Request(line.partition(";")[0])) == {name: value}
+
+
+UTF8, LATIN1 = "J\xc3\xbcrgen", "J\xfcrgen"
+
+
+@pytest.mark.parametrize(
+    ("sent", "value"),
+    [
+        (UTF8, "Jürgen"),
+        (LATIN1, "Jürgen"),
+        ("\xe2\x82\xac", "€"),
+        ("\xc3\xa0", "à"),
+        ('"\xc3\xbc \xfc"', "\xc3\xbc \xfc"),
+        ("日本", "日本"),
+    ],
+)
+def test_reading_what_is_not_ascii(sent: str, value: str) -> None:
+    assert get_cookies(Request(f"name={sent}; b=1")) == {"name": value, "b": "1"}
+    assert get_cookie(Request(f"name={sent}"), "name") == value
+
+
+def test_writing_what_is_not_ascii() -> None:
+    once = set_cookie(PyreResponse("x"), "name", "Jürgen", path=None, samesite=None)
+    assert lines(once) == [f"name={UTF8}"]
+    twice = set_cookie(once, "other", "€", path=None, samesite=None)
+    assert lines(twice) == [f"name={UTF8}", "other=\xe2\x82\xac"]
+    with pytest.raises(ValueError, match="half of a surrogate pair"):
+        set_cookie(PyreResponse("x"), "name", "\ud800")
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters=';,"'), min_size=1)
+)
+def test_what_is_written_is_read(value: str) -> None:
+    (line,) = lines(set_cookie(PyreResponse("x"), "name", value, path=None, samesite=None))
+    assert get_cookie(Request(line), "name") == value.strip(" \t")
+
+
+@pytest.mark.parametrize("value", ["Jürgen", "à", "Å…", "日本 €", "plain"])
+def test_all_who_read_cookies_agree(value: str) -> None:
+    app = Pyre()
+
+    @app.get("/set")
+    def sets(req: PyreRequest) -> PyreResponse:
+        return set_cookie(PyreResponse("x"), "name", value)
+
+    @app.get("/read")
+    def reads(req: PyreRequest) -> list[str | None]:
+        return [req.cookies.get("name"), get_cookies(req).get("name"), get_cookie(req, "name")]
+
+    with TestClient(app, mode="default") as client:
+        assert client.get("/set").cookies == {"name": value}
+        assert client.cookies["name"] == value
+        assert client.get("/read").json() == [value] * 3
+        client.cookies.clear()
+        assert client.get("/read", cookies={"name": value}).json() == [value] * 3
+        client.cookies["name"] = value
+        assert client.get("/read").json() == [value] * 3
+    with TestClient(app, mode="default") as client:
+        # Not UTF-8 is Latin-1, for all of them.
+        assert client.get("/read", headers={"Cookie": "name=J\xfcrgen"}).json() == ["Jürgen"] * 3

@@ -1,7 +1,9 @@
 //! The mappings of a request, made when first asked for and the same object from then on.
 
+use pyre_ffi::module::ModuleObject;
 use pyre_ffi::{
-    Attached, Dict, Int, Kind, List, Object, Owned, Raised, Slot, Str, Visitor, import,
+    Arguments, Attached, Bytes, Dict, Int, Kind, List, Object, Owned, Raised, Signature, Slot, Str,
+    Visitor, import,
 };
 use pyre_http::cookie;
 use pyre_http::form::{self, form_decoded};
@@ -9,6 +11,9 @@ use pyre_http::header::HeaderSpan;
 
 use crate::job::Job;
 use crate::objects::source::call_of;
+
+const COOKIE_TEXT: Signature<1> =
+    Signature { function: "cookie_text", names: ["data"], required: 1, positional_max: 1 };
 
 /// Objects made for one request. Empty for a handler that asks for none of them.
 #[derive(Default)]
@@ -251,13 +256,27 @@ pub(crate) fn cookies<'py>(py: Attached<'py>, job: &Job) -> Result<Owned<'py, Di
             continue;
         }
         for (name, value) in cookie::pairs(header.value.of(&job.bytes)) {
-            let name = text(py, name)?;
+            let name = Str::new(py, &cookie::text(name))?;
             if !dict.contains(&*name, py)? {
-                dict.set(&*name, &*text(py, value)?, py)?;
+                dict.set(&*name, &*Str::new(py, &cookie::text(value))?, py)?;
             }
         }
     }
     Ok(dict)
+}
+
+/// The function `cookie_text` of the module, for what reads cookies in Python: one rule for all.
+pub(crate) fn cookie_text<'py>(
+    _module: &Object<ModuleObject>,
+    py: Attached<'py>,
+    given: Arguments<'_>,
+) -> Result<Owned<'py>, Raised> {
+    let [data] = given.parse(&COOKIE_TEXT, py)?;
+    let data = data.expect("the signature requires it");
+    let Some(data) = data.cast::<Bytes>() else {
+        return Err(Raised::type_error(py, "data must be bytes"));
+    };
+    Str::new(py, &cookie::text(data.as_slice())).map(Owned::into_any)
 }
 
 /// An empty namespace for `req.state`.

@@ -7,6 +7,7 @@ use pyre_ffi::{
 
 use crate::event_loop::RequestCoroutine;
 
+use crate::objects::fields::cookie_text;
 use crate::objects::headers::ResponseHeaders;
 use crate::objects::request::Request;
 use crate::objects::response::Response;
@@ -41,6 +42,11 @@ impl Toolkit {
         let mapping =
             import(py, "_collections_abc")?.attr(&*Str::new(py, "MutableMapping")?, py)?;
         mapping.call_method1(&*Str::new(py, "register")?, &headers.object(py), py)?;
+        module.function(
+            c"cookie_text",
+            c"cookie_text(data)\n--\n\nThe text of a cookie's name or value: UTF-8, or else Latin-1.",
+            cookie_text,
+        )?;
         let overrun = module.exception(
             c"pyreframework.engine.RequestTimeout",
             c"Raised inside a handler that takes longer than its request_timeout.",

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pyreframework import program
 from pyreframework.app import Pyre
+from pyreframework.cookies import wire_text
 from pyreframework.settings import resolve
 from pyreframework.testing.addresses import is_at, redirected, target
 from pyreframework.testing.bodies import Body, FileSpec, Pairs, encode
@@ -343,7 +344,7 @@ class TestClient:
         kept = self.cookies.header_for(url)
         values = [] if kept is None else [kept]
         values += [f"{name}={value}" for name, value in (cookies or {}).items()]
-        return "; ".join(values) or None
+        return wire_text("; ".join(values)) or None
 
 
 def end(app: Pyre, served: ServedApp, connections: Connections) -> None:

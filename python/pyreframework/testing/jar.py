@@ -11,6 +11,23 @@ from http.client import HTTPResponse
 from http.cookiejar import Cookie, CookieJar
 from urllib.request import Request
 
+from pyreframework.cookies import real_text
+
+
+class Setting:
+    """What a jar asks of a response, with its cookies as texts and not as the wire has them."""
+
+    def __init__(self, response: HTTPResponse) -> None:
+        self._response = response
+
+    def info(self) -> Setting:
+        """Return the headers."""
+        return self
+
+    def get_all(self, name: str, default: list[str]) -> list[str]:
+        """Return all values of a header."""
+        return [real_text(value) for value in self._response.info().get_all(name, default)]
+
 
 class Cookies(MutableMapping[str, str]):
     """Cookies by name; may be used from several threads.
@@ -36,7 +53,7 @@ class Cookies(MutableMapping[str, str]):
 
         Args:
             name: Its name.
-            value: Its value, as it goes on the wire.
+            value: Its value; sent as UTF-8.
             domain: Where it is sent; empty for any host.
             path: The path below which it is sent.
         """
@@ -103,7 +120,7 @@ class Cookies(MutableMapping[str, str]):
         return f"Cookies({dict(self)!r})"
 
     def header_for(self, url: str) -> str | None:
-        """Return the value of ``Cookie`` for a request to this address."""
+        """Return the cookies for a request to this address, as ``Cookie`` has them."""
         request = Request(url)  # noqa: S310 - nothing is opened
         self.jar.add_cookie_header(request)
         return request.get_header("Cookie")
@@ -111,9 +128,10 @@ class Cookies(MutableMapping[str, str]):
     def take(self, url: str, response: HTTPResponse) -> dict[str, str]:
         """Keep what a response sets; return the names and values that it set."""
         request = Request(url)  # noqa: S310 - nothing is opened
-        self.jar.extract_cookies(response, request)
+        setting = Setting(response)
+        self.jar.extract_cookies(setting, request)  # type: ignore[arg-type]
         alone = CookieJar()
-        alone.extract_cookies(response, request)
+        alone.extract_cookies(setting, request)  # type: ignore[arg-type]
         return {cookie.name: cookie.value or "" for cookie in alone}
 
     def _all(self) -> Iterable[Cookie]:
