@@ -57,6 +57,10 @@ class Log:
         json = self._format == "json"
         if self._is_ours:
             bridge.install(self._level, json)
+        if json:
+            from pyreframework import strays
+
+            strays.catch()
         set_log_defaults(json, logs.LEVELS[self._level])
 
     def follow(self, server: Server) -> None:
@@ -74,6 +78,10 @@ class Log:
 
     def close(self) -> None:
         """Put `logging` back as it was, and wait until everything is written."""
+        if self._format == "json":
+            from pyreframework import strays
+
+            strays.release()
         if self._is_ours:
             bridge.uninstall()
 

@@ -366,6 +366,11 @@ def load(texts: list[str]) -> AppTable:
     sys.path[:] = program.path
     console.adopt(is_worker=True)
     console.catch_the_rest()
+    level, form = program.log.split()
+    if form == "json":
+        from pyreframework import strays
+
+        strays.catch()
     loading = Loading(program)
     expected = program.outline
     try:
@@ -388,7 +393,6 @@ def load(texts: list[str]) -> AppTable:
             'module, not under `if __name__ == "__main__":`, or use run(mode="default")'
         )
     if not app.configures_logging:
-        level, form = program.log.split()
         logs.use(level, form == "json")
     app.attach_stop(program.stop_fd)
     app.freeze(program.debug)
