@@ -88,7 +88,8 @@ OPTIONS: tuple[Option, ...] = (
         "octal",
         0o666,
         "Mode of the Unix-domain sockets that are made here, whatever the umask; with `0o666` the "
-        "rights of the folder say who may connect.",
+        "rights of the folder say who may connect. Refused where only TCP addresses are listened "
+        "on, unless a variable says it.",
         least=0,
         most=0o777,
     ),
@@ -463,7 +464,25 @@ def resolve(
     if values["io_workers"] is None:
         values["io_workers"] = min(workers, cpus.usable())
     given_ones = frozenset(name for name, rank in ranks.items() if rank > DEFAULT)
-    return Settings(values, addresses(values, ranks, activated), given_ones)
+    binds = addresses(values, ranks, activated)
+    refuse_idle_mode(binds, ranks["uds_mode"])
+    return Settings(values, binds, given_ones)
+
+
+def refuse_idle_mode(binds: list[str], rank: int) -> None:
+    """Raise for a mode of sockets that nobody makes here, unless a variable says it.
+
+    Variables may be there for several programs. Sockets that were opened by others keep the mode
+    they have, and may be Unix-domain sockets as well.
+    """
+    if rank < ARGUMENT or any(bind.startswith(("unix:", "fd:")) for bind in binds):
+        return
+    option = TABLE["uds_mode"]
+    source = option.flag if rank == FLAG else f"run() option {option.name!r}"
+    raise UsageError(
+        f"{source} is for Unix-domain sockets, but {' and '.join(binds)} is none: give uds, or a "
+        "bind of the form unix:/path"
+    )
 
 
 def refuse_unknown(arguments: Mapping[str, object], environment: Mapping[str, str]) -> None:

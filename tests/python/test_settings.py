@@ -249,18 +249,38 @@ def test_switches(word: str) -> None:
 @pytest.mark.parametrize("text", ["660", "0660", "0o660", "0O660", " 660 "])
 def test_a_mode_is_octal_however_it_is_written(text: str) -> None:
     assert resolve({}, {"PYRE_UDS_MODE": text}).count("uds_mode") == 0o660
-    assert resolve({"uds_mode": 0o600}, {"PYRE_UDS_MODE": text}).count("uds_mode") == 0o600
+    given = {"uds": "s", "uds_mode": 0o600}
+    assert resolve(given, {"PYRE_UDS_MODE": text}).count("uds_mode") == 0o600
     assert resolve({}, {}).count("uds_mode") == 0o666
 
 
 def test_sockets_that_are_handed_over_get_a_mode_that_somebody_gives() -> None:
     assert not resolve({}, {}).for_engine(0)["uds_mode_for_handed"]
     for settings_given in (
-        resolve({"uds_mode": 0o666}, {}),
+        resolve({"uds": "s", "uds_mode": 0o666}, {}),
         resolve({}, {"PYRE_UDS_MODE": "666"}),
-        resolve({}, {}, flags={"uds_mode": 0o666}),
+        resolve({}, {"PYRE_UDS": "s"}, flags={"uds_mode": 0o666}),
     ):
         assert settings_given.for_engine(0)["uds_mode_for_handed"]
+
+
+def test_a_mode_without_a_unix_socket_is_refused() -> None:
+    for arguments, flags, text in (
+        ({"uds_mode": 0o600}, {}, r"run\(\) option 'uds_mode' is for Unix-domain sockets, but 127"),
+        (
+            {"bind": ["a:1", "b:2"]},
+            {"uds_mode": 0o600},
+            "--uds-mode is .*, but a:1 and b:2 is none",
+        ),
+        ({"uds": "s", "uds_mode": 0o600}, {"port": 0}, "run"),
+    ):
+        with pytest.raises(UsageError, match=text):
+            resolve(arguments, {}, flags=flags)
+    # A variable may be there for others.
+    assert resolve({}, {"PYRE_UDS_MODE": "600"}).binds == ["127.0.0.1:8000"]
+    for arguments in ({"uds": "s"}, {"bind": ["a:1", "unix:s"]}, {"fd": 3}):
+        assert resolve(arguments | {"uds_mode": 0o600}, {}).count("uds_mode") == 0o600
+    assert resolve({"uds_mode": 0o600}, {}, activated=1).binds == ["fd:3"]
 
 
 @pytest.mark.parametrize("mode", ["auto", "subinterp", "Auto", "SUBINTERP"])
@@ -279,8 +299,10 @@ def test_modes_of_the_main_interpreter(mode: str) -> None:
 def test_bounds(option: Option, number: int) -> None:
     assert option.least is not None and option.most is not None
     inside = option.least <= number <= option.most
+    # A mode is for sockets that there have to be.
+    others: dict[str, object] = {"uds": "s"} if option.name == "uds_mode" else {}
     for arguments, environment in (
-        ({option.name: number}, {}),
+        (others | {option.name: number}, {}),
         ({}, {option.variable: f"{number:o}" if option.kind == "octal" else str(number)}),
     ):
         try:
