@@ -186,9 +186,9 @@ def lines(target: str, found: dict[str, Any]) -> list[str]:
     refused = sum(row[1] == "no" for row in rows)
     partly = sum(row[1] == "partly" for row in rows)
     text = table([HEADINGS, *rows]) if rows else []
-    from pyreframework.moves import uses
+    from pyreframework.moves import why as words_for
 
-    reasons = [(name(routes, number), f"{user} {uses(set(mods))}") for number, user, mods in moves]
+    reasons = [(name(routes, number), words_for(user, set(mods))) for number, user, mods in moves]
     text += [""] if text else []
     text += banner.moves(reasons, len(routes))
     modules = banner.counted(len(rows), "module")

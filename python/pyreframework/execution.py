@@ -47,14 +47,15 @@ def run_part(code: CodeType, space: dict[str, Any]) -> CodeType | None:
     seen = len(imports.refused)
     try:
         exec(code, space)  # noqa: S102 - the user's own program
-    except Exception as error:
-        module = missing_for(error, seen)
+    except (Exception, SystemExit) as error:
+        module = missing_for(error, seen) or doubted(code, error)
         if module is None or imports.is_caught(sys._getframe(1), error):  # noqa: SLF001
             raise
         statement, rest = split(code, error)
         if statement is None or names_an_app(statement, space):
             raise
         note(module, error)
+        note_left(code, error, space, module)
         assign_stand_ins(statement, space, module)
         return rest
     return None
@@ -78,6 +79,30 @@ def missing_for(error: BaseException, seen: int) -> str | None:
                 return module
         trace = trace.tb_next
     return lost_by(error)
+
+
+def doubted(code: CodeType, error: BaseException) -> str | None:
+    """Return the module out of which a plain value came that the statement which raised looks at.
+
+    None if there is no such value, or the statement is not one that checks.
+    """
+    if not imports.tainted and not imports.taken:
+        return None
+    from pyreframework import sources
+
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code is not code:
+        trace = trace.tb_next
+    statement = (
+        None if trace is None else next(iter(sources.enclosing(code, trace.tb_lineno)), None)
+    )
+    if trace is None or statement is None or not sources.is_check(statement, trace.tb_lineno):
+        return None
+    space = trace.tb_frame.f_globals
+    for module, places in imports.taken.values():
+        if any(one.space is space and sources.covers(statement, one.line) for one in places):
+            return module
+    return sources.tainted_by(statement, space)
 
 
 def lost_by(error: BaseException) -> str | None:
@@ -104,6 +129,18 @@ def lost_by(error: BaseException) -> str | None:
 def note(module: str, error: BaseException) -> None:
     """Note why a module has stand-ins, if it has none yet."""
     imports.reasons.setdefault(module, imports.refusal(error, ()) or "")
+
+
+def note_left(code: CodeType, error: BaseException, space: dict[str, Any], module: str) -> None:
+    """Note the statement that is left behind: what else it would have done is missing too."""
+    from pyreframework.sources import Place
+
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code is not code:
+        trace = trace.tb_next
+    assert trace is not None, "the statement was found by it"
+    place = Place(code, trace.tb_lineno, space, None, False)
+    imports.taken[module, id(code), place.line] = (module, [place])
 
 
 def stand_ins_of(frame: FrameType, line: int) -> Iterator[str]:
@@ -145,7 +182,12 @@ def split(code: CodeType, error: BaseException) -> tuple[stmt | None, CodeType |
     if index is None:
         return None, None
     kind = type(body[index]).__name__
-    if kind == "Expr":
+    if sources.is_check(body[index], line):
+        # It was no failure on the main interpreter.
+        allowed = True
+    elif isinstance(error, SystemExit):
+        allowed = False
+    elif kind == "Expr":
         allowed = imports.refusal(error, ()) is None and not failed_in_library(error)
     else:
         allowed = kind in ASSIGNING and bool(sources.assigned(body[index]))
@@ -206,6 +248,7 @@ def start_without(hook: Callable[..., object], error: BaseException) -> bool:
 
     note(module, error)
     code = function.__code__
+    imports.failed_hooks[id(code)] = module
     assigned = sources.declared_global(code)
     for name in assigned:
         space[name] = StandIn(module, name)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, ModuleType
     from typing import Any
 
+    from pyreframework.sources import Place
+
 # What CPython, and extensions that check for themselves (by PyO3, by Cython), say when they refuse.
 REFUSALS = ("subinterpreter", "once per interpreter", "one interpreter per process")
 # What it says of calls that it refuses in a worker: processes by fork, and threads that pools need.
@@ -60,6 +62,16 @@ hollow: dict[int, str] = {}
 # Globals that got a plain value out of a stand-in, by the id of their dict and their name, with the
 # module that is missing.
 tainted: dict[tuple[int, str], str] = {}
+# Where the program has got a plain value out of a stand-in: the module that is missing, and the
+# program's code on the way there, the innermost first.
+taken: dict[tuple[object, ...], tuple[str, list[Place]]] = {}
+# Objects that got something of such a value, by their id, with the module that is missing.
+marked: dict[int, tuple[object, str]] = {}
+# Hooks of the start that could not run to their end, by the id of their code, with the module that
+# is missing. What they name counts as a stand-in already.
+failed_hooks: dict[int, str] = {}
+# Where such values were taken of which it cannot be told where they went.
+unfollowed: dict[str, str] = {}
 # Top-level packages that belong to the program although they are in `site-packages`.
 own_packages: set[str] = set()
 # Packages to refuse although they might load, and why: `pyre doctor` has seen them crash.
@@ -108,6 +120,8 @@ def remove() -> None:
         from pyreframework import sources
 
         sources.forget()
+    taken.clear()
+    marked.clear()
 
 
 def import_name(
@@ -446,6 +460,10 @@ def explain(error: BaseException, route: str | None) -> None:
         from pyreframework import losses
 
         losses.explain(error, route)
+    if route is None and taken:
+        from pyreframework.flow import advice
+
+        error.add_note(advice())
     if route is None:
         for module, place in caught.items():
             error.add_note(

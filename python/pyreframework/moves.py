@@ -32,7 +32,7 @@ def find(app: Pyre, first: bool) -> list[tuple[int, str]]:
     """
     if not first and not imports.reasons:
         return []
-    moved = [(number, f"{user} {uses(modules)}") for number, user, modules in survey(app, first)]
+    moved = [(number, why(user, modules)) for number, user, modules in survey(app, first)]
     return moved + notes()
 
 
@@ -52,6 +52,25 @@ def survey(app: Pyre, eager: bool) -> list[tuple[int, str, set[str]]]:
         app: The app, with all its routes and hooks.
         eager: Import what handlers import when they run.
     """
+    while True:
+        follow(app)
+        taken = len(imports.taken)
+        found = explore(app, eager)
+        # Modules that only handlers import are loaded on the way, and may take values too.
+        if len(imports.taken) == taken:
+            return found
+
+
+def follow(app: Pyre) -> None:
+    """Find out where plain values out of stand-ins went, if there are any."""
+    if imports.taken or imports.tainted:
+        from pyreframework import flow
+
+        flow.follow(app)
+
+
+def explore(app: Pyre, eager: bool) -> list[tuple[int, str, set[str]]]:
+    """Return what `survey` does, for the plain values that are known so far."""
     graph = Graph(eager)
     hooks = [
         (f"the {kind} hook {name_of(hook)}", graph.add(hook)) for kind, hook in app.request_hooks()
@@ -62,6 +81,8 @@ def survey(app: Pyre, eager: bool) -> list[tuple[int, str, set[str]]]:
         if not gil
     ]
     reached = graph.spread()
+    for where, module in imports.unfollowed.items():
+        return [(number, f"what {where} takes", {module}) for number, _ in handlers]
     for words, root in hooks:
         if root in reached:
             # A hook is part of every route.
@@ -91,6 +112,26 @@ def note_start_hooks(app: Pyre) -> None:
             if function is not None:
                 for name in declared_global(function.__code__):
                     imports.tainted[id(function.__globals__), name] = module
+
+
+def why(user: str, modules: set[str]) -> str:
+    """Return in words why routes move.
+
+    Example:
+        >>> why("it", {"numpy"})
+        'it uses numpy, which does not load in workers'
+        >>> why("what fill() at app.py:9 takes", {"numpy"})
+        'fill() at app.py:9 takes a value out of numpy, which does not load in workers, and it \
+cannot be told where that goes: take it in the handlers that use it, or catch the ImportError'
+    """
+    where = user.removeprefix("what ").removesuffix(" takes")
+    if user != f"what {where} takes":
+        return f"{user} {uses(modules)}"
+    missing = uses(modules).removeprefix("uses ")
+    return (
+        f"{where} takes a value out of {missing}, and it cannot be told where that goes: take it "
+        "in the handlers that use it, or catch the ImportError"
+    )
 
 
 def uses(modules: set[str]) -> str:

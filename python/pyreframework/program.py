@@ -379,9 +379,16 @@ def load(texts: list[str]) -> AppTable:
         pass
     except SystemExit as ended:
         if loading.app() is None:
-            raise RuntimeError(
+            failure = RuntimeError(
                 f"{program.target} ended with SystemExit({ended.code!r}) before it made its app"
-            ) from ended
+            )
+            imports.explain(failure, None)
+            raise failure from ended
+        # What is left out is what comes behind: routes may be missing.
+        if imports.taken and ended.code not in (None, 0):
+            failure = RuntimeError(f"{program.target} ended with SystemExit({ended.code!r})")
+            imports.explain(failure, None)
+            raise failure from ended
     except Exception as error:
         imports.explain(error, None)
         raise

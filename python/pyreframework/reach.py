@@ -187,8 +187,14 @@ class Graph:
         """Note that a node is, or uses, a stand-in for a module."""
         self.reasons.setdefault(number, set()).add(module)
 
+    def tainted(self, number: int, module: str) -> None:
+        """Note that a node reads what got a value in place of a stand-in."""
+        self.missing(number, module)
+
     def successors(self, number: int, value: Any) -> Iterator[object]:
         """Yield what a value leads to."""
+        if imports.marked:
+            self.check_marked(number, value)
         module = stood_in(value)
         if module is None and imports.hollow and not self.depths[number]:
             module = self.lacks(value)
@@ -281,6 +287,8 @@ class Graph:
                 self.check_loss(number, value, name)
             value = self.real(space, name)
         if names and stood_in(value) is None and is_own(kind_of(value)):
+            if imports.marked:
+                self.check_marked(number, value)
             yield from attributes(value, {names[0]})
         else:
             yield value
@@ -318,7 +326,16 @@ class Graph:
         """Note that a node reads a global which got a value in place of a stand-in."""
         module = imports.tainted.get((id(space), name))
         if module is not None:
-            self.missing(number, module)
+            self.tainted(number, module)
+
+    def check_marked(self, number: int, value: Any) -> None:
+        """Note that a node is, or has, an object that got something of such a value."""
+        found = [value.function, value.owner] if is_a(value, Bound) else [value]
+        found += kind_of(found[-1]).__mro__
+        for one in found:
+            module = imports.marked.get(id(one))
+            if module is not None and module[0] is one:
+                self.tainted(number, module[1])
 
     def lacks(self, value: Any) -> str | None:
         """Return what is missing to something of a library that the program itself holds.

@@ -21,6 +21,23 @@ EXITS = ("exit", "quit", "_exit", "abort")
 trees: dict[str, _ast.AST | None] = {}
 
 
+class Place:
+    """Where code of the program was when it asked for a plain value."""
+
+    __slots__ = ("code", "in_hook", "line", "owner", "space")
+
+    def __init__(
+        self, code: CodeType, line: int, space: dict[str, object], owner: object, in_hook: bool
+    ) -> None:
+        self.code = code
+        self.line = line
+        self.space = space
+        # The object whose method this is.
+        self.owner = owner
+        # Whether the program has been loaded, and only its hooks run.
+        self.in_hook = in_hook
+
+
 def tree(file: str) -> _ast.AST | None:
     """Return the parsed source of a file, or None if there is none."""
     if file not in trees:
@@ -201,6 +218,26 @@ def gives_up(body: list[_ast.stmt]) -> bool:
     return isinstance(last, _ast.Raise)
 
 
+def is_check(statement: _ast.stmt, line: int) -> bool:
+    """Tell whether a statement does nothing but raise on a line: ``assert``, ``if bad: raise``."""
+    if isinstance(statement, _ast.Assert):
+        return True
+    return (
+        isinstance(statement, _ast.If)
+        and not statement.orelse
+        and gives_up(statement.body)
+        and line <= (statement.end_lineno or line)
+    )
+
+
+def tainted_by(statement: _ast.stmt, space: dict[str, object]) -> str | None:
+    """Return the module that is missing to a global which a statement names."""
+    from pyreframework.imports import tainted
+
+    found = (tainted.get((id(space), name)) for name in named(statement))
+    return next((module for module in found if module is not None), None)
+
+
 def last_name(node: _ast.expr) -> str:
     """Return ``exit`` for ``exit`` and for ``sys.exit``."""
     if isinstance(node, _ast.Attribute):
@@ -222,18 +259,26 @@ def taint(module: str, frame: FrameType, truth: bool | None) -> bool:
     Returns:
         The truth to give.
     """
-    from pyreframework.imports import is_ours, is_program, is_standard_module, tainted
+    from pyreframework import program
+    from pyreframework.flow import is_harmless
+    from pyreframework.imports import is_ours, is_program, tainted, taken
 
+    in_hook = program.loading is None
+    places: list[Place] = []
     answer = truth
     walk: FrameType | None = frame
     while walk is not None and not is_ours(walk.f_globals):
         if is_program(walk.f_globals):
             code, line = walk.f_code, walk.f_lineno
+            owner = walk.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+            places.append(Place(code, line, walk.f_globals, owner, in_hook))
             statements = enclosing(code, line)
             if statements and answer is None:
                 answer = wanted(statements, line)
             names: list[str] = []
             if code.co_name == "<module>" and statements:
+                if is_harmless(statements[0], line, walk.f_globals):
+                    break
                 names = assigned(statements[0])
             elif code.co_name != "<module>":
                 names = declared_global(code)
@@ -241,6 +286,9 @@ def taint(module: str, frame: FrameType, truth: bool | None) -> bool:
                 if not is_standard_module(walk.f_globals.get(name)):
                     tainted[id(walk.f_globals), name] = module
         walk = walk.f_back
+    if places:
+        key = tuple((id(place.code), place.line, id(place.owner)) for place in places)
+        taken.setdefault((module, *key), (module, places))
     return bool(answer)
 
 

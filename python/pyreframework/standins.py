@@ -20,6 +20,7 @@ from sys import _getframe
 from types import ModuleType
 
 from pyreframework.errors import WorkerImportError
+from pyreframework.imports import is_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ ERROR_NAMES = ("Error", "Exception", "Warning")
 LOOP_SETTERS = ("set_event_loop", "set_event_loop_policy", "_set_event_loop_policy")
 # Where such a function was put in the place of asyncio's.
 kept: list[tuple[dict[str, Any], str, Any, Any]] = []
+CONTAINS, CALL = "CONTAINS_OP", "CALL"
 UNPACK_SEQUENCE, UNPACK_EX, EXTENDED_ARG = "UNPACK_SEQUENCE", "UNPACK_EX", "EXTENDED_ARG"
 
 
@@ -74,9 +76,14 @@ class StandIn:
         self.pyre_children.pop(name, None)
 
     def __repr__(self) -> str:
-        return f"<stand-in for {self.pyre_name}, as {self.pyre_module} does not load in workers>"
+        # Libraries show what they are given in their errors.
+        if not serving and is_program(_getframe(1).f_globals):
+            taint(self, _getframe(1))
+        return shown(self)
 
     def __hash__(self) -> int:
+        if not serving and looks_up(_getframe(1)):
+            taint(self, _getframe(1))
         return id(self) >> 4
 
     def __copy__(self) -> StandIn:
@@ -90,7 +97,9 @@ class StandIn:
         return (base_class(self, bases),)
 
     def __instancecheck__(self, instance: object) -> bool:
-        # What a module makes that is not here cannot be here either.
+        # What a module makes that is not here cannot be here either; of a stand-in nobody knows.
+        if not serving and of(instance) is not None:
+            taint(self, _getframe(1))
         return False
 
     def __subclasscheck__(self, subclass: type) -> bool:
@@ -149,12 +158,12 @@ class StandIn:
         # Log lines and tracebacks show stand-ins at any time, so this never raises.
         if not serving:
             taint(self, _getframe(1))
-        return repr(self)
+        return shown(self)
 
     def __format__(self, spec: str) -> str:
         if not serving:
             taint(self, _getframe(1))
-        return repr(self)
+        return shown(self)
 
 
 OPERATIONS = (
@@ -378,6 +387,27 @@ def taint(stand_in: StandIn, frame: FrameType, truth: bool | None = None) -> boo
     from pyreframework import sources
 
     return sources.taint(stand_in.pyre_module, frame, truth)
+
+
+def shown(stand_in: StandIn) -> str:
+    """Return what is printed in place of a stand-in."""
+    name, module = stand_in.pyre_name, stand_in.pyre_module
+    return f"<stand-in for {name}, as {module} does not load in workers>"
+
+
+def looks_up(frame: FrameType) -> bool:
+    """Tell whether the program asks, where a frame is, if a set or a table has something.
+
+    A set finds no stand-in among numbers, and says so without asking for more than its hash.
+    """
+    from opcode import opname
+
+    if not is_program(frame.f_globals):
+        return False
+    operation = opname[frame.f_code.co_code[frame.f_lasti]]
+    return operation == CONTAINS or (
+        operation.startswith(CALL) and frame.f_code.co_name == "<module>"
+    )
 
 
 def unpacked(frame: FrameType) -> int | None:
