@@ -273,7 +273,9 @@ impl Server {
         }
         this.state.borrow_mut().moves = moves;
         // What loading has left free is in many places, of a heap for each worker.
-        py.detach(sys::return_free_pages_to_the_system);
+        if this.program.is_some() {
+            py.detach(sys::return_free_pages_to_the_system);
+        }
         let mut state = this.state.borrow_mut();
         let state = &mut *state;
         if this.places.use_main(&this.app.application, &state.moves) {

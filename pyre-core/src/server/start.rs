@@ -17,9 +17,9 @@ use crate::server::moves::Moves;
 /// The order in which workers start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Order {
-    /// All at once; only their interpreters are made one after the other.
+    /// Their interpreters are made one after the other, and then all load the program at once.
     Together,
-    /// Each when the one before it serves.
+    /// Each when the one before it has loaded the program and run its hooks.
     InTurn,
 }
 
@@ -147,11 +147,28 @@ impl Ticket {
     /// Blocks the caller, which must be attached to no interpreter.
     pub(crate) fn wait_for_turn(&self) -> bool {
         let mut yard = self.start.yard.lock();
-        while self.start.order == Order::InTurn && yard.next < self.index && !yard.is_over {
+        while yard.next < self.index && !yard.is_over {
             self.start.turned.wait(&mut yard);
         }
         yard.seats[self.index].step = Step::Making;
         !yard.is_over
+    }
+
+    /// The worker's interpreter is made. Waits for those of the others if all load the program
+    /// together, so that none is made while programs are loaded; answers whether to go on.
+    ///
+    /// # Threads
+    /// Blocks the caller, which must not be attached: others may need what it holds.
+    pub(crate) fn wait_for_others(&self) -> bool {
+        if self.start.order == Order::Together {
+            self.reach(Step::Waiting);
+            self.pass_turn();
+            let mut yard = self.start.yard.lock();
+            while yard.next < yard.seats.len() && !yard.is_over {
+                self.start.turned.wait(&mut yard);
+            }
+        }
+        self.reach(Step::Loading)
     }
 
     /// Says what the worker is at now; answers whether it is to go on.
@@ -252,6 +269,7 @@ impl Drop for Arrivals {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
     use std::thread;
 
     use super::*;
@@ -291,12 +309,27 @@ mod tests {
     }
 
     #[test]
-    fn workers_together_all_begin_before_one_ends() {
+    fn workers_together_load_when_all_are_made() {
         let (tickets, mut arrivals) = prepare(3, Order::Together);
-        assert!(tickets.iter().rev().all(Ticket::wait_for_turn));
-        assert!(tickets.iter().all(|ticket| ticket.reach(Step::Loading)));
-        tickets.into_iter().for_each(|mut ticket| ticket.end(Ok(Moves::default())));
+        let made = Arc::new(Mutex::new(Vec::new()));
+        let all_load = Arc::new(Barrier::new(3));
+        let threads: Vec<_> = tickets
+            .into_iter()
+            .rev()
+            .map(|mut ticket| {
+                let (made, all_load) = (made.clone(), all_load.clone());
+                thread::spawn(move || {
+                    assert!(ticket.wait_for_turn());
+                    made.lock().push(ticket.index());
+                    assert!(ticket.wait_for_others());
+                    assert_eq!(*made.lock(), [0, 1, 2]);
+                    all_load.wait();
+                    ticket.end(Ok(Moves::default()));
+                })
+            })
+            .collect();
         assert_eq!(outcome(&mut arrivals).unwrap().len(), 3);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     }
 
     #[test]
@@ -307,24 +340,13 @@ mod tests {
             let waiting: Vec<_> = tickets
                 .into_iter()
                 .map(|ticket| {
-                    thread::spawn(move || {
-                        let began = ticket.wait_for_turn();
-                        while ticket.reach(Step::Loading) {
-                            thread::yield_now();
-                        }
-                        began
-                    })
+                    thread::spawn(move || ticket.wait_for_turn() && ticket.wait_for_others())
                 })
                 .collect();
             assert!(failing.wait_for_turn());
             failing.end(Err("LookupError".to_owned()));
             assert_eq!(outcome(&mut arrivals).unwrap_err(), "LookupError");
-            let began = waiting.into_iter().map(|thread| thread.join().unwrap());
-            if order == Order::InTurn {
-                assert!(began.into_iter().all(|began| !began));
-            } else {
-                began.for_each(drop);
-            }
+            assert!(waiting.into_iter().all(|thread| !thread.join().unwrap()));
         }
     }
 

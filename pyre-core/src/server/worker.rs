@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +24,9 @@ const END_WAIT: Duration = Duration::from_secs(600);
 /// After this long a thread that computes lets another one have the GIL, in seconds.
 const SWITCH_INTERVAL_S: f64 = 0.0005;
 
+/// Descriptors that are needed at a time to make an interpreter.
+const DESCRIPTORS: usize = 4;
+
 /// What a worker is started with.
 pub(crate) struct WorkerPlan {
     pub(crate) parts: CrewParts,
@@ -37,6 +42,10 @@ pub(crate) struct WorkerPlan {
 /// event loop, or its first lane if it has none. The ticket ends when it serves, or cannot.
 pub(crate) fn run(plan: WorkerPlan, mut ticket: Ticket) {
     if !ticket.wait_for_turn() {
+        return;
+    }
+    if let Err(error) = find_descriptors() {
+        ticket.end(Err(format!("no descriptors for an interpreter: {error}")));
         return;
     }
     let config = IsolatedConfig { end_wait: END_WAIT, ..IsolatedConfig::default() };
@@ -60,12 +69,11 @@ fn serve(
     ticket: &mut Ticket,
 ) -> Result<(), String> {
     let words = |raised: Raised| traceback(py, raised);
-    let no_thread = |error: std::io::Error| format!("no thread for a lane: {error}");
-    let go_on = |ticket: &Ticket, step| {
-        if ticket.reach(step) { Ok(()) } else { Err("another worker has failed".to_owned()) }
-    };
+    let no_thread = |error: io::Error| format!("no thread for a lane: {error}");
+    let go_on =
+        |goes_on| if goes_on { Ok(()) } else { Err("another worker has failed".to_owned()) };
     let index = ticket.index();
-    go_on(ticket, Step::Loading)?;
+    go_on(py.detach(|| ticket.wait_for_others()))?;
     if plan.parts.lanes.as_ref().is_some_and(|lanes| lanes.baton.is_some()) {
         shorten_switches(py).map_err(words)?;
     }
@@ -73,10 +81,8 @@ fn serve(
     ticket.show_imports(imports(py).map_err(words)?);
     let native = load(py, &program, &plan.program).map_err(words)?;
     let app = check(py, &program, &native, &plan.routes)?;
-    go_on(ticket, Step::Starting)?;
+    go_on(ticket.reach(Step::Starting))?;
     let moves = start(py, &program, &native, index == 0).map_err(words)?;
-    ticket.pass_turn();
-    call(py, &program, "settle_worker", &native).map_err(words)?;
     let name = format!("pyre-worker-{index}");
     let station = Station { name, handle: handle.clone(), app, cpu: plan.cpu };
     let CrewParts { lanes, event_loop } = plan.parts;
@@ -92,6 +98,9 @@ fn serve(
             .map_err(no_thread)?,
         None => None,
     };
+    // All descriptors are open, and what is left disturbs nobody.
+    ticket.pass_turn();
+    call(py, &program, "settle_worker", &native).map_err(words)?;
     if let Some(seat) = seat {
         crew::run_loop(py, seat, &station.app, || ticket.end(Ok(moves)));
     } else if let Some(berth) = own {
@@ -109,6 +118,13 @@ fn serve(
 fn imports(py: Attached<'_>) -> Result<Imports, Raised> {
     let module = import(py, "pyreframework.engine")?;
     Engine::of(&module, py).map(|engine| engine.imports.clone())
+}
+
+/// Finds out whether there are descriptors for the files that an interpreter reads while it is made.
+/// CPython does not say that they were lacking, and prints its whole configuration.
+fn find_descriptors() -> io::Result<()> {
+    let opened: io::Result<Vec<_>> = (0..DESCRIPTORS).map(|_| File::open("/")).collect();
+    opened.map(drop)
 }
 
 /// Lets threads of this interpreter wait less for its GIL, as the one that carries a reactor does each
