@@ -261,7 +261,7 @@ def taint(module: str, frame: FrameType, truth: bool | None) -> bool:
     """
     from pyreframework import program
     from pyreframework.flow import is_harmless
-    from pyreframework.imports import is_ours, is_program, tainted, taken
+    from pyreframework.imports import is_ours, is_program, is_standard_module, tainted, taken
 
     in_hook = program.loading is None
     places: list[Place] = []
