@@ -23,6 +23,7 @@ from types import FunctionType, MappingProxyType, MemberDescriptorType, MethodTy
 from pyreframework import imports, sources
 from pyreframework.app import Pyre
 from pyreframework.execution import function_of
+from pyreframework.losses import ANNOTATE
 from pyreframework.reach import (
     ATOMS,
     Bound,
@@ -240,6 +241,8 @@ def seed(
         affected: Those with a plain value in them.
     """
     innermost = frames[0]
+    if innermost.code.co_name == ANNOTATE:
+        return  # It gives annotations, and those of a route are followed by themselves.
     inner = sources.enclosing(innermost.code, innermost.line)
     if inner and is_harmless(inner[-1], innermost.line, innermost.space):
         return
