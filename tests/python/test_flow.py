@@ -29,6 +29,9 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
     """Run a program with numpy missing, its hooks too, and return the routes that move."""
     for name in STATES:
         monkeypatch.setattr(imports, name, {})
+    # The modules of other tests are no part of the program, whichever have been imported.
+    own = f"{tmp_path}/"
+    monkeypatch.setattr(imports, "is_program_file", lambda file: file.startswith(own))
     monkeypatch.syspath_prepend(tmp_path)
     made: list[str] = []
 
