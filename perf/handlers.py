@@ -1,8 +1,9 @@
 """Measure what each kind of handler costs, what waiting costs, and what a second worker brings.
 
-Three questions, each answered in one run with interleaved rounds: the CPU time of `async def` and
-`gil=True` handlers that return at once, beside the same `def`; that of a handler that awaits 10 ms,
-beside rivals; and the rate of a handler that computes for 5 ms, with one worker and with two.
+Four questions, each answered in one run with interleaved rounds: the CPU time of `async def` and
+`gil=True` handlers that return at once, beside the same `def`; that of a handler that reads a path
+parameter from the dict of all, beside the native ceiling; that of a handler that awaits 10 ms, beside
+rivals; and the rate of a handler that computes for 5 ms, with one worker and with two.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import sys
 from collections.abc import Sequence
 
 from perf.harness import load, machine, series
-from perf.harness.answers import Route
-from perf.harness.contenders import PYRE, Contender, Unavailable, contender, pyre
+from perf.harness.answers import HANDLERS, ROUTES, Route
+from perf.harness.contenders import CEILING, PYRE, Contender, Unavailable, contender, pyre
 from perf.harness.load import Load
 from perf.harness.progress import say
 from perf.harness.series import Series
@@ -31,7 +32,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="perf.handlers", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=6, help="rounds (6)")
     parser.add_argument("--seconds", type=int, default=1, help="length of a round (1)")
-    parser.add_argument("--only", default="kinds,waiting,computing")
+    parser.add_argument("--only", default="kinds,params,waiting,computing")
     parser.add_argument("--rivals", default=",".join(RIVALS), help="for waiting; may be empty")
     return parser.parse_args()
 
@@ -57,6 +58,26 @@ def kinds(chosen: argparse.Namespace) -> None:
             print(compared(paths, chosen), flush=True)
     finally:
         end(server)
+
+
+def params(chosen: argparse.Namespace) -> None:
+    """Compare a handler that reads ``req.params["id"]`` with the ceiling's."""
+    servers: list[Server] = []
+    try:
+        for one in (contender(CEILING), pyre("handlers_app.py")):
+            servers.append(Server(one, cores={0}))
+            servers[-1].pause()
+        for kind in LOADS:
+            print(f"\nA path parameter, {kind.name}, one worker, one core\n")
+            routes = (ROUTES["/user/{id}"], HANDLERS["/params/{id}"])
+            names = [
+                Series(server.name, server, route, kind, 1)
+                for server, route in zip(servers, routes, strict=True)
+            ]
+            print(compared(names, chosen), flush=True)
+    finally:
+        for server in servers:
+            end(server)
 
 
 def waiting(chosen: argparse.Namespace) -> None:
@@ -102,7 +123,7 @@ def computing(chosen: argparse.Namespace) -> None:
 def main() -> int:
     """Measure and print."""
     chosen = arguments()
-    questions = {"kinds": kinds, "waiting": waiting, "computing": computing}
+    questions = {"kinds": kinds, "params": params, "waiting": waiting, "computing": computing}
     machine.show()
     try:
         for name in chosen.only.split(","):
