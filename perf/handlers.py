@@ -2,8 +2,8 @@
 
 Four questions, each answered in one run with interleaved rounds: the CPU time of `async def` and
 `gil=True` handlers that return at once, beside the same `def`; that of a handler that reads a path
-parameter from the dict of all, beside the native ceiling; that of a handler that awaits 10 ms, beside
-rivals; and the rate of a handler that computes for 5 ms, with one worker and with two.
+parameter from the dict of all, beside the native ceiling; that of a handler that awaits 10 ms,
+beside rivals; and the rate of a handler that computes for 5 ms, with one worker and with two.
 """
 
 from __future__ import annotations
