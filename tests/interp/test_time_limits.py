@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -384,3 +385,36 @@ def test_stop_while_a_handler_is_interrupted() -> None:
         server.signal(15)
         assert peer.reply().status == 504
         assert server.wait() == 0
+
+
+def test_handlers_that_overrun_together_are_interrupted_together(tmp_path: Path) -> None:
+    """One that is found late does not wait for a look a grace later."""
+    file = tmp_path / "program.py"
+    file.write_text(
+        textwrap.dedent(
+            """
+            import time
+            from pyreframework import Pyre, RequestTimeout
+
+            app = Pyre()
+
+            @app.get("/")
+            def spin(req):
+                try:
+                    while True:
+                        time.sleep(0.001)
+                except RequestTimeout:
+                    return str(time.monotonic())
+
+            app.run()
+            """
+        )
+    )
+    limit_s, grace_s, count = 4.0, 1.0, 4
+    with serve(file, workers=1, threads=count, request_timeout=limit_s) as server, ExitStack() as s:
+        peers = [s.enter_context(server.connect()) for _ in range(count)]
+        for peer in peers:
+            peer.send(request("GET", "/"))
+        ends = [float(peer.reply().text) for peer in peers]
+    # One after the other, a grace apart, they would take three.
+    assert max(ends) - min(ends) < grace_s

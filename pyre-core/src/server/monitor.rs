@@ -123,10 +123,12 @@ impl Monitor {
             *seen = fresh();
         }
         if now >= seen.interrupt_at && !is_task(crew, piece) {
-            // One that catches the exception and goes on is interrupted again.
-            seen.interrupt_at = now + grace;
             let took = (!seen.is_reported).then(|| now - seen.since);
-            seen.is_reported = interrupt(&self.threads, crew, watch, piece, took);
+            if interrupt(&self.threads, crew, watch, piece, took) {
+                seen.is_reported = true;
+                // One that catches the exception and goes on is interrupted again.
+                seen.interrupt_at = now + grace;
+            }
         }
         if seen.replace_at.is_some_and(|moment| now >= moment) {
             // If there is none now, one may retire later.
@@ -207,7 +209,7 @@ fn interrupt_all(threads: &Arc<Threads>, crew: &Arc<Crew>, pieces: Vec<Running>)
 }
 
 /// Has an exception raised in the handler that a lane runs, and the log told where it was, if it is
-/// said how long that took. Returns whether a thread is on its way.
+/// said how long that took. Returns whether a thread is on its way; an interpreter has one at a time.
 fn interrupt(
     threads: &Arc<Threads>,
     crew: &Arc<Crew>,
@@ -216,8 +218,8 @@ fn interrupt(
     took: Option<Duration>,
 ) -> bool {
     if crew.is_interrupting.swap(true, Ordering::AcqRel) {
-        // The thread before still waits for the GIL; there will be another look.
-        return took.is_none();
+        // The thread before still waits for the GIL; the next look tries again.
+        return false;
     }
     let (crew, watch) = (crew.clone(), watch.clone());
     let failed = crew.clone();
