@@ -11,6 +11,10 @@ class BadAnswer(Exception):
     """The server closed, stalled or sent something that is no HTTP answer."""
 
 
+class Closed(BadAnswer):
+    """The server closed the connection, in order or not."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """One answer; header names are in lower case."""
@@ -56,6 +60,8 @@ class Client:
         """Send bytes as they are."""
         try:
             self._socket.sendall(data)
+        except ConnectionError as error:
+            raise Closed(f"the server closed the connection: {error}") from None
         except OSError as error:
             raise BadAnswer(f"sending failed: {error}") from None
 
@@ -100,8 +106,10 @@ class Client:
     def _receive(self) -> None:
         try:
             data = self._socket.recv(262144)
+        except ConnectionError as error:
+            raise Closed(f"the server closed the connection: {error}") from None
         except OSError as error:
             raise BadAnswer(f"no answer: {error}") from None
         if not data:
-            raise BadAnswer("the server closed the connection")
+            raise Closed("the server closed the connection")
         self._received += data

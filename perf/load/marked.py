@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perf.harness.exchange import Answer, BadAnswer, Client
+from perf.harness.exchange import Answer, BadAnswer, Client, Closed
 
 WORKS = {"answer": 40, "wait": 10, "late": 5, "leave": 15, "raise": 10, "cancel": 10}
 OF_COROUTINES = {**WORKS, "group": 10, "timeout": 5}
@@ -36,6 +36,8 @@ class Tally:
     sent: int = 0
     left: int = 0
     """Connections that were closed before an answer came."""
+    closed: int = 0
+    """Connections that the server closed before an answer came."""
     statuses: Counter[int] = field(default_factory=Counter)
     works: Counter[str] = field(default_factory=Counter)
     faults: int = 0
@@ -95,11 +97,14 @@ class Crowd:
                 client = client or Client(self._port, SILENCE_S)
                 client.send(b"".join(one.wire for one in drawn))
                 stays = self._answers(client, drawn, chance)
+            except Closed:
+                # One that takes too long is given up with its connection, and so are those behind it.
+                with self._lock:
+                    self.tally.closed += 1
+                stays = False
             except BadAnswer as error:
-                # One that is given up closes its connection, without those behind it.
-                if not any(one.work == "late" for one in drawn):
-                    with self._lock:
-                        self.tally.fault(f"{[one.name for one in drawn]}: {error}")
+                with self._lock:
+                    self.tally.fault(f"{[one.name for one in drawn]}: {error}")
                 stays = False
             if not stays and client is not None:
                 client.close()
