@@ -3,7 +3,8 @@
 Coroutines mark their task, its name, its context and its done callbacks; all handlers mark the
 request's state and their thread. Before that each looks for marks of others, and afterwards for its
 own. Answers may have no other's headers. After hooks and done callbacks must run once for each
-request, however it ends. It fails if there is a single trace, or if the server does not stop in order.
+request, however it ends. It fails if there is a single trace, or if the server does not stop in
+order.
 """
 
 from __future__ import annotations

@@ -85,8 +85,8 @@ def look_at_task(req):
         traces.append(f"context variable of {owner}")
     if (owner := by_name.get(task.get_name())) is not None:
         traces.append(f"name of {owner}")
-    if task._callbacks:
-        traces.append(f"done callbacks {task._callbacks}")
+    if callbacks := task._callbacks:  # noqa: SLF001 - nothing public tells of them
+        traces.append(f"done callbacks {callbacks}")
     return traces
 
 
