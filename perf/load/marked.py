@@ -98,7 +98,7 @@ class Crowd:
                 client.send(b"".join(one.wire for one in drawn))
                 stays = self._answers(client, drawn, chance)
             except Closed:
-                # One that takes too long is given up with its connection, and so are those behind it.
+                # One that takes too long is given up with its connection and those behind it.
                 with self._lock:
                     self.tally.closed += 1
                 stays = False
@@ -201,4 +201,3 @@ def check_written(file: Path, tally: Tally) -> Counter[str]:
     for name, count in asked.items():
         tally.fault(f"{name}: done callback {'never' if count > 0 else 'more than once'} called")
     return counts
-
