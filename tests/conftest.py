@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -26,3 +27,18 @@ def no_settings_from_outside() -> Iterator[None]:
     taken = {name: os.environ.pop(name) for name in names}
     yield
     os.environ.update(taken)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_signals_ignored_from_outside() -> None:
+    """Let servers obey signals also where the tests run in the background, or under `nohup`.
+
+    A signal that is ignored stays so in all children, and a server leaves it so.
+    """
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGTERM, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
