@@ -83,9 +83,7 @@ fn unicode_escape(text: &[u8], at: usize) -> Result<(u32, usize), (Reason, usize
 
 /// The number behind the `\u` at `at`.
 fn four_digits(text: &[u8], at: usize) -> Result<u32, (Reason, usize)> {
-    // The standard library wants a byte behind them too, as every string has a quote there.
-    let digits = text.get(at + 2..at + 6).filter(|_| at + 6 < text.len());
-    digits
+    text.get(at + 2..at + 6)
         .and_then(|digits| {
             digits
                 .iter()
@@ -156,7 +154,8 @@ mod tests {
         check(r#""\u12""#, Err((Reason::UnicodeEscape, 2)));
         check(r#""\u123g""#, Err((Reason::UnicodeEscape, 2)));
         check(r#""\u+123""#, Err((Reason::UnicodeEscape, 2)));
-        check(r#""\u1234"#, Err((Reason::UnicodeEscape, 2)));
+        check(r#""\u123"#, Err((Reason::UnicodeEscape, 2)));
+        check(r#""\u1234"#, Err((Reason::Unterminated, 0)));
         check(r#""\ud800\u12""#, Err((Reason::UnicodeEscape, 8)));
     }
 }

@@ -15,7 +15,7 @@ use pyre_ffi::{
 use super::*;
 
 const PRELUDE: &str = r#"
-import json, sys, math, struct, enum, uuid, decimal, datetime, collections, dataclasses, types, typing
+import json, re, sys, math, struct, enum, uuid, decimal, datetime, collections, dataclasses, types, typing
 
 def loads(data):
     "The value, or the message."
@@ -23,7 +23,16 @@ def loads(data):
         # What `json.loads` does with bytes, but for guessing UTF-16 and UTF-32.
         return (json.JSONDecoder().decode(data.decode("utf-8-sig")),)
     except ValueError as error:
+        if sys.version_info < (3, 14) and ends_with_an_escape(error):
+            # Up to 3.13 the last of its digits must not be the last character of all.
+            return loads(data + b" ")
         return str(error)
+
+def ends_with_an_escape(error):
+    "Whether what is wrong is a \\uXXXX that is whole, and the end of the text."
+    if not isinstance(error, json.JSONDecodeError) or "XXXX" not in error.msg:
+        return False
+    return re.fullmatch("u[0-9a-fA-F]{4}", error.doc[error.pos :]) is not None
 
 def same(a, b):
     "Equal, of the same types, and floats to the bit."
