@@ -461,7 +461,13 @@ def test_a_folder_whose_name_is_no_text(
     path = odd_folder / "socket"
     command = [*run(file), str(odd_folder)]
     with bare(command, env=env, mode=mode, fd=None, uds=str(path)) as server:
-        wait_until(path.exists, "it listens")
+
+        def listens() -> bool:
+            with socket.socket(socket.AF_UNIX) as client:
+                # Its file is there before.
+                return client.connect_ex(os.fsencode(path)) == 0
+
+        wait_until(listens, "it listens")
 
         def get(target: str) -> str:
             with socket.socket(socket.AF_UNIX) as client:
