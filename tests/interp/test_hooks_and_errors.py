@@ -162,3 +162,33 @@ def test_head_of_an_error(server: Server) -> None:
         assert peer.request("HEAD", "/error/plain").status == 500
         assert peer.request("HEAD", "/no").status == 404
         assert peer.get("/").text == "handled"
+
+
+@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+def constants(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with serve("constants", mode=request.param, workers=1) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/ok", "/read", "/home", "/async/ok", "/async/read", "/returned", "/before", "/refused"],
+)
+def test_response_that_is_kept_does_not_keep_what_hooks_do_for_one_client(
+    constants: Server, path: str
+) -> None:
+    """A session's cookie on a constant would be sent to everybody from then on."""
+
+    def seen(user: str | None) -> tuple[int, bytes, list[tuple[str, str]]]:
+        reply = constants.get(path, [("X-User", user)] if user else [])
+        headers = [(name, value) for name, value in reply.headers if name != "date"]
+        return reply.status, reply.body, headers
+
+    first = seen(None)
+    assert "session" not in str(first)
+    for user in ("alice", "bob", "alice"):
+        status, body, headers = seen(user)
+        assert (status, body) == (202, f"for {user}".encode())
+        assert f"session={user}" in str(headers)
+        assert {"alice": "bob", "bob": "alice"}[user] not in str((body, headers))
+        assert seen(None) == first

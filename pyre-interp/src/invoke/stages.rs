@@ -186,7 +186,8 @@ impl<'py> Lane<'py, '_> {
             Stage::Before(_) | Stage::Handler => self.show_to_after_hooks(stages, result, 0),
             Stage::Recovery { then, .. } => self.show_to_after_hooks(stages, result, then),
             Stage::After(index) => {
-                if !result.is_none() {
+                let is_known = stages.response.as_ref().is_some_and(|known| known.is(&result));
+                if !result.is_none() && !is_known {
                     stages.response = Some(Response::of_result(self.py, self.tools, result)?);
                 }
                 Ok(self.after_or_finish(stages, index + 1))

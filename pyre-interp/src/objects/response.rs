@@ -41,16 +41,39 @@ impl Response {
         Self::of_parts(py, tools, Parts { status, body, content_type: None, headers: None })
     }
 
-    /// The response that a result stands for.
+    /// The response that a result stands for, for hooks that may change it: one that somebody else
+    /// knows, such as a constant of the program, stays as it is, and they get a copy.
     pub(crate) fn of_result<'py>(
         py: Attached<'py>,
         tools: &Toolkit,
         result: Owned<'py>,
     ) -> Result<Owned<'py, Instance<Response>>, Raised> {
-        if let Some(response) = tools.response.cast(&result, py) {
-            return Ok(response.to_owned(py));
+        match tools.response.cast(&result, py) {
+            Some(response) if result.reference_count() == 1 => Ok(response.to_owned(py)),
+            Some(response) => response.copy(py, tools),
+            None => Self::of_parts(py, tools, Parts::of_result(py, result)?),
         }
-        Self::of_parts(py, tools, Parts::of_result(py, result)?)
+    }
+
+    /// An equal response, whose headers are its own down to the lists among their values.
+    fn copy<'py>(
+        &self,
+        py: Attached<'py>,
+        tools: &Toolkit,
+    ) -> Result<Owned<'py, Instance<Response>>, Raised> {
+        let mut parts = self.parts(py, tools)?;
+        if let Some(headers) = parts.headers {
+            let copy = headers.copy(py)?;
+            for item in headers.items(py) {
+                let (name, value) = item?;
+                if let Some(lines) = value.cast::<List>() {
+                    let lines = (0..lines.len()).filter_map(|index| lines.get(index, py)).collect();
+                    copy.set(&name, List::from_vec(py, lines)?.as_any(), py)?;
+                }
+            }
+            parts.headers = Some(copy);
+        }
+        Self::of_parts(py, tools, parts)
     }
 
     /// A page of HTML.
