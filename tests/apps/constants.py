@@ -15,12 +15,14 @@ HELD = PyreResponse("held")
 def before(req):
     if req.path == "/before":
         return OK
+    return None
 
 
 @app.after_request
 def after(req, resp):
     if req.path == "/returned":
         return HELD
+    return None
 
 
 @app.after_request
@@ -33,6 +35,7 @@ def change(req, resp):
         resp.headers[f"X-{user}"] = user
         resp.body = f"for {user}"
         return set_cookie(resp, "session", user)
+    return None
 
 
 for path, response in {"/ok": OK, "/read": READ, "/home": HOME}.items():
