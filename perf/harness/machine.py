@@ -47,7 +47,10 @@ def _module() -> list[str]:
 
 def _git(checkout: Path, *words: str) -> str:
     command = ["git", *words]
-    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
     return done.stdout.strip() if done.returncode == 0 else ""
 
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyre_ffi::interpreter::{InterpreterHandle, forks};
-use pyre_ffi::{Attached, Guarded, Owned, Raised, Str};
+use pyre_ffi::{Attached, Guarded, Held, Owned, Raised, Str, import};
 use pyre_interp::invoke::application::Application;
 use pyre_interp::objects::toolkit::Toolkit;
 use pyre_interp::ring::{Baton, Doorbell, LaneSeat, Roster};
@@ -50,6 +50,9 @@ pub(crate) struct Station {
     pub(crate) handle: InterpreterHandle,
     pub(crate) app: LoadedApp,
     pub(crate) cpu: Option<usize>,
+    /// What context variables have for the thread that has loaded the program: `decimal.getcontext()`,
+    /// and what is set at the top of a module. Each thread begins with a copy.
+    pub(crate) context: Arc<Held>,
 }
 
 /// Lanes that are watched together.
@@ -127,6 +130,8 @@ pub(crate) struct LaneBerth {
     shared: Arc<Shared>,
     seat: LaneSeat,
     baton: Option<Arc<Baton<Reactor>>>,
+    /// What its thread is called.
+    name: String,
 }
 
 /// Starts the lanes of an interpreter, the first of them on the calling thread: that one is returned,
@@ -156,6 +161,7 @@ pub(crate) fn start_lanes(
         shared: shared.clone(),
         seat: shared.roster.seat(),
         baton,
+        name: lane_name(station, 0),
     });
     for _ in usize::from(is_first_own)..lanes {
         start_lane()?;
@@ -190,6 +196,10 @@ fn share(py: Attached<'_>, parts: LaneParts, around: &Surroundings) -> Arc<Share
     })
 }
 
+fn lane_name(station: &Station, number: usize) -> String {
+    format!("{}.{number}", station.name)
+}
+
 fn start_lane(
     threads: &Arc<Threads>,
     station: &Station,
@@ -197,19 +207,20 @@ fn start_lane(
     baton: Option<&Arc<Baton<Reactor>>>,
     number: usize,
 ) -> io::Result<()> {
-    let name = format!("{}.{number}", station.name);
+    let name = lane_name(station, number);
     // Taken by the thread, so that it is still here if there is no thread.
     let place = Arc::new(Mutex::new(Some(shared.roster.seat())));
-    let Station { handle, app, cpu, .. } = station.clone();
+    let station = station.clone();
     let started = {
         let (shared, baton, place) = (shared.clone(), baton.cloned(), place.clone());
-        threads.start(name, cpu, move || {
+        threads.start(name.clone(), station.cpu, move || {
+            let handle = station.handle.clone();
             let entered = handle.enter(|py| {
                 let seat = place.lock().take();
                 let seat = seat.expect("taken only here, or if there is no thread");
-                run_lane(py, LaneBerth { shared, seat, baton }, &app);
+                run_lane(py, LaneBerth { shared, seat, baton, name }, &station);
                 // Released here, where the interpreter may be touched.
-                drop(app);
+                drop(station);
             });
             // Closed: the interpreter ended before this lane began.
             let _ = entered;
@@ -226,12 +237,31 @@ fn start_lane(
 
 /// Runs a lane to its end. One that panics takes a job with it, whose client would wait for ever;
 /// so it takes the process, as a reactor does.
-pub(crate) fn run_lane(py: Attached<'_>, berth: LaneBerth, app: &LoadedApp) {
-    let LaneBerth { shared, seat, baton } = berth;
-    let LoadedApp { application, toolkit } = app;
+pub(crate) fn run_lane(py: Attached<'_>, berth: LaneBerth, station: &Station) {
+    let LaneBerth { shared, seat, baton, name } = berth;
+    let LoadedApp { application, toolkit } = &station.app;
     end_process_if_it_fails(py, "a lane", || {
-        lane::run(py, &shared, seat, application, toolkit, baton.as_ref())
+        within_context(py, station, &name, || {
+            lane::run(py, &shared, seat, application, toolkit, baton.as_ref())
+        })
     });
+}
+
+/// Runs what a thread of the interpreter is for, known to `threading` by its name and in a copy of the
+/// context in which the program was loaded: which lane has a request decides nothing that it sees.
+fn within_context(
+    py: Attached<'_>,
+    station: &Station,
+    name: &str,
+    run: impl FnOnce() -> Result<(), Raised>,
+) -> Result<(), Raised> {
+    let introduce = Str::intern(py, "introduce")?;
+    import(py, "pyreframework.lanes")?.call_method1(&introduce, &*Str::new(py, name)?, py)?;
+    let context = station.context.bind(py).copied_context(py)?;
+    context.enter_context(py)?;
+    let outcome = run();
+    context.exit_context(py)?;
+    outcome
 }
 
 /// The thread of an event loop, before it runs.
@@ -264,14 +294,20 @@ pub(crate) fn prepare_loop(
 }
 
 /// Runs the lane of an event loop to its end. Calls `opened` when lanes may await coroutines on it.
-pub(crate) fn run_loop(py: Attached<'_>, seat: LoopSeat, app: &LoadedApp, opened: impl FnOnce()) {
+pub(crate) fn run_loop(py: Attached<'_>, seat: LoopSeat, station: &Station, opened: impl FnOnce()) {
     let LoopSeat { shared, seat, bell } = seat;
-    let LoadedApp { application, toolkit } = app;
+    let LoadedApp { application, toolkit } = &station.app;
     end_process_if_it_fails(py, "an event loop", || {
-        let event_loop = event_loop_of(py, app)?;
-        let berth = Berth { seat, bell: &*bell };
-        loop_lane::run(py, &shared, berth, event_loop, application, toolkit, opened)
+        within_context(py, station, &loop_name(station), || {
+            let event_loop = event_loop_of(py, &station.app)?;
+            let berth = Berth { seat, bell: &*bell };
+            loop_lane::run(py, &shared, berth, event_loop, application, toolkit, opened)
+        })
     });
+}
+
+fn loop_name(station: &Station) -> String {
+    format!("{}.loop", station.name)
 }
 
 /// The loop that the app has opened in this interpreter.
@@ -292,15 +328,16 @@ pub(crate) fn start_loop(
     station: &Station,
     seat: LoopSeat,
 ) -> io::Result<()> {
-    let Station { name, handle, app, cpu } = station.clone();
+    let station = station.clone();
     let (sender, opened) = mpsc::channel();
-    threads.start(format!("{name}.loop"), cpu, move || {
+    threads.start(loop_name(&station), station.cpu, move || {
+        let handle = station.handle.clone();
         let entered = handle.enter(|py| {
-            run_loop(py, seat, &app, || {
+            run_loop(py, seat, &station, || {
                 // Whoever started it waits for this.
                 let _ = sender.send(());
             });
-            drop(app);
+            drop(station);
         });
         let _ = entered;
     })?;

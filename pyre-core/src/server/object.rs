@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use pyre_ffi::interpreter::InterpreterHandle;
 use pyre_ffi::{
-    Arguments, Attached, Bool, Bytes, Class, ClassSpec, Dict, ExceptionKind, Float, Int, List,
-    Object, Owned, Raised, Signature, Str, Tuple, Type, none,
+    Arguments, Attached, Bool, Bytes, Class, ClassSpec, Dict, ExceptionKind, Float, Held, Int,
+    List, Object, Owned, Raised, Signature, Str, Tuple, Type, copy_context, none,
 };
 
 use crate::direct::health::Health;
@@ -293,8 +293,9 @@ impl Server {
             return Ok(none(py));
         };
         let handle = InterpreterHandle::main(py);
-        let station =
-            Station { name: "pyre-main".to_owned(), handle, app: self.app.clone(), cpu: None };
+        let context = Arc::new(Held::new(py, copy_context(py)?));
+        let name = "pyre-main".to_owned();
+        let station = Station { name, handle, app: self.app.clone(), cpu: None, context };
         let start = || {
             if let Some(parts) = parts.event_loop {
                 let seat = crew::prepare_loop(py, parts, &station, &around)?;

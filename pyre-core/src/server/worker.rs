@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyre_ffi::interpreter::{Ended, InterpreterHandle, IsolatedConfig, run_isolated};
-use pyre_ffi::{Attached, Bool, Float, List, Object, Owned, Raised, Str, import, none};
+use pyre_ffi::{
+    Attached, Bool, Float, Held, List, Object, Owned, Raised, Str, copy_context, import, none,
+};
 
 use crate::entry::Engine;
 use crate::router::{Route, RouteTable};
@@ -84,7 +86,8 @@ fn serve(
     go_on(ticket.reach(Step::Starting))?;
     let moves = start(py, &program, &native, index == 0).map_err(words)?;
     let name = format!("pyre-worker-{index}");
-    let station = Station { name, handle: handle.clone(), app, cpu: plan.cpu };
+    let context = Arc::new(Held::new(py, copy_context(py).map_err(words)?));
+    let station = Station { name, handle: handle.clone(), app, cpu: plan.cpu, context };
     let CrewParts { lanes, event_loop } = plan.parts;
     let seat = match event_loop {
         Some(parts) => Some(
@@ -102,10 +105,10 @@ fn serve(
     ticket.pass_turn();
     call(py, &program, "settle_worker", &native).map_err(words)?;
     if let Some(seat) = seat {
-        crew::run_loop(py, seat, &station.app, || ticket.end(Ok(moves)));
+        crew::run_loop(py, seat, &station, || ticket.end(Ok(moves)));
     } else if let Some(berth) = own {
         ticket.end(Ok(moves));
-        crew::run_lane(py, berth, &station.app);
+        crew::run_lane(py, berth, &station);
     }
     // Hooks run when no handler does any more; with a lane that is stuck they never would.
     if handle.close(END_WAIT, py) {
