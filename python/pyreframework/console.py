@@ -363,10 +363,14 @@ def excepted(kind: type[BaseException], error: BaseException, trace: TracebackTy
     report(error, trace)
 
 
-def unraisable(args: Any) -> None:
+def unraisable(args: Any, python_own: Any = sys.__unraisablehook__) -> None:
     """Print an exception that could not be passed on."""
-    from pyreframework import traces
-
+    try:
+        from pyreframework import traces
+    except ImportError:
+        # The interpreter ends, and imports nothing any more.
+        python_own(args)
+        return
     where = args.err_msg or "Exception ignored in"
     if args.object is not None:
         try:

@@ -620,11 +620,16 @@ def bind_address(entry: object, source: str) -> str:
         host = host[1:-1]
     elif ":" in host:
         raise UsageError(f"{form}; put the IPv6 address in brackets")
-    if not colon or not host or "\0" in host or not (port.isascii() and port.isdigit()):
+    if not colon or not is_host(host) or not (port.isascii() and port.isdigit()):
         raise UsageError(form)
     if int(port) > 65535:
         raise UsageError(f"{source}: the port of {entry!r} must be from 0 to 65535")
     return join(host, int(port))
+
+
+def is_host(text: str) -> bool:
+    """Tell whether a text may name a host: not if the bytes behind it were none in UTF-8."""
+    return bool(text) and "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def as_bytes(bind: str) -> bytes:
@@ -666,6 +671,8 @@ def addresses(
             return [f"fd:{values['fd']}"]
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
+    if not is_host(host):
+        raise UsageError(f"host: {host!r} is no name or address of a host")
     return [join(host, port)]
 
 

@@ -23,7 +23,7 @@ def start():
 
 
 def seen():
-    rounded = decimal.Decimal("2.5").quantize(decimal.Decimal("1"))
+    rounded = decimal.Decimal("2.5").quantize(decimal.Decimal(1))
     return [str(rounded), variable.get(), hooked.get()]
 
 

@@ -397,3 +397,27 @@ def limited(what: str) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(kind, (soft, hard))
+
+
+@MODES
+def test_what_a_destructor_raises_at_the_end_is_told(tmp_path: Path, mode: str | None) -> None:
+    """Whoever tells of it can import nothing any more."""
+    file = tmp_path / "program.py"
+    text = """
+        from pyreframework import Pyre
+
+        class Raises:
+            def __del__(self):
+                raise ValueError("del failed")
+
+        kept = Raises()
+        app = Pyre()
+        app.get("/", lambda req: "hello")
+        app.run()
+    """
+    file.write_text(textwrap.dedent(text))
+    with serve(file, mode=mode) as server:
+        assert server.get("/").text == "hello"
+        assert server.stop() == 0
+    assert "del failed" in server.output.text()
+    assert "ImportError" not in server.output.text()

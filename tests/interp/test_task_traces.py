@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from dialogue import Peer, request
@@ -200,3 +202,37 @@ def test_task_of_a_request_after_one_whose_client_has_left(
     with server.connect() as peer:
         expect_nothing(peer, first)
         peer.get("/forget")
+
+
+MISUSE = """
+    import asyncio
+    from pyreframework import Pyre
+
+    app = Pyre()
+
+    @app.get("/leave")
+    async def leave(req):
+        asyncio.tasks._leave_task(asyncio.get_running_loop(), asyncio.current_task())
+        return "left"
+
+    @app.get("/")
+    async def hello(req):
+        return "hello"
+
+    if __name__ == "__main__":
+        app.run()
+"""
+
+
+@pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
+def test_a_program_that_leaves_its_task_does_not_keep_its_worker_from_ending(
+    tmp_path: Path, mode: str | None
+) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(textwrap.dedent(MISUSE))
+    with serve(file, workers=1, mode=mode) as server:
+        for _ in range(3):
+            assert server.get("/leave").text == "left"
+            assert server.get("/").text == "hello"
+        assert server.stop() == 0
+    assert "could not be ended" not in server.output.text()

@@ -167,6 +167,8 @@ def test_addresses(arguments: dict[str, Any], environment: dict[str, str], binds
 @pytest.mark.parametrize(
     ("arguments", "environment", "named"),
     [
+        ({}, {"PYRE_HOST": "\udcff"}, "host: "),
+        ({}, {"PYRE_BIND": "\udcff:1"}, "PYRE_BIND: "),
         ({"port": -1}, {}, "'port'"),
         ({"port": 65536}, {}, "'port'"),
         ({"port": True}, {}, "'port'"),

@@ -239,14 +239,19 @@ impl<'py> Drivers<'py> {
         event_loop: &EventLoop<'py>,
         class: &ClassHandle<RequestCoroutine>,
     ) -> Result<(), Raised> {
-        if let Some(driver) = self.take(event_loop)? {
-            self.end_driver(event_loop, driver)?;
+        match self.take(event_loop) {
+            Ok(Some(driver)) => self.end_driver(event_loop, driver)?,
+            Ok(None) => {}
+            // The request before has done that, and not the one that comes now.
+            Err(raised) => raised.write_unraisable("the event loop", self.py),
         }
         while let Some(mut driver) = self.idle.pop() {
             // Those that wait can be found as well, by `asyncio.all_tasks`.
             if self.pristine.is_like(&driver, self.pristine.idle, self.py) {
-                self.pristine.give_name(&mut driver, self.py)?;
-                return self.enter(event_loop, driver);
+                return match self.pristine.give_name(&mut driver, self.py) {
+                    Ok(()) => self.enter(event_loop, driver),
+                    Err(raised) => self.end_driver(event_loop, driver).and(Err(raised)),
+                };
             }
             self.end_driver(event_loop, driver)?;
         }
@@ -264,7 +269,9 @@ impl<'py> Drivers<'py> {
         event_loop: &EventLoop<'py>,
         driver: Driver<'py>,
     ) -> Result<(), Raised> {
-        self.leave(event_loop)?;
+        if let Err(raised) = self.leave(event_loop) {
+            raised.write_unraisable("the event loop", self.py);
+        }
         driver.context.enter_context(self.py)?;
         let entered = event_loop.enter_task(&driver.task);
         if entered.is_err() {
@@ -288,9 +295,17 @@ impl<'py> Drivers<'py> {
         event_loop: &EventLoop<'py>,
     ) -> Result<Option<Driver<'py>>, Raised> {
         let Some(driver) = self.entered.take() else { return Ok(None) };
-        event_loop.leave_task(&driver.task)?;
-        driver.context.exit_context(self.py)?;
-        Ok(Some(driver))
+        // A program that calls `asyncio.tasks._leave_task` itself has left it already.
+        let left = event_loop.leave_task(&driver.task);
+        let exited = driver.context.exit_context(self.py);
+        match left.and(exited) {
+            Ok(()) => Ok(Some(driver)),
+            Err(raised) => {
+                // Dropped as it is, its task would be waited for at the end, for ever.
+                self.end_driver(event_loop, driver)?;
+                Err(raised)
+            }
+        }
     }
 
     /// Makes the first steps of a coroutine, under the driver that is entered.
