@@ -8,8 +8,8 @@ import sys
 def introduce(name: str) -> None:
     """Give the calling thread its name, and let threads that handlers start be no daemons.
 
-    A thread that Python has not made is a daemon to `threading` on the main interpreter, where those
-    that it starts would be too: what they do would be cut off when the process ends.
+    A thread that Python has not made is a daemon to `threading` on the main interpreter, and so
+    would be those that it starts: what they do would be cut off when the process ends.
     """
     threading = sys.modules.get("threading")
     if threading is None:
