@@ -1,19 +1,19 @@
 //! Other threads of the same interpreter: exceptions sent to them, and where they are.
 
-#![expect(clippy::disallowed_types, reason = "std is this crate's only dependency but pyo3-ffi")]
-
 use std::{
     ffi::c_ulong,
     mem::size_of,
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
+        OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
+    time::Duration,
 };
 
 use pyo3_ffi as ffi;
 
-use crate::{Attached, Object, Owned};
+use crate::{Attached, Object, Owned, interpreter::forks};
 
 /// A thread of an interpreter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,14 +39,73 @@ impl ThreadId {
 /// Held while a thread state is made by a thread that is not attached to its interpreter, and while
 /// the states of an interpreter are looked at. States that Python code makes and ends need it not: that
 /// happens under the interpreter's lock, which whoever looks at them has.
-static STATES: Mutex<()> = Mutex::new(());
+///
+/// No lock of the library's, because of what CPython does while one has it:
+/// - Whoever makes a state may wait for the main interpreter's lock, which `tracemalloc` takes as it notes
+///   the memory. So nobody waits for this one while attached.
+/// - He may also wait for a fork, which another thread makes. The child has nobody who would give the lock
+///   back: there it is free.
+static STATES: Turn = Turn(AtomicUsize::new(FREE));
 
-/// While the value lives, no state is made by a thread that is not attached to its interpreter.
-pub(crate) fn states_stay() -> MutexGuard<'static, ()> {
-    STATES.lock().unwrap_or_else(PoisonError::into_inner)
+/// A lock that knows in which process it was taken.
+struct Turn(AtomicUsize);
+
+const FREE: usize = 0;
+
+/// How long one waits between two looks at the lock, which is held for microseconds.
+const LOOK_AGAIN: Duration = Duration::from_micros(50);
+
+/// Looks at the lock without a pause between them.
+const YIELDS: usize = 20;
+
+/// Holds the lock until it is dropped.
+pub(crate) struct TurnTaken<'a>(&'a Turn);
+
+impl Turn {
+    /// Takes the lock if nobody of this process has it, whose number is `process`.
+    fn try_take(&self, process: usize) -> Option<TurnTaken<'_>> {
+        let ours = process + 1;
+        // Relaxed: the exchange orders what follows.
+        let seen = self.0.load(Ordering::Relaxed);
+        if seen == ours {
+            return None;
+        }
+        let taken = self.0.compare_exchange(seen, ours, Ordering::Acquire, Ordering::Relaxed);
+        taken.is_ok().then(|| TurnTaken(self))
+    }
+
+    /// Waits for a moment at which somebody may have given the lock back.
+    fn pause(looks: usize) {
+        if looks < YIELDS {
+            thread::yield_now();
+        } else {
+            thread::park_timeout(LOOK_AGAIN);
+        }
+    }
 }
 
-/// Makes a thread state for this thread.
+impl Drop for TurnTaken<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(FREE, Ordering::Release);
+    }
+}
+
+/// While the value lives, no state is made by a thread that is not attached to its interpreter.
+///
+/// # Threads
+/// Lets others run the interpreter if it has to wait.
+pub(crate) fn states_stay(py: Attached<'_>) -> TurnTaken<'static> {
+    let mut looks = 0;
+    loop {
+        if let Some(taken) = STATES.try_take(forks()) {
+            return taken;
+        }
+        py.detach(|| Turn::pause(looks));
+        looks += 1;
+    }
+}
+
+/// Makes a thread state for this thread, which is attached to nothing.
 ///
 /// # Panics
 ///
@@ -58,9 +117,15 @@ pub(crate) fn states_stay() -> MutexGuard<'static, ()> {
 pub(crate) unsafe fn new_thread_state(
     interpreter: *mut ffi::PyInterpreterState,
 ) -> *mut ffi::PyThreadState {
-    let stay = states_stay();
-    // SAFETY: the caller's duty. Waits for no interpreter's lock, so that whoever looks at states with
-    // such a lock does not wait for ever.
+    let mut looks = 0;
+    let stay = loop {
+        if let Some(taken) = STATES.try_take(forks()) {
+            break taken;
+        }
+        Turn::pause(looks);
+        looks += 1;
+    };
+    // SAFETY: the caller's duty.
     let state = unsafe { ffi::PyThreadState_New(interpreter) };
     drop(stay);
     assert!(!state.is_null(), "out of memory for a thread state");
@@ -169,13 +234,16 @@ fn word_of(_py: Attached<'_>, state: *mut ffi::PyThreadState, at: usize) -> usiz
 
 /// Shows every thread of this interpreter: its state, which lives during the call, the number of that,
 /// and the frame it runs, if that is Python code. Nothing of Python may run in `show`.
+///
+/// # Threads
+/// Others may run the interpreter before it begins to look.
 fn each_thread<'py>(
     py: Attached<'py>,
     mut show: impl FnMut(*mut ffi::PyThreadState, i64, Option<Owned<'py>>),
 ) {
     // SAFETY: on an attached thread.
     let interpreter = unsafe { ffi::PyInterpreterState_Get() };
-    let _stay = states_stay();
+    let _stay = states_stay(py);
     // SAFETY: an interpreter lives while a thread is attached to it. Its states are ended on threads
     // that are attached to it, so none ends while we are, and none is made, as `_stay` says.
     let mut state = unsafe { ffi::PyInterpreterState_ThreadHead(interpreter) };
@@ -190,5 +258,26 @@ fn each_thread<'py>(
         show(state, number, frame);
         // SAFETY: as above.
         state = unsafe { ffi::PyThreadState_Next(state) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FREE, Turn};
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn a_turn_is_taken_once_and_free_again_in_a_process_that_was_forked() {
+        let turn = Turn(AtomicUsize::new(FREE));
+        let taken = turn.try_take(0).expect("it is free");
+        assert!(turn.try_take(0).is_none());
+        drop(taken);
+        let taken = turn.try_take(0).expect("it was given back");
+        // Whoever had it is not in the child.
+        std::mem::forget(taken);
+        let taken = turn.try_take(1).expect("nobody has it here");
+        assert!(turn.try_take(1).is_none());
+        drop(taken);
+        assert!(turn.try_take(2).is_some());
     }
 }

@@ -466,6 +466,50 @@ code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 }
 
 #[test]
+fn a_child_forked_while_threads_enter_interpreters_can_look_at_its_threads() {
+    const CHILDREN: usize = 30;
+    isolated(|py, handle| {
+        let ended = AtomicBool::new(false);
+        py.detach(|| {
+            thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        while !ended.load(Ordering::Relaxed) {
+                            handle.enter(|_| ()).unwrap();
+                        }
+                    });
+                }
+                let failed = embed().enter(|py| {
+                    (0..CHILDREN).map(|_| fork_and_look_at_threads(py)).find(|&code| code != 7)
+                });
+                ended.store(true, Ordering::Relaxed);
+                assert_eq!(failed, Ok(None));
+            });
+        });
+    });
+}
+
+/// Forks; the child looks for its frame, and has a while for it. How the child has ended.
+fn fork_and_look_at_threads(py: Attached<'_>) -> i64 {
+    let globals = run(
+        py,
+        r#"
+import os, signal, warnings
+warnings.simplefilter("ignore")
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+"#,
+    );
+    if global_i64(&globals, "pid", py) == 0 {
+        let frame = frame_of_thread(py, ThreadId::current(py));
+        run(py, if frame.is_none() { "import os; os._exit(7)" } else { "import os; os._exit(1)" });
+    }
+    run_source(py, "code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])", &globals).unwrap();
+    global_i64(&globals, "code", py)
+}
+
+#[test]
 fn what_was_frozen_is_destroyed_at_the_end_which_others_wait_for_in_vain() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     let (hold, mut held) = std::io::pipe().unwrap();

@@ -113,6 +113,8 @@ pub fn run_isolated<R: Send>(
         );
         return Err(StartError(text));
     };
+    // Whoever makes a thread state may be forked meanwhile.
+    fork::notice_forks();
     // SAFETY: Python is initialised.
     let main = unsafe { ffi::PyInterpreterState_Main() };
     // SAFETY: the main interpreter lives as long as Python does; the state is for this thread.
@@ -228,7 +230,7 @@ fn wait_alone(py: Attached<'_>, own: *mut ffi::PyThreadState, deadline: Instant)
     loop {
         // SAFETY: attached, so the interpreter lives.
         let interpreter = unsafe { ffi::PyThreadState_GetInterpreter(own) };
-        let stay = states_stay();
+        let stay = states_stay(py);
         // SAFETY: as above. Threads started by Python code come and go under the interpreter's
         // lock, which we have; no other one comes, as `stay` says.
         let head = unsafe { ffi::PyInterpreterState_ThreadHead(interpreter) };
