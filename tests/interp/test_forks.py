@@ -146,6 +146,12 @@ def test_a_handler_that_returns_in_a_forked_child_ends_it(target: str, mode: str
         assert server.get("/").text == "hello"
 
 
+def test_children_forked_while_workers_start_live() -> None:
+    """The first worker is among CPython's interpreters long before it runs."""
+    with serve("forks_at_start", env=QUIET, workers=4) as server:
+        assert server.get("/codes").json() == [0]
+
+
 def stay(server: Server, gate: Gate) -> int:
     child = int(server.get(f"/stay/{gate.port}").text)
     assert gate.entered() == "child"

@@ -7,15 +7,18 @@
 //! stays where it is, in pages that the child shares and never touches.
 //!
 //! Where the list is, CPython says itself, to debuggers: `_Py_DebugOffsets`, at the beginning of
-//! `_PyRuntime`. What is read there is compared with what `PyInterpreterState_Next` shows, and believed
+//! `_PyRuntime`. What is read there is compared with what `PyInterpreterState_Head` shows, and believed
 //! only if they agree.
+//!
+//! An interpreter is in the list from the first moment of its making, and during most of that the main
+//! interpreter's lock is free: so the list is looked for before the first one is made.
 
 use std::{
     ffi::{c_char, c_int, c_void},
     ptr,
     sync::{
         OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
     },
 };
 
@@ -26,8 +29,7 @@ use pyo3_ffi as ffi;
 const COOKIE: [u8; 8] = *b"xdebugpy";
 const VERSION: usize = 1;
 const INTERPRETERS_HEAD: usize = 5;
-const NEXT: usize = 8;
-const FIELDS: usize = 9;
+const FIELDS: usize = 6;
 
 /// More is no offset in a structure of CPython.
 const OFFSET_MAX: u64 = 1 << 24;
@@ -47,21 +49,22 @@ const ANYWHERE: *mut c_void = ptr::without_provenance_mut(-2_isize as usize);
 #[cfg(not(target_os = "macos"))]
 const ANYWHERE: *mut c_void = ptr::null_mut();
 
-/// Where CPython keeps its list of interpreters.
-struct List {
-    /// The first of them.
-    head: *mut *mut ffi::PyInterpreterState,
-    /// The place of the next one in each, in bytes.
-    next: usize,
-}
+/// Where CPython keeps the first of its interpreters.
+struct Head(*mut *mut ffi::PyInterpreterState);
 
-// SAFETY: plain addresses; only `in_child` writes there, on the only thread of its process.
-unsafe impl Send for List {}
+// SAFETY: a plain address; only `in_child` writes there, on the only thread of its process.
+unsafe impl Send for Head {}
 // SAFETY: as above.
-unsafe impl Sync for List {}
+unsafe impl Sync for Head {}
 
-/// Set once there are several interpreters. None: this CPython shows no list that could be believed.
-static LIST: OnceLock<Option<List>> = OnceLock::new();
+/// Set before there are several interpreters. None: this CPython shows no list that could be believed.
+static LIST: OnceLock<Option<Head>> = OnceLock::new();
+
+/// What was believed of one interpreter has turned out wrong with several.
+static DISPROVED: AtomicBool = AtomicBool::new(false);
+
+/// How often a list is looked at that other threads change meanwhile.
+const LOOKS_MAX: usize = 1000;
 
 /// Whether the C library calls `in_child`.
 static REGISTERED: OnceLock<bool> = OnceLock::new();
@@ -72,7 +75,8 @@ static FORKS: AtomicUsize = AtomicUsize::new(0);
 /// Whether Python code of the main interpreter can fork while other interpreters live. Before the first
 /// of them has started this is not known, and the answer is yes.
 pub fn can_fork() -> bool {
-    LIST.get().is_none_or(Option::is_some)
+    // Relaxed: a fork that just misses it is one of before.
+    LIST.get().is_none_or(Option::is_some) && !DISPROVED.load(Ordering::Relaxed)
 }
 
 /// A number that is another one in a process that Python code has forked, once forks are noticed. A
@@ -91,15 +95,28 @@ pub fn notice_forks() -> bool {
     })
 }
 
-/// Sees to it that the process can be forked from here on; once is enough.
+/// Sees to it that the process can be forked while there are other interpreters; once is enough.
 ///
 /// # Threads
-/// With the lock under which interpreters start and end, and attached to one of several of them.
+/// Attached to the main interpreter, so that nothing forks meanwhile, before another one is made.
 pub(super) fn prepare() {
     LIST.get_or_init(|| find_list().filter(|_| notice_forks()));
 }
 
-fn find_list() -> Option<List> {
+/// Looks whether what [`prepare`] has found holds now that there are several interpreters: while there
+/// was one alone, another place might have shown it as well.
+///
+/// # Threads
+/// With the lock under which interpreters start and end, so that the new one stays.
+pub(super) fn confirm() {
+    if let Some(Some(head)) = LIST.get()
+        && !head.is_true()
+    {
+        DISPROVED.store(true, Ordering::Relaxed);
+    }
+}
+
+fn find_list() -> Option<Head> {
     // SAFETY: the name ends with a zero; a name that is not there gives NULL.
     let runtime = unsafe { dlsym(ANYWHERE, c"_PyRuntime".as_ptr()) };
     if runtime.is_null() || !runtime.cast::<u64>().is_aligned() {
@@ -113,47 +130,34 @@ fn find_list() -> Option<List> {
     if fields[0].to_ne_bytes() != COOKIE || fields[VERSION] != version {
         return None;
     }
-    if fields[INTERPRETERS_HEAD] > OFFSET_MAX || fields[NEXT] > OFFSET_MAX {
+    if fields[INTERPRETERS_HEAD] > OFFSET_MAX {
         return None;
     }
-    let next = usize::try_from(fields[NEXT]).ok()?;
     let head = runtime.wrapping_byte_add(usize::try_from(fields[INTERPRETERS_HEAD]).ok()?);
-    let list = List { head: head.cast(), next };
-    list.is_true().then_some(list)
+    let head = Head(head.cast());
+    (head.0.is_aligned() && head.is_true()).then_some(head)
 }
 
-impl List {
-    /// Whether walking the list by hand finds what CPython's functions show: more than one interpreter,
-    /// the main one last.
+impl Head {
+    /// Whether the place shows what CPython's function does. Interpreters of the program's own come and
+    /// go meanwhile, so only two looks at the place that agree say anything.
     fn is_true(&self) -> bool {
-        // SAFETY: interpreters start and end under a lock that the caller has, so that all of them
-        // live; those that other code makes come in before the first, and are none of our business.
-        let mut shown = unsafe { ffi::PyInterpreterState_Head() };
-        // SAFETY: an offset that CPython's own table has given, inside the structure it is for.
-        let mut found = unsafe { ptr::read(self.head) };
-        // SAFETY: Python is initialised.
-        let main = unsafe { ffi::PyInterpreterState_Main() };
-        let mut count = 0;
-        while !shown.is_null() && found == shown {
-            count += 1;
-            let is_last = shown == main;
-            // SAFETY: lives, as said above.
-            let next = unsafe { ffi::PyInterpreterState_Next(shown) };
-            // SAFETY: as for the head.
-            found = unsafe { ptr::read(self.next_of(shown)) };
-            if next.is_null() {
-                return is_last && found.is_null() && count > 1;
+        for _ in 0..LOOKS_MAX {
+            let before = self.read();
+            // SAFETY: Python is initialised.
+            let shown = unsafe { ffi::PyInterpreterState_Head() };
+            if before == self.read() {
+                return !shown.is_null() && before == shown;
             }
-            shown = next;
         }
         false
     }
 
-    fn next_of(
-        &self,
-        interpreter: *mut ffi::PyInterpreterState,
-    ) -> *const *mut ffi::PyInterpreterState {
-        interpreter.wrapping_byte_add(self.next).cast()
+    fn read(&self) -> *mut ffi::PyInterpreterState {
+        // SAFETY: aligned, at an offset inside `_PyRuntime` that CPython's own table has given; other
+        // threads write there, under a lock that is not ours, so the read is an atomic one.
+        let head = unsafe { AtomicPtr::from_ptr(self.0) };
+        head.load(Ordering::Acquire)
     }
 }
 
@@ -175,8 +179,9 @@ extern "C" fn in_child() {
         return;
     }
     FORKS.fetch_add(1, Ordering::Relaxed);
-    let Some(Some(list)) = LIST.get() else { return };
-    // SAFETY: the head of CPython's list, as `is_true` has seen, in a process without other threads.
-    // The main interpreter is the last in the list, as it was the first that was made.
-    unsafe { ptr::write(list.head, main) };
+    let Some(Some(head)) = LIST.get() else { return };
+    // SAFETY: the head of CPython's list, as `is_true` has seen, in a process without other threads; or,
+    // if there has been no other interpreter, at worst a place that has this value. The main interpreter
+    // is the last in the list, as it was the first that was made.
+    unsafe { ptr::write(head.0, main) };
 }

@@ -121,6 +121,9 @@ pub fn run_isolated<R: Send>(
     let first = unsafe { new_thread_state(main) };
     let first = MainState(first);
     first.attach();
+    // While the lock of the main interpreter is ours: from the next call on it is free now and then, and
+    // there are two interpreters.
+    fork::prepare();
     let mut own = ptr::null_mut();
     let settings = config.to_ffi();
     // SAFETY: attached to the main interpreter; `own` can be written.
@@ -130,7 +133,7 @@ pub fn run_isolated<R: Send>(
         first.delete();
         return Err(StartError(words_of(&status)));
     }
-    fork::prepare();
+    fork::confirm();
     drop(started);
 
     // SAFETY: CPython attached this thread to the new interpreter, and it stays so until `end`.
