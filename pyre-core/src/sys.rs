@@ -335,8 +335,8 @@ pub(crate) fn return_free_pages_to_the_system() {
     };
 }
 
-/// Ends a process that a handler has forked, and in which it returned instead of ending it: there is
-/// nobody to answer, and nothing else to do.
+/// Ends a process that a handler has forked, and in which it returned or waits instead of ending it:
+/// there is nobody to answer, and nothing else to do.
 pub(crate) fn end_fork() -> ! {
     let reason = "a handler returned in a process that it had forked; end it with os._exit()";
     writer::say("ERROR", "pyre: ", reason);

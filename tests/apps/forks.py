@@ -1,5 +1,6 @@
 """Routes that fork, on the main interpreter and in workers."""
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -80,6 +81,91 @@ def returns(req: Any) -> str:
 async def returns_async(req: Any) -> str:
     pid = os.fork()
     return "child" if pid == 0 else str(code_of(pid))
+
+
+@app.get("/return-behind/{port:int}", gil=True)
+def returns_behind(req: Any, port: int) -> str:
+    """Forks when the gate lets it, and returns in both processes."""
+    through(port, "fork")
+    os.fork()
+    return "forked"
+
+
+@app.get("/return-behind-async/{port:int}", gil=True)
+async def returns_behind_async(req: Any, port: int) -> str:
+    through(port, "fork")
+    os.fork()
+    return "forked"
+
+
+def pay(name: str) -> str:
+    os.write(1, f"paid {name}\n".encode())
+    return "paid"
+
+
+@app.get("/pay/{name}", gil=True)
+def pays(req: Any, name: str) -> str:
+    return pay(name)
+
+
+@app.get("/pay-async/{name}", gil=True)
+async def pays_async(req: Any, name: str) -> str:
+    return pay(name)
+
+
+together: list[asyncio.Future[None]] = []
+
+
+async def wait_together() -> None:
+    future = asyncio.get_running_loop().create_future()
+    together.append(future)
+    await future
+
+
+@app.get("/together/fork", gil=True)
+async def fork_together(req: Any) -> str:
+    await wait_together()
+    os.fork()
+    return "forked"
+
+
+@app.get("/together/pay/{name}", gil=True)
+async def pay_together(req: Any, name: str) -> str:
+    await wait_together()
+    return pay(name)
+
+
+@app.get("/together/wait-for/{number:int}", gil=True)
+async def wait_for(req: Any, number: int) -> bool:
+    return len(together) == number
+
+
+@app.get("/together/go", gil=True)
+async def go_together(req: Any) -> str:
+    """Lets all of them go on in one turn of the loop."""
+    for future in together:
+        future.set_result(None)
+    return "gone"
+
+
+@app.get("/tasks", gil=True)
+def leaves_tasks(req: Any) -> str:
+    req.add_task(os.fork)
+    req.add_task(pay, "later")
+    return "left"
+
+
+@app.get("/tasks-async", gil=True)
+async def leaves_tasks_async(req: Any) -> str:
+    async def fork() -> None:
+        os.fork()
+
+    async def later() -> None:
+        pay("later")
+
+    req.add_task(fork)
+    req.add_task(later)
+    return "left"
 
 
 @app.get("/stay/{port:int}", gil=True)

@@ -7,7 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,7 @@ def test_what_a_forked_child_logs_is_written(mode: str | None) -> None:
 def test_a_handler_that_returns_in_a_forked_child_ends_it(target: str, mode: str | None) -> None:
     with serve_forks(mode) as server:
         assert server.get(target).text == "1"
-        server.output.wait_for("a handler returned in a process that it had forked")
+        server.output.wait_for(f"a handler {SENTENCE}")
         assert server.get("/").text == "hello"
 
 
@@ -150,6 +151,60 @@ def test_children_forked_while_workers_start_live() -> None:
     """The first worker is among CPython's interpreters long before it runs."""
     with serve("forks_at_start", env=QUIET, workers=4) as server:
         assert server.get("/codes").json() == [0]
+
+
+SENTENCE = "returned in a process that it had forked"
+
+
+def expect_once(server: Server, *lines: str) -> None:
+    """The child has ended, and each line was printed by one process."""
+    server.output.wait_for(SENTENCE)
+    for line in lines:
+        server.output.wait_for(line)
+    printed = server.output.text().splitlines()
+    assert {line: printed.count(line) for line in lines} == dict.fromkeys(lines, 1)
+
+
+@MODES
+@pytest.mark.parametrize("kind", ["", "-async"], ids=["def", "async"])
+def test_requests_behind_one_that_forks_and_returns_run_once(kind: str, mode: str | None) -> None:
+    """Those of the same connection and those of others that have been read."""
+    with (
+        serve_forks(mode, threads=1, io_workers=1) as server,
+        Gate() as gate,
+        server.connect() as first,
+        server.connect() as other,
+    ):
+        targets = [f"/return-behind{kind}/{gate.port}", f"/pay{kind}/1", f"/pay{kind}/2"]
+        first.send(b"".join(request("GET", target) for target in targets))
+        assert gate.entered() == "fork"
+        other.send(request("GET", f"/pay{kind}/3"))
+        if mode is None:
+            # By a worker: the reactor, which there is one of, has read what came before.
+            assert server.get("/").text == "hello"
+        gate.release_all()
+        assert [first.reply().text for _ in targets] == ["forked", "paid", "paid"]
+        assert other.reply().text == "paid"
+        expect_once(server, "paid 1", "paid 2", "paid 3")
+
+
+@MODES
+def test_coroutines_beside_one_that_forks_and_returns_go_on_once(mode: str | None) -> None:
+    """They are ready in the same turn of the loop."""
+    with serve_forks(mode) as server, ExitStack() as stack:
+        peers = []
+        for number, name in enumerate(("fork", "pay/1", "pay/2"), 1):
+            peers.append(stack.enter_context(server.connect()))
+            peers[-1].send(request("GET", f"/together/{name}"))
+            target = f"/together/wait-for/{number}"
+            wait_until(partial(says, server, target, "true"), "the handler waits")
+        assert server.get("/together/go").text == "gone"
+        assert [peer.reply().text for peer in peers] == ["forked", "paid", "paid"]
+        expect_once(server, "paid 1", "paid 2")
+
+
+def says(server: Server, target: str, text: str) -> bool:
+    return server.get(target).text == text
 
 
 def stay(server: Server, gate: Gate) -> int:

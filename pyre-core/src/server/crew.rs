@@ -193,6 +193,7 @@ fn share(py: Attached<'_>, parts: LaneParts, around: &Surroundings) -> Arc<Share
         request_timeout: around.request_timeout,
         departures: around.departures.clone(),
         draining: around.draining.clone(),
+        end_fork: sys::end_fork,
     })
 }
 

@@ -24,6 +24,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use pyre_ffi::interpreter::forks;
 use pyre_ffi::{
     Arguments, Attached, Bool, Borrowed, Class, ClassSpec, Exception, ExceptionKind, Guarded, Held,
     Instance, Int, Object, Owned, Raised, Signature, Slot, Step, Str, Visitor, none,
@@ -42,6 +43,21 @@ pub(crate) struct Turnstile {
     /// What the lane shows of itself.
     pub(crate) watch: Arc<Watch>,
     pub(crate) app: Arc<Application>,
+    /// The process of the lane, as [`forks`] numbers them.
+    pub(crate) process: usize,
+    /// What the lane's is: see there.
+    pub(crate) end_fork: fn() -> !,
+}
+
+impl Turnstile {
+    /// Something of the program has returned, or waits. If it has forked, this may be the child, and
+    /// the other requests that are on the loop are not for it to go on with.
+    #[inline]
+    fn end_if_forked(&self) {
+        if forks() != self.process {
+            (self.end_fork)();
+        }
+    }
 }
 
 /// How a coroutine ended: with a value, or with an exception.
@@ -243,11 +259,13 @@ impl RequestCoroutine {
             }
         };
         end_piece();
+        self.turnstile.end_if_forked();
         let app = &self.turnstile.app;
         watch.begin(self.target.get());
         let began = app.debug.then(Instant::now);
         let stepped = step(&coroutine);
         end_piece();
+        self.turnstile.end_if_forked();
         let took = began.map(|began| began.elapsed());
         watch.begin_callbacks();
         let ended = match stepped {

@@ -45,6 +45,8 @@ pub struct Shared {
     pub departures: Arc<Departures>,
     /// The server drains: the last answer of each connection says so.
     pub draining: Arc<AtomicBool>,
+    /// Ends a process that something of the program has forked, and in which that returned.
+    pub end_fork: fn() -> !,
 }
 
 /// What one request has left to be done.
@@ -70,6 +72,8 @@ pub(crate) struct Lane<'py, 'a> {
     pub(crate) unrung: Unrung,
     /// What is to be done once the answers are on their way, for each request that has left something.
     pub(crate) tasks: Vec<Tasks<'py>>,
+    /// The process that the lane serves in, as [`forks`] numbers them.
+    pub(crate) process: usize,
     heads: ResponseHeads,
 }
 
@@ -90,7 +94,6 @@ pub fn run<R: Carried>(
     baton: Option<&Arc<Baton<R>>>,
 ) -> Result<(), Raised> {
     let mut lane = Lane::new(py, shared, &seat, app, tools)?;
-    let process = forks();
     loop {
         if lane.watch.take_replaced() {
             lane.unrung.ring(&shared.doorbells);
@@ -110,10 +113,6 @@ pub fn run<R: Carried>(
         }
         // The batch is done: each reactor is woken once, if it sleeps.
         lane.unrung.ring(&shared.doorbells);
-        if forks() != process {
-            // A handler has forked, and returned in the child, where nobody waits for its answer.
-            return Ok(());
-        }
         seat.announce();
         let has_jobs = !shared.inlet.with(py, |inlet| inlet.is_empty());
         let cancelled = if has_jobs { seat.cancel() } else { None };
@@ -163,6 +162,7 @@ impl<'py, 'a> Lane<'py, 'a> {
             watch,
             unrung: Unrung::new(shared.doorbells.len()),
             tasks: Vec::new(),
+            process: forks(),
             heads: ResponseHeads::new(shared.server_header),
         })
     }
@@ -180,6 +180,7 @@ impl<'py, 'a> Lane<'py, 'a> {
                 break;
             }
             job = self.run_call(job, target, manner);
+            self.end_if_forked();
             job.next += 1;
             if let Some(began) = &mut timed_from {
                 note_stint(&mut job, target, began);
@@ -190,6 +191,15 @@ impl<'py, 'a> Lane<'py, 'a> {
         }
         job.leaves_tasks |= !self.tasks.is_empty();
         job
+    }
+
+    /// Something of the program has returned. If it has forked, this may be the child: nobody waits for
+    /// the answer there, and what else this process has of requests is for the other one to run.
+    #[inline(always)]
+    pub(crate) fn end_if_forked(&self) {
+        if forks() != self.process {
+            (self.shared.end_fork)();
+        }
     }
 
     /// Runs one call, with the job inside the request object meanwhile.
@@ -285,6 +295,7 @@ impl<'py, 'a> Lane<'py, 'a> {
                 raised.write_unraisable("what a request left to be done", self.py);
             }
             self.end_piece();
+            self.end_if_forked();
         }
     }
 

@@ -15,7 +15,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pyre_ffi::interpreter::forks;
 use pyre_ffi::{Attached, Guarded, Instance, Kind, Owned, Raised, Str, none};
 
 use crate::event_loop::asyncio::EventLoop;
@@ -89,6 +88,8 @@ pub fn run(
         ended: Guarded::new(py, Vec::new()),
         watch: lane.watch.clone(),
         app: app.clone(),
+        process: lane.process,
+        end_fork: shared.end_fork,
     });
     let event_loop = EventLoop::open(py, event_loop)?;
     opened();
@@ -133,13 +134,7 @@ impl<'py> LoopLane<'py, '_> {
         // The loop has something to do that shows in its selector or is due by its timers.
         let mut is_due = false;
         let mut turns_without_look = 0;
-        let process = forks();
         loop {
-            if forks() != process {
-                // A handler has forked, and waits or returned in the child, where nobody waits for its
-                // answer; what else is on the loop is for the other process to run.
-                return Ok(());
-            }
             let mut is_idle = !self.take_jobs(seat);
             self.lane.unrung.ring(&self.lane.shared.doorbells);
             self.run_tasks();
@@ -229,7 +224,9 @@ impl<'py> LoopLane<'py, '_> {
                 break;
             }
             let (target, manner) = (call.target, manner_of(call));
-            let Some(answered) = self.run_call(job, target, manner) else { return };
+            let answered = self.run_call(job, target, manner);
+            self.lane.end_if_forked();
+            let Some(answered) = answered else { return };
             job = answered;
             job.next += 1;
             if job.reply.len() >= REPLY_PART_BYTES {
@@ -490,6 +487,7 @@ impl<'py> LoopLane<'py, '_> {
         self.lane.watch.begin_callbacks();
         let iterated = self.event_loop.run_once();
         self.lane.end_piece();
+        self.lane.end_if_forked();
         // What a callback raises is reported by the loop; this is for what ends programs, such as
         // SystemExit: here it ends nothing.
         self.tell(iterated);
@@ -518,6 +516,7 @@ impl<'py> LoopLane<'py, '_> {
         let handler = self.lane.app.handler(target);
         let land = AssertUnwindSafe(|| self.land_loaded(handler, flight));
         let answered = catch_unwind(land).unwrap_or_else(|_| self.give_up(handler, manner));
+        self.lane.end_if_forked();
         let Some(mut job) = answered else { return };
         job.next += 1;
         if self.lane.shared.departures.contains(job.reply_to) {
@@ -654,6 +653,7 @@ impl<'py> LoopLane<'py, '_> {
             let left = self.drivers.leave(&self.event_loop);
             self.tell(left);
             self.tell(call(&task, "cancel", self.py));
+            self.lane.end_if_forked();
         }
     }
 
