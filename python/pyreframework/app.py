@@ -285,7 +285,7 @@ class Pyre(Routes, Insight, Hooks):
         """Run what ``req.add_task`` left; called by the engine once the answer is on its way."""
         from pyreframework.background import run
 
-        run(tasks, self.native)
+        run(tasks, self.native, self.end_fork)
 
     def _report(self, route: str, request_id: object, error: BaseException) -> str | None:
         """Log what a handler or hook raised; in debug mode return a page for the client."""

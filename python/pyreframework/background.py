@@ -18,16 +18,25 @@ if TYPE_CHECKING:
 
     from pyreframework.engine import AppTable
 
+    type EndFork = Callable[[str, BaseException | None], None]
     type Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+# What has forked, if a task has.
+WHAT = "a background task"
 
 # Tasks of an event loop are kept here until they end: the loop itself holds them weakly.
 running: set[object] = set()
 
 
-def run(tasks: list[Task], native: AppTable) -> None:
+def run(tasks: list[Task], native: AppTable, end_fork: EndFork) -> None:
     """Run tasks, and tell the engine of each that has ended.
 
     On a thread that runs an event loop this returns at once and the tasks go on there.
+
+    Args:
+        tasks: What to run.
+        native: The app, as the engine knows it.
+        end_fork: Called after each; does not return in a process that was forked.
     """
     import asyncio
 
@@ -39,10 +48,11 @@ def run(tasks: list[Task], native: AppTable) -> None:
         for function, args, keywords in tasks:
             try:
                 run_one(function, args, keywords, native)
+                end_fork(WHAT, None)
             finally:
                 native.end_task()
         return
-    task = loop.create_task(run_on_loop(tasks, native))
+    task = loop.create_task(run_on_loop(tasks, native, end_fork))
     running.add(task)
     task.add_done_callback(running.discard)
 
@@ -59,7 +69,7 @@ def run_one(
         logs.task_failed(name_of(function), error)
 
 
-async def run_on_loop(tasks: list[Task], native: AppTable) -> None:
+async def run_on_loop(tasks: list[Task], native: AppTable, end_fork: EndFork) -> None:
     """Run tasks one after the other, those that are no coroutines in a thread."""
     from asyncio import CancelledError, current_task, to_thread
 
@@ -81,6 +91,7 @@ async def run_on_loop(tasks: list[Task], native: AppTable) -> None:
                 if isinstance(error, GeneratorExit):
                     raise
                 logs.task_failed(name_of(function), error)
+            end_fork(WHAT, None)
             left -= 1
             native.end_task()
     finally:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     type AnyCall = Callable[..., Any]
     type Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
+
 # What hooks around requests are called with.
 ARGUMENTS = {"before_request": ("req",), "after_request": ("req", "resp")}
 
@@ -47,6 +48,9 @@ class Hooks:
         self._caught: dict[type[BaseException], AnyCall] = {}
         self._around: list[tuple[str, AnyCall]] = []
         self._fallback: AnyCall | None = None
+        # Called when something of the program has ended that may have forked, with what it raised;
+        # does not return in the child.
+        self.end_fork: Callable[[str, BaseException | None], None] = go_on
         # What runs in every interpreter, in the order of registration: kind, for what, function.
         self.registered: list[tuple[str, str, AnyCall]] = []
 
@@ -240,14 +244,15 @@ class Hooks:
         """
         for hook in self._life["on_worker_start"]:
             try:
-                self.loop.complete(hook())
+                self._complete(hook)
             except Exception as error:
                 if not program.starts_without(hook, error):
                     raise
         if self._lifespan is not None:
+            lifespan = self._lifespan
             try:
-                context = self._lifespan(self)
-                self.loop.complete(context.__aenter__())
+                context = self._complete(lambda: lifespan(self))
+                self._complete(context.__aenter__)
             except Exception as error:
                 if not program.starts_without(self._lifespan, error):
                     raise
@@ -259,7 +264,7 @@ class Hooks:
         if self._entered is not None:
             context, self._entered = self._entered, None
             try:
-                self.loop.complete(context.__aexit__(None, None, None))
+                self._complete(lambda: context.__aexit__(None, None, None))
             except BaseException as error:  # noqa: BLE001 - the hooks must still run
                 logs.hook_failed("lifespan", error)
         self._run_all("on_worker_stop")
@@ -303,16 +308,31 @@ class Hooks:
 
     def _run(self, kind: str) -> None:
         for hook in self._life[kind]:
-            self.loop.complete(hook())
+            self._complete(hook)
 
     def _run_all(self, kind: str) -> None:
         for hook in self._life[kind]:
             try:
-                self.loop.complete(hook())
+                self._complete(hook)
             except BaseException as error:  # noqa: BLE001 - the next hook must still run
                 logs.hook_failed(kind, error)
+
+    def _complete(self, hook: Callable[[], Any]) -> Any:
+        """Return what a hook returns, or what its coroutine comes to."""
+        error: BaseException | None = None
+        try:
+            return self.loop.complete(hook())
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self.end_fork("a hook", error)
 
     def _catch_http_errors(self) -> None:
         if HTTPError not in self._caught:
             self.native.add_exception_handler(HTTPError, answer)
             self._caught[HTTPError] = answer
+
+
+def go_on(what: str, error: BaseException | None = None) -> None:
+    """Do nothing: workers cannot fork, and where nothing is served a fork is the program's own."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 
 from pyreframework import logs
+from pyreframework.signals import end_fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Checking:
             is_ready = bool(outcome(self._readiness.check()))
         except BaseException as raised:  # noqa: BLE001 - it means no, whatever it is
             is_ready, error = False, raised
+        end_fork("the readiness check", error)
         if is_ready != self._was_ready and not self._stopped.is_set():
             logs.readiness(is_ready, error)
         self._was_ready = is_ready

@@ -11,6 +11,7 @@ or a thread that cannot be ended, exits with code 1.
 from __future__ import annotations
 
 import os
+import sys
 
 from pyreframework import banner, console, forks, frames, program, target
 from pyreframework.app import FALLBACK
@@ -23,7 +24,7 @@ from pyreframework.progress import Progress
 from pyreframework.readiness import Checking
 from pyreframework.settings import UsageError, activated, as_bytes, resolve
 from pyreframework.shortage import shortage
-from pyreframework.signals import ABANDONED, News, Stop, exit_now
+from pyreframework.signals import ABANDONED, News, Stop, end_fork, exit_now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ GRACEFUL, USAGE, START_FAILED = 0, 2, 3
 END_SECONDS = 5.0
 # The same when something does: coroutines are cancelled and may clean up.
 GIVE_UP_SECONDS = 1.0
+# What has forked if it was neither a hook nor a handler.
+PROGRAM = "a signal handler"
 
 
 def serve(app: Pyre, given: Mapping[str, object]) -> None:
@@ -129,6 +132,7 @@ class Serving:
         self.stop = stop
         stop.patience = END_SECONDS + settings.seconds("shutdown_timeout") + END_SECONDS
         stop.in_child.append(self.forget)
+        app.end_fork = end_fork
         # What it listens on.
         self.names: set[object] = set()
         self.begun = False
@@ -202,6 +206,7 @@ class Serving:
             self.announce(urls)
             self.wait()
         finally:
+            end_fork(PROGRAM, sys.exception())
             # Also if printing fails, or a signal handler of the program raises: interpreters with
             # threads in them would abort the process at its end.
             code = self.finish(self.drain())
@@ -224,6 +229,7 @@ class Serving:
         Raises:
             Stopped: Somebody has.
         """
+        end_fork(PROGRAM)
         if self.stop.is_asked:
             raise Stopped
 
@@ -323,6 +329,7 @@ class Serving:
 
     def fail(self, error: BaseException, started: bool) -> int:
         """Report why the start failed and end what was started; return the exit code."""
+        end_fork(PROGRAM, error)
         code = START_FAILED
         if isinstance(error, (Stopped, UsageError)):
             code = GRACEFUL if isinstance(error, Stopped) else USAGE

@@ -82,6 +82,7 @@ class Stop:
         self.patience = END_SECONDS
         self.ended = threading.Event()
         self.thread = 0
+        self._is_forgotten = False
         # What a child that is forked lets go of.
         self.in_child: list[Callable[[], None]] = []
 
@@ -104,7 +105,7 @@ class Stop:
         # A signal that hits just before the wait does not end it: the news of it does, and the
         # program's handler runs between two waits.
         while (news := self.news.get()) is News.HANDLED:
-            pass
+            end_fork("a signal handler")
         return news
 
     def at_once(self) -> NoReturn:
@@ -161,6 +162,8 @@ class Stop:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._is_forgotten:
+            return
         forks.detach(self.forget)
         self._put_back()
         with self._lock:
@@ -175,6 +178,7 @@ class Stop:
 
     def forget(self) -> None:
         """Let go of everything, in a child that was forked: the parent serves, and is not told."""
+        self._is_forgotten = True
         for forget in self.in_child:
             forget()
         self._put_back()
@@ -183,6 +187,8 @@ class Stop:
         self._writer.close()
         self._reader.close()
         elsewhere.discard(self)
+        # A handler of the program may have forked while this waits, where nobody says anything now.
+        self.news.put(News.HANDLED)
 
     def _put_back(self) -> None:
         """Handle signals as before."""
@@ -263,6 +269,37 @@ def leave_threads_behind() -> None:
 atexit.register(leave_threads_behind)
 # A child has none of them.
 os.register_at_fork(after_in_child=left_behind.clear)
+
+
+def end_fork(what: str, error: BaseException | None = None) -> None:
+    """End this process if it is a child of the one that serves, in which ``what`` has ended.
+
+    Nothing that follows is the child's to do: it would serve beside its parent, with nobody who
+    connects, and end with what the parent needs.
+
+    Args:
+        what: What has ended although nobody goes on behind it.
+        error: What it raised. A child that exits does so as it says.
+    """
+    if not forks.forked:
+        return
+    if isinstance(error, SystemExit):
+        if not isinstance(error.code, int) and error.code is not None:
+            console.complain(str(error.code))
+        console.settle()
+        os._exit(code_of(error))
+    if error is not None:
+        console.report(error, error.__traceback__)
+    reason = f"{what} returned in a process that it had forked; end it with os._exit()"
+    # What is in the buffers of streams is the parent's to write.
+    exit_now(ABANDONED, reason, flush=False)
+
+
+def code_of(error: SystemExit) -> int:
+    """Return the exit code that Python makes of what was raised."""
+    if error.code is None:
+        return 0
+    return error.code & 0xFF if isinstance(error.code, int) else 1
 
 
 def exit_now(code: int, reason: str, flush: bool = True) -> NoReturn:

@@ -207,6 +207,85 @@ def says(server: Server, target: str, text: str) -> bool:
     return server.get(target).text == text
 
 
+@MODES
+@pytest.mark.parametrize("kind", ["", "-async"], ids=["def", "async"])
+def test_the_task_behind_one_that_forks_and_returns_runs_once(kind: str, mode: str | None) -> None:
+    with serve_forks(mode) as server:
+        assert server.get(f"/tasks{kind}").text == "left"
+        expect_once(server, "paid later")
+
+
+def serve_hooks(
+    folder: Path, place: str, way: str = "return"
+) -> tuple[Path, AbstractContextManager[Server]]:
+    """A program that forks in one place, and the Unix-domain socket that it serves on too."""
+    path = folder / "a.sock"
+    env = QUIET | {"FORKS_IN": place, "WAY": way}
+    bind = f"unix:{path},127.0.0.1:0"
+    return path, serve("forks_in_hooks", env=env, bind=bind, port=None, workers=1)
+
+
+def expect_hook(server: Server, place: str) -> None:
+    """The child has ended as what returned, and what is behind the hook has run once."""
+    server.output.wait_for("the child ended with 1")
+    expect_once(server, f"behind {place}")
+
+
+@pytest.mark.parametrize("place", ["on_startup", "async on_startup", "on_worker_start", "lifespan"])
+def test_a_hook_that_forks_and_returns_starts_one_server(tmp_path: Path, place: str) -> None:
+    path, served = serve_hooks(tmp_path, place)
+    with served as server:
+        expect_hook(server, place)
+        assert server.get("/").text == "hello"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+        assert server.stop() == 0
+        assert server.output.text().count("behind run") == 1
+
+
+@pytest.mark.parametrize("place", ["the end of lifespan", "on_worker_stop", "on_shutdown"])
+def test_a_hook_that_forks_and_returns_at_the_end_ends_one_server(
+    tmp_path: Path, place: str
+) -> None:
+    path, served = serve_hooks(tmp_path, place)
+    with served as server:
+        assert server.get("/").text == "hello"
+        assert server.stop() == 0
+        expect_hook(server, place)
+        assert server.output.text().count("behind run") == 1
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("place", ["on_startup", "signal handler"])
+@pytest.mark.parametrize(
+    ("way", "code", "said"),
+    [("exit", 7, "the child says"), ("raise", 1, "RuntimeError: raised by the child")],
+)
+def test_a_forked_child_that_exits_leaves_the_parents_socket(
+    tmp_path: Path, place: str, way: str, code: int, said: str
+) -> None:
+    path, served = serve_hooks(tmp_path, place, way)
+    with served as server:
+        server.signal(signal.SIGUSR1)
+        server.output.wait_for(f"the child ended with {code}")
+        server.output.wait_for(said)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+        assert server.get("/").text == "hello"
+        assert server.stop() == 0
+        assert server.output.text().count("behind run") == 1
+
+
+@pytest.mark.parametrize("place", ["signal handler", "readiness check"])
+def test_what_forks_and_returns_beside_requests_ends_the_child(tmp_path: Path, place: str) -> None:
+    _, served = serve_hooks(tmp_path, place)
+    with served as server:
+        server.signal(signal.SIGUSR1)
+        server.output.wait_for("the child ended with 1")
+        server.output.wait_for(f"{place} {SENTENCE}")
+        assert server.get("/").text == "hello"
+
+
 def stay(server: Server, gate: Gate) -> int:
     child = int(server.get(f"/stay/{gate.port}").text)
     assert gate.entered() == "child"
