@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - looked for, not listened on
 
+# Where the system does not list open descriptors: behind so many closed ones there are no more. If
+# that is wrong, as many connections have been open at once.
+CLOSED_MAX = 65536
+
 # Called in the child, in this order; empty while nothing is served.
 in_child: list[Callable[[], None]] = []
 # Whether this process was forked from one that served.
@@ -97,20 +101,45 @@ def forget_sockets(names: set[object], kept: Sequence[int] = ()) -> None:
         names: What the sockets listened on, from `local_names`.
         kept: Descriptors that the program has opened itself.
     """
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        for descriptor in _open_descriptors():
-            if descriptor not in kept and _is_one_of(_name(descriptor), names):
-                os.dup2(null, descriptor, inheritable=False)
-    finally:
+    null, is_spare = _open_null(), True
+    for descriptor in _open_descriptors():
+        if descriptor in kept or not _is_one_of(_name(descriptor), names):
+            continue
+        if null is None:
+            # There was no number left: now there is this one, and nobody else here takes it.
+            os.close(descriptor)
+            null, is_spare = _open_null(), False
+        if null is not None and null != descriptor:
+            os.dup2(null, descriptor, inheritable=False)
+    if null is not None and is_spare:
         os.close(null)
+
+
+def _open_null() -> int | None:
+    try:
+        return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 def _open_descriptors() -> Iterator[int]:
     try:
         yield from [int(name) for name in os.listdir("/dev/fd")]
+        return
     except OSError:
-        yield from range(os.sysconf("SC_OPEN_MAX"))
+        pass  # It is not there, or takes a descriptor where none is free.
+    # The limit may be a billion. The system gives out the lowest number that is free.
+    closed = 0
+    for descriptor in range(os.sysconf("SC_OPEN_MAX")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            closed += 1
+            if closed == CLOSED_MAX:
+                return
+        else:
+            closed = 0
+            yield descriptor
 
 
 def _name(descriptor: int) -> object:

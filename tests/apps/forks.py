@@ -1,9 +1,11 @@
 """Routes that fork, on the main interpreter and in workers."""
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -172,6 +174,27 @@ async def leaves_tasks_async(req: Any) -> str:
 def stay(req: Any, port: int) -> int:
     """A child that stays until the gate lets it go."""
     return in_child(lambda: through(port, "child"))
+
+
+@app.get("/stay-full/{port:int}", gil=True)
+def stay_full(req: Any, port: int) -> int:
+    """The same, from a process that has no descriptor left just then."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    opened: list[int] = []
+    with contextlib.suppress(OSError):
+        while True:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+
+    def work() -> None:
+        for descriptor in opened:
+            os.close(descriptor)
+        through(port, "child")
+
+    pid = in_child(work)
+    for descriptor in opened:
+        os.close(descriptor)
+    return pid
 
 
 @app.get("/log", gil=True)

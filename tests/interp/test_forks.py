@@ -286,19 +286,21 @@ def test_what_forks_and_returns_beside_requests_ends_the_child(tmp_path: Path, p
         assert server.get("/").text == "hello"
 
 
-def stay(server: Server, gate: Gate) -> int:
-    child = int(server.get(f"/stay/{gate.port}").text)
+def stay(server: Server, gate: Gate, target: str = "/stay") -> int:
+    child = int(server.get(f"{target}/{gate.port}").text)
     assert gate.entered() == "child"
     return child
 
 
 @MODES
+@pytest.mark.parametrize("target", ["/stay", "/stay-full"])
 def test_a_client_learns_that_its_connection_ends_although_a_forked_child_lives(
-    mode: str | None,
+    target: str, mode: str | None
 ) -> None:
+    """Also if the process had no descriptor left when it was forked."""
     with serve_forks(mode) as server, Gate() as gate, server.connect() as idle:
         assert idle.get("/").text == "hello"
-        stay(server, gate)
+        stay(server, gate, target)
         with server.connect() as last:
             last.send(request("GET", "/", [("Connection", "close")]))
             assert last.reply().text == "hello"
