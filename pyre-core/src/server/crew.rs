@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyre_ffi::interpreter::{InterpreterHandle, forks};
-use pyre_ffi::{Attached, Guarded, Held, Owned, Raised, Str, import};
+use pyre_ffi::{Attached, Guarded, Held, Owned, Raised, Str, copy_context, import};
 use pyre_interp::invoke::application::Application;
 use pyre_interp::objects::toolkit::Toolkit;
 use pyre_interp::ring::{Baton, Doorbell, LaneSeat, Roster};
@@ -50,9 +50,27 @@ pub(crate) struct Station {
     pub(crate) handle: InterpreterHandle,
     pub(crate) app: LoadedApp,
     pub(crate) cpu: Option<usize>,
+    pub(crate) origin: Arc<Origin>,
+}
+
+/// What each thread of an interpreter begins with.
+pub(crate) struct Origin {
     /// What context variables have for the thread that has loaded the program: `decimal.getcontext()`,
-    /// and what is set at the top of a module. Each thread begins with a copy.
-    pub(crate) context: Arc<Held>,
+    /// and what is set at the top of a module. Each thread has a copy.
+    context: Held,
+    /// Makes a thread known to `threading`. Imported before, as a lane may have no descriptor for it.
+    introduce: Held,
+}
+
+impl Origin {
+    /// On the thread that has loaded the program.
+    pub(crate) fn here(py: Attached<'_>) -> Result<Arc<Self>, Raised> {
+        let lanes = import(py, "pyreframework.lanes")?;
+        Ok(Arc::new(Self {
+            context: Held::new(py, copy_context(py)?),
+            introduce: Held::new(py, lanes.attr(&*Str::intern(py, "introduce")?, py)?),
+        }))
+    }
 }
 
 /// Lanes that are watched together.
@@ -256,9 +274,9 @@ fn within_context(
     name: &str,
     run: impl FnOnce() -> Result<(), Raised>,
 ) -> Result<(), Raised> {
-    let introduce = Str::intern(py, "introduce")?;
-    import(py, "pyreframework.lanes")?.call_method1(&introduce, &*Str::new(py, name)?, py)?;
-    let context = station.context.bind(py).copied_context(py)?;
+    let Origin { context, introduce } = &*station.origin;
+    introduce.bind(py).call1(&*Str::new(py, name)?, py)?;
+    let context = context.bind(py).copied_context(py)?;
     context.enter_context(py)?;
     let outcome = run();
     context.exit_context(py)?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use pyre_ffi::interpreter::InterpreterHandle;
 use pyre_ffi::{
     Arguments, Attached, Bool, Bytes, Class, ClassSpec, Dict, ExceptionKind, Float, Held, Int,
-    List, Object, Owned, Raised, Signature, Str, Tuple, Type, copy_context, none,
+    List, Object, Owned, Raised, Signature, Str, Tuple, Type, none,
 };
 
 use crate::direct::health::Health;
@@ -31,7 +31,7 @@ use crate::reactor::run::Reactor;
 use crate::reactor::socket_file::SocketFile;
 use crate::router::RouteTable;
 use crate::server::control::{Control, Limit, Stage};
-use crate::server::crew::{self, Crews, LoadedApp, Station, Surroundings};
+use crate::server::crew::{self, Crews, LoadedApp, Origin, Station, Surroundings};
 use crate::server::frozen::{Allowances, Frozen};
 use crate::server::monitor;
 use crate::server::moves::{self, Moves};
@@ -293,9 +293,9 @@ impl Server {
             return Ok(none(py));
         };
         let handle = InterpreterHandle::main(py);
-        let context = Arc::new(Held::new(py, copy_context(py)?));
         let name = "pyre-main".to_owned();
-        let station = Station { name, handle, app: self.app.clone(), cpu: None, context };
+        let origin = Origin::here(py)?;
+        let station = Station { name, handle, app: self.app.clone(), cpu: None, origin };
         let start = || {
             if let Some(parts) = parts.event_loop {
                 let seat = crew::prepare_loop(py, parts, &station, &around)?;

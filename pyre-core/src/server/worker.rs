@@ -8,13 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyre_ffi::interpreter::{Ended, InterpreterHandle, IsolatedConfig, run_isolated};
-use pyre_ffi::{
-    Attached, Bool, Float, Held, List, Object, Owned, Raised, Str, copy_context, import, none,
-};
+use pyre_ffi::{Attached, Bool, Float, List, Object, Owned, Raised, Str, import, none};
 
 use crate::entry::Engine;
 use crate::router::{Route, RouteTable};
-use crate::server::crew::{self, LoadedApp, Station, Surroundings};
+use crate::server::crew::{self, LoadedApp, Origin, Station, Surroundings};
 use crate::server::moves::Moves;
 use crate::server::plumbing::CrewParts;
 use crate::server::start::{Imports, Step, Ticket};
@@ -86,8 +84,8 @@ fn serve(
     go_on(ticket.reach(Step::Starting))?;
     let moves = start(py, &program, &native, index == 0).map_err(words)?;
     let name = format!("pyre-worker-{index}");
-    let context = Arc::new(Held::new(py, copy_context(py).map_err(words)?));
-    let station = Station { name, handle: handle.clone(), app, cpu: plan.cpu, context };
+    let origin = Origin::here(py).map_err(words)?;
+    let station = Station { name, handle: handle.clone(), app, cpu: plan.cpu, origin };
     let CrewParts { lanes, event_loop } = plan.parts;
     let seat = match event_loop {
         Some(parts) => Some(
