@@ -3,7 +3,8 @@
 //! that exist for it may wait for a reader; and nobody waits for one that has stopped reading.
 //!
 //! Standard error is written by the thread of the log (`writer`), standard output by a thread for
-//! each piece: there is little of it.
+//! each piece: there is little of it. One of them at a time writes to a stream, and only that one waits
+//! for its reader.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -11,8 +12,11 @@ use std::panic;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Once, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
+
+use crate::log::of_process::OfProcess;
 use crate::log::writer;
 use crate::sys;
 
@@ -29,8 +33,50 @@ pub(crate) struct Stream {
     absent: AtomicBool,
     /// The last write has ended in the middle of a line.
     cut: AtomicBool,
-    /// When the write under way began to wait; 0: none does.
+    turns: OfProcess<Turns>,
+}
+
+/// Who writes to a stream.
+#[derive(Default)]
+struct Turns {
+    taken: Mutex<bool>,
+    over: Condvar,
+    /// When who writes has begun, or got something taken last; 0: nobody writes. Set by that one only.
     waits_since_ns: AtomicU64,
+}
+
+/// The right to write, until it is dropped.
+struct Turn<'a>(&'a Turns);
+
+impl Turns {
+    /// Waits until nobody else writes, at most until then; no moment means for ever.
+    fn take(&self, moment: Option<Instant>) -> Option<Turn<'_>> {
+        let mut taken = self.taken.lock();
+        while *taken {
+            match moment {
+                Some(moment) if self.over.wait_until(&mut taken, moment).timed_out() => break,
+                Some(_) => {}
+                None => self.over.wait(&mut taken),
+            }
+        }
+        // Made only if it is this caller's: its end would be the end of another's.
+        (!std::mem::replace(&mut *taken, true)).then(|| Turn(self))
+    }
+}
+
+impl Turn<'_> {
+    /// Notes that whoever reads has taken something just now.
+    fn goes_on(&self) {
+        self.0.waits_since_ns.store(sys::monotonic_ns(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.waits_since_ns.store(0, Ordering::Relaxed);
+        *self.0.taken.lock() = false;
+        self.0.over.notify_one();
+    }
 }
 
 pub(crate) static OUTPUT: Stream = Stream::new(1);
@@ -45,7 +91,7 @@ pub(crate) fn of(number: i64) -> Option<&'static Stream> {
 impl Stream {
     const fn new(number: RawFd) -> Self {
         let (absent, cut) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { number, absent, cut, waits_since_ns: AtomicU64::new(0) }
+        Self { number, absent, cut, turns: OfProcess::new() }
     }
 
     /// Notes that something else is open under this number.
@@ -63,24 +109,30 @@ impl Stream {
     ///
     /// # Threads
     /// May wait for the reader for ever.
-    pub(crate) fn write(&self, mut text: &[u8]) -> bool {
+    pub(crate) fn write(&self, text: &[u8]) -> bool {
+        let turn = self.turns.get().take(None);
+        turn.is_some_and(|turn| self.write_in_turn(&turn, text))
+    }
+
+    fn write_in_turn(&self, turn: &Turn<'_>, mut text: &[u8]) -> bool {
+        turn.goes_on();
         let mut whole = !self.is_absent();
         while whole && !text.is_empty() {
             let (piece, rest) = text.split_at(piece_of(text));
-            whole = self.write_piece(piece);
+            whole = self.write_piece(turn, piece);
             text = rest;
         }
         whole
     }
 
-    fn write_piece(&self, piece: &[u8]) -> bool {
+    fn write_piece(&self, turn: &Turn<'_>, piece: &[u8]) -> bool {
         // What was cut off stays a line of its own.
         let was_cut = self.cut.swap(false, Ordering::Relaxed);
-        if was_cut && self.write_bytes(b"\n") < 1 {
+        if was_cut && self.write_bytes(turn, b"\n") < 1 {
             self.cut.store(true, Ordering::Relaxed);
             return false;
         }
-        let written = self.write_bytes(piece);
+        let written = self.write_bytes(turn, piece);
         if written < piece.len() {
             self.cut.store(written > 0, Ordering::Relaxed);
         }
@@ -88,13 +140,15 @@ impl Stream {
     }
 
     /// Writes bytes until it fails; returns how many were taken.
-    fn write_bytes(&self, bytes: &[u8]) -> usize {
+    fn write_bytes(&self, turn: &Turn<'_>, bytes: &[u8]) -> usize {
         let mut written = 0;
         while written < bytes.len() {
-            self.waits_since_ns.store(sys::monotonic_ns(), Ordering::Relaxed);
             match sys::write(self.number, &bytes[written..]) {
                 Ok(0) => break,
-                Ok(count) => written += count,
+                Ok(count) => {
+                    written += count;
+                    turn.goes_on();
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Somebody who shares the stream has made it one that does not wait.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -103,13 +157,13 @@ impl Stream {
                 Err(_) => break,
             }
         }
-        self.waits_since_ns.store(0, Ordering::Relaxed);
         written
     }
 
     /// Whether the reader has taken nothing for so long that nobody should wait for it.
     pub(crate) fn is_stalled(&self) -> bool {
-        let since_ns = self.waits_since_ns.load(Ordering::Relaxed);
+        let turns = self.turns.get_if_used();
+        let since_ns = turns.map_or(0, |turns| turns.waits_since_ns.load(Ordering::Relaxed));
         since_ns != 0 && sys::monotonic_ns().saturating_sub(since_ns) >= STALLED_NS
     }
 
@@ -119,6 +173,10 @@ impl Stream {
         if self.is_stalled() {
             return false;
         }
+        // A time beyond all moments is for ever.
+        let moment = Instant::now().checked_add(patience);
+        // Nobody waits in vain for the reader that somebody else waits for already.
+        let Some(turn) = self.turns.get().take(moment) else { return false };
         let (done, answer) = mpsc::sync_channel(1);
         let thread = thread::Builder::new().name("pyre-output".to_owned());
         let bytes = Arc::new(bytes);
@@ -126,12 +184,21 @@ impl Stream {
         let started = thread.spawn(move || {
             sys::block_broken_pipe_signal();
             // Whoever waits may have given up.
-            let _ = done.send(self.write(&theirs));
+            let _ = done.send(self.write_in_turn(&turn, &theirs));
         });
         match started {
-            Ok(_) => answer.recv_timeout(patience).unwrap_or(false),
-            Err(_) => self.takes_at_once() && self.write(&bytes),
+            Ok(_) => {
+                let left = moment.map(|moment| moment.saturating_duration_since(Instant::now()));
+                answer.recv_timeout(left.unwrap_or(Duration::MAX)).unwrap_or(false)
+            }
+            Err(_) => self.write_at_once(&bytes),
         }
+    }
+
+    /// Writes text if its reader is sure to take it: for a thread that must not wait.
+    pub(crate) fn write_at_once(&self, text: &[u8]) -> bool {
+        let turn = self.turns.get().take(Some(Instant::now()));
+        turn.is_some_and(|turn| self.takes_at_once() && self.write_in_turn(&turn, text))
     }
 
     /// Whether a reader is there, and takes something within this time.

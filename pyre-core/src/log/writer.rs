@@ -5,16 +5,16 @@
 //! in one call, then rests for a moment, so that a busy server wakes it some hundred times a second
 //! and not for each entry.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pyre_ffi::interpreter::{forks, notice_forks};
+use parking_lot::Mutex;
 
 use crate::log::entry::{AccessBatch, Format, Record};
 use crate::log::layout::Layout;
+use crate::log::of_process::OfProcess;
 use crate::log::queue::{Queue, Weigh};
 use crate::log::streams;
 use crate::sys;
@@ -30,6 +30,12 @@ const REST: Duration = Duration::from_millis(5);
 
 /// How often one who waits for the log looks whether it is worth it.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How many may wait for the log, or have given up and still stand in the queue.
+const FLUSHES_MAX: usize = 1024;
+
+/// How long after a thread could not be had it is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 enum Item {
     Record(Box<Record>),
@@ -51,16 +57,19 @@ impl Weigh for Item {
     }
 }
 
-/// The log of a process, and that of a process that was forked from it.
-#[derive(Default)]
-struct Generation {
-    /// The queue of the writer, once something was logged. Holds nothing of Python.
-    log: OnceLock<Option<Queue<Item>>>,
-    next: OnceLock<Box<Generation>>,
+/// The log of a process. Holds nothing of Python.
+struct Log {
+    queue: Queue<Item>,
+    /// Whether the thread that writes is there.
+    started: AtomicBool,
+    /// When it was tried last to start it.
+    tried: Mutex<Option<Instant>>,
+    /// Those in the queue that somebody waits for, or has waited for.
+    flushes: AtomicUsize,
 }
 
-/// The first one. Those of forked processes hang on it.
-static LOG: Generation = Generation { log: OnceLock::new(), next: OnceLock::new() };
+/// A child that was forked has no thread that writes, and what waits is the parent's to write.
+static LOG: OfProcess<Log> = OfProcess::new();
 
 /// Entries that were dropped.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -81,23 +90,35 @@ pub(crate) fn defaults() -> (Format, u8) {
     (if json { Format::Json } else { Format::Text }, DEFAULTS.1.load(Ordering::Relaxed))
 }
 
-/// That of this process: a child that was forked has no thread that writes, and what waits is the
-/// parent's to write.
-fn of_this_process() -> &'static OnceLock<Option<Queue<Item>>> {
-    let generation = (0..forks()).fold(&LOG, |before, _| before.next.get_or_init(Box::default));
-    &generation.log
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            queue: Queue::new(QUEUED_BYTES_MAX),
+            started: AtomicBool::new(false),
+            tried: Mutex::default(),
+            flushes: AtomicUsize::new(0),
+        }
+    }
 }
 
-/// The queue of the writer, which starts with the first entry. `None`: no thread could be had.
-fn log() -> Option<&'static Queue<Item>> {
-    let log = of_this_process();
-    let started = log.get_or_init(|| {
-        notice_forks();
+impl Log {
+    /// Starts the thread, which happens with the first entry; or later, if none could be had then: what is
+    /// logged waits for it. Not tried more often than every so often. Returns whether it is there.
+    fn start(&'static self, pause: Duration) -> bool {
+        // Relaxed: the queue, which was there before, is all that the two sides share.
+        if self.started.load(Ordering::Relaxed) {
+            return true;
+        }
+        let mut tried = self.tried.lock();
+        if self.started.load(Ordering::Relaxed) || tried.is_some_and(|at| at.elapsed() < pause) {
+            return self.started.load(Ordering::Relaxed);
+        }
+        *tried = Some(Instant::now());
         let thread = thread::Builder::new().name("pyre-log".to_owned());
-        thread.spawn(|| log.wait().as_ref().map(run)).ok()?;
-        Some(Queue::new(QUEUED_BYTES_MAX))
-    });
-    started.as_ref()
+        let started = thread.spawn(|| run(self)).is_ok();
+        self.started.store(started, Ordering::Relaxed);
+        started
+    }
 }
 
 /// Logs a record.
@@ -125,11 +146,9 @@ pub(crate) fn say(level: &str, label: &str, message: &str) {
             layout.text
         }
     };
-    if log().is_some() {
+    // That no thread can be had may be what is to be told.
+    if LOG.get().start(PAUSE) || !streams::ERROR.write_at_once(text.as_bytes()) {
         push(Item::Text(text), 1);
-    } else if streams::ERROR.takes_at_once() {
-        // That no thread can be had may be what is to be told.
-        streams::ERROR.write(text.as_bytes());
     }
 }
 
@@ -140,9 +159,11 @@ pub(crate) fn write_access(batch: Box<AccessBatch>) {
 }
 
 fn push(item: Item, entries: usize) {
-    if log().is_none_or(|log| log.push(item).is_err()) {
+    let log = LOG.get();
+    if log.queue.push(item).is_err() {
         count_dropped(entries);
     }
+    log.start(PAUSE);
 }
 
 /// Counts entries that nobody will write.
@@ -162,13 +183,20 @@ pub(crate) fn dropped() -> u64 {
 /// Blocks the caller.
 pub(crate) fn flush(patience: Duration) -> bool {
     // Nothing was ever logged: nothing is to be started for that.
-    let Some(Some(log)) = of_this_process().get() else { return true };
-    let (done, answer) = mpsc::sync_channel(1);
-    let sent = log.push(Item::Flush(done)).is_ok();
-    log.hurry();
-    if !sent {
+    let Some(log) = LOG.get_if_used() else { return true };
+    // It may be the last that this process does, so the thread is wanted now.
+    if streams::ERROR.is_stalled() || !log.start(Duration::ZERO) {
         return false;
     }
+    // Relaxed: a bound on memory, which orders nothing.
+    let one_more = |flushes: usize| (flushes < FLUSHES_MAX).then_some(flushes + 1);
+    if log.flushes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+        return false;
+    }
+    let (done, answer) = mpsc::sync_channel(1);
+    let sent = log.queue.push(Item::Flush(done)).is_ok();
+    log.queue.hurry();
+    debug_assert!(sent, "it weighs nothing");
     let began = Instant::now();
     loop {
         let left = patience.saturating_sub(began.elapsed());
@@ -180,7 +208,8 @@ pub(crate) fn flush(patience: Duration) -> bool {
     }
 }
 
-fn run(queue: &Queue<Item>) {
+fn run(log: &Log) {
+    let queue = &log.queue;
     sys::block_broken_pipe_signal();
     let mut layout = Layout::default();
     let mut flushes = Vec::new();
@@ -213,6 +242,7 @@ fn run(queue: &Queue<Item>) {
         layout.text.clear();
         layout.text.shrink_to(WRITE_BYTES);
         // Whoever waits may have given up.
+        log.flushes.fetch_sub(flushes.len(), Ordering::Relaxed);
         for done in flushes.drain(..) {
             let _ = done.send(());
         }
