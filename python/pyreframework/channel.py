@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    type Listeners = list[tuple[str, list[int]]]
+    # Each with its address, and the number of its file if it has one: a path may lead elsewhere
+    # meanwhile.
+    type Listeners = list[tuple[str, list[int], str | None]]
 
 MESSAGE_BYTES_MAX = 65536
 # The kernel takes 253 in one message.
@@ -58,11 +60,11 @@ class Channel:
 
     def tell_listeners(self, listeners: Listeners) -> None:
         """Send listening sockets; the other side has them in ``listeners`` when it has read on."""
-        filled = [(address, sockets) for address, sockets in listeners if sockets]
-        for entry, (address, sockets) in enumerate(filled):
+        filled = [listener for listener in listeners if listener[1]]
+        for entry, (address, sockets, file) in enumerate(filled):
             for start in range(0, len(sockets), DESCRIPTORS_MAX):
                 some = sockets[start : start + DESCRIPTORS_MAX]
-                self.tell("listener", entry, address, descriptors=some)
+                self.tell("listener", entry, address, file, descriptors=some)
 
     def receive(self) -> list[Any]:
         """Return the next message that is no listener, or an empty list: the other side is gone.
@@ -88,12 +90,12 @@ class Channel:
             message: list[Any] = json.loads(data)
             if message[0] != "listener":
                 return message
-            self.keep(message[1], message[2], descriptors_in(beside))
+            self.keep(message[1], message[2], message[3], descriptors_in(beside))
 
-    def keep(self, entry: int, address: str, sockets: list[int]) -> None:
+    def keep(self, entry: int, address: str, file: str | None, sockets: list[int]) -> None:
         """Note listening sockets that have arrived; entries come in their order."""
         if entry == len(self.listeners):
-            self.listeners.append((address, []))
+            self.listeners.append((address, [], file))
         self.listeners[entry][1].extend(sockets)
 
     def take_listeners(self) -> Listeners:
@@ -118,7 +120,7 @@ def descriptors_in(beside: Sequence[tuple[int, int, bytes]]) -> list[int]:
 
 def close_all(listeners: Listeners) -> None:
     """Close listening sockets."""
-    for _, sockets in listeners:
+    for _, sockets, _ in listeners:
         for descriptor in sockets:
             os.close(descriptor)
     listeners.clear()

@@ -239,18 +239,21 @@ class Serving:
 
     def listeners(self) -> Listeners:
         """Return new descriptors of all listening sockets, by address."""
-        return [(os.fsdecode(address), sockets) for address, sockets in self.server.listeners()]
+        found = self.server.listeners()
+        return [(os.fsdecode(address), sockets, file) for address, sockets, file in found]
 
     def bind(self, handed: Listeners) -> list[str]:
         """Listen, on sockets that were handed over where there are any for an address."""
         try:
-            urls = self.server.bind([(as_bytes(bind), sockets) for bind, sockets in handed])
+            urls = self.server.bind(
+                [(as_bytes(bind), sockets, file) for bind, sockets, file in handed]
+            )
             listeners = self.listeners()
         except OSError as error:
             raise CannotListen(str(error)) from error
         except ValueError as error:
             raise UsageError(str(error)) from error
-        self.names = forks.local_names([number for _, some in listeners for number in some])
+        self.names = forks.local_names([number for _, some, _ in listeners for number in some])
         close_all(listeners)
         return urls
 

@@ -263,6 +263,7 @@ class Replaceable(Serving):
             listeners = self.listeners()
             self.link.ready(listeners)
             close_all(listeners)
+            self.server.succeed()
 
     def wait(self) -> None:
         """Wait until it is time to drain: for a stop, or because another process has taken over."""
@@ -441,7 +442,7 @@ def become_reloader(
     state: dict[str, Any] = {
         "child": None,
         "activated": activated,
-        "listeners": [(bind, [number]) for bind, number in opened],
+        "listeners": [(bind, [number], None) for bind, number in opened],
         "again": False,
         "stopping": False,
         "log_format": settings.values["log_format"],
@@ -472,7 +473,7 @@ def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -
     state["file"] = program_file()
     state["path"] = [entry for entry in sys.path if isinstance(entry, str)]
     kept = [state["signals"], state.get("channel")]
-    kept += [number for _, sockets in state["listeners"] for number in sockets]
+    kept += [number for _, sockets, _ in state["listeners"] for number in sockets]
     notes = os.memfd_create("pyre-supervisor")
     for descriptor in (*kept, notes):
         if descriptor is not None:

@@ -62,7 +62,7 @@ class Supervisor:
         # What the command runs, if that is a file.
         self.file: str | None = state["file"]
         self.activated: int = state["activated"]
-        self.listeners: Listeners = [(address, sockets) for address, sockets in state["listeners"]]
+        self.listeners: Listeners = [tuple(listener) for listener in state["listeners"]]
         # Those that serve, that are about to, and that answer their last requests.
         self.current: Child | None = None
         self.next: Child | None = None

@@ -1,23 +1,29 @@
-"""Unix-domain sockets in the file system: who may connect, whatever the umask is."""
+"""Unix-domain sockets in the file system: who may connect, whatever the umask is, and whose they
+are."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import signal
 import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gate import Gate
 from serving import (
     SUCCESS_S,
     Output,
     Server,
     child_environment,
+    launch,
     run_to_end,
     serve,
     wait_until,
@@ -296,3 +302,195 @@ def test_an_address_that_cannot_be_had_leaves_no_socket(tmp_path: Path) -> None:
     ending = run_to_end(write(tmp_path), bind=bind, port=None)
     assert ending.code == 3 and f"cannot listen on unix:{second}" in ending.output
     assert not first.exists()
+
+
+# ------------------------------------------------------------------------- whose a socket is
+
+
+@contextmanager
+def stranger(path: Path, kind: socket.SocketKind = socket.SOCK_STREAM) -> Iterator[socket.socket]:
+    """Somebody else's server, whose socket must still be there at the end."""
+    with socket.socket(socket.AF_UNIX, kind) as listener:
+        listener.bind(str(path))
+        if kind == socket.SOCK_STREAM:
+            listener.listen()
+        yield listener
+        with socket.socket(socket.AF_UNIX, kind) as client:
+            client.connect(str(path))
+
+
+def is_refused(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(SUCCESS_S)
+        return client.connect_ex(str(path)) in (errno.ECONNREFUSED, errno.ENOENT)
+
+
+def test_a_server_that_ends_leaves_the_socket_of_another_that_has_its_number(
+    tmp_path: Path,
+) -> None:
+    """File systems give the numbers of files away again as soon as nobody has them open."""
+    path = tmp_path / "a.sock"
+    program = write(tmp_path)
+    with Gate() as gate:
+        wait = f"""
+import socket
+
+@app.on_worker_stop
+def wait():
+    with socket.create_connection(("127.0.0.1", {gate.port})) as gate:
+        gate.sendall(b"stops\\n")
+        gate.recv(1)
+
+if __name__"""
+        program.write_text(program.read_text().replace("if __name__", wait))
+        with served(program, path, shutdown_timeout=SUCCESS_S) as server:
+            server.signal(signal.SIGTERM)
+            assert gate.entered() == "stops"
+            assert is_refused(path)
+            path.unlink(missing_ok=True)
+            with stranger(path):
+                gate.release_all()
+                assert server.wait() == 0
+
+
+def test_a_restart_leaves_the_socket_of_another_server(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    with served(write(tmp_path), path) as server:
+        path.unlink()
+        with stranger(path):
+            restart(server)
+            server.output.wait_for(
+                f"nobody can connect to unix:{path} any more.* in use by another"
+            )
+            assert server.stop() == 0
+
+
+def test_a_restart_replaces_the_socket_of_another_server_that_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    with served(write(tmp_path), path) as server:
+        path.unlink()
+        with stranger(path):
+            pass
+        restart(server)
+        assert answers(path)
+    assert not path.exists()
+
+
+FAIL = "def fail(self):\n    raise OSError('late')\n"
+
+
+def test_a_successor_that_fails_late_leaves_the_socket_of_the_one_that_goes_on(
+    tmp_path: Path,
+) -> None:
+    """It has accepted already; that it serves nobody has heard."""
+    path = tmp_path / "a.sock"
+    program = write(tmp_path)
+    with served(program, path) as server:
+        fails = "import pyreframework.succession as late; late.Replaceable.opened = fail; app.run("
+        text = program.read_text().replace("app.run(", fails, 1)
+        program.write_text(text.replace("app = Pyre()", f"app = Pyre()\n\n{FAIL}"))
+        server.signal(signal.SIGHUP)
+        server.output.wait_for("OSError: late")
+        server.output.wait_for("before it served")
+        assert answers(path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("how", ["of another kind", "with a full queue", "without permission"])
+def test_a_start_leaves_the_socket_of_a_server_that_cannot_be_asked(
+    tmp_path: Path, how: str
+) -> None:
+    path = tmp_path / "a.sock"
+    kind = socket.SOCK_DGRAM if how == "of another kind" else socket.SOCK_STREAM
+    command: list[str] = [str(write(tmp_path))]
+    with stranger(path, kind) as listener, ExitStack() as clients:
+        inode = path.stat().st_ino
+        if how == "with a full queue":
+            listener.listen(0)
+            for _ in range(3):
+                client = clients.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                client.connect_ex(str(path))
+        elif how == "without permission":
+            path.chmod(0)
+            # Root is asked for permission too, without this capability.
+            command = ["-c", WITHOUT_PRIVILEGE, *command]
+        ending = run_to_end(command, uds=path, port=None)
+        assert ending.code == 3 and f"unix:{path}" in ending.output, ending.output
+        assert path.stat().st_ino == inode
+        path.chmod(0o600)
+        clients.close()
+        if kind == socket.SOCK_STREAM:
+            listener.listen()
+            listener.setblocking(False)
+            with suppress(BlockingIOError):
+                while True:
+                    listener.accept()[0].close()
+
+
+WITHOUT_PRIVILEGE = """
+import ctypes, os, sys
+
+CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = 1, 24
+ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+def test_a_server_that_has_bound_and_does_not_listen_yet_keeps_its_socket(tmp_path: Path) -> None:
+    """Two start at once: the later one waits until the first has done both."""
+    path, lock = tmp_path / "a.sock", tmp_path / "a.sock.lock"
+    program = write(tmp_path)
+    with lock.open("w") as held, socket.socket(socket.AF_UNIX) as listener:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        listener.bind(str(path))
+        process = launch([str(program)], child_environment({}, {"uds": path, "workers": 1}))
+        output = Output(process)
+        try:
+            folder = Path(f"/proc/{process.pid}/fd")
+
+            def is_at_the_lock() -> bool:
+                if process.poll() is not None or "http" in output.text():
+                    return True
+                with suppress(OSError):
+                    return any(os.path.samefile(lock, one) for one in folder.iterdir())
+                return False
+
+            wait_until(is_at_the_lock, "it waits")
+            listener.listen()
+            lock.unlink()
+            fcntl.flock(held, fcntl.LOCK_UN)
+            assert process.wait(SUCCESS_S) == 3
+            output.wait_for("is in use by another server")
+        finally:
+            process.kill()
+            process.wait()
+            output.join()
+        assert path.exists() and not lock.exists()
+
+
+def test_of_servers_that_start_at_once_one_listens(tmp_path: Path) -> None:
+    path = tmp_path / "a.sock"
+    program = write(tmp_path, arguments="mode='default'")
+    with stranger(path):
+        pass
+    environment = child_environment({}, {"uds": path})
+    processes = [launch([str(program)], environment) for _ in range(4)]
+    outputs = [Output(process) for process in processes]
+    try:
+        wait_until(
+            lambda: sum(process.poll() is not None for process in processes) >= 3,
+            "all but one have given up",
+        )
+        left = [process for process in processes if process.poll() is None]
+        assert len(left) == 1, "\n".join(output.text() for output in outputs)
+        wait_until(lambda: answers(path), "the one that is left serves")
+        left[0].terminate()
+        assert left[0].wait(SUCCESS_S) == 0
+    finally:
+        for process, output in zip(processes, outputs, strict=True):
+            process.kill()
+            process.wait()
+            output.join()
+    assert sorted(process.returncode for process in processes) == [0, 3, 3, 3]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["program.py"]

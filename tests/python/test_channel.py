@@ -40,14 +40,21 @@ def test_messages_keep_their_bounds(line: tuple[Channel, Channel]) -> None:
 def test_listeners_come_before_the_message_behind_them(line: tuple[Channel, Channel]) -> None:
     one, other = line
     with socket.create_server(("127.0.0.1", 0)) as a, socket.create_server(("127.0.0.1", 0)) as b:
-        sent = [("127.0.0.1:0", [a.fileno(), b.fileno()]), ("fd:3", []), ("x:1", [b.fileno()])]
+        sent = [
+            ("127.0.0.1:0", [a.fileno(), b.fileno()], None),
+            ("fd:3", [], None),
+            ("unix:/a", [b.fileno()], f"1:{2**64 - 1}"),
+        ]
         one.tell_listeners(sent)
         one.tell("ready")
         assert other.receive() == ["ready"]
         taken = other.take_listeners()
-        assert [address for address, _ in taken] == ["127.0.0.1:0", "x:1"]
+        assert [(address, file) for address, _, file in taken] == [
+            ("127.0.0.1:0", None),
+            ("unix:/a", f"1:{2**64 - 1}"),
+        ]
         del sent[1]
-        for (_, ours), (_, theirs) in zip(sent, taken, strict=True):
+        for (_, ours, _), (_, theirs, _) in zip(sent, taken, strict=True):
             assert list(map(inode, ours)) == list(map(inode, theirs))
             assert not any(map(os.get_inheritable, theirs))
         close_all(taken)
@@ -59,10 +66,10 @@ def test_more_sockets_than_a_message_holds(line: tuple[Channel, Channel]) -> Non
     before = open_descriptors()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         count = 2 * DESCRIPTORS_MAX + 1
-        one.tell_listeners([("a:1", [listener.fileno()] * count)])
+        one.tell_listeners([("a:1", [listener.fileno()] * count, None)])
         one.tell("ready")
         assert other.receive() == ["ready"]
-        assert [len(sockets) for _, sockets in other.listeners] == [count]
+        assert [len(sockets) for _, sockets, _ in other.listeners] == [count]
         close_all(other.take_listeners())
     assert open_descriptors() == before
 
@@ -71,7 +78,7 @@ def test_nothing_is_kept_of_what_nobody_takes(line: tuple[Channel, Channel]) -> 
     one, other = line
     before = open_descriptors()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        one.tell_listeners([("a:1", [listener.fileno()])])
+        one.tell_listeners([("a:1", [listener.fileno()], None)])
         one.tell("ready")
         other.receive()
         other.close()

@@ -13,7 +13,8 @@ use pyre_interp::job::Client;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::log::writer;
-use crate::reactor::socket_file::SocketFile;
+use crate::reactor::claim::Claim;
+use crate::reactor::socket_file::{FileId, SocketFile};
 use crate::reactor::transport::Transport;
 use crate::settings::{Bind, Settings};
 use crate::sys;
@@ -65,13 +66,16 @@ impl Listener {
 pub(crate) struct Handed {
     pub(crate) bind: Bind,
     pub(crate) sockets: Vec<OwnedFd>,
+    /// The file of a Unix-domain socket that servers have made, not one that was given as a descriptor.
+    pub(crate) file: Option<FileId>,
 }
 
 impl Handed {
     /// The same with new descriptors.
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        let sockets = self.sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?;
-        Ok(Self { bind: self.bind.clone(), sockets })
+        let sockets =
+            self.sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<Vec<OwnedFd>>>()?;
+        Ok(Self { bind: self.bind.clone(), sockets, file: self.file })
     }
 }
 
@@ -119,6 +123,7 @@ pub(crate) fn bind(settings: &Settings, handed: Vec<Handed>) -> Result<Bound, Ca
     };
     let outcome = bind_all(settings, handed, &mut bound);
     if outcome.is_err() {
+        // While their sockets are open.
         bound.files.iter().for_each(SocketFile::unlink);
     }
     outcome.map(|()| bound)
@@ -130,9 +135,12 @@ fn bind_all(
     bound: &mut Bound,
 ) -> Result<(), CannotBind> {
     for bind in &settings.binds {
-        bound.copies.push(Handed { bind: bind.clone(), sockets: Vec::new() });
-        if let Some(index) = handed.iter().position(|entry| entry.bind == *bind) {
-            let sockets = handed.remove(index).sockets.into_iter().map(Socket::from).collect();
+        let handed =
+            handed.iter().position(|entry| entry.bind == *bind).map(|index| handed.remove(index));
+        let file = handed.as_ref().and_then(|entry| entry.file);
+        bound.copies.push(Handed { bind: bind.clone(), sockets: Vec::new(), file });
+        if let Some(handed) = handed {
+            let sockets = handed.sockets.into_iter().map(Socket::from).collect();
             adopt(settings, bind, sockets, bound)?;
             continue;
         }
@@ -205,26 +213,22 @@ enum Place {
 }
 
 /// Sees to the path of a socket that was handed over: somebody may have removed it, after which nobody
-/// could connect. What cannot be put right is no reason not to serve what else there is.
+/// could connect, or another server may have put its own there, which is left alone while that serves. What
+/// cannot be put right is no reason not to serve what else there is.
 fn find_or_make(settings: &Settings, path: &Path, bound: &mut Bound) -> Place {
-    let shown = path.display();
-    let reason = match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.file_type().is_socket() => match SocketFile::find(path) {
-            Ok(file) => {
-                bound.handed_files.push(file);
-                return Place::Kept;
-            }
-            Err(error) => error.to_string(),
-        },
-        Ok(_) => format!("unix:{shown} is a file that is no socket"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            match bind_unix(settings, path, bound) {
-                Ok(()) => return Place::Made,
-                Err(CannotBind::Twice(text) | CannotBind::Failed(text)) => text,
-            }
-        }
-        Err(error) => error.to_string(),
+    // It is still open, as it was handed over, so no other file has its number.
+    let handed = bound.copy().file.map(|id| SocketFile::of(path, id));
+    if let Some(file) = handed
+        && file.is_there()
+    {
+        bound.handed_files.push(file);
+        return Place::Kept;
+    }
+    let reason = match bind_unix(settings, path, bound) {
+        Ok(()) => return Place::Made,
+        Err(CannotBind::Twice(text) | CannotBind::Failed(text)) => text,
     };
+    let shown = path.display();
     writer::say(
         "WARNING",
         "pyre: ",
@@ -237,20 +241,26 @@ fn find_or_make(settings: &Settings, path: &Path, bound: &mut Bound) -> Place {
 }
 
 impl Bound {
-    /// Gives listening sockets of one address to the reactors, and keeps copies.
+    /// Gives listening sockets of one address to the reactors, and keeps copies, also if that fails.
     fn share(&mut self, is_unix: bool, sockets: Vec<Socket>) -> io::Result<()> {
         let reactors = self.listeners.len();
-        for index in 0..reactors.max(sockets.len()) {
-            let socket = sockets[index % sockets.len()].try_clone()?;
+        let (count, copies) = (sockets.len(), &mut self.copy().sockets);
+        let before = copies.len();
+        copies.extend(sockets.into_iter().map(OwnedFd::from));
+        for index in 0..reactors.max(count) {
+            let socket = Socket::from(self.copy().sockets[before + index % count].try_clone()?);
             self.listeners[index % reactors].push(if is_unix {
                 Listener::Unix(mio::net::UnixListener::from_std(socket.into()))
             } else {
                 Listener::Tcp(mio::net::TcpListener::from_std(socket.into()))
             });
         }
-        let copies = self.copies.last_mut().expect("each entry begins with an empty list");
-        copies.sockets.extend(sockets.into_iter().map(OwnedFd::from));
         Ok(())
+    }
+
+    /// The copies of the entry that is being bound.
+    fn copy(&mut self) -> &mut Handed {
+        self.copies.last_mut().expect("each entry begins with an empty list")
     }
 }
 
@@ -367,33 +377,76 @@ fn bind_address(
 /// Binds a Unix-domain socket, which all reactors share.
 fn bind_unix(settings: &Settings, path: &Path, bound: &mut Bound) -> Result<(), CannotBind> {
     let shown = path.display();
-    let fail = |error: io::Error| format!("cannot listen on unix:{shown}: {error}");
     if bound.files.iter().any(|other| other.is_at(path)) {
         return Err(CannotBind::Twice(format!(
             "unix:{shown} is listened on already: leave one of them out"
         )));
     }
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(
-            format!("unix:{shown} is in use by another server; stop it or choose a path").into()
-        );
+    let (socket, file) = listen_on(path, settings.uds_mode, settings.backlog)?;
+    bound.copy().file = Some(file.id());
+    bound.files.push(file);
+    bound
+        .share(true, vec![socket])
+        .map_err(|error| format!("cannot listen on unix:{shown}: {error}"))?;
+    bound.urls.push(format!("unix:{shown}"));
+    Ok(())
+}
+
+/// Makes a socket that listens on a path, in place of one that a server which is gone has left behind.
+fn listen_on(path: &Path, mode: u32, backlog: i32) -> Result<(Socket, SocketFile), String> {
+    let shown = path.display();
+    let fail = |error: io::Error| format!("cannot listen on unix:{shown}: {error}");
+    SockAddr::unix(path).map_err(fail)?;
+    // Until it listens: nobody must take it for one that was left behind.
+    let _claim = Claim::stake(path).map_err(fail)?;
+    let answer = ask(path).map_err(fail)?;
+    if matches!(answer, Answer::Serves) {
+        return Err(format!("unix:{shown} is in use by another server; stop it or choose a path"));
     }
     if let Ok(metadata) = std::fs::symlink_metadata(path) {
         if !metadata.file_type().is_socket() {
-            return Err(
-                format!("unix:{shown} is a file that is no socket; choose another path").into()
-            );
+            return Err(format!("unix:{shown} is a file that is no socket; choose another path"));
         }
-        // Nobody answers there: it was left behind by a server that is gone.
+        if let Answer::Unknown(error) = answer {
+            return Err(format!(
+                "unix:{shown} is a socket that may be another server's, which cannot be asked: \
+                 {error}; remove it if that server is gone, or choose another path"
+            ));
+        }
         std::fs::remove_file(path).map_err(fail)?;
     }
-    let (socket, file) = SocketFile::make(path, settings.uds_mode).map_err(fail)?;
-    bound.files.push(file);
-    socket.listen(settings.backlog).map_err(fail)?;
-    socket.set_nonblocking(true).map_err(fail)?;
-    bound.share(true, vec![socket]).map_err(fail)?;
-    bound.urls.push(format!("unix:{shown}"));
-    Ok(())
+    let (socket, file) = SocketFile::make(path, mode).map_err(fail)?;
+    if let Err(error) = socket.listen(backlog).and_then(|()| socket.set_nonblocking(true)) {
+        file.unlink();
+        return Err(fail(error));
+    }
+    Ok((socket, file))
+}
+
+/// What is known of a path on which a server is to listen.
+enum Answer {
+    /// There is nothing, or what nobody listens on.
+    Nobody,
+    /// Somebody listens there.
+    Serves,
+    /// It could not be found out.
+    Unknown(io::Error),
+}
+
+/// Asks whether somebody listens on a path, without waiting for that one.
+///
+/// # Errors
+/// There is no socket to ask with, or this can be no address.
+fn ask(path: &Path) -> io::Result<Answer> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    let Err(error) = socket.connect(&SockAddr::unix(path)?) else { return Ok(Answer::Serves) };
+    Ok(match error.raw_os_error() {
+        Some(libc::ECONNREFUSED | libc::ENOENT) => Answer::Nobody,
+        // The queue of who listens is full, or it is a socket of another kind, which is open.
+        Some(libc::EAGAIN | libc::EINPROGRESS | libc::EPROTOTYPE) => Answer::Serves,
+        _ => Answer::Unknown(error),
+    })
 }
 
 /// Whether nobody can listen on both addresses.
@@ -406,7 +459,35 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
     use super::*;
+
+    #[test]
+    fn of_servers_that_start_at_once_one_has_the_socket() {
+        let path = std::env::temp_dir().join(format!("pyre-at-once-{}", std::process::id()));
+        for round in 0..100 {
+            if round % 2 == 0 {
+                // One that is gone has left it behind.
+                drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+            }
+            let barrier = Barrier::new(4);
+            let started: Vec<(Socket, SocketFile)> = thread::scope(|scope| {
+                let start = || {
+                    barrier.wait();
+                    listen_on(&path, 0o600, 16)
+                };
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
+                let outcomes = threads.into_iter().map(|thread| thread.join().unwrap());
+                outcomes.filter_map(Result::ok).collect()
+            });
+            assert_eq!(started.len(), 1, "round {round}");
+            assert!(started[0].1.is_there(), "round {round}");
+            started[0].1.unlink();
+            assert!(!path.exists(), "round {round}");
+        }
+    }
 
     #[test]
     fn addresses_overlap_by_port_and_family() {

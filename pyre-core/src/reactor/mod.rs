@@ -6,6 +6,7 @@
 
 pub(crate) mod listener; // sockets that wait for connections
 pub(crate) mod socket_file; // those that are in the file system: their mode, and whose they are
+pub(crate) mod claim; // who sees to such a path: one server at a time
 pub(crate) mod transport; // one connected socket, TCP or Unix
 pub(crate) mod connection; // one connection: where it stands, its buffers, its deadline
 pub(crate) mod connections; // all of them: slots with generations

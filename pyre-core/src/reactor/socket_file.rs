@@ -1,7 +1,7 @@
 //! Unix-domain sockets in the file system: who may connect, and whose they are.
 
 use std::fmt;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -12,25 +12,62 @@ use socket2::{Domain, SockAddr, Socket, Type};
 /// The bits of a mode that say who may connect.
 const MODE_BITS: u32 = 0o777;
 
-/// A socket in the file system, and which one it is: another server may have put its own there.
-pub(crate) struct SocketFile {
-    path: PathBuf,
+/// What tells the files of one machine apart. File systems give a number away again once nobody has
+/// its file open: it counts as long as a socket that is bound to the file is open somewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileId {
     device: u64,
     inode: u64,
 }
 
+impl FileId {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+
+    /// Reads what `Display` writes.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (device, inode) = text.split_once(':')?;
+        Some(Self { device: device.parse().ok()?, inode: inode.parse().ok()? })
+    }
+}
+
+impl fmt::Display for FileId {
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(text, "{}:{}", self.device, self.inode)
+    }
+}
+
+/// A socket in the file system, and which one it is: another server may have put its own there. Of
+/// use while that socket is open, in this process or another, as its number is nobody else's then.
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    id: FileId,
+}
+
 impl SocketFile {
+    /// The file of a socket that is bound to it and open.
+    pub(crate) fn of(path: &Path, id: FileId) -> Self {
+        Self { path: path.to_owned(), id }
+    }
+
     /// The socket that is there now.
-    pub(crate) fn find(path: &Path) -> io::Result<Self> {
-        let metadata = fs::symlink_metadata(path)?;
-        Ok(Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+    fn find(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(path, FileId::of(&fs::symlink_metadata(path)?)))
+    }
+
+    /// What a successor knows the file by.
+    pub(crate) fn id(&self) -> FileId {
+        self.id
     }
 
     /// Makes a socket that does not listen yet. Never, not for a moment, does its file let in anybody
     /// whom `mode` keeps out.
     ///
     /// The umask is the whole process's, other threads of the program rely on it: it narrows the mode of
-    /// the new file, and only then is that set.
+    /// the new file, and only then is that set. The system does not tell which file it has made, so it is
+    /// looked for by its name. Who may write into the folder could exchange it before that, as well as
+    /// at any later time.
     pub(crate) fn make(path: &Path, mode: u32) -> io::Result<(Socket, Self)> {
         let socket = unbound(mode)?;
         socket.bind(&SockAddr::unix(path)?)?;
@@ -51,9 +88,9 @@ impl SocketFile {
         fs::set_permissions(&file.path, Permissions::from_mode(mode))
     }
 
-    /// Removes the file if it is still the same socket.
+    /// Removes the file if it is still the same socket. That one must be open.
     pub(crate) fn unlink(&self) {
-        if self.is_at(&self.path) {
+        if self.is_there() {
             // Somebody may be faster; then it is gone as well.
             let _ = fs::remove_file(&self.path);
         }
@@ -61,11 +98,12 @@ impl SocketFile {
 
     /// Whether a path leads to the same socket.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
-        Self::find(path).is_ok_and(|found| found.is_same(self.device, self.inode))
+        Self::find(path).is_ok_and(|found| found.id == self.id)
     }
 
-    fn is_same(&self, device: u64, inode: u64) -> bool {
-        (self.device, self.inode) == (device, inode)
+    /// Whether its path still leads to the socket.
+    pub(crate) fn is_there(&self) -> bool {
+        self.is_at(&self.path)
     }
 
     /// The file itself, if it is still there. Whoever may write into the folder could put a link
@@ -82,7 +120,7 @@ impl SocketFile {
             opened => opened?,
         };
         let metadata = file.metadata()?;
-        if !metadata.file_type().is_socket() || !self.is_same(metadata.dev(), metadata.ino()) {
+        if !metadata.file_type().is_socket() || FileId::of(&metadata) != self.id {
             return Ok(None);
         }
         // `fchmod` refuses descriptors of this kind; this is its way round that (open(2), `O_PATH`).
@@ -97,7 +135,7 @@ impl SocketFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             found => found?,
         };
-        if !metadata.file_type().is_socket() || !self.is_same(metadata.dev(), metadata.ino()) {
+        if !metadata.file_type().is_socket() || FileId::of(&metadata) != self.id {
             return Ok(None);
         }
         Ok(Some(Opened { path: self.path.clone(), mode: metadata.mode() & MODE_BITS }))
@@ -183,6 +221,21 @@ mod tests {
             let path = folder.path(&format!("{mode:o}"));
             unbound(mode).unwrap().bind(&SockAddr::unix(&path).unwrap()).unwrap();
             assert_eq!(mode_of(&path) & !mode, 0, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_known_by_what_was_told_of_it() {
+        let folder = Folder::new("ids");
+        let (_socket, file) = SocketFile::make(&folder.path("a.sock"), 0o600).unwrap();
+        let (_other, another) = SocketFile::make(&folder.path("b.sock"), 0o600).unwrap();
+        let id = FileId::parse(&file.id().to_string()).unwrap();
+        assert_eq!(id, file.id());
+        assert!(SocketFile::of(&folder.path("a.sock"), id).is_there());
+        assert!(!SocketFile::of(&folder.path("b.sock"), id).is_there());
+        assert!(id != another.id());
+        for wrong in ["", "1", "1:", ":1", "1:2:3", "1:-2"] {
+            assert_eq!(FileId::parse(wrong), None, "{wrong:?}");
         }
     }
 

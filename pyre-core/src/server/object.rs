@@ -28,7 +28,7 @@ use crate::reactor::errands::Errands;
 use crate::reactor::keeper::{Loan, keep};
 use crate::reactor::listener::{self, Bound, CannotBind, Handed};
 use crate::reactor::run::Reactor;
-use crate::reactor::socket_file::SocketFile;
+use crate::reactor::socket_file::{FileId, SocketFile};
 use crate::router::RouteTable;
 use crate::server::control::{Control, Limit, Stage};
 use crate::server::crew::{self, Crews, LoadedApp, Origin, Station, Surroundings};
@@ -64,8 +64,10 @@ pub(crate) struct Server {
 #[derive(Default)]
 struct State {
     bound: Option<Bound>,
-    /// Unlinked at the end, unless a successor has taken over.
+    /// Unlinked before their sockets close, unless a successor has taken over.
     files: Vec<SocketFile>,
+    /// The same of the process before, whose they are until it has heard that this one serves.
+    handed_files: Vec<SocketFile>,
     /// What a successor would be given; closed when nobody is to be accepted any more.
     copies: Vec<Handed>,
     waiting: Vec<ReactorParts>,
@@ -76,6 +78,12 @@ struct State {
     health: Option<Arc<Health>>,
     moves: Moves,
     outbox: Option<Arc<Outbox>>,
+}
+
+impl State {
+    fn unlink_files(&mut self) {
+        self.files.drain(..).for_each(|file| file.unlink());
+    }
 }
 
 const SET_READY: Signature<2> = Signature {
@@ -179,14 +187,18 @@ impl Server {
         let copies = copies.map_err(|error| {
             Raised::new(py, ExceptionKind::OSError, &format!("no descriptor: {error}"))
         })?;
-        for Handed { bind, sockets } in copies {
+        for Handed { bind, sockets, file } in copies {
             let mut numbers = Vec::new();
             for socket in sockets {
                 numbers.push(Int::new(py, i64::from(socket.into_raw_fd()))?.into_any());
             }
             let address = Bytes::new(py, &bind.to_bytes())?.into_any();
-            let pair = [address, List::from_vec(py, numbers)?.into_any()];
-            entries.push(Tuple::new(py, pair)?.into_any());
+            let file = match file {
+                Some(id) => Str::new(py, &id.to_string())?.into_any(),
+                None => none(py),
+            };
+            let entry = [address, List::from_vec(py, numbers)?.into_any(), file];
+            entries.push(Tuple::new(py, entry)?.into_any());
         }
         List::from_vec(py, entries).map(Owned::into_any)
     }
@@ -328,7 +340,7 @@ impl Server {
                 })?;
             }
         }
-        self.state.borrow_mut().files.extend(bound.handed_files);
+        self.state.borrow_mut().handed_files = bound.handed_files;
         let moves = std::mem::take(&mut self.state.borrow_mut().moves);
         let application = &self.app.application;
         let place = |number, handler| self.places.of(handler, moves.contains(number));
@@ -424,6 +436,13 @@ impl Server {
         Ok(none(py))
     }
 
+    /// The process before this one hears, or has heard, that this one serves.
+    fn succeed<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let state = &mut *self.state.borrow_mut();
+        state.files.append(&mut state.handed_files);
+        Ok(none(py))
+    }
+
     fn take_access_log<'py>(
         &self,
         py: Attached<'py>,
@@ -455,9 +474,9 @@ impl Server {
     }
 
     fn leave<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.accept_no_more(Stage::Leaving);
         // They are the successor's now.
         self.state.borrow_mut().files.clear();
+        self.accept_no_more(Stage::Leaving);
         Ok(none(py))
     }
 
@@ -467,6 +486,8 @@ impl Server {
     }
 
     fn accept_no_more(&self, stage: Stage) {
+        // While the sockets are open: then the files are surely still theirs, if their numbers say so.
+        self.state.borrow_mut().unlink_files();
         // First: once the reactors have closed theirs, the addresses shall be free.
         let copies = std::mem::take(&mut self.state.borrow_mut().copies);
         drop(copies);
@@ -502,7 +523,9 @@ impl Server {
 
     fn stop<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
         let deadline = deadline_in(read_seconds(py, &given, &STOP)?);
-        let state = self.state.take();
+        let mut state = self.state.take();
+        // As in `accept_no_more`, where nothing was drained before.
+        state.unlink_files();
         // Its last records are still to be taken.
         self.state.borrow_mut().outbox.clone_from(&state.outbox);
         let crews = self.crews.clone();
@@ -520,7 +543,6 @@ impl Server {
             state.lanes.iter().for_each(|lanes| lanes.roster.close());
             state.outbox.iter().for_each(|outbox| outbox.close());
             let ended = lanes.wait(deadline);
-            state.files.iter().for_each(SocketFile::unlink);
             drop(state);
             quiet && ended
         });
@@ -546,14 +568,15 @@ fn read_program(py: Attached<'_>, program: &Object) -> Result<Option<Vec<String>
     Ok(Some(texts))
 }
 
-/// Sockets from pairs of an address and its descriptors, which stay the caller's.
+/// Sockets from an address, its descriptors, which stay the caller's, and its file for each.
 fn read_handed(py: Attached<'_>, handed: &Object) -> Result<Vec<Handed>, Raised> {
-    let wrong = || Raised::type_error(py, "handed must be a list of (bytes, list of int)");
+    let wrong =
+        || Raised::type_error(py, "handed must be a list of (bytes, list of int, str or None)");
     let list = handed.cast::<List>().ok_or_else(wrong)?;
     let mut entries = Vec::new();
     while let Some(item) = list.get(entries.len(), py) {
-        let pair = item.cast::<Tuple>().ok_or_else(wrong)?;
-        let &[address, numbers] = pair.items() else { return Err(wrong()) };
+        let entry = item.cast::<Tuple>().ok_or_else(wrong)?;
+        let &[address, numbers, file] = entry.items() else { return Err(wrong()) };
         let address = address.cast::<Bytes>().ok_or_else(wrong)?.as_slice();
         let numbers = numbers.cast::<List>().ok_or_else(wrong)?;
         let mut sockets = Vec::new();
@@ -565,7 +588,14 @@ fn read_handed(py: Attached<'_>, handed: &Object) -> Result<Vec<Handed>, Raised>
                 Raised::new(py, ExceptionKind::OSError, &text)
             })?);
         }
-        entries.push(Handed { bind: parse_bind(address).ok_or_else(wrong)?, sockets });
+        let file = match file.is_none() {
+            true => None,
+            false => {
+                let text = file.cast::<Str>().ok_or_else(wrong)?.as_utf8(py)?;
+                Some(FileId::parse(text).ok_or_else(wrong)?)
+            }
+        };
+        entries.push(Handed { bind: parse_bind(address).ok_or_else(wrong)?, sockets, file });
     }
     Ok(entries)
 }
@@ -598,7 +628,7 @@ impl Class for Server {
         spec.constructor(Self::construct)
             .method(
                 c"bind",
-                c"bind($self, handed)\n--\n\nOpen the listeners, or take those of (address, descriptors); returns their URLs. Raises \
+                c"bind($self, handed)\n--\n\nOpen the listeners, or take those of (address, descriptors, file); returns their URLs. Raises \
                   OSError in words, and ValueError if two of the addresses are the same.",
                 Self::bind,
             )
@@ -620,6 +650,11 @@ impl Class for Server {
                 Self::start_main,
             )
             .method0(c"accept", c"accept($self)\n--\n\nBegin to serve.", Self::accept)
+            .method0(
+                c"succeed",
+                c"succeed($self)\n--\n\nWhat was handed over is this server's from here on, to remove at the end.",
+                Self::succeed,
+            )
             .method(
                 c"take_access_log",
                 c"take_access_log($self, seconds)\n--\n\nWait for records of the access log; returns them, or None after the last.",
