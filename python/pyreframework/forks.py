@@ -16,7 +16,7 @@ import stat
 import threading
 
 from pyreframework.console import complain, report
-from pyreframework.engine import can_fork
+from pyreframework.engine import can_fork, numbers_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,25 +26,29 @@ if TYPE_CHECKING:
 HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - looked for, not listened on
 
-# Where the system does not list open descriptors: behind so many closed ones there are no more. If
-# that is wrong, as many connections have been open at once.
-CLOSED_MAX = 65536
-
 # Called in the child, in this order; empty while nothing is served.
 in_child: list[Callable[[], None]] = []
 # Whether this process was forked from one that served.
 forked = False
 
 _registered = False
+# Takes the place of sockets in a child that may have no free descriptor; -1: nothing is served.
+_null = -1
 _masks = threading.local()
 
 
 def attach(forget: Callable[[], None]) -> None:
-    """Have a function called in every child that is forked, until `detach`."""
-    global _registered
+    """Have a function called in every child that is forked, until `detach`.
+
+    Raises:
+        OSError: There is no descriptor for what the child needs.
+    """
+    global _registered, _null
     if not _registered:
         _registered = True
         os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_in_child)
+    if _null < 0:
+        _null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     in_child.append(forget)
 
 
@@ -52,6 +56,15 @@ def detach(forget: Callable[[], None]) -> None:
     """Take back what `attach` said."""
     if forget in in_child:
         in_child.remove(forget)
+    if not in_child:
+        _close_null()
+
+
+def _close_null() -> None:
+    global _null
+    if _null >= 0:
+        os.close(_null)
+        _null = -1
 
 
 def _before() -> None:
@@ -82,6 +95,7 @@ def _in_child() -> None:
             except Exception as error:  # noqa: BLE001 - the program goes on, and should hear of it
                 report(error, error.__traceback__)
         in_child.clear()
+        _close_null()
     _after()
 
 
@@ -101,18 +115,13 @@ def forget_sockets(names: set[object], kept: Sequence[int] = ()) -> None:
         names: What the sockets listened on, from `local_names`.
         kept: Descriptors that the program has opened itself.
     """
-    null, is_spare = _open_null(), True
     for descriptor in _open_descriptors():
-        if descriptor in kept or not _is_one_of(_name(descriptor), names):
-            continue
-        if null is None:
-            # There was no number left: now there is this one, and nobody else here takes it.
-            os.close(descriptor)
-            null, is_spare = _open_null(), False
-        if null is not None and null != descriptor:
-            os.dup2(null, descriptor, inheritable=False)
-    if null is not None and is_spare:
-        os.close(null)
+        if descriptor not in kept and _is_one_of(_name(descriptor), names):
+            try:
+                os.dup2(_null, descriptor, inheritable=False)
+            except OSError:
+                # The limit was lowered since it was opened: the number is nobody's any more.
+                os.close(descriptor)
 
 
 def _open_null() -> int | None:
@@ -127,19 +136,9 @@ def _open_descriptors() -> Iterator[int]:
         yield from [int(name) for name in os.listdir("/dev/fd")]
         return
     except OSError:
-        pass  # It is not there, or takes a descriptor where none is free.
-    # The limit may be a billion. The system gives out the lowest number that is free.
-    closed = 0
-    for descriptor in range(os.sysconf("SC_OPEN_MAX")):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            closed += 1
-            if closed == CLOSED_MAX:
-                return
-        else:
-            closed = 0
-            yield descriptor
+        # It is not there, or no descriptor is free to list it. As many as the limit allows may be
+        # more than can be looked at.
+        yield from range(numbers_end())
 
 
 def _name(descriptor: int) -> object:

@@ -386,3 +386,69 @@ def test_a_restart_is_not_held_up_by_a_forked_child() -> None:
         server.output.wait_for("serves now")
         wait_until(lambda: server.get("/").text == "hello", "the new process serves")
         gate.release_all()
+
+
+# What the child finds as it is forked: the listing of its descriptors is not there, none is free,
+# or some are beyond the limit.
+NARROW = {
+    "no /proc": "os.listdir = missing; os.sysconf = lambda name: 2**30",
+    "no descriptor": "resource.setrlimit(kind, (len(os.listdir('/dev/fd')) - 1, hard)); fill()",
+    "a lower limit": "resource.setrlimit(kind, (4, hard))",
+}
+
+FORKS_NARROWLY = """
+import os, resource, socket
+from pyreframework import Pyre
+
+app = Pyre()
+app.get("/", lambda req: "hello")
+
+def missing(path):
+    raise FileNotFoundError(path)
+
+def fill():
+    try:
+        while True:
+            filled.append(os.dup(0))
+    except OSError:
+        pass
+
+filled = []
+kind = resource.RLIMIT_NOFILE
+
+@app.get("/stay/{port:int}", gil=True)
+def stay(req, port: int):
+    soft, hard = resource.getrlimit(kind)
+    listdir, sysconf = os.listdir, os.sysconf
+    gate = socket.create_connection(("127.0.0.1", port))
+    NARROW
+    pid = os.fork()
+    if pid == 0:
+        gate.sendall(b"child\\n")
+        gate.recv(1)
+        os._exit(0)
+    os.listdir, os.sysconf = listdir, sysconf
+    resource.setrlimit(kind, (soft, hard))
+    while filled:
+        os.close(filled.pop())
+    gate.close()
+    return str(pid)
+
+if __name__ == "__main__":
+    app.run()
+"""
+
+
+@pytest.mark.parametrize("narrow", NARROW)
+def test_a_forked_child_gives_up_its_sockets_whatever_it_finds(tmp_path: Path, narrow: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(FORKS_NARROWLY.replace("NARROW", NARROW[narrow]))
+    with serve(program, env=QUIET) as server, Gate() as gate, server.connect() as idle:
+        assert idle.get("/").text == "hello"
+        server.get(f"/stay/{gate.port}")
+        assert gate.entered() == "child"
+        server.signal(signal.SIGTERM)
+        idle.expect_end()
+        assert server.process.wait(30) == 0
+        assert not server.listens()
+        gate.release_all()

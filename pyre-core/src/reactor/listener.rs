@@ -3,9 +3,10 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -18,6 +19,24 @@ use crate::reactor::socket_file::{FileId, SocketFile};
 use crate::reactor::transport::Transport;
 use crate::settings::{Bind, Settings};
 use crate::sys;
+
+/// One more than the greatest number that a socket of a server has had in this process.
+static NUMBERS_END: AtomicI32 = AtomicI32::new(0);
+
+/// All descriptors of sockets of servers are less than this.
+pub(crate) fn numbers_end() -> i32 {
+    // Relaxed: asked by a process that was forked, which has one thread.
+    NUMBERS_END.load(Ordering::Relaxed)
+}
+
+/// Notes the number of a new socket.
+fn note_number(socket: &impl AsRawFd) {
+    let end = socket.as_raw_fd() + 1;
+    // Next to never a new record.
+    if end > NUMBERS_END.load(Ordering::Relaxed) {
+        NUMBERS_END.fetch_max(end, Ordering::Relaxed);
+    }
+}
 
 /// A listening socket that belongs to one reactor.
 pub(crate) enum Listener {
@@ -48,6 +67,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
+                note_number(&stream);
                 // A pipelining client would otherwise wait for its own delayed acknowledgement.
                 // A peer that is gone already makes this fail; reading finds that out.
                 let _ = stream.set_nodelay(true);
@@ -55,6 +75,7 @@ impl Listener {
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept()?;
+                note_number(&stream);
                 Ok((Transport::Unix(stream), Client::Local))
             }
         }
@@ -75,6 +96,7 @@ impl Handed {
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         let sockets =
             self.sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<Vec<OwnedFd>>>()?;
+        sockets.iter().for_each(note_number);
         Ok(Self { bind: self.bind.clone(), sockets, file: self.file })
     }
 }
@@ -246,9 +268,11 @@ impl Bound {
         let reactors = self.listeners.len();
         let (count, copies) = (sockets.len(), &mut self.copy().sockets);
         let before = copies.len();
+        sockets.iter().for_each(note_number);
         copies.extend(sockets.into_iter().map(OwnedFd::from));
         for index in 0..reactors.max(count) {
             let socket = Socket::from(self.copy().sockets[before + index % count].try_clone()?);
+            note_number(&socket);
             self.listeners[index % reactors].push(if is_unix {
                 Listener::Unix(mio::net::UnixListener::from_std(socket.into()))
             } else {
