@@ -52,7 +52,7 @@ impl Claim {
                 Ok(file) => file,
                 // Just made by another user, who is about to let others lock it.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !is_late => {
-                    thread::sleep(LOOK);
+                    pause();
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
@@ -71,7 +71,7 @@ impl Claim {
                 }
                 Err(TryLockError::WouldBlock) => {
                     opened = Some(file);
-                    thread::sleep(LOOK);
+                    pause();
                 }
                 Err(TryLockError::Error(error)) => return Err(error),
             }
@@ -108,6 +108,11 @@ fn open(path: &Path) -> io::Result<File> {
         }
         failed => failed,
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the end of a lock is no event that has a deadline")]
+fn pause() {
+    thread::sleep(LOOK);
 }
 
 fn is_at(file: &File, path: &Path) -> bool {
