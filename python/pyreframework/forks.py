@@ -124,13 +124,6 @@ def forget_sockets(names: set[object], kept: Sequence[int] = ()) -> None:
                 os.close(descriptor)
 
 
-def _open_null() -> int | None:
-    try:
-        return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return None
-
-
 def _open_descriptors() -> Iterator[int]:
     try:
         yield from [int(name) for name in os.listdir("/dev/fd")]

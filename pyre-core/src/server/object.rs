@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use pyre_ffi::interpreter::InterpreterHandle;
 use pyre_ffi::{
-    Arguments, Attached, Bool, Bytes, Class, ClassSpec, Dict, ExceptionKind, Float, Held, Int,
-    List, Object, Owned, Raised, Signature, Str, Tuple, Type, none,
+    Arguments, Attached, Bool, Bytes, Class, ClassSpec, Dict, ExceptionKind, Float, Int, List,
+    Object, Owned, Raised, Signature, Str, Tuple, Type, none,
 };
 
 use crate::direct::health::Health;
