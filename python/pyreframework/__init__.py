@@ -15,6 +15,7 @@ module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like befor
 """
 
 import sys
+from posix import environ
 
 if "t" in sys.abiflags:
     raise ImportError(
@@ -66,3 +67,11 @@ __all__ = [
 
 hold_for_program()
 del hold_for_program
+
+if b"_PYRE_SUPERVISOR" in environ:
+    # Before the program is imported, as far as it is not yet: it may be watched.
+    from pyreframework.changes import note_imports
+
+    note_imports()
+    del note_imports
+del environ

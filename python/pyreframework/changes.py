@@ -17,6 +17,7 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from types import CodeType
 
     type Signature = list[int] | None
 
@@ -28,6 +29,33 @@ SHARE = 20
 # Files of folders that are watched as a whole; what is beyond is not watched.
 FILES_MAX = 20_000
 IGNORED_FOLDERS = ("__pycache__", "node_modules")
+
+
+# What files were like when they were imported, or just before.
+imported: dict[str, Signature] = {}
+
+# A compiled file holds the time of its source in whole seconds. One that is written in a later
+# second than that, with a second for the time between reading and writing, is of the last source.
+COMPILED_AFTER_SECONDS = 2
+
+
+def note_imports() -> None:
+    """Note the state of every source from now on before it is read."""
+    from importlib.machinery import SourceFileLoader
+
+    plain = SourceFileLoader.get_code
+
+    def get_code(loader: SourceFileLoader, name: str) -> CodeType | None:
+        note(loader.path)
+        return plain(loader, name)
+
+    SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]
+
+
+def note(path: str) -> None:
+    """Note the state of a file that is about to be read, unless it has been read already."""
+    path = os.path.abspath(path)
+    imported.setdefault(path, signature(path))
 
 
 def signature(path: str) -> Signature:
@@ -55,8 +83,28 @@ def program_files(more: Iterable[str] = ()) -> dict[str, Signature]:
         if isinstance(name, str) and os.path.isfile(name):
             path = os.path.abspath(name)
             if not path.startswith(away):
-                found[path] = signature(path)
+                found[path] = imported.get(path) or signature(path)
     return found
+
+
+def drop_compiled(paths: Iterable[str]) -> None:
+    """Remove what was compiled of sources that may have been written anew in the same second.
+
+    Python takes it for that of the new source if the sizes are equal, too.
+    """
+    from importlib.util import cache_from_source
+
+    for path in paths:
+        if not path.endswith(".py"):
+            continue
+        for level in ("", "1", "2"):
+            compiled = cache_from_source(path, optimization=level)
+            try:
+                second = int(os.stat(path).st_mtime)
+                if os.stat(compiled).st_mtime < second + COMPILED_AFTER_SECONDS:
+                    os.unlink(compiled)
+            except OSError:
+                pass  # Either is not there, or we may not write where it is.
 
 
 def files_below(folder: str) -> Iterator[str]:
@@ -112,6 +160,10 @@ class Changes:
             state = signature(path)
             if state is not None and state[0] < since_ns:
                 self.seen.setdefault(path, state)
+
+    def drop_compiled(self) -> None:
+        """See that a process started now compiles what may have been compiled too early."""
+        drop_compiled([*self.seen, *self.listed()])
 
     def listed(self) -> list[str]:
         """Return the files that are there now in folders that are watched as a whole."""

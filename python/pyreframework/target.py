@@ -170,6 +170,8 @@ class Launch:
         """Run a file as ``__main__``; where it is only looked at, as workers do."""
         from importlib.machinery import SourceFileLoader
 
+        from pyreframework.changes import note
+
         name = "__main__" if self.serves else program.WORKER_NAME
         path = os.path.abspath(self.target.source)
         module = type(sys)(name)
@@ -178,6 +180,7 @@ class Launch:
         if not self.serves:
             module.__spec__ = program.ProgramSpec(loader, path)
         sys.modules[name] = sys.modules["__main__"] = module
+        note(path)
         with reporting(path):
             try:
                 exec(loader.source_to_code(loader.get_data(path), path), module.__dict__)  # noqa: S102

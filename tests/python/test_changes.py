@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,49 @@ def test_files_of_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert sys.modules[name].__file__ not in found
     for name in ("package", "package.own_module"):
         del sys.modules[name]
+
+
+@pytest.mark.parametrize("supervised", [False, True])
+def test_files_as_they_were_when_they_were_imported(tmp_path: Path, supervised: bool) -> None:
+    """A module that changes while it runs; told by a process of its own, which notes imports."""
+    write(tmp_path / "helper.py", "import os\nos.rename('new.py', __file__)\n")
+    write(tmp_path / "new.py", "raise LookupError\n")
+    code = (
+        "import pyreframework\n"
+        "from pyreframework.changes import program_files, signature\n"
+        "before = signature('helper.py')\n"
+        "import helper\n"
+        "found = program_files()[helper.__file__]\n"
+        "print(found == before, found == signature('helper.py'))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    if supervised:
+        environment["_PYRE_SUPERVISOR"] = "9:9"
+    asked = subprocess.run(
+        [sys.executable, "-B", "-c", code], cwd=tmp_path, env=environment, text=True,
+        capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert asked.stdout.split() == (["True", "False"] if supervised else ["False", "True"])
+
+
+@pytest.mark.parametrize("prefix", [None, "elsewhere"])
+def test_what_was_compiled_too_early_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str | None
+) -> None:
+    monkeypatch.setattr(sys, "pycache_prefix", prefix and str(tmp_path / prefix))
+    source = tmp_path / "a.py"
+    found = Changes([])
+    found.add({write(source): signature(str(source)), write(tmp_path / "data.txt"): None})
+    paths = [Path(cache_from_source(str(source), optimization=level)) for level in ("", "1", "2")]
+    for seconds, stays in ((0, False), (1, False), (2, True)):
+        for compiled in paths:
+            write(compiled)
+            os.utime(compiled, (seconds, 1000 + seconds))
+        os.utime(source, ns=(0, 1000 * 10**9 + 5))
+        found.drop_compiled()
+        assert [compiled.exists() for compiled in paths] == [stays] * 3
+    source.unlink()
+    found.drop_compiled()
 
 
 def test_folders_watched_as_a_whole(tmp_path: Path) -> None:
