@@ -11,7 +11,7 @@ from pyreframework.errors import HTTPError, answer
 from pyreframework.event_loop import Loop
 from pyreframework.injection import plan_for, require_arguments, require_callable
 from pyreframework.outline import name_of_type
-from pyreframework.signatures import is_async
+from pyreframework.signatures import is_async, name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Hooks:
             "on_worker_start": [],
             "on_worker_stop": [],
         }
+        # What runs at the end, or did so last, in words.
+        self.last_hook: str | None = None
         self._caught: dict[type[BaseException], AnyCall] = {}
         self._around: list[tuple[str, AnyCall]] = []
         self._fallback: AnyCall | None = None
@@ -263,6 +265,7 @@ class Hooks:
         """Leave the lifespan and run the ``on_worker_stop`` hooks; one that raises is reported."""
         if self._entered is not None:
             context, self._entered = self._entered, None
+            self.last_hook = "the lifespan"
             try:
                 self._complete(lambda: context.__aexit__(None, None, None))
             except BaseException as error:  # noqa: BLE001 - the hooks must still run
@@ -312,6 +315,7 @@ class Hooks:
 
     def _run_all(self, kind: str) -> None:
         for hook in self._life[kind]:
+            self.last_hook = f"the {kind} hook {name_of(hook)}"
             try:
                 self._complete(hook)
             except BaseException as error:  # noqa: BLE001 - the next hook must still run

@@ -115,11 +115,11 @@ class Link:
             if not message:
                 return
 
-    def ready(self, listeners: Listeners) -> None:
-        """Tell that this process serves, and with which sockets."""
+    def ready(self, listeners: Listeners, patience: float) -> None:
+        """Tell that this process serves, with which sockets, and how long its end may take."""
         self.tell_files()
         self.channel.tell_listeners(listeners)
-        self.channel.tell("ready")
+        self.channel.tell("ready", patience)
 
     def tell_files(self, more: Sequence[str] = ()) -> None:
         """Tell which files the program has come from since this was told last."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from contextlib import contextmanager
 
 from pyreframework import banner, console, forks, frames, program, target
 from pyreframework.app import FALLBACK
@@ -28,7 +30,7 @@ from pyreframework.signals import ABANDONED, News, Stop, end_fork, exit_now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pyreframework.app import Pyre
     from pyreframework.channel import Listeners
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 GRACEFUL, USAGE, START_FAILED = 0, 2, 3
 # What threads and interpreters have to end in once nothing runs any more.
 END_SECONDS = 5.0
+# The same for the hooks of the main interpreter that come then, together.
+HOOKS_SECONDS = 5.0
 # The same when something does: coroutines are cancelled and may clean up.
 GIVE_UP_SECONDS = 1.0
 # What has forked if it was neither a hook nor a handler.
@@ -96,6 +100,12 @@ def serve_here(app: Pyre, given: Mapping[str, object], launch: Launch | None) ->
     return code
 
 
+def end_patience() -> float:
+    """Return how many seconds the end of a process may take once no request runs any more."""
+    # Workers, hooks, tasks of the event loop, and threads of it, one after the other.
+    return HOOKS_SECONDS + 3 * END_SECONDS
+
+
 def check_serves_here(app: Pyre) -> None:
     """See that this process can serve an app.
 
@@ -130,7 +140,7 @@ class Serving:
         self.app = app
         self.settings = settings
         self.stop = stop
-        stop.patience = END_SECONDS + settings.seconds("shutdown_timeout") + END_SECONDS
+        stop.patience = settings.seconds("shutdown_timeout") + end_patience()
         stop.in_child.append(self.forget)
         app.end_fork = end_fork
         # What it listens on.
@@ -321,9 +331,7 @@ class Serving:
         patience = END_SECONDS if drained else GIVE_UP_SECONDS
         ended = self.server.stop(patience)
         self.log.follow_to_the_end()
-        if self.runs_handlers():
-            self.app.end_worker()
-        self.app.end()
+        self.run_last_hooks(ABANDONED, self.runs_handlers(), True)
         if not self.app.loop.close(patience) and ended:
             self.leave(ABANDONED, "something on the event loop did not end; leaving without it")
         if not ended:
@@ -339,14 +347,59 @@ class Serving:
         if code != GRACEFUL:
             self.report(error)
         ended = self.server.stop(END_SECONDS)
-        if self.begun:
-            self.app.end_worker()
-        if started:
-            self.app.end()
+        self.run_last_hooks(code or ABANDONED, self.begun, started)
         self.app.loop.close()
         if not ended:
             self.leave(code or ABANDONED, "a worker could not be ended; leaving without it")
         return code
+
+    def run_last_hooks(self, code: int, of_worker: bool, of_app: bool) -> None:
+        """Run what was registered for the end; if it hangs, leave with this code in its midst.
+
+        Args:
+            code: The exit code then.
+            of_worker: Run the hooks of an interpreter that has run handlers.
+            of_app: Run the ``on_shutdown`` hooks.
+        """
+        with self.bounded(code, lambda: self.app.last_hook or "what ends the program"):
+            if of_worker:
+                self.app.end_worker()
+            if of_app:
+                self.app.end()
+
+    @contextmanager
+    def bounded(self, code: int, what: Callable[[], str]) -> Iterator[None]:
+        """Bound the time of what the program does at its end; beyond that, leave with this code.
+
+        Only a thread beside can do that: nothing interrupts a call that waits in the system.
+        """
+        ended = threading.Event()
+        # Whoever has it decides: the program has ended it in time, or is left.
+        decision = threading.Lock()
+
+        def watch() -> None:
+            if not ended.wait(HOOKS_SECONDS) and decision.acquire(blocking=False):
+                said = f"{what()} did not end in {HOOKS_SECONDS:g} s; leaving without it"
+                try:
+                    self.leave_behind(code, said)
+                except BaseException as error:  # noqa: BLE001 - nobody else would end the process
+                    console.report(error, error.__traceback__)
+                    exit_now(code, said)
+
+        try:
+            threading.Thread(target=watch, name="pyre-end", daemon=True).start()
+        except RuntimeError as error:
+            self.complain(f"nothing bounds the time of {what()}: {error}")
+        try:
+            yield
+        finally:
+            ended.set()
+            # The other thread does not give it back: the process ends.
+            decision.acquire()
+
+    def leave_behind(self, code: int, reason: str) -> None:
+        """End the process from a thread beside the one in which the program hangs."""
+        self.leave(code, reason)
 
     def report(self, error: BaseException) -> None:
         """Say why the start failed."""

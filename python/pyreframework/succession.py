@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from functools import cache
 
 from pyreframework import console, program
@@ -23,7 +24,7 @@ from pyreframework.changes import program_files
 from pyreframework.channel import Channel, close_all
 from pyreframework.console import complain
 from pyreframework.link import environment_with
-from pyreframework.server import Serving
+from pyreframework.server import Serving, end_patience
 from pyreframework.settings import UsageError
 from pyreframework.signals import News
 
@@ -153,52 +154,86 @@ class Heir:
         self.activated = activated
         self.again = False
         self.stopping = False
+        # What its end may take, and when it is to have come to it once it is given up.
+        self.patience = end_patience()
+        self.due = 0.0
+        # How it has ended; None: not yet, or nobody can know.
+        self.code: int | None = None
         self.process, self.channel = spawn(
             arguments, program.started_in, listeners, activated, file=program_file()
         )
+        self.pidfd = pidfd_of(self.process.pid)
         try:
             threading.Thread(target=self.watch, args=[stop], daemon=True).start()
         except RuntimeError:
-            self.process.kill()
+            self.send(signal.SIGKILL)
             self.process.wait()
-            self.channel.close()
+            self.close()
             raise
 
     def watch(self, stop: Stop) -> None:
         """Wait until it serves or has ended."""
-        if self.channel.receive() == ["ready"]:
+        said = self.channel.receive()
+        if said[:1] == ["ready"]:
+            self.patience = said[1]
             stop.news.put(News.HEIR_SERVES)
         else:
-            self.process.wait()
+            try:
+                os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+                self.code = self.process.wait()
+            except ChildProcessError:
+                # SIGCHLD is ignored, or the program waits for every process there is.
+                self.process.wait()
             stop.news.put(News.HEIR_FAILED)
 
     def give_up(self) -> None:
         """Let it end: this process is told to stop before the other one serves."""
         self.channel.tell("stop")
         # It may not be listening yet.
-        self.process.terminate()
+        self.send(signal.SIGTERM)
+        self.due = time.monotonic() + self.patience
 
-    def outlive(self, seconds: float) -> None:
+    def outlive(self, seconds: float | None = None) -> None:
         """Wait until it has ended, and end it if that takes too long.
 
         As long as it is there it has the sockets, so that nobody else could listen on them.
+
+        Args:
+            seconds: How long it has, if not what is left of its time since it was given up.
         """
         try:
-            self.process.wait(seconds)
+            self.process.wait(max(self.due - time.monotonic(), 0) if seconds is None else seconds)
         except subprocess.TimeoutExpired:
             complain(f"process {self.process.pid} does not end by itself and is killed")
-            self.process.kill()
+            self.send(signal.SIGKILL)
             self.process.wait()
+        self.close()
+
+    def send(self, number: int) -> None:
+        """Send a signal, to nobody else if the process has ended and its number is given anew."""
+        if self.pidfd is None:
+            self.process.send_signal(number)
+            return
+        try:
+            signal.pidfd_send_signal(self.pidfd, number)
+        except ProcessLookupError:
+            pass
+
+    def close(self) -> None:
+        """Let go of a process that has ended."""
         self.channel.close()
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
 
     def end_at_once(self) -> None:
         """Let it end where it stands, before this process does."""
         self.pass_on("at once")
-        self.process.terminate()
+        self.send(signal.SIGTERM)
         try:
             self.process.wait(AT_ONCE_SECONDS)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.send(signal.SIGKILL)
             self.process.wait()
 
     def pass_on(self, what: str) -> None:
@@ -243,7 +278,7 @@ class Replaceable(Serving):
             if self.heir is not None:
                 self.forsake(self.heir)
             if self.forsaken is not None:
-                self.forsaken.outlive(self.stop.patience)
+                self.forsaken.outlive()
             raise
 
     def listen(self) -> list[str]:
@@ -261,7 +296,7 @@ class Replaceable(Serving):
         """Tell the supervisor that this process serves."""
         if self.link is not None:
             listeners = self.listeners()
-            self.link.ready(listeners)
+            self.link.ready(listeners, self.stop.patience)
             close_all(listeners)
             self.server.succeed()
 
@@ -326,12 +361,11 @@ class Replaceable(Serving):
     def disown(self) -> None:
         """Say that the new process has failed; this one goes on."""
         assert self.heir is not None
-        process = self.heir.process
+        heir, self.heir = self.heir, None
         self.stop.before_end = None
-        self.heir.channel.close()
-        self.heir = None
+        heir.close()
         complain(
-            f"process {process.pid} {ending(process.returncode)} before it served; "
+            f"process {heir.process.pid} {ending(heir.code)} before it served; "
             f"{os.getpid()} goes on serving"
         )
 
@@ -376,6 +410,15 @@ class Replaceable(Serving):
             super().leave(code, reason)
         self.complain(reason)
 
+    def leave_behind(self, code: int, reason: str) -> NoReturn:
+        """End a program that hangs at its end; one that was replaced becomes the supervisor.
+
+        What else it has registered for its end is left out.
+        """
+        self.leave(code, reason)
+        assert self.heir is not None
+        self.supervise(self.heir)
+
     def end_succession(self, code: int) -> None:
         """End what another process has taken over; does nothing if none has.
 
@@ -389,30 +432,63 @@ class Replaceable(Serving):
             # The streams are the supervisor's.
             atexit.unregister(console.settle)
             # All that would run at the end of this program, which is now.
-            atexit._run_exitfuncs()  # noqa: SLF001 - multiprocessing calls it before it leaves, too
-            state = {
-                "child": heir.process.pid,
-                "channel": heir.channel.fileno(),
-                "activated": self.activated,
-                "listeners": heir.channel.listeners,
-                "again": heir.again,
-                "stopping": heir.stopping,
-                "log_format": self.settings.values["log_format"],
-            }
-            become_supervisor(heir.arguments, state, self.stop)
+            with self.bounded(code, lambda: "what the program has registered with atexit"):
+                atexit._run_exitfuncs()  # noqa: SLF001 - as multiprocessing does before it leaves
+            self.supervise(heir)
         if self.forsaken is not None:
-            self.forsaken.outlive(self.stop.patience)
+            self.forsaken.outlive()
         if self.leaving:
             raise SystemExit(code)
 
+    def supervise(self, heir: Heir) -> NoReturn:
+        """Become the supervisor of the process that has taken over."""
+        state = {
+            "child": heir.process.pid,
+            "channel": heir.channel.fileno(),
+            "activated": self.activated,
+            "listeners": heir.channel.listeners,
+            "again": heir.again,
+            "stopping": heir.stopping,
+            "patience": heir.patience,
+            "end_patience": end_patience(),
+            "log_format": self.settings.values["log_format"],
+        }
+        become_supervisor(heir.arguments, state, self.stop)
 
-def ending(code: int) -> str:
-    """Say how a process has ended.
+
+def is_child(pid: int) -> bool:
+    """Tell whether this is a child of this process that has not been waited for."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def pidfd_of(pid: int) -> int | None:
+    """Return a descriptor of a child; None if it is gone, or the system has no such descriptors."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return None
+    try:
+        os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except OSError:
+        # Where SIGCHLD is ignored it may have ended already, and this be another one.
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def ending(code: int | None) -> str:
+    """Say how a process has ended, as far as that is known.
 
     Example:
-        >>> ending(3), ending(-9)
-        ('ended with code 3', 'was ended by SIGKILL')
+        >>> ending(3), ending(-9), ending(None)
+        ('ended with code 3', 'was ended by SIGKILL', 'has ended, nobody knows how')
     """
+    if code is None:
+        return "has ended, nobody knows how"
     if code >= 0:
         return f"ended with code {code}"
     return f"was ended by {signal.Signals(-code).name}"
@@ -446,7 +522,10 @@ def become_reloader(
         "again": False,
         "stopping": False,
         "log_format": settings.values["log_format"],
+        "patience": 0.0,
+        "end_patience": end_patience(),
         "files": program_files(),
+        "pycache_prefix": sys.pycache_prefix,
         "folders": [os.path.abspath(folder) for folder in folders],
     }
     become_supervisor(arguments, state, stop)
@@ -461,6 +540,9 @@ def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -
         stop: Has caught the signals so far.
     """
     console.settle()
+    if threading.current_thread() is threading.main_thread():
+        # If it is ignored, nobody knows how a process has ended that does so before we look.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # From here on signals wait, or write their byte where the supervisor will find it.
     signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
     state["signals"] = stop.detach()

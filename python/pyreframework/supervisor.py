@@ -12,6 +12,7 @@ import os
 import selectors
 import signal
 import socket
+import sys
 import time
 
 from pyreframework.changes import Watch
@@ -20,7 +21,14 @@ from pyreframework.console import complain
 from pyreframework.hold import has_terminal
 from pyreframework.server import USAGE
 from pyreframework.signals import ABANDONED, SAME_SIGNAL_SECONDS, nothing
-from pyreframework.succession import AT_ONCE_SECONDS, FORWARDED, ending, spawn
+from pyreframework.succession import (
+    AT_ONCE_SECONDS,
+    FORWARDED,
+    LEAVE_SECONDS,
+    ending,
+    is_child,
+    spawn,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,21 +39,31 @@ if TYPE_CHECKING:
 
 # Files that are named when they change.
 NAMES_MAX = 3
-CAUGHT = (*FORWARDED, signal.SIGCHLD)
+# What a process that has not come to serve has to end in where nobody serves before the next one.
+MAKE_WAY_SECONDS = 5.0
 
 
 class Child:
     """A process that serves, is about to, or has done so."""
 
-    def __init__(self, pid: int, channel: Channel) -> None:
+    def __init__(self, pid: int, channel: Channel, patience: float) -> None:
         self.pid = pid
         self.channel = channel
+        # What it may take to end once it was told to.
+        self.patience = patience
+        # When it is killed, if it was told to end and has not.
+        self.due: float | None = None
         self.hung_up = False
         self.started_ns = time.time_ns()
 
     def send(self, number: int) -> None:
         """Send a signal; the process is ours and not yet waited for, so it is no stranger."""
         os.kill(self.pid, number)
+
+    def has_until(self, seconds: float) -> None:
+        """Bound the time that is left to it; a bound that is nearer stays."""
+        due = time.monotonic() + seconds
+        self.due = due if self.due is None else min(self.due, due)
 
 
 class Supervisor:
@@ -67,12 +85,14 @@ class Supervisor:
         self.current: Child | None = None
         self.next: Child | None = None
         self.leaving: list[Child] = []
+        # One that is leaving, after whose end the next one is started.
+        self.awaited: Child | None = None
+        # What the end of a process may take that has not served.
+        self.end_patience: float = state["end_patience"]
         self.code = 0
         self.stops = 0
         # When the first stop was asked for.
         self.stopped_at = 0.0
-        # When what was told to end at once, and has not, is killed.
-        self.kill_at: float | None = None
         self.has_served = False
         # Sources that are watched; None: nobody asked for it.
         self.watch: Watch | None = None
@@ -82,7 +102,10 @@ class Supervisor:
         self.catch_signals(state["signals"])
         if state["child"] is not None:
             self.current = self.adopt(state["child"], socket.socket(fileno=state["channel"]))
+            self.current.patience = state["patience"]
         if "files" in state:
+            # The command may have said where compiled files are.
+            sys.pycache_prefix = state["pycache_prefix"]
             self.watch = Watch(state["folders"])
             self.watch.changes.add(state["files"])
             self.selector.register(self.watch, selectors.EVENT_READ, self.look)
@@ -96,9 +119,12 @@ class Supervisor:
         self.signals.setblocking(False)
         self.wakeup.setblocking(False)
         signal.set_wakeup_fd(self.wakeup.fileno(), warn_on_full_buffer=False)
-        for number in CAUGHT:
+        for number in FORWARDED:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, nothing)
+        # Whoever has started this may have it ignored or blocked: then the system itself would
+        # collect processes, and their numbers might soon be those of others.
+        signal.signal(signal.SIGCHLD, nothing)
         self.selector.register(self.signals, selectors.EVENT_READ, self.hear_signals)
         with socket.socket(fileno=before) as missed:
             missed.setblocking(False)
@@ -106,7 +132,7 @@ class Supervisor:
                 self.wakeup.send(missed.recv(64))
             except BlockingIOError:
                 pass
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*FORWARDED, signal.SIGCHLD))
 
     def run(self) -> int:
         """Go on until no process is left; return the exit code of the last one that served."""
@@ -116,24 +142,28 @@ class Supervisor:
             for key, _ in self.selector.select(self.patience()):
                 act: Callable[[], None] = key.data
                 act()
+            # Also where nothing has said so: bytes of signals are lost when too many come at once.
+            self.reap()
             self.look()
             self.kill()
         return self.code if self.stops < 2 else ABANDONED
 
     def patience(self) -> float | None:
         """Return how many seconds to wait at most for something to happen."""
-        if self.kill_at is not None:
-            return max(self.kill_at - time.monotonic(), 0.0)
-        return self.watch.patience() if self.watch is not None else None
+        now = time.monotonic()
+        times = [max(child.due - now, 0.0) for child in self.children() if child.due is not None]
+        if self.watch is not None:
+            times.append(self.watch.patience())
+        return min(times, default=None)
 
     def kill(self) -> None:
-        """Kill what was told to end at once and does not."""
-        if self.kill_at is None or time.monotonic() < self.kill_at:
-            return
-        self.kill_at = None
+        """Kill what was told to end and has not in the time it had."""
+        now = time.monotonic()
         for child in self.children():
-            complain(f"process {child.pid} does not end by itself and is killed")
-            child.send(signal.SIGKILL)
+            if child.due is not None and child.due <= now:
+                child.due = None
+                complain(f"process {child.pid} does not end by itself and is killed")
+                child.send(signal.SIGKILL)
 
     def children(self) -> list[Child]:
         """Return all processes that have not ended."""
@@ -159,7 +189,7 @@ class Supervisor:
 
     def adopt(self, pid: int, end: socket.socket) -> Child:
         """Listen to a process."""
-        child = Child(pid, Channel(end))
+        child = Child(pid, Channel(end), self.end_patience)
         end.setblocking(False)
         self.selector.register(end, selectors.EVENT_READ, lambda: self.hear(child))
         return child
@@ -171,8 +201,17 @@ class Supervisor:
         if self.next is not None:
             complain(f"starting anew; process {self.next.pid} had not served yet", "INFO")
             self.next.send(signal.SIGTERM)
+            self.next.has_until(self.next.patience)
             self.leaving.append(self.next)
+            if self.current is None:
+                # It may have opened addresses that nobody has handed to it, and cannot hand on.
+                self.awaited = self.next
+                self.next.has_until(MAKE_WAY_SECONDS)
             self.next = None
+        if self.awaited is not None:
+            return
+        if self.watch is not None:
+            self.watch.changes.drop_compiled()
         since_ns = time.time_ns()
         try:
             process, channel = spawn(
@@ -204,7 +243,8 @@ class Supervisor:
             match message:
                 case []:
                     self.hang_up(child)
-                case ["ready"]:
+                case ["ready", patience]:
+                    child.patience = patience
                     self.serves(child)
                 # It says so again while the next one starts.
                 case ["renew"] if child is self.current and self.next is None:
@@ -231,11 +271,15 @@ class Supervisor:
                     "INFO",
                 )
                 self.current.channel.tell("leave")
+                self.current.has_until(LEAVE_SECONDS + self.current.patience)
                 self.leaving.append(self.current)
             self.current, self.next = child, None
             self.has_served = True
         if child is not self.current or self.stops:
             # It was too late.
+            if child is not self.awaited:
+                child.due = None
+                child.has_until(child.patience)
             child.channel.tell("stop")
             close_all(child.channel.take_listeners())
             return
@@ -244,31 +288,40 @@ class Supervisor:
 
     def reap(self) -> None:
         """Note which processes have ended."""
+        codes: dict[int, int] = {}
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                break
             if pid == 0:
-                return
-            for child in self.children():
-                if child.pid == pid:
-                    # It may have said something before it ended.
-                    self.hear(child)
-                    self.ended(child, os.waitstatus_to_exitcode(status))
+                break
+            codes[pid] = os.waitstatus_to_exitcode(status)
+        for child in self.children():
+            # One may have ended before this program began, with nobody to be told of it.
+            if child.pid in codes or not is_child(child.pid):
+                # It may have said something before it ended.
+                self.hear(child)
+                self.ended(child, codes.get(child.pid))
 
-    def ended(self, child: Child, code: int) -> None:
-        """Draw the consequences of the end of a process."""
+    def ended(self, child: Child, code: int | None) -> None:
+        """Draw the consequences of the end of a process; None: how it has ended is not known."""
         self.hang_up(child)
         child.channel.close()
         if child in self.leaving:
             self.leaving.remove(child)
+            if child is self.awaited:
+                self.awaited = None
+                self.renew()
         elif child is self.next:
             self.next = None
             if not self.stops:
                 self.failed(child, code)
         elif child is self.current:
             self.current = None
+            if code is None:
+                complain(f"process {child.pid} {ending(code)}, as SIGCHLD was ignored")
+                code = ABANDONED
             self.code = 128 - code if code < 0 else code
             if self.watch is not None and code != 0:
                 self.search(child.started_ns)
@@ -277,7 +330,7 @@ class Supervisor:
                 self.unwatch()
                 self.let_go()
 
-    def failed(self, child: Child, code: int) -> None:
+    def failed(self, child: Child, code: int | None) -> None:
         """Say that a process has ended before it served."""
         if self.watch is not None and not self.has_served and code == USAGE:
             # What was asked for cannot be had, whatever the files say.
@@ -353,11 +406,17 @@ class Supervisor:
         word = "stop" if self.stops == 1 else "at once"
         for child in self.children():
             child.channel.tell(word)
+            if child.hung_up:
+                # It runs something else by now, perhaps.
+                child.send(signal.SIGTERM)
         if self.next is not None:
             # It may not be listening yet.
             self.next.send(signal.SIGTERM)
+            # The one that serves bounds its end itself, and behind run() may come what takes long.
+            self.next.has_until(self.next.patience)
         if self.stops == 2:
-            self.kill_at = time.monotonic() + AT_ONCE_SECONDS
+            for child in self.children():
+                child.has_until(AT_ONCE_SECONDS)
 
     def let_go(self) -> None:
         """Close the listening sockets: nobody is to be accepted any more."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from dialogue import request
 from gate import Gate
@@ -204,6 +207,126 @@ def test_changes_while_a_process_starts(folder: Path) -> None:
             gate.entered()
             write(folder / "package/words.py", "word = 'last'\n")
             says(server, "last")
+
+
+@contextmanager
+def developing(folder: Path, extra: str, env: dict[str, str]) -> Iterator[tuple[int, Output, Path]]:
+    """``pyre dev`` on a Unix-domain socket, which two processes cannot have at once."""
+    program = folder / "shop.py"
+    write(program, program.read_text().replace("if __name__", f"{extra}\nif __name__"))
+    path = folder / "shop.sock"
+    arguments = [*PYRE, "dev", "shop:app", "--uds", str(path)]
+    process = launch(arguments, child_environment(env, {"workers": 1}), folder)
+    output = Output(process)
+    try:
+        yield process.pid, output, path
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0, output.text()
+    finally:
+        process.kill()
+        output.join()
+
+
+def answer(path: Path) -> str:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=30) as client:
+        return client.get("http://shop/").text.split()[0]
+
+
+AT_START = """
+@app.on_startup
+def start():
+    with socket.create_connection(("127.0.0.1", {port})) as gate:
+        gate.sendall(word.encode() + b"\\n")
+        gate.makefile().readline()
+"""
+
+
+def test_a_change_while_the_first_process_starts(folder: Path) -> None:
+    """The next one is started when that has let go of the address, which it cannot hand over."""
+    with Gate() as gate:
+        extra = AT_START.format(port=gate.port)
+        with developing(folder, extra, environment(folder)) as (pid, output, path):
+            assert gate.entered() == "one"
+            os.kill(pid, signal.SIGHUP)
+            output.wait_for("starting anew")
+            write(folder / "package/words.py", "word = 'two'\n")
+            gate.release("one")
+            assert gate.entered() == "two"
+            gate.release("two")
+            output.wait_for("try: curl")
+            assert answer(path) == "two"
+            assert "in use" not in output.text() and "before it served" not in output.text()
+
+
+def test_a_first_process_that_hangs_makes_way(folder: Path) -> None:
+    with Gate() as gate:
+        extra = AT_START.format(port=gate.port)
+        with developing(folder, extra, environment(folder)) as (pid, output, path):
+            assert gate.entered() == "one"
+            os.kill(pid, signal.SIGHUP)
+            output.wait_for("does not end by itself and is killed")
+            gate.release("one")
+            assert gate.entered() == "one"
+            gate.release("one")
+            output.wait_for("try: curl")
+            assert answer(path) == "one"
+
+
+@pytest.mark.parametrize("target", ["shop:app", "shop.py"])
+@pytest.mark.parametrize("edited", ["shop.py", "package/words.py"])
+def test_a_change_between_the_import_and_the_banner(folder: Path, edited: str, target: str) -> None:
+    """All interpreters come to have the same, although some have read the file before it."""
+    program = folder / "shop.py"
+    with Gate() as gate:
+        extra = AT_START.format(port=gate.port)
+        extra += "\napp.get('/main', lambda req: version + word, gil=True)\nversion = 'a-'\n"
+        write(program, program.read_text().replace("if __name__", f"{extra}\nif __name__"))
+        env = child_environment(environment(folder), {"port": 0, "workers": 1})
+        process = launch([*PYRE, "dev", target], env, folder)
+        output = Output(process)
+        try:
+            gate.entered()
+            if edited == "shop.py":
+                write(program, program.read_text().replace("'a-'", "'b-'"))
+            else:
+                write(folder / "package/words.py", "word = 'two'\n")
+            gate.release_all()
+            output.wait_for(f"{edited} changed")
+            gate.entered()
+            gate.release_all()
+            output.wait_for("serves now")
+            found = output.wait_for(r"http://127.0.0.1:(\d+)")
+            with httpx.Client(base_url=f"http://127.0.0.1:{found[1]}", timeout=30) as client:
+                told = "b-one" if edited == "shop.py" else "a-two"
+                wait_until(lambda: client.get("/main").text == told, f"it says {told}")
+                assert client.get("/").text.split()[0] == told[2:]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            output.join()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_change_in_the_second_of_the_last_one(folder: Path, way: str) -> None:
+    """Python takes what it compiled before for that of the new source, as sizes are equal, too."""
+    module = folder / "package/words.py"
+    second = (int(time.time()) + 3600) * 10**9
+
+    def edit(word: str, fraction: int) -> None:
+        fresh = folder / "package/.words.new"
+        fresh.write_text(f"word = {word!r}\n")
+        os.utime(fresh, ns=(second + fraction, second + fraction))
+        fresh.rename(module)
+
+    edit("one", 0)
+    arguments, options = WAYS[way]
+    env = {**environment(folder), "PYTHONDONTWRITEBYTECODE": ""}
+    with serve(arguments, cwd=folder, env=env, **options) as server:
+        says(server, "one")
+        for number, word in enumerate(("two", "six", "ten"), 1):
+            edit(word, number * 10**6)
+            says(server, word)
 
 
 def test_a_process_that_crashes_is_waited_for(folder: Path) -> None:

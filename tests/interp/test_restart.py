@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -359,6 +360,149 @@ def test_stop_while_the_new_program_starts(write: Write, times: int) -> None:
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
         assert not server.listens()
+
+
+# What was told to end is killed soon if it does not.
+IMPATIENT = """
+    import pyreframework.server, pyreframework.succession
+    pyreframework.succession.end_patience = pyreframework.server.end_patience = lambda: 0.5
+"""
+
+
+def held_by(gate: Gate, name: str) -> str:
+    """Let a hook wait at the gate: signals do not end it."""
+    return f"""
+    def at_the_gate():
+        with socket.create_connection(("127.0.0.1", {gate.port})) as gate:
+            gate.sendall(b"{name}\\n")
+            gate.makefile().readline()
+    if __name__ == "__main__":
+        {name}(at_the_gate)
+"""
+
+
+def started(server: Server) -> int:
+    """The process that was started last."""
+    return int(re.findall(r"starting process (\d+) to take over", server.output.text())[-1])
+
+
+@pytest.mark.parametrize("times", [0, 1], ids=["first process", "supervisor"])
+def test_stop_while_the_new_program_hangs_in_a_hook(write: Write, times: int) -> None:
+    """One signal is enough: what does not end by itself is killed."""
+    with serve(write(extra=IMPATIENT), workers=1) as server, Gate() as gate:
+        for _ in range(times):
+            restart(server)
+        write(extra=IMPATIENT + held_by(gate, "app.on_startup"))
+        server.signal(signal.SIGHUP)
+        assert gate.entered() == "app.on_startup"
+        pid = started(server)
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert not alive(pid)
+        assert f"process {pid} does not end by itself and is killed" in server.output.text()
+        assert not server.listens()
+
+
+def test_a_hanging_program_is_given_up_for_another(write: Write) -> None:
+    """It does not stay beside the one that comes instead."""
+    with serve(write(extra=IMPATIENT), workers=1) as server, Gate() as gate:
+        restart(server)
+        write(extra=IMPATIENT + held_by(gate, "app.on_startup"))
+        server.signal(signal.SIGHUP)
+        assert gate.entered() == "app.on_startup"
+        pid = started(server)
+        write(version="2")
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.get("/").text.startswith("2 "), "the newest serves")
+        wait_until(lambda: not alive(pid), "the one that hangs is no more")
+
+
+@pytest.mark.parametrize("times", [0, 1], ids=["first process", "supervisor"])
+@pytest.mark.parametrize("hook", ["app.on_shutdown", "__import__('atexit').register"])
+def test_a_replaced_process_hangs_in_a_hook(write: Write, hook: str, times: int) -> None:
+    """It is left behind, and a later stop waits for nobody."""
+    soon = "pyreframework.server.HOOKS_SECONDS = 0.5\n"
+    with Gate() as gate:
+        hangs = IMPATIENT + f"    {soon}" + held_by(gate, hook)
+        file = write("shutdown_timeout=0.5", extra=IMPATIENT if times else hangs)
+        with serve(file, workers=1) as server:
+            if times:
+                write("shutdown_timeout=0.5", extra=hangs)
+                restart(server)
+            pid = serving_pid(server)
+            write(version="2")
+            server.signal(signal.SIGHUP)
+            assert gate.entered() == hook
+            wait_until(lambda: is_supervisor(server), "the first process is the supervisor")
+            wait_until(lambda: pid == server.pid or not alive(pid), "the one that hangs has ended")
+            assert server.get("/").text.startswith("2 ")
+            said = "is killed" if times and "atexit" in hook else "did not end in 0.5 s"
+            assert said in server.output.text()
+
+
+CHILDREN_UNSEEN = {
+    "ignored": "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+    "blocked": "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])",
+}
+
+
+def unseen(file: Path, how: str) -> list[str]:
+    """Start a program as some parents do, which want to hear nothing of their children."""
+    code = f"import os, signal, sys; {CHILDREN_UNSEEN[how]}; "
+    return ["-c", code + f"os.execv(sys.executable, [sys.executable, {str(file)!r}])"]
+
+
+@pytest.mark.parametrize("how", CHILDREN_UNSEEN)
+@pytest.mark.parametrize("end", ["death", "stop", "two stops"])
+def test_started_where_ends_of_children_are_not_told(write: Write, how: str, end: str) -> None:
+    with serve(unseen(write(), how), workers=1) as server:
+        pid = restart(server)
+        if end == "death":
+            os.kill(pid, signal.SIGKILL)
+            assert server.wait() == 128 + signal.SIGKILL
+        else:
+            server.signal(signal.SIGTERM)
+            if end == "stop":
+                assert server.wait() == 0
+            else:
+                server.end_at_once(signal.SIGTERM)
+        assert not alive(pid)
+        assert "Traceback" not in server.output.text()
+
+
+@pytest.mark.parametrize("how", CHILDREN_UNSEEN)
+def test_an_end_that_was_not_told_before_there_was_a_supervisor(write: Write, how: str) -> None:
+    """Nobody knows how the process has ended, but that it has is known."""
+    with serve(unseen(write(), how), workers=1) as server, Gate() as gate, server.connect() as peer:
+        peer.send(request("GET", f"/wait/{gate.port}/a"))
+        gate.entered()
+        server.signal(signal.SIGHUP)
+        server.output.wait_for("serves now")
+        pid = started(server)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not is_running(pid), "the new one has ended")
+        gate.release("a")
+        assert peer.reply().text == "released"
+        assert server.wait() == (1 if how == "ignored" else 128 + signal.SIGKILL)
+        assert ("nobody knows how" in server.output.text()) == (how == "ignored")
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process that has not ended, waited for or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("how", CHILDREN_UNSEEN)
+def test_a_new_program_that_fails_where_its_end_is_not_told(write: Write, how: str) -> None:
+    with serve(unseen(write(), how), workers=1) as server:
+        write(extra="raise LookupError('in the new one')")
+        server.signal(signal.SIGHUP)
+        said = "has ended, nobody knows how" if how == "ignored" else "ended with code 1"
+        server.output.wait_for(f"{said} before it served; {server.pid} goes on serving")
+        assert server.get("/").status == 200
 
 
 def test_the_program_raises_while_the_new_one_starts(write: Write) -> None:

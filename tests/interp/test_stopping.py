@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from dialogue import request
 from gate import Gate
-from serving import APPS, child_environment, serve, wait_until
+from serving import APPS, child_environment, run_to_end, serve, wait_until
 
 MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 
@@ -236,3 +236,59 @@ def test_slow_peers_do_not_delay_the_stop() -> None:
             assert server.wait() == 0
             half.rest()
             silent.expect_end()
+
+
+HANGS = """
+import contextlib, threading, pyreframework.server
+from pyreframework import Pyre
+pyreframework.server.HOOKS_SECONDS = 0.5
+app = Pyre()
+
+def hang():
+    threading.Event().wait()
+
+async def wait():
+    import asyncio
+    await asyncio.Event().wait()
+
+@contextlib.asynccontextmanager
+async def around(app):
+    yield
+    if __name__ == "__main__":
+        hang()
+
+{hook}
+app.get("/", lambda req: "hello", gil=True)
+app.on_shutdown(lambda: print("another hook", flush=True))
+app.run()
+"""
+HANGING_HOOKS = {
+    "app.on_shutdown(hang)": "the on_shutdown hook hang",
+    "app.on_shutdown(wait)": "the on_shutdown hook wait",
+    "if __name__ == '__main__': app.on_worker_stop(hang)": "the on_worker_stop hook hang",
+    "app = Pyre(lifespan=around)": "the lifespan",
+}
+
+
+@pytest.mark.parametrize("hook", HANGING_HOOKS)
+def test_a_last_hook_that_hangs_is_left(tmp_path: Path, hook: str) -> None:
+    """As what does not end in workers; the log names it."""
+    program = tmp_path / "program.py"
+    program.write_text(HANGS.format(hook=hook))
+    with serve(program, workers=1, mode="default") as server:
+        assert server.get("/").text == "hello"
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 1
+        said = f"{HANGING_HOOKS[hook]} did not end in 0.5 s; leaving without it"
+        assert said in server.output.text()
+        assert "another hook" not in server.output.text()
+
+
+def test_a_last_hook_that_hangs_after_a_failed_start(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    fails = "@app.on_worker_start\ndef fail(): raise LookupError('at the start')"
+    program.write_text(HANGS.format(hook=f"app.on_shutdown(hang)\n{fails}"))
+    ending = run_to_end(program, workers=1)
+    assert ending.code == 3
+    assert "LookupError: at the start" in ending.output
+    assert "the on_shutdown hook hang did not end" in ending.output

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from pyreframework.succession import can_renew, command, ending
+from pyreframework.succession import can_renew, command, ending, is_child, pidfd_of
 
 
 def asked(arguments: list[str], text: str | None = None) -> str:
@@ -47,3 +48,16 @@ def test_only_the_main_thread_can_be_replaced() -> None:
 )
 def test_endings(code: int, words: str) -> None:
     assert words in ending(code)
+
+
+def test_children_that_are_and_are_not() -> None:
+    """A number counts as long as nobody has waited, for until then it is nobody else's."""
+    assert not is_child(1) and not is_child(os.getppid()) and pidfd_of(os.getppid()) is None
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert is_child(child.pid)
+    descriptor = pidfd_of(child.pid)
+    assert descriptor is not None
+    os.close(descriptor)
+    child.wait()
+    assert not is_child(child.pid) and pidfd_of(child.pid) is None
