@@ -332,7 +332,7 @@ class Serving:
         ended = self.server.stop(patience)
         self.log.follow_to_the_end()
         self.run_last_hooks(ABANDONED, self.runs_handlers(), True)
-        if not self.app.loop.close(patience) and ended:
+        if not self.close_loop(ABANDONED, patience) and ended:
             self.leave(ABANDONED, "something on the event loop did not end; leaving without it")
         if not ended:
             self.leave(ABANDONED, "a worker could not be ended; leaving without it")
@@ -348,7 +348,7 @@ class Serving:
             self.report(error)
         ended = self.server.stop(END_SECONDS)
         self.run_last_hooks(code or ABANDONED, self.begun, started)
-        self.app.loop.close()
+        self.close_loop(code or ABANDONED, END_SECONDS)
         if not ended:
             self.leave(code or ABANDONED, "a worker could not be ended; leaving without it")
         return code
@@ -367,19 +367,32 @@ class Serving:
             if of_app:
                 self.app.end()
 
+    def close_loop(self, code: int, patience: float) -> bool:
+        """Close the event loop; tell whether all on it has ended. A task may also block the loop.
+
+        Args:
+            code: The exit code then.
+            patience: Seconds that tasks have, and then threads.
+        """
+        with self.bounded(code, lambda: "a task on the event loop", 2 * patience + GIVE_UP_SECONDS):
+            return self.app.loop.close(patience)
+
     @contextmanager
-    def bounded(self, code: int, what: Callable[[], str]) -> Iterator[None]:
+    def bounded(
+        self, code: int, what: Callable[[], str], seconds: float | None = None
+    ) -> Iterator[None]:
         """Bound the time of what the program does at its end; beyond that, leave with this code.
 
         Only a thread beside can do that: nothing interrupts a call that waits in the system.
         """
+        seconds = HOOKS_SECONDS if seconds is None else seconds
         ended = threading.Event()
         # Whoever has it decides: the program has ended it in time, or is left.
         decision = threading.Lock()
 
         def watch() -> None:
-            if not ended.wait(HOOKS_SECONDS) and decision.acquire(blocking=False):
-                said = f"{what()} did not end in {HOOKS_SECONDS:g} s; leaving without it"
+            if not ended.wait(seconds) and decision.acquire(blocking=False):
+                said = f"{what()} did not end in {seconds:g} s; leaving without it"
                 try:
                     self.leave_behind(code, said)
                 except BaseException as error:  # noqa: BLE001 - nobody else would end the process

@@ -57,8 +57,9 @@ class Child:
         self.started_ns = time.time_ns()
 
     def send(self, number: int) -> None:
-        """Send a signal; the process is ours and not yet waited for, so it is no stranger."""
-        os.kill(self.pid, number)
+        """Send a signal, if the process is ours and not yet waited for: else it may be another."""
+        if is_child(self.pid):
+            os.kill(self.pid, number)
 
     def has_until(self, seconds: float) -> None:
         """Bound the time that is left to it; a bound that is nearer stays."""

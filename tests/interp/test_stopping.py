@@ -292,3 +292,29 @@ def test_a_last_hook_that_hangs_after_a_failed_start(tmp_path: Path) -> None:
     assert ending.code == 3
     assert "LookupError: at the start" in ending.output
     assert "the on_shutdown hook hang did not end" in ending.output
+
+
+def test_a_task_that_blocks_the_loop_at_the_end_is_left(tmp_path: Path) -> None:
+    """It is cancelled, and holds the thread that cancels it."""
+    program = tmp_path / "program.py"
+    blocks = """
+pyreframework.server.END_SECONDS = 1
+
+async def block():
+    try:
+        await wait()
+    finally:
+        hang()
+
+@app.on_shutdown
+async def start():
+    import asyncio
+    app.task = asyncio.create_task(block())
+    await asyncio.sleep(0)
+"""
+    program.write_text(HANGS.format(hook=blocks))
+    with serve(program, workers=1, mode="default") as server:
+        assert server.get("/").text == "hello"
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 1
+        assert "a task on the event loop did not end in 3 s" in server.output.text()
