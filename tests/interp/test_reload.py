@@ -250,6 +250,8 @@ def test_a_change_while_the_first_process_starts(folder: Path) -> None:
             os.kill(pid, signal.SIGHUP)
             output.wait_for("starting anew")
             write(folder / "package/words.py", "word = 'two'\n")
+            # One that did not wait would find the address taken meanwhile.
+            assert gate.is_empty(1)
             gate.release("one")
             assert gate.entered() == "two"
             gate.release("two")
