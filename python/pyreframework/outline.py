@@ -75,6 +75,8 @@ def of_kind(kind: str, here: list[list[str]], there: list[list[str]]) -> str | N
             continue
         if kind == "option":
             return f"{mine[0]} has {mine[1]} in {HERE} and {other[1]} in {THERE}"
+        if kind == "handler" and mine[0] != other[0]:
+            return f"route {place} is {mine[0]} in {HERE} and {other[0]} in {THERE}"
         if kind == "handler":
             return f"{mine[0]} is answered by {mine[1]} in {HERE} and by {other[1]} in {THERE}"
         return f"{kind} {place} is {subject(mine)} in {HERE} and {subject(other)} in {THERE}"

@@ -57,6 +57,11 @@ def test_equal_apps_do_not_differ() -> None:
             "GET / is answered by one .* in this worker and by two .* in the main interpreter",
         ),
         (
+            [lambda app: app.get("/a", one)],
+            [lambda app: app.get("/b", one)],
+            "route 0 is GET /a in this worker and GET /b in the main interpreter",
+        ),
+        (
             [lambda app: app.get("/", one)],
             [lambda app: app.get("/", one, gil=True)],
             "option gil=True for GET / is only in the main interpreter",
