@@ -162,6 +162,16 @@ def hook_failed(kind: str, error: BaseException) -> None:
     logger("app").error("an %s hook raised %s", kind, type(error).__qualname__, exc_info=error)
 
 
+def used_at_end(used: str, module: str) -> None:
+    """Log that a hook, as a worker ends, uses something of a module that does not load there."""
+    logger("app").warning(
+        "a hook uses %s as a worker ends, and %s does not load in workers: nothing is done; what "
+        "is to be done once belongs in on_shutdown, which runs on the main interpreter",
+        used,
+        module,
+    )
+
+
 def readiness(is_ready: bool, error: BaseException | None) -> None:
     """Log that the readiness check has come to another result."""
     if is_ready:

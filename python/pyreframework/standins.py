@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 # Whether requests are served: from then on every use raises.
 serving = False
+# Whether none is served any more: hooks close what others have made, which may be stand-ins, but
+# what else they use does nothing, and that is said; of which it has been.
+ending = False
+idle: set[str] = set()
 # The stand-ins for modules by name: `numpy`, `PIL.Image`.
 modules: dict[str, object] = {}
 # The routes that a piece of code answers, for messages.
@@ -47,16 +51,21 @@ UNPACK_SEQUENCE, UNPACK_EX, EXTENDED_ARG = "UNPACK_SEQUENCE", "UNPACK_EX", "EXTE
 class StandIn:
     """Something of a module that does not load in workers."""
 
-    __slots__ = ("__weakref__", "pyre_base", "pyre_children", "pyre_module", "pyre_name")
+    __slots__ = (
+        "__weakref__", "pyre_base", "pyre_children", "pyre_is_named", "pyre_module", "pyre_name",
+    )  # fmt: skip
 
     if TYPE_CHECKING:  # Annotations of the class would be found on every stand-in.
         pyre_base: type | None
         pyre_children: dict[str, object]
+        pyre_is_named: bool
         pyre_module: str
         pyre_name: str
 
-    def __init__(self, module: str, name: str) -> None:
+    def __init__(self, module: str, name: str, is_named: bool = False) -> None:
         put = object.__setattr__
+        # Whether the module has it under that name, and it is not what an operation has given.
+        put(self, "pyre_is_named", is_named)
         put(self, "pyre_module", module)
         put(self, "pyre_name", name)
         put(self, "pyre_children", {})
@@ -199,7 +208,7 @@ class ModuleStandIn(ModuleType):
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(name, reason)
         # Not in the module's dict, where they would be found without a word while serving.
-        self.__dict__["pyre_stand_in"] = StandIn(name, name)
+        self.__dict__["pyre_stand_in"] = StandIn(name, name, is_named=True)
 
     def __getattr__(self, name: str) -> object:
         stand_in: StandIn = self.__dict__["pyre_stand_in"]
@@ -305,7 +314,7 @@ def new_class(metaclass: type, stand_in: StandIn, bases: tuple[type, ...]) -> ty
 def of_name(name: str) -> object:
     """Return a stand-in for what a module has under a name: ``yaml.CSafeLoader``."""
     module, _, last = name.rpartition(".")
-    parent = StandIn(name, module)
+    parent = StandIn(name, module, is_named=True)
     return child(parent, parent, last)
 
 
@@ -321,7 +330,8 @@ def child(stand_in: StandIn, owner: object, name: str) -> object:
         raise AttributeError(f"{owner!r} has no attribute {name!r}", name=name, obj=owner)
     if name in stand_in.pyre_children:
         return stand_in.pyre_children[name]
-    made: object = StandIn(stand_in.pyre_module, f"{stand_in.pyre_name}.{name}")
+    full = f"{stand_in.pyre_name}.{name}"
+    made: object = StandIn(stand_in.pyre_module, full, stand_in.pyre_is_named)
     if name.endswith(ERROR_NAMES):
         # What is caught has to be a class of exceptions.
         made = new_class(StandInClass, made, (Exception,))  # type: ignore[arg-type]
@@ -370,6 +380,13 @@ def use(stand_in: StandIn, name: str = "") -> None:
     if serving:
         what = f"{stand_in.pyre_name}.{name}" if name else stand_in.pyre_name
         raise WorkerImportError(stand_in.pyre_module, what, route_of(_getframe(1)))
+    if ending and stand_in.pyre_is_named:
+        what = f"{stand_in.pyre_name}.{name}" if name else stand_in.pyre_name
+        if what not in idle:
+            idle.add(what)
+            from pyreframework import logs
+
+            logs.used_at_end(what, stand_in.pyre_module)
 
 
 def route_of(frame: FrameType | None) -> str | None:
