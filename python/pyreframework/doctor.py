@@ -122,7 +122,8 @@ def run(
         console.tell(f"{target} does not load in {where}{failed}", stream)
         return START_FAILED
     console.tell("\n".join(lines(target, report.found)), stream)
-    return START_FAILED if report.found["insists"] else GRACEFUL
+    refused = report.found["insists"] or report.found["refusal"]
+    return START_FAILED if refused else GRACEFUL
 
 
 def ask_child(question: dict[str, Any], report: Report) -> None:
@@ -198,7 +199,9 @@ def lines(target: str, found: dict[str, Any]) -> list[str]:
         f"{f'{partly} in part, ' if partly else ''}{len(moves)} of "
         f"{banner.counted(len(routes), 'route')} moved to the main interpreter"
     )
-    return text + list(found["insists"])
+    refusal = found["refusal"]
+    differs = [] if refusal is None else [f"{target} would not start: {refusal}"]
+    return text + list(found["insists"]) + differs
 
 
 def name(routes: Sequence[str], number: int) -> str:
@@ -232,8 +235,9 @@ def child(given: str) -> int:
     import datetime  # noqa: F401, ICN001 - as the server does, before the first worker
 
     from pyreframework import program
+    from pyreframework.outline import outline
 
-    texts = program.describe(app.number, -1, False)
+    texts = program.describe(app.number, -1, False, outline=outline(app), app=app)
     if texts is None:
         complain("workers cannot load this program, as it is neither a file nor a module")
         return START_FAILED
@@ -271,6 +275,7 @@ def examine(texts: list[str], banned: dict[str, str], pipe: int) -> None:
     program.load(texts)
     app = program.loaded
     assert app is not None, "just loaded"
+    refusal = program.refuse(app.native, None)
     moves.note_start_hooks(app)
     moved = moves.survey(app, eager=True)
     imports.remove()
@@ -288,6 +293,7 @@ def examine(texts: list[str], banned: dict[str, str], pipe: int) -> None:
                 for number, _, _ in moved
                 if number in insists
             ],
+            "refusal": refusal,
         },
     )
 
@@ -298,12 +304,11 @@ def modules_of(seen: Sequence[str] | dict[str, None]) -> dict[str, tuple[str, st
     Modules of the program and of the standard library are left out, unless they are refused.
     """
     from pyreframework import imports
-    from pyreframework.reach import is_standard
 
     found: dict[str, tuple[str, str]] = {}
     for module in seen:
         loaded = sys.modules.get(module)
-        if loaded is None or is_standard(module) or module == __package__:
+        if loaded is None or imports.is_standard(module) or module == __package__:
             continue
         # A package of several distributions, such as `google`, has folders and no file.
         folders = [f"{folder}/" for folder in getattr(loaded, "__path__", ())]

@@ -119,7 +119,9 @@ class TaintGraph(Graph):
                 if value.names_app and is_a(held, (FunctionType, MethodType, type, Pyre)):
                     continue
                 self.check_taint(number, value.space, name)
-                yield from self.along(number, held, chain, uses)
+                for found in self.along(number, held, chain, uses):
+                    if not (value.names_app and is_a(found, Bound)):
+                        yield found
 
 
 def follow(app: Pyre) -> None:
@@ -243,6 +245,9 @@ def seed(
     innermost = frames[0]
     if innermost.code.co_name == ANNOTATE:
         return  # It gives annotations, and those of a route are followed by themselves.
+    outermost = frames[-1].code
+    if (outermost.co_filename, outermost.co_firstlineno) in imports.handed:
+        return
     inner = sources.enclosing(innermost.code, innermost.line)
     if inner and is_harmless(inner[-1], innermost.line, innermost.space):
         return
@@ -293,9 +298,14 @@ def described(place: Place) -> str:
 def advice() -> str:
     """Return what to say of a start that fails after plain values were taken."""
     module, places = next(reversed(imports.taken.values()))
+    return advice_for(module, described(places[0]))
+
+
+def advice_for(module: str, where: str) -> str:
+    """Return what to say of a start that fails after a place has used a stand-in for a module."""
     return (
-        f"in a worker {module} does not load, and {described(places[0])} got a value that only "
-        "stands for its own: if that is why, do this in the handlers that need it, catch the "
+        f"in a worker {module} does not load, and {where} got a value that only stands for its "
+        "own: if that is why, do this in the handlers that need it, catch the "
         'ImportError, or use run(mode="default")'
     )
 

@@ -44,6 +44,8 @@ POOLS = "concurrent.futures.process"
 CHAIN_MAX = 64
 STAND_INS = "pyreframework.standins"
 MAIN_NAMES = ("__mp_main__", "__main__")
+# What workers are refused of the standard library.
+STANDARD_REFUSED = ("curses", "faulthandler", "readline", "tracemalloc")
 
 # Extensions that were refused, in order, and those of them that a Python file replaced.
 refused: list[str] = []
@@ -60,16 +62,22 @@ lost: set[str] = set()
 # function or class the package that is missing.
 hollow: dict[int, str] = {}
 # Globals that got a plain value out of a stand-in, by the id of their dict and their name, with the
-# module that is missing.
+# module that is missing; also attributes, by the id of their object.
 tainted: dict[tuple[int, str], str] = {}
 # Where the program has got a plain value out of a stand-in: the module that is missing, and the
 # program's code on the way there, the innermost first.
 taken: dict[tuple[object, ...], tuple[str, list[Place]]] = {}
 # Objects that got something of such a value, by their id, with the module that is missing.
 marked: dict[int, tuple[object, str]] = {}
+# Objects and classes of which only some attributes did, which are in `tainted` by the id of the
+# object: by their id, with the module that is missing.
+partly: dict[int, tuple[object, str]] = {}
 # Hooks of the start that could not run to their end, by the id of their code, with the module that
 # is missing. What they name counts as a stand-in already.
 failed_hooks: dict[int, str] = {}
+# Functions that hooks of the start leave running, by their file and first line. When these first
+# run is not known, and what they share counts whether they have run or not.
+handed: set[tuple[str, int]] = set()
 # Where such values were taken of which it cannot be told where they went.
 unfollowed: dict[str, str] = {}
 # Top-level packages that belong to the program although they are in `site-packages`.
@@ -122,6 +130,7 @@ def remove() -> None:
         sources.forget()
     taken.clear()
     marked.clear()
+    partly.clear()
 
 
 def import_name(
@@ -408,10 +417,10 @@ def is_standard_module(value: object) -> bool:
 
 
 def set_serving(serving: bool) -> None:
-    """Let every further use of a stand-in raise, or none: before and after requests are served."""
+    """Let every further use of a stand-in raise, or none any more, as requests have been served."""
     stand_ins = sys.modules.get(STAND_INS)
     if stand_ins is not None:
-        vars(stand_ins)["serving"] = serving
+        vars(stand_ins).update(serving=serving, ending=not serving)
 
 
 def stood_in(value: object) -> str | None:
@@ -631,6 +640,27 @@ def is_program(space: Mapping[str, object]) -> bool:
     if not isinstance(name, str) or not isinstance(file, str):
         return False
     return is_program_file(file) or name.partition(".")[0] in own_packages
+
+
+def is_standard(name: str) -> bool:
+    """Tell whether a module is in the standard library, and loads in workers."""
+    top = name.partition(".")[0]
+    return top in sys.stdlib_module_names and top not in STANDARD_REFUSED
+
+
+def is_foreign() -> bool:
+    """Tell whether anything is loaded that a worker might be refused.
+
+    That is what is neither Python's own nor of the program in Python.
+    """
+    for name, module in list(sys.modules.items()):
+        space = vars(module) if type(module) is type(sys) else {}
+        if is_standard(name) or is_ours(space):
+            continue
+        extension = str(space.get("__file__")).endswith(tuple(EXTENSION_SUFFIXES))
+        if extension or not is_program(space):
+            return True
+    return False
 
 
 def is_ours(space: Mapping[str, object]) -> bool:

@@ -52,8 +52,14 @@ def survey(app: Pyre, eager: bool) -> list[tuple[int, str, set[str]]]:
         app: The app, with all its routes and hooks.
         eager: Import what handlers import when they run.
     """
+    if eager and imports.reasons:
+        from pyreframework import differences
+
+        # The first worker decides; what differs by chance in another one is not to end the start.
+        differences.find()
     while True:
         follow(app)
+        follow_hooks(app, eager)
         taken = len(imports.taken)
         found = explore(app, eager)
         # Modules that only handlers import are loaded on the way, and may take values too.
@@ -61,8 +67,25 @@ def survey(app: Pyre, eager: bool) -> list[tuple[int, str, set[str]]]:
             return found
 
 
+def follow_hooks(app: Pyre, eager: bool) -> None:
+    """Find out what hooks of the start change for stand-ins, and what they leave running.
+
+    That is not followed on: hooks run when all else has been loaded.
+    """
+    if imports.reasons:
+        from pyreframework import handed
+
+        if eager:
+            handed.find_changed(app)
+        handed.find(app)
+
+
 def follow(app: Pyre) -> None:
     """Find out where plain values out of stand-ins went, if there are any."""
+    if imports.reasons:
+        from pyreframework import handed
+
+        handed.note(app)
     if imports.taken or imports.tainted:
         from pyreframework import flow
 

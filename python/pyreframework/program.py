@@ -64,8 +64,9 @@ apps_made = 0
 makers: set[str] = set()
 loading: Loading | None = None
 loaded: Pyre | None = None
-# What is registered with the app on the main interpreter.
+# What is registered with the app on the main interpreter, and what the program's names hold there.
 expected: list[str] = []
+facts = ""
 # The folder in which the program was started, as far as it is known.
 started_in = folder_here()
 # How the command line named the app, where that is more than a file: ``module:attribute``.
@@ -96,8 +97,8 @@ class Program:
     """What a worker needs to know to run the program of the main interpreter again."""
 
     __slots__ = (
-        "argv", "code", "debug", "kind", "log", "number", "outline", "own", "path", "stop_fd",
-        "target",
+        "argv", "code", "debug", "facts", "kind", "log", "number", "outline", "own", "path",
+        "stop_fd", "target",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +114,7 @@ class Program:
         log: str = "info text",
         code: str = "",
         outline: list[str] | None = None,
+        facts: str = "",
     ) -> None:
         self.kind = kind
         self.target = target
@@ -128,6 +130,8 @@ class Program:
         self.code = code
         # What is registered with the app on the main interpreter; see `pyreframework.outline`.
         self.outline = outline or []
+        # What the program's names hold on the main interpreter; see `pyreframework.facts`.
+        self.facts = facts
 
     @property
     def file(self) -> str | None:
@@ -147,7 +151,7 @@ class Program:
         numbers = (self.number, self.stop_fd, int(self.debug), *counts)
         lists = (*self.argv, *self.own, *self.outline, *self.path)
         code = self.code if self.file is None else compiled(self.file)
-        texts = (self.kind, self.target, *map(str, numbers), self.log, code, *lists)
+        texts = (self.kind, self.target, *map(str, numbers), self.log, code, self.facts, *lists)
         return [text.encode("utf-8", "surrogatepass").decode("latin-1") for text in texts]
 
     @classmethod
@@ -156,13 +160,15 @@ class Program:
         texts = [text.encode("latin-1").decode("utf-8", "surrogatepass") for text in texts]
         kind, target, *rest = texts
         number, stop_fd, debug, *counts = map(int, rest[:6])
-        log, code, *texts = rest[6:]
+        log, code, facts, *texts = rest[6:]
         lists = []
         for count in counts:
             lists.append(texts[:count])
             texts = texts[count:]
         argv, own, outline = lists
-        return cls(kind, target, number, stop_fd, bool(debug), argv, texts, own, log, code, outline)
+        return cls(
+            kind, target, number, stop_fd, bool(debug), argv, texts, own, log, code, outline, facts
+        )
 
 
 class Loading:
@@ -225,6 +231,7 @@ def describe(
     debug: bool,
     log: str = "info text",
     outline: list[str] | None = None,
+    app: Pyre | None = None,
 ) -> list[str] | None:
     """Describe the running program for the workers, or return None if it is no file and no module.
 
@@ -234,6 +241,7 @@ def describe(
         debug: Whether clients see tracebacks.
         log: Level and format of the log, as in ``info json``.
         outline: What is registered with the app.
+        app: The app itself, where workers are to compare what the program's names hold.
     """
     main = sys.modules["__main__"]
     name = getattr(getattr(main, "__spec__", None), "name", None)
@@ -254,8 +262,10 @@ def describe(
         return None
     path = [entry for entry in sys.path if isinstance(entry, str)]
     argv = list(sys.argv)
+    mine = own(target)
+    facts = facts_of(app, mine)
     return Program(
-        kind, target, number, stop_fd, debug, argv, path, own(target), log, outline=outline
+        kind, target, number, stop_fd, debug, argv, path, mine, log, outline=outline, facts=facts
     ).pack()
 
 
@@ -274,7 +284,7 @@ def describe_app(
         if value is app
     }
     if "__main__" in found:
-        return describe(app.number, stop_fd, debug, log, outline)
+        return describe(app.number, stop_fd, debug, log, outline, app)
     if not found:
         return None
     name = app.made_in if app.made_in in found else next(iter(found))
@@ -301,7 +311,22 @@ def describe_app(
         own(target),
         log,
         outline=outline,
+        facts=facts_of(app, own(target)),
     ).pack()
+
+
+def facts_of(app: Pyre | None, packages: list[str]) -> str:
+    """Return what the program's names hold here, for workers; see `pyreframework.facts`.
+
+    Empty where only modules of Python and of the program are loaded: no worker is refused these.
+    """
+    from pyreframework import imports
+
+    if app is None or not imports.is_foreign():
+        return ""
+    from pyreframework import facts
+
+    return facts.written(facts.collect(app, set(packages)))
 
 
 def stood_in(value: object) -> str | None:
@@ -353,7 +378,7 @@ def load(texts: list[str]) -> AppTable:
     Raises:
         RuntimeError: The program made no such app here.
     """
-    global loading, loaded, expected
+    global loading, loaded, expected, facts
     from pyreframework import imports
 
     frames.guard()
@@ -372,7 +397,7 @@ def load(texts: list[str]) -> AppTable:
 
         strays.catch()
     loading = Loading(program)
-    expected = program.outline
+    expected, facts = program.outline, program.facts
     try:
         run(program)
     except HandedOver:
@@ -404,6 +429,12 @@ def load(texts: list[str]) -> AppTable:
     app.attach_stop(program.stop_fd)
     app.freeze(program.debug)
     loaded = app
+    if imports.reasons:
+        from pyreframework import differences
+
+        differences.note_loaded(app)
+    else:
+        facts = ""
     return app.native
 
 
@@ -515,9 +546,16 @@ def refuse(native: AppTable, difference: str | None) -> str | None:
     app = loaded
     assert app is not None, "load() comes before refuse()"
     assert app.native is native, "one app to an interpreter"
-    found = difference or compare(outline(app), expected)
+    detail = compare(outline(app), expected)
+    found = difference or detail
     if found is None:
         return None
+    if imports.reasons:
+        from pyreframework import differences
+
+        why = differences.blame(f"{found} {detail}")
+        if why is not None:
+            return f"{found}; {why}"
     # Which way a `try` around an import goes may be what makes the difference.
     places = [
         f"; {module} does not load in workers, where {place} goes on without it"
@@ -552,11 +590,21 @@ def start_worker(native: AppTable, first: bool = True) -> list[tuple[int, str]]:
         moved = moves.find(app, first)
         if imports.reasons:
             moves.name_routes(app)
+            forget_facts()
     imports.remove()
     imports.set_serving(True)
     if not MAY_LOAD_TOGETHER:
         version_types()
     return moved
+
+
+def forget_facts() -> None:
+    """Let go of what the program's names held, on the main interpreter and here."""
+    global facts
+    facts = ""
+    from pyreframework import differences
+
+    differences.before.clear()
 
 
 def settle_worker(native: AppTable) -> None:

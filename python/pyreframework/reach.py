@@ -14,6 +14,7 @@ from __future__ import annotations
 import _ast
 import builtins
 import gc
+import importlib
 import sys
 import types
 from opcode import opmap
@@ -23,6 +24,7 @@ from types import (
     CodeType,
     FrameType,
     FunctionType,
+    MappingProxyType,
     MemberDescriptorType,
     MethodType,
     ModuleType,
@@ -31,7 +33,7 @@ from types import (
 from pyreframework import imports
 from pyreframework.app import Pyre
 from pyreframework.engine import AppTable
-from pyreframework.imports import stood_in
+from pyreframework.imports import is_standard, stood_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +50,6 @@ ATOMS = (
     BuiltinFunctionType, Pyre, AppTable,
 )  # fmt: skip
 
-STANDARD_REFUSED = ("curses", "faulthandler", "readline", "tracemalloc")
 CACHE = opmap["CACHE"]
 EXTENDED, GLOBAL, NAME = opmap["EXTENDED_ARG"], opmap["LOAD_GLOBAL"], opmap["LOAD_NAME"]
 ATTR, DEREF, CONST = opmap["LOAD_ATTR"], opmap["LOAD_DEREF"], opmap["LOAD_CONST"]
@@ -70,6 +71,9 @@ def import_shift() -> int:
 
 
 IMPORT_SHIFT = import_shift()
+# Builtins that give all globals of the code that names them, and what reads attributes by texts.
+SPACES = ("eval", "exec", "globals")
+DYNAMIC = (*SPACES, "getattr", "vars", "attrgetter", "__dict__")
 # What a global is before a lazy import is used (PEP 810); from 3.15 on.
 LAZY: type | None = getattr(types, "LazyImportType", None)
 
@@ -195,6 +199,11 @@ class Graph:
         """Yield what a value leads to."""
         if imports.marked:
             self.check_marked(number, value)
+        if id(value) in imports.partly:
+            self.tainted(number, imports.partly[id(value)][1])
+        if imports.tainted and self.depths[number] <= WRAPPED_DEPTH and gives_modules(value):
+            for taken in set(imports.tainted.values()):
+                self.tainted(number, taken)
         module = stood_in(value)
         if module is None and imports.hollow and not self.depths[number]:
             module = self.lacks(value)
@@ -243,6 +252,8 @@ class Graph:
             names |= uses.attributes
             for name, chain in uses.chains:
                 self.check_taint(number, space, name)
+                if name in SPACES and name not in space:
+                    self.check_module(number, space)
                 value = self.real(space, name, vars(builtins).get(name))
                 found += self.along(number, value, chain, uses)
             for name, chain in uses.cells:
@@ -250,7 +261,10 @@ class Graph:
                     found += self.along(number, content(cells[name]), chain, uses)
             for lazy in uses.imports:
                 found += self.imported(number, lazy, code, space)
+        if "__globals__" in names:
+            self.check_module(number, space)
         if owner is not None:
+            self.check_attributes(number, owner, names)
             found += attributes(owner, names)
         self.check_texts(number, function, found)
         if self.eager:
@@ -259,9 +273,22 @@ class Graph:
         yield from found
 
     def along(
-        self, number: int, value: Any, chain: tuple[str, ...], uses: Uses
+        self,
+        number: int,
+        value: Any,
+        chain: tuple[str, ...],
+        uses: Uses,
+        whole: bool = True,
     ) -> Iterator[object]:
-        """Yield what attributes in a row lead to: through modules, to a method, or all of it."""
+        """Yield what attributes in a row lead to: through modules, to a method, or all of it.
+
+        Args:
+            number: The node that names them.
+            value: What they begin with.
+            chain: The names of the attributes.
+            uses: What else the code there names.
+            whole: A module at the end may be asked for anything, as by `getattr`.
+        """
         names = list(chain)
         while is_a(value, ModuleType) and stood_in(value) is None:
             space = vars(value)
@@ -274,7 +301,9 @@ class Graph:
                     value = space["pyre_whole"]
                     continue
                 space = missing
-            elif not names:
+            elif not names or names[0] in ("__dict__", "__getattribute__"):
+                if whole:
+                    self.check_module(number, space)
                 # It goes on under another name: whatever the code names may be meant.
                 if imports.is_program(space):
                     for name in uses.attributes & space.keys():
@@ -289,6 +318,7 @@ class Graph:
         if names and stood_in(value) is None and is_own(kind_of(value)):
             if imports.marked:
                 self.check_marked(number, value)
+            self.check_attributes(number, value, {names[0]})
             yield from attributes(value, {names[0]})
         else:
             yield value
@@ -327,6 +357,25 @@ class Graph:
         module = imports.tainted.get((id(space), name))
         if module is not None:
             self.tainted(number, module)
+
+    def check_attributes(self, number: int, owner: Any, names: set[str]) -> None:
+        """Note that a node reads attributes which got a value in place of a stand-in."""
+        if imports.partly:
+            for one in (owner, *kind_of(owner).__mro__):
+                for name in names if id(one) in imports.partly else ():
+                    module = imports.tainted.get((id(one), name))
+                    if module is not None:
+                        self.tainted(number, module)
+
+    def check_module(self, number: int, space: dict[str, Any]) -> None:
+        """Note that a node may read any global of a module, by names that cannot be seen."""
+        for (owner, _), module in list(imports.tainted.items()):
+            if owner == id(space):
+                self.tainted(number, module)
+        for value in list(space.values()) if imports.marked or imports.partly else ():
+            for held in (imports.marked, imports.partly):
+                if id(value) in held:
+                    self.tainted(number, held[id(value)][1])
 
     def check_marked(self, number: int, value: Any) -> None:
         """Note that a node is, or has, an object that got something of such a value."""
@@ -480,7 +529,10 @@ class Graph:
 
                 for item in sources.asked_of(code, name) - vars(module).keys():
                     self.check_loss(number, module, item)
-            yield from self.along(number, module, (), self.uses(code))
+            # What the code asks it for is among the names there, if it does so by names.
+            uses = self.uses(code)
+            whole = any(name in DYNAMIC for name, _ in uses.chains)
+            yield from self.along(number, module, (), uses, whole)
 
     def try_import(self, lazy: Lazy, code: CodeType, space: dict[str, Any]) -> None:
         """Import what a function imports, once, unless it is known to be missing."""
@@ -589,16 +641,21 @@ def is_conditional(code: CodeType, line: int) -> bool:
     return not all(isinstance(one, plain) for one in sources.enclosing(code, line))
 
 
+def gives_modules(value: object) -> bool:
+    """Tell whether this gives any module by its name, as a text."""
+    return (
+        value is sys.modules
+        or value is builtins.__import__
+        or value is importlib.import_module
+        or value is imports.plain_import
+        or value is imports.plain_import_module
+    )
+
+
 def is_there(name: str, items: list[str]) -> bool:
     """Tell whether an import finds everything loaded."""
     module = sys.modules.get(name)
     return module is not None and all(item in vars(module) for item in items)
-
-
-def is_standard(name: str) -> bool:
-    """Tell whether a module is in the standard library, and loads in workers."""
-    top = name.partition(".")[0]
-    return top in sys.stdlib_module_names and top not in STANDARD_REFUSED
 
 
 def is_a(value: object, kind: type | tuple[type, ...]) -> bool:
@@ -613,8 +670,20 @@ def kind_of(value: Any) -> type[Any]:
 
 def is_own(kind: type) -> bool:
     """Tell whether a class is defined by the program."""
-    module = sys.modules.get(str(vars(kind).get("__module__")))
+    module = sys.modules.get(str(body_of(kind).get("__module__")))
     return module is not None and imports.is_program(vars(module))
+
+
+def body_of(kind: type) -> MappingProxyType[str, Any]:
+    """Return what is in the body of a class, without asking its metaclass."""
+    found: MappingProxyType[str, Any] = type.__dict__["__dict__"].__get__(kind)
+    return found
+
+
+def line_of(kind: type) -> tuple[type, ...]:
+    """Return a class and all it derives from, without asking its metaclass."""
+    found: tuple[type, ...] = type.__dict__["__mro__"].__get__(kind)
+    return found
 
 
 def attributes(owner: object, names: set[str]) -> Iterator[object]:

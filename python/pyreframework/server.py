@@ -176,7 +176,7 @@ class Serving:
     def describe(self, debug: bool) -> list[str] | None:
         """Describe the program for the workers, or return None if they could not load it."""
         return program.describe(
-            self.app.number, self.stop.fd, debug, self.log.described, outline(self.app)
+            self.app.number, self.stop.fd, debug, self.log.described, outline(self.app), self.app
         )
 
     def run(self) -> int:

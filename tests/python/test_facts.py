@@ -1,0 +1,210 @@
+"""What the names of a program hold, as another interpreter can compare it."""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import decimal
+import enum
+import functools
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyreframework import Pyre, facts, imports
+
+Collect = Callable[[str], dict[str, facts.Entry]]
+
+
+@pytest.fixture
+def collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collect:
+    """Run a text as the only module of a program, and return what its names hold."""
+    own = f"{tmp_path}/"
+    monkeypatch.setattr(imports, "is_program_file", lambda file: file.startswith(own))
+    monkeypatch.setattr(imports, "program_files", {})
+
+    def collect(text: str) -> dict[str, facts.Entry]:
+        module = types.ModuleType("facts_program")
+        module.__file__ = f"{own}facts_program.py"
+        monkeypatch.setitem(sys.modules, "facts_program", module)
+        monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+        exec(compile(text, module.__file__, "exec"), vars(module))
+        app = vars(module).get("app") or Pyre()
+        entries = facts.collect(app, set())
+        return {
+            ".".join(key.split(facts.SEPARATOR)[1:]).strip("."): one for key, one in entries.items()
+        }
+
+    return collect
+
+
+def digest(*values: object) -> str:
+    entry = facts.Entry(None, "", "", None)
+    facts.Reader().read(entry, list(values))
+    return entry.digest
+
+
+class Color(enum.IntEnum):
+    RED = 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1, 2), (-1, -2), (1, True), (1, 1.0), (0.0, -0.0), ("a", "b"), ("a", b"a"), ((), []),
+        ([1, 2], [2, 1]), ([[1], 2], [[1, 2]]), ({1}, {2}), ({1}, frozenset({1})),
+        ({"a": 1}, {"a": 2}), ({"a": 1}, {"b": 1}), ([None], [()]), (int, str), (len, min),
+        (datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)),
+        (decimal.Decimal("1.0"), decimal.Decimal("1.00")), (Path("a"), Path("b")),
+        (functools.partial(print, 1), functools.partial(print, 2)),
+        (types.SimpleNamespace(a=1), types.SimpleNamespace(a=2)),
+        (collections.deque([1]), collections.deque([2])), (bytearray(b"a"), bytearray(b"b")),
+        (collections.Counter("a"), collections.Counter("b")), (range(2), range(3)),
+        (types.MappingProxyType({"a": 1}), types.MappingProxyType({"a": 2})), (Color.RED, 1),
+    ],
+)  # fmt: skip
+def test_what_differs_has_another_digest(one: object, other: object) -> None:
+    assert digest(one) != digest(other)
+
+
+def test_what_is_equal_has_the_same_digest() -> None:
+    words = [f"word {number}" for number in range(99)]
+    assert digest(set(words)) == digest({*words[50:], *words[:50]})
+    assert digest("__main__") == digest("__mp_main__")
+    assert digest(object()) == digest(object())
+    assert digest(10**5000) == digest(10**5000)
+    same = [1]
+    assert digest([same, same]) == digest([same, same])
+
+
+def test_nothing_of_the_users_runs(collect: Collect) -> None:
+    found = collect(
+        """
+ran = []
+
+class Meta(type):
+    def __getattribute__(cls, name):
+        ran.append(name)
+        return super().__getattribute__(name)
+    def __instancecheck__(cls, value):
+        ran.append("instancecheck")
+        return True
+
+class Thing(metaclass=Meta):
+    __slots__ = ("__dict__", "slot")
+    def __getattribute__(self, name):
+        ran.append(name)
+        return object.__getattribute__(self, name)
+    def __eq__(self, other):
+        ran.append("eq")
+        return True
+    def __hash__(self):
+        ran.append("hash")
+        return 1
+    def __repr__(self):
+        ran.append("repr")
+        return ""
+    def __len__(self):
+        ran.append("len")
+        return 0
+    def __iter__(self):
+        ran.append("iter")
+        return iter(())
+    @property
+    def computed(self):
+        ran.append("computed")
+
+class Numbers(list):
+    def __iter__(self):
+        ran.append("iter")
+        return iter(())
+
+class Text(str):
+    def __str__(self):
+        ran.append("str")
+        return "x"
+
+thing = Thing()
+held = {thing: [thing], "set": {thing}}
+numbers = Numbers([1, 2])
+text = Text("a")
+ran.clear()
+"""
+    )
+    assert found["ran"].value == []
+    assert found["text"].digest != facts.UNKNOWN
+    assert (
+        found["numbers"].digest
+        != collect("class Numbers(list):\n    pass\nnumbers = Numbers([1])")["numbers"].digest
+    )
+
+
+def test_what_goes_in_circles_ends(collect: Collect) -> None:
+    text = "a = []\na.append(a)\nclass C:\n    pass\nc = C()\nc.me = c\nC.one = c\n"
+    text += "def f():\n    pass\nf.f = f\n"
+    one, other = collect(text), collect(text)
+    assert {key: entry.digest for key, entry in one.items()} == {
+        key: entry.digest for key, entry in other.items()
+    }
+    assert {"a", "c", "c.me", "C", "C.one", "f"} <= one.keys()
+
+
+def test_bounds(collect: Collect, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = list(range(facts.ITEMS_MAX + 1))
+    assert digest(many) == digest([*many[:-1], None])
+    assert digest(many) != digest(many[:-1])
+    deep: Any = None
+    for _ in range(10_000):
+        deep = [deep]
+    assert digest(deep) != facts.UNKNOWN
+    monkeypatch.setattr(facts, "VALUES_MAX", 10)
+    found = collect("few = [1, 2]\nmany = list(range(20))\nlast = 1")
+    assert found["few"].digest != facts.UNKNOWN
+    assert found["many"].digest == found["last"].digest == facts.UNKNOWN
+
+
+def test_what_functions_and_handlers_keep(collect: Collect) -> None:
+    text = """
+from pyreframework import Pyre
+app = Pyre()
+def make(value):
+    def inner(req, more={0}):
+        return value
+    return inner
+made = make({0})
+class Views:
+    def __init__(self):
+        self.flag = {0}
+    def get(self, req):
+        return 1
+app.get("/made", make({0}))
+app.get("/bound", Views().get)
+app.before_request(make({0}))
+"""
+    one, other = collect(text.replace("{0}", "1")), collect(text.replace("{0}", "2"))
+    names = {key for key in one if one[key].digest != other[key].digest}
+    assert {"made", "handler 0", "handler 1.self.flag"} <= names
+    assert any(name.startswith("hook") for name in names)
+    assert "handler 1" not in names
+    assert "Views.get" not in names
+    assert facts.digests(facts.written(one)) == {key: entry.digest for key, entry in one.items()}
+
+
+def test_what_a_worker_cannot_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Only(dict[str, types.ModuleType]):
+        pass
+
+    loaded = {name: sys.modules[name] for name in ("sys", "os", "json", "pyreframework")}
+    monkeypatch.setattr(sys, "modules", Only(loaded))
+    assert not imports.is_foreign()
+    curses = types.ModuleType("curses")
+    monkeypatch.setattr(sys, "modules", Only(loaded | {"curses": curses}))
+    assert imports.is_foreign()
+    library = types.ModuleType("library")
+    library.__file__ = "/usr/lib/python3/site-packages/library.py"
+    monkeypatch.setattr(sys, "modules", Only(loaded | {"library": library}))
+    assert imports.is_foreign()
