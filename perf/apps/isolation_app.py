@@ -99,10 +99,10 @@ def mark_task(req, kind):
     by_task[task] = req.id
     if kind == "name":
         by_name[task.get_name()] = req.id
-        if len(by_name) > NAMES_MAX:
-            del by_name[next(iter(by_name))]
         task.set_name(f"renamed by {req.id}")
         by_name[task.get_name()] = req.id
+        while len(by_name) > NAMES_MAX:
+            del by_name[next(iter(by_name))]
     if kind == "callback":
         task.add_done_callback(lambda done: write(f"called {req.id}"))
         write(f"calling {req.id}")
