@@ -8,15 +8,16 @@ import asyncio
 import os
 import time
 
-from pyreframework import Pyre, settings
+from pyreframework import Pyre
+from pyreframework.serving.settings import resolution
 
 ROUTES = int(os.environ.get("PERF_ROUTES", "64"))
 METHODS = ["GET", "POST"]
 
-settings.TAKE_BACK_MS = 1
-settings.PROOF_CALLS = 2
+resolution.TAKE_BACK_MS = 1
+resolution.PROOF_CALLS = 2
 # Two are enough also for a route that a reactor was taken back from; else that would soon be rare.
-settings.PROOF_CALLS_MAX = 2
+resolution.PROOF_CALLS_MAX = 2
 
 app = Pyre()
 app.enable_request_id()

@@ -36,12 +36,13 @@ import zlib
 import zoneinfo
 from xml.etree import ElementTree as ET
 
-from pyreframework import Pyre, program
+from pyreframework import Pyre
+from pyreframework.program import loading
 
 for name in filter(None, os.environ.get("STARTS_IMPORT", "").split(",")):
     __import__(name)
 if "STARTS_TOGETHER" in os.environ:
-    program.MAY_LOAD_TOGETHER = os.environ["STARTS_TOGETHER"] == "1"
+    loading.MAY_LOAD_TOGETHER = os.environ["STARTS_TOGETHER"] == "1"
 
 # tp_version_tag in PyTypeObject, on 64-bit machines; higher ones are an interpreter's own.
 VERSION_AT = 0x180

@@ -23,12 +23,11 @@ if "t" in sys.abiflags:
         f"{sys.version.split()[0]}, which it does not support yet: use one with a GIL"
     )
 
-from pyreframework.laziness import keep_eager
+from pyreframework.program.laziness import keep_eager
 
 keep_eager(__name__)
 
 from pyreframework.app import Pyre, PyreApp
-from pyreframework.console import open_missing
 from pyreframework.cookies import delete_cookie, get_cookie, get_cookies, set_cookie
 from pyreframework.engine import (
     PyreRequest,
@@ -38,9 +37,10 @@ from pyreframework.engine import (
     get_gil_metrics,
 )
 from pyreframework.errors import HTTPError, StartError, WorkerImportError
-from pyreframework.hold import hold_for_program
-from pyreframework.logs import emit_python_log, init_logger
+from pyreframework.logs.console import open_missing
+from pyreframework.logs.records import emit_python_log, init_logger
 from pyreframework.redirects import redirect
+from pyreframework.serving.signals.hold import hold_for_program
 
 # First of all: whatever is opened next would get the number of a closed standard stream.
 open_missing()
@@ -70,7 +70,7 @@ del hold_for_program
 
 if b"_PYRE_SUPERVISOR" in environ:
     # Before the program is imported, as far as it is not yet: it may be watched.
-    from pyreframework.changes import note_imports
+    from pyreframework.serving.processes.changes import note_imports
 
     note_imports()
     del note_imports

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 
-from pyreframework import logs, program
 from pyreframework.engine import AppTable
-from pyreframework.event_loop import is_debugged
+from pyreframework.handlers.event_loop import is_debugged
 from pyreframework.hooks import Hooks
 from pyreframework.insight import Insight
+from pyreframework.logs import records
+from pyreframework.program import loading
 from pyreframework.routing import Routes
 
 TYPE_CHECKING = False
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, Literal, Never
 
-    from pyreframework.background import Task
+    from pyreframework.handlers.background import Task
     from pyreframework.hooks import Lifespan
     from pyreframework.routing import AnyCall
-    from pyreframework.signals import Stop
+    from pyreframework.serving.signals.stop import Stop
 
 MAX_BODY_SIZE = 10 * 1024 * 1024
 # Stands for the fallback where routes have numbers.
@@ -74,15 +75,15 @@ class Pyre(Routes, Insight, Hooks):
         self._json_default: Callable[[Any], Any] | None = None
         self._stop: Stop | int | None = None
         self.configures_logging = False
-        if log_config is not None and logs.OURS.issuperset(log_config):
-            self.chosen_log = logs.choice(**log_config)
+        if log_config is not None and records.OURS.issuperset(log_config):
+            self.chosen_log = records.choice(**log_config)
         elif log_config is not None:
             from logging.config import dictConfig
 
             dictConfig(log_config)
             self.configures_logging = True
         self.made_in = sys._getframemodulename(1)  # noqa: SLF001 - there is no other name for it
-        self.number = program.enroll(self)
+        self.number = loading.enroll(self)
 
     @property
     def debug(self) -> bool:
@@ -208,10 +209,10 @@ class Pyre(Routes, Insight, Hooks):
             RuntimeError: The app is being served already.
         """
         given: dict[str, object] = dict(locals())
-        if program.in_worker():
-            program.hand_over(self)
+        if loading.in_worker():
+            loading.hand_over(self)
             return
-        from pyreframework.server import serve
+        from pyreframework.serving.server import serve
 
         del given["self"], given["unknown"]
         serve(self, given | unknown)
@@ -283,18 +284,18 @@ class Pyre(Routes, Insight, Hooks):
 
     def _run_tasks(self, tasks: list[Task]) -> None:
         """Run what ``req.add_task`` left; called by the engine once the answer is on its way."""
-        from pyreframework.background import run
+        from pyreframework.handlers.background import run
 
         run(tasks, self.native, self.end_fork)
 
     def _report(self, route: str, request_id: object, error: BaseException) -> str | None:
         """Log what a handler or hook raised; in debug mode return a page for the client."""
-        if program.in_worker():
-            program.explain(error, route)
-        logs.raised(route, request_id, error)
+        if loading.in_worker():
+            loading.explain(error, route)
+        records.raised(route, request_id, error)
         if not self._shows_tracebacks:
             return None
-        from pyreframework.debug_page import page
+        from pyreframework.handlers.debug_page import page
 
         return page(route, error)
 

@@ -12,12 +12,14 @@ import os
 import sys
 from difflib import get_close_matches
 
-from pyreframework import __version__, console, link, succession
-from pyreframework.console import complain
-from pyreframework.hold import hold
-from pyreframework.program import WORKER_NAME
-from pyreframework.server import START_FAILED, USAGE
-from pyreframework.settings import (
+from pyreframework import __version__
+from pyreframework.logs import console
+from pyreframework.logs.console import complain
+from pyreframework.program.loading import WORKER_NAME
+from pyreframework.program.target import Launch, ProgramFailed, Target, TargetError
+from pyreframework.serving.processes import link, succession
+from pyreframework.serving.server import START_FAILED, USAGE
+from pyreframework.serving.settings.resolution import (
     OPTIONS,
     Option,
     UsageError,
@@ -26,9 +28,9 @@ from pyreframework.settings import (
     read,
     resolve,
 )
-from pyreframework.shortage import shortage
-from pyreframework.signals import Stop
-from pyreframework.target import Launch, ProgramFailed, Target, TargetError
+from pyreframework.serving.shortage import shortage
+from pyreframework.serving.signals.hold import hold
+from pyreframework.serving.signals.stop import Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ import signal
 import subprocess
 import sys
 
-from pyreframework import banner, console
 from pyreframework.app import FALLBACK
-from pyreframework.console import complain
-from pyreframework.server import GRACEFUL, START_FAILED, USAGE
-from pyreframework.target import Launch, ProgramFailed, Target, TargetError
+from pyreframework.logs import console
+from pyreframework.logs.console import complain
+from pyreframework.program.target import Launch, ProgramFailed, Target, TargetError
+from pyreframework.serving import banner
+from pyreframework.serving.server import GRACEFUL, START_FAILED, USAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def lines(target: str, found: dict[str, Any]) -> list[str]:
     refused = sum(row[1] == "no" for row in rows)
     partly = sum(row[1] == "partly" for row in rows)
     text = table([HEADINGS, *rows]) if rows else []
-    from pyreframework.moves import why as words_for
+    from pyreframework.program.moves import why as words_for
 
     reasons = [(name(routes, number), words_for(user, set(mods))) for number, user, mods in moves]
     text += [""] if text else []
@@ -234,10 +235,10 @@ def child(given: str) -> int:
     assert app is not None, "nothing is served here"
     import datetime  # noqa: F401, ICN001 - as the server does, before the first worker
 
-    from pyreframework import program
-    from pyreframework.outline import outline
+    from pyreframework.program import loading
+    from pyreframework.program.outline import outline
 
-    texts = program.describe(app.number, -1, False, outline=outline(app), app=app)
+    texts = loading.describe(app.number, -1, False, outline=outline(app), app=app)
     if texts is None:
         complain("workers cannot load this program, as it is neither a file nor a module")
         return START_FAILED
@@ -262,7 +263,7 @@ def tell(pipe: int, event: str, value: object) -> None:
 
 def examine(texts: list[str], banned: dict[str, str], pipe: int) -> None:
     """Load the program in this interpreter, which is like a worker's, and tell what was found."""
-    from pyreframework import imports, moves, program
+    from pyreframework.program import imports, loading, moves
 
     seen: dict[str, None] = {}
 
@@ -272,10 +273,10 @@ def examine(texts: list[str], banned: dict[str, str], pipe: int) -> None:
 
     imports.banned.update(banned)
     imports.listener = listen
-    program.load(texts)
-    app = program.loaded
+    loading.load(texts)
+    app = loading.loaded
     assert app is not None, "just loaded"
-    refusal = program.refuse(app.native, None)
+    refusal = loading.refuse(app.native, None)
     moves.note_start_hooks(app)
     moved = moves.survey(app, eager=True)
     imports.remove()
@@ -303,7 +304,7 @@ def modules_of(seen: Sequence[str] | dict[str, None]) -> dict[str, tuple[str, st
 
     Modules of the program and of the standard library are left out, unless they are refused.
     """
-    from pyreframework import imports
+    from pyreframework.program import imports
 
     found: dict[str, tuple[str, str]] = {}
     for module in seen:
@@ -317,7 +318,7 @@ def modules_of(seen: Sequence[str] | dict[str, None]) -> dict[str, tuple[str, st
             left = [part for part in imports.replaced if part.startswith(f"{module}.")]
             left += imports.without.get(module, ())
             if left:
-                from pyreframework.losses import listed
+                from pyreframework.program.losses import listed
 
                 found[module] = ("partly", f"without {listed(left)}")
             elif not any(name.startswith(f"{module}.") for name in imports.reasons):

@@ -6,12 +6,13 @@ usable as ``@app.x``, ``@app.x()`` and ``app.x(f)``. Imported in every worker.
 
 from __future__ import annotations
 
-from pyreframework import logs, program
 from pyreframework.errors import HTTPError, answer
-from pyreframework.event_loop import Loop
-from pyreframework.injection import plan_for, require_arguments, require_callable
-from pyreframework.outline import name_of_type
-from pyreframework.signatures import is_async, name_of
+from pyreframework.handlers.event_loop import Loop
+from pyreframework.handlers.injection import plan_for, require_arguments, require_callable
+from pyreframework.handlers.signatures import is_async, name_of
+from pyreframework.logs import records
+from pyreframework.program import loading
+from pyreframework.program.outline import name_of_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class Hooks:
             ...     return {"missing": exc.args[0]}, 404
         """
         # An exception of a module that does not load in a worker cannot be raised there.
-        absent = program.stood_in(kind) is not None
+        absent = loading.stood_in(kind) is not None
         if not absent and not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise TypeError(f"exception_handler needs a type of exception, not {kind!r}")
 
@@ -248,7 +249,7 @@ class Hooks:
             try:
                 self._complete(hook)
             except Exception as error:
-                if not program.starts_without(hook, error):
+                if not loading.starts_without(hook, error):
                     raise
         if self._lifespan is not None:
             lifespan = self._lifespan
@@ -256,7 +257,7 @@ class Hooks:
                 context = self._complete(lambda: lifespan(self))
                 self._complete(context.__aenter__)
             except Exception as error:
-                if not program.starts_without(self._lifespan, error):
+                if not loading.starts_without(self._lifespan, error):
                     raise
             else:
                 self._entered = context
@@ -269,7 +270,7 @@ class Hooks:
             try:
                 self._complete(lambda: context.__aexit__(None, None, None))
             except BaseException as error:  # noqa: BLE001 - the hooks must still run
-                logs.hook_failed("lifespan", error)
+                records.hook_failed("lifespan", error)
         self._run_all("on_worker_stop")
 
     def _request_hook(self, kind: str, hook: AnyCall | None) -> AnyCall:
@@ -319,7 +320,7 @@ class Hooks:
             try:
                 self._complete(hook)
             except BaseException as error:  # noqa: BLE001 - the next hook must still run
-                logs.hook_failed(kind, error)
+                records.hook_failed(kind, error)
 
     def _complete(self, hook: Callable[[], Any]) -> Any:
         """Return what a hook returns, or what its coroutine comes to."""

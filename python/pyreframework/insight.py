@@ -6,7 +6,7 @@ Imported in every worker, where the same calls only note what the main interpret
 
 from __future__ import annotations
 
-from pyreframework import logs
+from pyreframework.logs import records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Insight:
         ):
             if not isinstance(number, int) or isinstance(number, bool) or number < least:
                 raise ValueError(f"{name} must be a whole number from {least} on, not {number!r}")
-        name = logs.level_name(level)
+        name = records.level_name(level)
         if name == "off":
             raise ValueError(
                 "enable_logging: leave it out for no access log, rather than level='off'"
@@ -178,7 +178,7 @@ class Insight:
         if self.serving:
             raise RuntimeError("the app is being served: call enable_request_id() before run()")
         if not self.gives_ids:
-            from pyreframework import context
+            from pyreframework.logs import context
 
             self.native.add_before(context.enter, first=True)
             context.identify_records()
@@ -186,7 +186,7 @@ class Insight:
 
     def log_properties(self) -> dict[str, object]:
         """Return what was said of logs before ``run()``; goes before variables."""
-        level, access, form = self.chosen_log or logs.chosen or (None, False, None)
+        level, access, form = self.chosen_log or records.chosen or (None, False, None)
         return {
             "log_level": level,
             "log_format": form,

@@ -6,8 +6,8 @@ says no to a bad or conflicting path there and then. Imported in every worker.
 
 from __future__ import annotations
 
-from pyreframework.injection import path_names, plan_for, require_callable
-from pyreframework.signatures import is_async
+from pyreframework.handlers.injection import path_names, plan_for, require_callable
+from pyreframework.handlers.signatures import is_async
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
             ...
 
 
-# The same bounds as those of the option of this name; see settings.py.
+# The same bounds as those of the option of this name; see `serving.settings`.
 REQUEST_TIMEOUT_MAX = 86400
 
 

@@ -11,12 +11,13 @@ import socket
 import threading
 import time
 
-from pyreframework import Pyre, PyreRequest, PyreResponse, settings
+from pyreframework import Pyre, PyreRequest, PyreResponse
+from pyreframework.serving.settings import resolution
 
 # Proof of few calls keeps tests short; what is tuned here is no option of users.
-settings.TAKE_BACK_MS = int(os.environ.get("TEST_TAKE_BACK_MS", settings.TAKE_BACK_MS))
-settings.PROOF_CALLS = int(os.environ.get("TEST_PROOF_CALLS", "4"))
-settings.PROOF_CALLS_MAX = int(os.environ.get("TEST_PROOF_CALLS_MAX", settings.PROOF_CALLS_MAX))
+resolution.TAKE_BACK_MS = int(os.environ.get("TEST_TAKE_BACK_MS", resolution.TAKE_BACK_MS))
+resolution.PROOF_CALLS = int(os.environ.get("TEST_PROOF_CALLS", "4"))
+resolution.PROOF_CALLS_MAX = int(os.environ.get("TEST_PROOF_CALLS_MAX", resolution.PROOF_CALLS_MAX))
 
 app = Pyre()
 app.enable_metrics()

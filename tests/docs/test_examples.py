@@ -28,15 +28,15 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 # Stands in for serving: everything up to it - registration, settings - is the real thing.
 PRELUDE = """
 import os, sys
-import pyreframework.server
-from pyreframework.settings import resolve
+import pyreframework.serving.server
+from pyreframework.serving.settings.resolution import resolve
 
 def serve(app, given):
     settings = resolve(given, os.environ, app.properties())
     app.freeze(settings.values["debug"])
     raise SystemExit(0)
 
-pyreframework.server.serve = serve
+pyreframework.serving.server.serve = serve
 """
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from serving import APPS
 
-from pyreframework import Pyre, PyreRequest, StartError, program
+from pyreframework import Pyre, PyreRequest, StartError
+from pyreframework.program import loading
 from pyreframework.testing import TestClient
 
 here = Pyre()
@@ -19,7 +20,7 @@ here = Pyre()
 
 @here.get("/")
 def where(req: PyreRequest) -> dict[str, str]:
-    return {"module": __name__, "interpreter": "worker" if program.in_worker() else "main"}
+    return {"module": __name__, "interpreter": "worker" if loading.in_worker() else "main"}
 
 
 def test_an_app_of_this_module() -> None:

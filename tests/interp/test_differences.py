@@ -392,9 +392,8 @@ def test_a_program_without_stand_ins_compares_nothing(write: Write) -> None:
 
     @app.get("/")
     def loaded():
-        return [__name__, [one for one in sys.modules if one in (
-            "pyreframework.facts", "pyreframework.differences", "pyreframework.flow",
-        )]]
+        late = [f"pyreframework.program.{name}" for name in ("facts", "differences", "flow")]
+        return [__name__, [one for one in sys.modules if one in late]]
 
     app.run()
     """

@@ -733,7 +733,7 @@ def test_imports_go_their_usual_way_while_serving(write: Write) -> None:
         app.run()
         """,
     )
-    ours, usual = ["pyreframework.imports"] * 2, ["builtins", "importlib"]
+    ours, usual = ["pyreframework.program.imports"] * 2, ["builtins", "importlib"]
     with serve(file) as server:
         assert server.get("/").json() == [WORKER, ours, usual]
 

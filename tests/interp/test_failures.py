@@ -240,7 +240,8 @@ def test_the_loop_of_others(server: Server, what: str, name: str) -> None:
 
 
 WITHOUT = """
-    from pyreframework import Pyre, outline
+    from pyreframework import Pyre
+    from pyreframework.program import outline
 
     # Nothing else lets an app be served that lacks something in workers.
     outline.compare = lambda here, there: None

@@ -179,7 +179,7 @@ def test_handlers_of_a_forgotten_app() -> None:
     program = textwrap.dedent("""
         import gc, http.client
         from pyreframework.engine import AppTable, Server
-        from pyreframework.settings import resolve
+        from pyreframework.serving.settings.resolution import resolve
 
         settings = resolve({"port": 0}, {}).for_engine(0)
         settings |= {"pages": [], "has_readiness_check": False}

@@ -14,16 +14,17 @@ import pytest
 from gate import Gate
 from serving import Output, child_environment, launch, run_to_end, serve
 
-from pyreframework import program as package_program
+from pyreframework.program import loading as package_program
 
 # Each worker passes the gate twice: when its program begins, and when that is loaded.
 PROGRAM = """
 import os, socket, sys
-from pyreframework import Pyre, program
+from pyreframework import Pyre
+from pyreframework.program import loading
 
 IN_WORKER = __name__ != "__main__"
 if not IN_WORKER:
-    program.MAY_LOAD_TOGETHER = {together}
+    loading.MAY_LOAD_TOGETHER = {together}
 
 def gate(name):
     with socket.create_connection(("127.0.0.1", int(os.environ["GATE"]))) as peer:
@@ -216,7 +217,7 @@ def test_what_workers_print_while_they_load(write: Write) -> None:
 
 
 SLOW = """
-from pyreframework import progress
+from pyreframework.serving import progress
 progress.PATIENCE_SECONDS = 0.05
 
 if IN_WORKER:
@@ -238,7 +239,7 @@ def test_a_slow_start_names_the_import_it_waits_for(
 
 def test_a_slow_hook_is_named_too(write: Write, gate: Gate) -> None:
     more = """
-    from pyreframework import progress
+    from pyreframework.serving import progress
     progress.PATIENCE_SECONDS = 0.05
 
     @app.on_worker_start

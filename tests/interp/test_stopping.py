@@ -239,9 +239,9 @@ def test_slow_peers_do_not_delay_the_stop() -> None:
 
 
 HANGS = """
-import contextlib, threading, pyreframework.server
+import contextlib, threading, pyreframework.serving.server
 from pyreframework import Pyre
-pyreframework.server.HOOKS_SECONDS = 0.5
+pyreframework.serving.server.HOOKS_SECONDS = 0.5
 app = Pyre()
 
 def hang():
@@ -298,7 +298,7 @@ def test_a_task_that_blocks_the_loop_at_the_end_is_left(tmp_path: Path) -> None:
     """It is cancelled, and holds the thread that cancels it."""
     program = tmp_path / "program.py"
     blocks = """
-pyreframework.server.END_SECONDS = 1
+pyreframework.serving.server.END_SECONDS = 1
 
 async def block():
     try:

@@ -386,7 +386,10 @@ def test_a_successor_that_fails_late_leaves_the_socket_of_the_one_that_goes_on(
     path = tmp_path / "a.sock"
     program = write(tmp_path)
     with served(program, path) as server:
-        fails = "import pyreframework.succession as late; late.Replaceable.opened = fail; app.run("
+        fails = (
+            "from pyreframework.serving.processes import succession as late; "
+            "late.Replaceable.opened = fail; app.run("
+        )
         text = program.read_text().replace("app.run(", fails, 1)
         program.write_text(text.replace("app = Pyre()", f"app = Pyre()\n\n{FAIL}"))
         server.signal(signal.SIGHUP)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from pyreframework import __version__, banner
-from pyreframework.settings import resolve
+from pyreframework import __version__
+from pyreframework.serving import banner
+from pyreframework.serving.settings.resolution import resolve
 
 ROUTES = [("POST", "/a"), ("GET", "/users/{id}"), ("GET", "/b")]
 

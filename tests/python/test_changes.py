@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pyreframework import changes
-from pyreframework.changes import Changes, Told, Watch, program_files, signature
+from pyreframework.serving.processes import changes
+from pyreframework.serving.processes.changes import Changes, Told, Watch, program_files, signature
 
 
 def write(path: Path, text: str = "") -> str:
@@ -77,7 +77,7 @@ def test_files_of_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     found = program_files([other, "<string>", str(tmp_path / "missing.py")])
     assert found[own] == signature(own) is not None
     assert {own, other, str(tmp_path / "package/__init__.py")} <= set(found)
-    for name in ("json", "pytest", "pyreframework.settings"):
+    for name in ("json", "pytest", "pyreframework.serving.settings.resolution"):
         assert sys.modules[name].__file__ not in found
     for name in ("package", "package.own_module"):
         del sys.modules[name]
@@ -90,7 +90,7 @@ def test_files_as_they_were_when_they_were_imported(tmp_path: Path, supervised: 
     write(tmp_path / "new.py", "raise LookupError\n")
     code = (
         "import pyreframework\n"
-        "from pyreframework.changes import program_files, signature\n"
+        "from pyreframework.serving.processes.changes import program_files, signature\n"
         "before = signature('helper.py')\n"
         "import helper\n"
         "found = program_files()[helper.__file__]\n"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyreframework.channel import DESCRIPTORS_MAX, Channel, close_all
+from pyreframework.serving.processes.channel import DESCRIPTORS_MAX, Channel, close_all
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import pyreframework
-from pyreframework import console
+from pyreframework.logs import console
 
 PACKAGE = Path(pyreframework.__file__).parent
 # Objects of these modules are streams, or print.
@@ -97,7 +97,7 @@ def in_child(source: str) -> tuple[int, str]:
     told, tell = os.pipe()
     # Below it are those that a child closes.
     assert tell > 2
-    lines = ["import os, sys", "from pyreframework import console", f"tell = {tell}"]
+    lines = ["import os, sys", "from pyreframework.logs import console", f"tell = {tell}"]
     process = subprocess.Popen(
         [sys.executable, "-c", "\n".join([*lines, textwrap.dedent(source)])],
         pass_fds=[tell],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyreframework import cpus
+from pyreframework.serving.settings import cpus
 
 
 def quota(root: Path, own: str, files: dict[str, str]) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 from pyreframework import Pyre
-from pyreframework.debug_page import page
+from pyreframework.handlers.debug_page import page
 
 
 def raised() -> BaseException:

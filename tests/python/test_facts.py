@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from pyreframework import Pyre, facts, imports
+from pyreframework import Pyre
+from pyreframework.program import facts, imports
 
 Collect = Callable[[str], dict[str, facts.Entry]]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pyreframework import execution, imports, moves, program, sources
-from pyreframework.standins import ModuleStandIn
+from pyreframework.program import execution, imports, loading, moves, sources
+from pyreframework.program.standins import ModuleStandIn
 
 np = ModuleStandIn("numpy", "refused")
 Load = Callable[..., list[str]]
@@ -47,12 +47,12 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
         return vars(new)
 
     def load(text: str, helper: str = "") -> list[str]:
-        monkeypatch.setattr(program, "loading", types.SimpleNamespace(apps=[]))
+        monkeypatch.setattr(loading, "loading", types.SimpleNamespace(apps=[]))
         module("flow_helper", helper)
         space = module("flow_program", HEAD + text)
-        monkeypatch.setattr(program, "loading", None)
+        monkeypatch.setattr(loading, "loading", None)
         app = space["app"]
-        monkeypatch.setattr(program, "loaded", app)
+        monkeypatch.setattr(loading, "loaded", app)
         app.begin_worker()
         routes = [f"{method} {path}" for method, path in app.native.route_table()]
         return [routes[number] for number, _, _ in moves.survey(app, eager=False) if number >= 0]

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 import pyreframework
-from pyreframework import WorkerImportError, imports
+from pyreframework import WorkerImportError
+from pyreframework.program import imports
 
 REFUSES = 'raise ImportError(f"module {__name__} does not support loading in subinterpreters")'
 SITE = {
@@ -93,11 +94,11 @@ def run(site: Path, text: str, **files: str) -> list[str]:
     write(folder, {"main.py": textwrap.dedent(text)})
     command = f"""
 import sys
-from pyreframework import imports
+from pyreframework.program import imports
 sys.path[:0] = [{str(folder)!r}, {str(site)!r}]
-from pyreframework.standins import of
-from pyreframework.program import Program
-from pyreframework import program
+from pyreframework.program.standins import of
+from pyreframework.program.loading import Program
+from pyreframework.program import loading
 space = {{"__name__": "__mp_main__", "__file__": {str(program)!r}, "of": of, "imports": imports}}
 imports.install()
 with open({str(program)!r}) as source:
@@ -454,7 +455,7 @@ def test_the_usual_way_is_put_back(site: Path) -> None:
         imports.install()
         """,
     )
-    assert lines[:2] == ["False pyreframework.imports", "True importlib"]
+    assert lines[:2] == ["False pyreframework.program.imports", "True importlib"]
 
 
 def test_what_the_program_puts_over_imports_stays(site: Path) -> None:
@@ -544,7 +545,7 @@ def run_isolated(text: str) -> list[str]:
 
 def test_what_cpython_itself_refuses() -> None:
     lines = run_isolated(
-        "from pyreframework import imports\nimports.install()\n"
+        "from pyreframework.program import imports\nimports.install()\n"
         "exec('import readline, json\\nprint(repr(readline), json.dumps(1))',"
         " {'__name__': '__mp_main__'})"
     )
@@ -562,7 +563,7 @@ def test_a_python_file_in_place_of_its_extension(tmp_path: Path) -> None:
     shutil.copy(refusing, package / refusing.name)
     lines = run_isolated(
         f"sys.path.insert(0, {str(tmp_path / 'site-packages')!r})\n"
-        "from pyreframework import imports\nimports.install()\n"
+        "from pyreframework.program import imports\nimports.install()\n"
         "space = {'__name__': '__mp_main__'}\n"
         "exec('import twofold\\nprint(twofold.kind, twofold.readline.__file__)', space)\n"
         "print(imports.replaced, imports.reasons)\n"
@@ -588,7 +589,7 @@ def test_a_python_file_that_only_explains(tmp_path: Path) -> None:
     shutil.copy(refusing, package / refusing.name)
     lines = run_isolated(
         f"sys.path.insert(0, {str(tmp_path / 'site-packages')!r})\n"
-        "from pyreframework import imports\nimports.install()\n"
+        "from pyreframework.program import imports\nimports.install()\n"
         "space = {'__name__': '__mp_main__'}\n"
         "exec('import explaining\\nprint(explaining.run(1) is None)', space)\n"
         "print(imports.reasons, imports.replaced)\n"
@@ -609,7 +610,7 @@ def test_a_package_that_hides_what_was_refused(tmp_path: Path) -> None:
     shutil.copy(refusing, package / refusing.name)
     lines = run_isolated(
         f"sys.path.insert(0, {str(tmp_path / 'site-packages')!r})\n"
-        "from pyreframework import imports\nimports.install()\n"
+        "from pyreframework.program import imports\nimports.install()\n"
         "exec('import hiding\\nprint(hiding.run(1) is None)', {'__name__': '__mp_main__'})\n"
         "print(imports.reasons)\n"
     )

@@ -11,7 +11,7 @@ import pytest
 
 import pyreframework
 from pyreframework import PyreRequest
-from pyreframework.injection import path_names, plan_for, require_callable
+from pyreframework.handlers.injection import path_names, plan_for, require_callable
 
 if TYPE_CHECKING:
     from somewhere import Unknown

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyreframework.channel import Channel
-from pyreframework.link import VARIABLE, Link, is_alive
-from pyreframework.signals import News, Stop
+from pyreframework.serving.processes.channel import Channel
+from pyreframework.serving.processes.link import VARIABLE, Link, is_alive
+from pyreframework.serving.signals.stop import News, Stop
 
 
 @pytest.fixture

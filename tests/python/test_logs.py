@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from pyreframework import Pyre, logs
+from pyreframework import Pyre
+from pyreframework.logs import records
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ def test_raised(request_id: object, place: str, caplog: pytest.LogCaptureFixture
     try:
         raise KeyError("name")
     except KeyError as error:
-        logs.raised("GET /a/{b}", request_id, error)
+        records.raised("GET /a/{b}", request_id, error)
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("pyre.app", logging.ERROR)
     assert record.getMessage() == f"{place} raised KeyError"
@@ -27,7 +28,7 @@ def test_raised(request_id: object, place: str, caplog: pytest.LogCaptureFixture
 
 
 def test_without_configuration_it_reaches_standard_error() -> None:
-    text = "from pyreframework import logs\nlogs.raised('GET /', None, KeyError('x'))"
+    text = "from pyreframework.logs import records\nrecords.raised('GET /', None, KeyError('x'))"
     run = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert run.stderr.splitlines() == ["GET / raised KeyError", "KeyError: 'x'"]
 
@@ -37,7 +38,7 @@ def test_an_exception_without_a_text(caplog: pytest.LogCaptureFixture) -> None:
         def __str__(self) -> str:
             raise ValueError
 
-    logs.raised("GET /", None, Unprintable())
+    records.raised("GET /", None, Unprintable())
     assert "raised test_an_exception_without_a_text.<locals>.Unprintable" in caplog.text
     assert "<exception str() failed>" in caplog.text
 
@@ -46,19 +47,19 @@ def test_an_exception_without_a_text(caplog: pytest.LogCaptureFixture) -> None:
     ("given", "name"), [("INFO", "info"), ("warn", "warning"), ("Trace", "debug"), ("OFF", "off")]
 )
 def test_names_of_levels(given: str, name: str) -> None:
-    assert logs.level_name(given) == name
+    assert records.level_name(given) == name
 
 
 @pytest.mark.parametrize("wrong", ["loud", "", 20, None])
 def test_levels_and_formats_that_are_none(wrong: object) -> None:
     with pytest.raises(ValueError, match="a level of logs is debug, info"):
-        logs.level_name(wrong)
+        records.level_name(wrong)
     with pytest.raises(ValueError, match="a format of logs is text or json"):
-        logs.format_name(wrong)
+        records.format_name(wrong)
 
 
 def test_what_the_app_is_told_goes_before_init_logger(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "chosen", ("error", False, "text"))
+    monkeypatch.setattr(records, "chosen", ("error", False, "text"))
     assert Pyre().properties()["log_level"] == "error"
     app = Pyre(log_config={"level": "DEBUG", "access_log": True})
     assert not app.configures_logging

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pyreframework import doctor, imports, losses
+from pyreframework import doctor
+from pyreframework.program import imports, losses
 
 REFUSES = """
 import _interpreters

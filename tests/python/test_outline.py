@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pyreframework import Pyre
-from pyreframework.outline import ANYTHING, SEPARATOR, compare, key, name_of_type, outline
+from pyreframework.program.outline import ANYTHING, SEPARATOR, compare, key, name_of_type, outline
 
 
 def one(req: Any) -> None: ...

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pyreframework.program import Program
+from pyreframework.program.loading import Program
 
 Write = Callable[[str, str], Path]
 
@@ -39,8 +39,8 @@ def load(
     """Load a program in a fresh interpreter and print the routes of the app that came out."""
     texts = Program(kind, target, number, -1, False, ["argv zero", "--flag"], []).pack()
     text = (
-        "import sys\nfrom pyreframework import program\n"
-        f"native = program.load({texts!r} + {path or []!r} + sys.path)\n"
+        "import sys\nfrom pyreframework.program import loading\n"
+        f"native = loading.load({texts!r} + {path or []!r} + sys.path)\n"
         f"print(native.route_table())\n{after}"
     )
     return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
@@ -71,8 +71,9 @@ def test_workers_do_not_compile_the_program(write: Write, kind: str) -> None:
     texts = Program(kind, target, 0, -1, False, [], sys.path).pack()
     text = (
         "import builtins\n"
-        "from pyreframework import app, execution, imports, program\n"
-        f"builtins.compile = None\nprint(program.load({texts!r}).route_table())"
+        "from pyreframework import app\n"
+        "from pyreframework.program import execution, imports, loading\n"
+        f"builtins.compile = None\nprint(loading.load({texts!r}).route_table())"
     )
     run = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
     check(run, SERVED)
@@ -255,8 +256,8 @@ def test_worker_hooks(write: Write) -> None:
     run = load(
         "file",
         str(file),
-        after="program.start_worker(native)\nprogram.settle_worker(native)\n"
-        "program.stop_worker(native)\n"
+        after="loading.start_worker(native)\nloading.settle_worker(native)\n"
+        "loading.stop_worker(native)\n"
         "import gc\nprint(gc.get_freeze_count() > 0)",
     )
     check(run, SERVED, "start", "stop", "True")
@@ -265,6 +266,6 @@ def test_worker_hooks(write: Write) -> None:
 
 def test_failing_start_hook(write: Write) -> None:
     file = write("program.py", APP + "app.on_worker_start(lambda: 1 / 0)\n")
-    run = load("file", str(file), after="program.start_worker(native)")
+    run = load("file", str(file), after="loading.start_worker(native)")
     assert run.returncode == 1
     assert "ZeroDivisionError" in run.stderr

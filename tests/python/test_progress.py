@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pyreframework import progress
-from pyreframework.progress import Progress, names, waiting
+from pyreframework.serving import progress
+from pyreframework.serving.progress import Progress, names, waiting
 
 SERVING, LOADING = ("serving", ""), ("loading", "")
 
@@ -18,7 +18,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def info(self, form: str, *arguments: object) -> None:
             lines.append(form % arguments)
 
-    monkeypatch.setattr(progress.logs, "logger", lambda name: Logger())
+    monkeypatch.setattr(progress.records, "logger", lambda name: Logger())
     return lines
 
 

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pyreframework import Pyre, imports, moves, reach
-from pyreframework.reach import Graph
-from pyreframework.standins import ModuleStandIn, PartialModule
+from pyreframework import Pyre
+from pyreframework.program import imports, moves, reach
+from pyreframework.program.reach import Graph
+from pyreframework.program.standins import ModuleStandIn, PartialModule
 
 np: Any = ModuleStandIn("numpy", "refused")
 pd: Any = ModuleStandIn("pandas", "refused")
@@ -333,7 +334,7 @@ def test_plain_values_out_of_a_stand_in(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_it_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyreframework.reach.NODES_MAX", 10)
+    monkeypatch.setattr("pyreframework.program.reach.NODES_MAX", 10)
     many = [[number] for number in range(100)]
     assert found(lambda: many) == []
 

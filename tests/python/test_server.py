@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from pyreframework import Pyre, banner
+from pyreframework import Pyre
+from pyreframework.serving import banner
 
 DEADLINE_S = 30.0
 

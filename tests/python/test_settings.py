@@ -10,10 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyreframework import Pyre, cpus, settings
+from pyreframework import Pyre
 from pyreframework.engine import AppTable, Server
-from pyreframework.program import started_in
-from pyreframework.settings import NOT_YET, OPTIONS, TABLE, Option, UsageError, resolve
+from pyreframework.program.loading import started_in
+from pyreframework.serving.settings import cpus, resolution
+from pyreframework.serving.settings.resolution import (
+    NOT_YET,
+    OPTIONS,
+    TABLE,
+    Option,
+    UsageError,
+    resolve,
+)
 
 
 def bounded() -> list[Option]:
@@ -90,9 +98,9 @@ def test_the_engine_names_what_it_cannot_use(name: str, wrong: object) -> None:
 
 
 def test_tuning_of_the_hand_over_can_be_set_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "TAKE_BACK_MS", 3)
-    monkeypatch.setattr(settings, "PROOF_CALLS", 5)
-    monkeypatch.setattr(settings, "PROOF_CALLS_MAX", 7)
+    monkeypatch.setattr(resolution, "TAKE_BACK_MS", 3)
+    monkeypatch.setattr(resolution, "PROOF_CALLS", 5)
+    monkeypatch.setattr(resolution, "PROOF_CALLS_MAX", 7)
     told = resolve({}, {}).for_engine(0)
     assert (told["take_back_ms"], told["proof_calls"], told["proof_calls_max"]) == (3, 5, 7)
 
@@ -129,7 +137,7 @@ def test_sockets_of_a_service_manager() -> None:
 def test_sockets_are_for_one_process(pid: str | None, count: str | None, found: int) -> None:
     environment = {"LISTEN_PID": str(os.getpid()) if pid == "ours" else pid, "LISTEN_FDS": count}
     given = {name: value for name, value in environment.items() if value is not None}
-    assert settings.activated(given) == found
+    assert resolution.activated(given) == found
 
 
 def test_aliases() -> None:
@@ -326,7 +334,7 @@ def test_no_text_in_a_variable_breaks_it(text: str, option: Option) -> None:
 
 
 def test_io_threads_follow_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings.cpus, "usable", lambda: 4)
+    monkeypatch.setattr(resolution.cpus, "usable", lambda: 4)
     assert resolve({"workers": 2}, {}).count("io_workers") == 2
     assert resolve({"workers": 16}, {}).count("io_workers") == 4
     assert resolve({"io_workers": 9}, {}).count("io_workers") == 9

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyreframework.signals import SAME_SIGNAL_SECONDS, STOP_SIGNALS, News, Stop
+from pyreframework.serving.signals.stop import SAME_SIGNAL_SECONDS, STOP_SIGNALS, News, Stop
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +135,7 @@ def test_without_signals_on_another_thread() -> None:
 def test_second_signal_ends_the_process(hold: str) -> None:
     text = f"""
 import threading, time
-from pyreframework.signals import Stop
+from pyreframework.serving.signals.stop import Stop
 with Stop() as stop:
     print("ready", flush=True)
     stop.wait()

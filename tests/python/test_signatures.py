@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pyreframework.signatures import is_async, name_of, parameters
+from pyreframework.handlers.signatures import is_async, name_of, parameters
 
 
 def plain(a, b=1, /, c=2, *, d, e=3): ...

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from pyreframework import WorkerImportError, imports, standins
-from pyreframework.standins import ModuleStandIn, StandIn
+from pyreframework import WorkerImportError
+from pyreframework.program import imports, standins
+from pyreframework.program.standins import ModuleStandIn, StandIn
 
 REASON = "module numpy._core does not support loading in subinterpreters"
 

@@ -9,7 +9,13 @@ import threading
 
 import pytest
 
-from pyreframework.succession import can_renew, command, ending, is_child, pidfd_of
+from pyreframework.serving.processes.succession import (
+    can_renew,
+    command,
+    ending,
+    is_child,
+    pidfd_of,
+)
 
 
 def asked(arguments: list[str], text: str | None = None) -> str:
@@ -20,7 +26,7 @@ def asked(arguments: list[str], text: str | None = None) -> str:
     return ended.stdout.strip()
 
 
-ASK = "from pyreframework import succession; print(succession.command())"
+ASK = "from pyreframework.serving.processes import succession; print(succession.command())"
 
 
 def test_commands_that_can_be_given_again(tmp_path: object) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pyreframework import Pyre, program, target
-from pyreframework.target import Launch, ProgramFailed, Target, TargetError
+from pyreframework import Pyre
+from pyreframework.program import loading, target
+from pyreframework.program.target import Launch, ProgramFailed, Target, TargetError
 
 Write = Callable[[str, str], None]
 
@@ -36,7 +37,7 @@ def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         if module is not None:
             sys.modules[name] = module
     target.launch = None
-    program.origin = None
+    loading.origin = None
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_what_workers_are_told(write: Write, text: str, origin: str | None, tmp_
         ONE + "\n    make = lambda: Pyre()\n    class Site:\n        make = staticmethod(make)\n",
     )
     look(text)
-    assert program.origin == (origin and origin.replace("FOLDER", str(tmp_path)))
+    assert loading.origin == (origin and origin.replace("FOLDER", str(tmp_path)))
 
 
 def test_a_module_keeps_its_name_and_a_file_is_no_main(write: Write) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from traceback import format_exception
 
-from pyreframework import traces
+from pyreframework.logs import traces
 
 
 def raised(error: BaseException) -> BaseException:

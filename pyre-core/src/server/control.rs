@@ -51,7 +51,7 @@ pub(crate) struct Limit {
     pub(crate) requests: AtomicU64,
 }
 
-/// What `signals.py` reads as a request to be replaced; no signal has this number.
+/// What `serving/signals/stop.py` reads as a request to be replaced; no signal has this number.
 const RENEW: u8 = 255;
 
 impl Control {

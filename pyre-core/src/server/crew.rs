@@ -65,7 +65,7 @@ pub(crate) struct Origin {
 impl Origin {
     /// On the thread that has loaded the program.
     pub(crate) fn here(py: Attached<'_>) -> Result<Arc<Self>, Raised> {
-        let lanes = import(py, "pyreframework.lanes")?;
+        let lanes = import(py, "pyreframework.handlers.lanes")?;
         Ok(Arc::new(Self {
             context: Held::new(py, copy_context(py)?),
             introduce: Held::new(py, lanes.attr(&*Str::intern(py, "introduce")?, py)?),

@@ -259,7 +259,7 @@ fn report(
         Some(target) => crew.app.application.label(target),
         None => "a callback of the event loop",
     };
-    let logs = import(py, "pyreframework.logs")?;
+    let logs = import(py, "pyreframework.logs.records")?;
     let overran = logs.attr(&*Str::intern(py, "overran")?, py)?;
     let arguments = [
         Str::new(py, label)?.into_any(),

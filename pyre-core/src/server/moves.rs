@@ -1,6 +1,6 @@
 //! Routes that cannot run on workers, as a worker has found: they use modules that do not load there.
 //!
-//! Found in Python, by `pyreframework.moves`, in every worker; the first one decides.
+//! Found in Python, by `pyreframework.program.moves`, in every worker; the first one decides.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(crate) const FALLBACK: i64 = -1;
 pub(crate) struct Moves(BTreeMap<i64, String>);
 
 impl Moves {
-    /// Reads what `pyreframework.program.start_worker` returns.
+    /// Reads what `pyreframework.program.loading.start_worker` returns.
     ///
     /// # Errors
     /// `TypeError` if it is anything but a list of pairs: a fault of the package.

@@ -1,5 +1,5 @@
 //! `Server`: the Python class that starts, drains and ends everything. Its methods are called by
-//! `pyreframework.server`, in order, from the thread that called `run()`.
+//! `pyreframework.serving.server`, in order, from the thread that called `run()`.
 
 use std::cell::RefCell;
 use std::ffi::CStr;

@@ -121,7 +121,7 @@ fn report(
         Float::new(py, waited.as_secs_f64())?.into_any(),
         List::from_vec(py, rows)?.into_any(),
     ];
-    let logs = import(py, "pyreframework.logs")?;
+    let logs = import(py, "pyreframework.logs.records")?;
     let gil_held = logs.attr(&*Str::intern(py, "gil_held")?, py)?;
     gil_held.call(Owned::borrow_all(&arguments), py).map(drop)
 }

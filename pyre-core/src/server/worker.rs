@@ -31,7 +31,7 @@ const DESCRIPTORS: usize = 4;
 pub(crate) struct WorkerPlan {
     pub(crate) parts: CrewParts,
     pub(crate) around: Surroundings,
-    /// What `pyreframework.program.load` takes.
+    /// What `pyreframework.program.loading.load` takes.
     pub(crate) program: Arc<Vec<String>>,
     /// The main interpreter's routes, which this one must have too.
     pub(crate) routes: Arc<RouteTable>,
@@ -77,7 +77,7 @@ fn serve(
     if plan.parts.lanes.as_ref().is_some_and(|lanes| lanes.baton.is_some()) {
         shorten_switches(py).map_err(words)?;
     }
-    let program = import(py, "pyreframework.program").map_err(words)?;
+    let program = import(py, "pyreframework.program.loading").map_err(words)?;
     ticket.show_imports(imports(py).map_err(words)?);
     let native = load(py, &program, &plan.program).map_err(words)?;
     let app = check(py, &program, &native, &plan.routes)?;
@@ -115,7 +115,7 @@ fn serve(
     Ok(())
 }
 
-/// What the program of this interpreter imports, as `pyreframework.imports` notes it.
+/// What the program of this interpreter imports, as `pyreframework.program.imports` notes it.
 fn imports(py: Attached<'_>) -> Result<Imports, Raised> {
     let module = import(py, "pyreframework.engine")?;
     Engine::of(&module, py).map(|engine| engine.imports.clone())
@@ -230,7 +230,7 @@ fn difference(here: &[Route], there: &[Route]) -> Option<String> {
 pub(crate) fn traceback(py: Attached<'_>, raised: Raised) -> String {
     let exception = raised.take(py);
     let formatted = (|| {
-        let text = import(py, "pyreframework.traces")?
+        let text = import(py, "pyreframework.logs.traces")?
             .call_method1(&*Str::intern(py, "text_of")?, &*exception, py)?
             .str(py)?;
         // It names files, whose names need not be UTF-8.

@@ -17,7 +17,7 @@ pub(crate) fn report(py: Attached<'_>, label: &str, took: Duration) {
     }
     let told = || -> Result<(), Raised> {
         let (label, seconds) = (Str::new(py, label)?, Float::new(py, took.as_secs_f64())?);
-        let logs = import(py, "pyreframework.logs")?;
+        let logs = import(py, "pyreframework.logs.records")?;
         logs.call_method2(&*Str::intern(py, "blocked")?, &*label, &*seconds, py).map(drop)
     };
     if let Err(raised) = told() {

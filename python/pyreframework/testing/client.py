@@ -10,10 +10,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Never, Self, TypedDict, Unpack
 from urllib.parse import urlsplit
 
-from pyreframework import program
 from pyreframework.app import Pyre
 from pyreframework.cookies import wire_text
-from pyreframework.settings import resolve
+from pyreframework.program import loading
+from pyreframework.serving.settings.resolution import resolve
 from pyreframework.testing.addresses import is_at, redirected, target
 from pyreframework.testing.bodies import Body, FileSpec, Pairs, encode
 from pyreframework.testing.connections import Connections
@@ -125,7 +125,7 @@ class TestClient:
         self._end: weakref.finalize[..., TestClient] | None = None
         self._closed = False
         # A worker that loads a test module must not serve it again.
-        if port and not program.in_worker():
+        if port and not loading.in_worker():
             self._url()
 
     @property
@@ -283,7 +283,7 @@ class TestClient:
             if self._closed:
                 raise RuntimeError("this TestClient is closed: make a new one")
             if self._served is None:
-                if program.in_worker():
+                if loading.in_worker():
                     raise RuntimeError(
                         "a TestClient cannot serve from a worker: use it in a test, or under "
                         '`if __name__ == "__main__":`'

@@ -13,17 +13,18 @@ import threading
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from pyreframework import banner, program, signals
 from pyreframework.app import Pyre
-from pyreframework.outline import outline
-from pyreframework.server import CannotListen, Serving, check_serves_here
-from pyreframework.settings import UsageError
-from pyreframework.signals import Stop
+from pyreframework.program import loading
+from pyreframework.program.outline import outline
+from pyreframework.serving import banner
+from pyreframework.serving.server import CannotListen, Serving, check_serves_here
+from pyreframework.serving.settings.resolution import UsageError
+from pyreframework.serving.signals.stop import Stop, left_behind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyreframework.settings import Settings
+    from pyreframework.serving.settings.resolution import Settings
 
 # How long the end of a client that nobody closed may hold up whoever dropped it.
 DROPPED_S = 5.0
@@ -213,7 +214,7 @@ class TestServing(Serving):
 
     def describe(self, debug: bool) -> list[str]:
         """Describe the module that the app lives in, as ``__main__`` is the test runner."""
-        texts = program.describe_app(
+        texts = loading.describe_app(
             self.app, self.stop.fd, debug, self.log.described, outline(self.app)
         )
         if texts is None:
@@ -238,5 +239,5 @@ class TestServing(Serving):
     def leave(self, code: int, reason: str) -> None:
         """Say that a thread was left behind; the process is not ours to end."""
         server = self.server
-        signals.left_behind.append(lambda: server.stop(0.0))
+        left_behind.append(lambda: server.stop(0.0))
         self.complain("a thread of the server could not be ended and goes on running")

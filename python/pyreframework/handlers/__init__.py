@@ -1,0 +1,11 @@
+"""How what users write is called: from a signature to the plan for a call, and coroutines.
+
+- ``signatures``: what a callable takes, read from its code object
+- ``injection``: from a signature to the plan by which the engine calls a handler
+- ``event_loop``: the asyncio loop of an interpreter
+- ``lanes``: the threads that run handlers, as `threading` shows them
+- ``background``: what a request has left to be done after its answer
+- ``debug_page``: what a client sees in debug mode when a handler raised
+
+Sees ``logs`` and the engine.
+"""

@@ -1,0 +1,701 @@
+"""Where plain values that were taken out of stand-ins go: which globals and objects count as ones.
+
+A plain value (a length, a truth, a text) does not show that it is wrong. So each time that a
+stand-in gives one, it is noted who asked. Once the program is loaded, the statements at the top
+level of its modules are read: one during which a value was taken, or that reads what counts as a
+stand-in, hands that on to the globals which it binds and the objects which it changes. That is
+repeated until nothing is added.
+
+Where it cannot be read what became of a value, as in a function that fills a table or registers
+something, it counts as being everywhere, and every route moves.
+
+Imported in a worker when a stand-in has given a plain value.
+"""
+
+from __future__ import annotations
+import __future__
+
+import _ast
+import builtins
+import sys
+from types import FunctionType, MappingProxyType, MemberDescriptorType, MethodType, ModuleType
+
+from pyreframework.app import Pyre
+from pyreframework.program import imports, sources
+from pyreframework.program.execution import function_of
+from pyreframework.program.losses import ANNOTATE
+from pyreframework.program.reach import (
+    ATOMS,
+    Bound,
+    Graph,
+    dict_of,
+    is_a,
+    is_own,
+    kind_of,
+    slot_of,
+    unwrapped,
+)  # fmt: skip
+from pyreframework.program.sources import Place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType
+    from typing import Any
+
+# What ``co_flags`` says of functions, and of those that yield.
+OPTIMIZED, YIELDS = 1, 0x20 | 0x200
+DEPTH_MAX = 8
+FUNCTIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef)
+DISPLAYS = (
+    _ast.List, _ast.Dict, _ast.Set, _ast.ListComp, _ast.DictComp, _ast.SetComp, _ast.Constant,
+    _ast.JoinedStr,
+)  # fmt: skip
+# The methods by which the containers that Python has built in change.
+MUTATORS = {
+    name
+    for changing, fixed in (
+        (list, tuple), (set, frozenset), (dict, MappingProxyType), (bytearray, bytes),
+    )
+    for name in vars(changing).keys() - vars(fixed).keys()
+    if not name.startswith("_") and name not in ("copy", "fromkeys")
+}  # fmt: skip
+CONTAINERS = ("list", "dict", "set", "bytearray")
+LOGGING = "logging"
+
+
+class Statement:
+    """One statement at the top level of a module of the program."""
+
+    __slots__ = ("codes", "names_app", "node", "space")
+
+    def __init__(self, node: _ast.stmt, space: dict[str, Any], file: str) -> None:
+        self.node = node
+        self.space = space
+        self.names_app = any(is_of_app(space.get(name)) for name in sources.named(node))
+        # As texts, annotations name nothing.
+        flags = __future__.annotations.compiler_flag
+        whole = compile(sources.module_of([node]), file, "exec", flags, dont_inherit=True)
+        self.codes = list(self.run_now(whole))
+
+    def run_now(self, code: CodeType) -> Iterator[CodeType]:
+        """Yield the code that runs with the statement: not that of functions which it defines."""
+        yield code
+        for one in code.co_consts:
+            if not is_a(one, type(code)):
+                continue
+            is_function = one.co_flags & OPTIMIZED and not one.co_name.startswith("<")
+            if not is_function and not (one.co_name == "<lambda>" and self.names_app):
+                yield from self.run_now(one)
+
+
+def is_of_app(value: Any) -> bool:
+    """Tell whether this is an app, or one of the ways to register something with it."""
+    if is_a(value, FunctionType):
+        return imports.is_ours(value.__globals__)
+    return is_a(value, Pyre) or (is_a(value, MethodType) and is_a(value.__self__, Pyre))
+
+
+class TaintGraph(Graph):
+    """What leads to globals and objects that got something of a plain value, not to stand-ins."""
+
+    def missing(self, number: int, module: str) -> None:
+        """Leave stand-ins out: what is made of one shows it."""
+
+    def tainted(self, number: int, module: str) -> None:
+        """Note that a node reads what got something of a plain value."""
+        super().missing(number, module)
+
+    def successors(self, number: int, value: Any) -> Iterator[object]:
+        """Yield what a value leads to, or a statement."""
+        if type(value) is not Statement:
+            yield from super().successors(number, value)
+            return
+        for code in value.codes:
+            uses = self.uses(code)
+            for name, chain in uses.chains:
+                held = value.space.get(name, vars(builtins).get(name))
+                # What is registered with an app is called when requests are served.
+                if value.names_app and is_a(held, (FunctionType, MethodType, type, Pyre)):
+                    continue
+                self.check_taint(number, value.space, name)
+                for found in self.along(number, held, chain, uses):
+                    if not (value.names_app and is_a(found, Bound)):
+                        yield found
+
+
+def follow(app: Pyre) -> None:
+    """Find out what counts as a stand-in for the plain values that were taken.
+
+    Args:
+        app: The app, whose hooks for the start have run.
+    """
+    statements = list(program_statements())
+    affected: dict[int, str] = {}
+    for module, frames in imports.taken.values():
+        seed(module, frames, statements, affected)
+    handed: set[tuple[int, str]] = set()
+    while True:
+        for index, module in affected.items():
+            if (index, module) not in handed:
+                handed.add((index, module))
+                hand_on(statements[index], module)
+        take_over(statements)
+        graph = TaintGraph(eager=False)
+        numbers = [graph.add(statement) for statement in statements]
+        hooks = [(hook, graph.add(hook)) for hook in app.start_hooks()]
+        reached = graph.spread()
+        known = len(imports.tainted)
+        for hook, number in hooks:
+            if number in reached:
+                follow_hook(hook, min(reached[number]))
+        for hook, _ in hooks:
+            function = function_of(hook)
+            code = None if function is None else function.__code__
+            if id(code) in imports.failed_hooks:
+                follow_hook(hook, imports.failed_hooks[id(code)])
+        found = {
+            index: min(reached[number])
+            for index, number in enumerate(numbers)
+            if number in reached and index not in affected
+        }
+        if not found and len(imports.tainted) == known:
+            return
+        affected.update(found)
+
+
+def follow_hook(hook: object, module: str) -> None:
+    """Hand on what a hook of the start has made of what counts as a stand-in."""
+    function = function_of(hook)
+    if function is None:
+        return
+    code, space = function.__code__, function.__globals__
+    if id(code) in imports.failed_hooks:
+        # What it would have called has not run, or not to its end.
+        called = [space.get(name) for name in code.co_names]
+        quiet = all(is_quiet_call(one, module) for one in called if is_of_program(one))
+    else:
+        quiet = not code.co_flags & YIELDS and is_quiet(code, space, module)
+    if not quiet:
+        lose(module, Place(code, code.co_firstlineno, space, None, True))
+
+
+def program_statements() -> Iterator[Statement]:
+    """Yield the statements at the top level of all modules of the program."""
+    seen: set[int] = set()
+    for module in list(sys.modules.values()):
+        space = vars(module) if is_a(module, ModuleType) else {}
+        if id(space) in seen or not imports.is_program(space):
+            continue
+        seen.add(id(space))
+        file = str(space.get("__file__"))
+        whole = sources.tree(file)
+        waiting: list[Any] = list(reversed(getattr(whole, "body", ())))
+        while waiting:
+            node = waiting.pop()
+            if is_for_main(node) and space.get("__name__") != "__main__":
+                waiting += reversed(node.orelse)
+            elif not is_future(node) and not is_run(node, space):
+                yield Statement(node, space, file)
+
+
+def is_for_main(node: _ast.stmt) -> bool:
+    """Tell whether this is ``if __name__ == "__main__":``, which no worker enters."""
+    test = getattr(node, "test", None)
+    if not isinstance(node, _ast.If) or not isinstance(test, _ast.Compare):
+        return False
+    sides = (test.left, *test.comparators)
+    return (
+        isinstance(test.ops[0], _ast.Eq)
+        and any(sources.last_name(one) == "__name__" for one in sides)
+        and any(isinstance(one, _ast.Constant) and one.value == "__main__" for one in sides)
+    )
+
+
+def is_future(node: _ast.stmt) -> bool:
+    """Tell whether this is ``from __future__ import ...``."""
+    return isinstance(node, _ast.ImportFrom) and node.module == "__future__"
+
+
+def is_run(node: _ast.stmt, space: dict[str, Any]) -> bool:
+    """Tell whether this is ``app.run(...)``, where the program ends in a worker."""
+    func = getattr(getattr(node, "value", None), "func", None)
+    return (
+        isinstance(node, _ast.Expr)
+        and isinstance(func, _ast.Attribute)
+        and func.attr == "run"
+        and is_a(resolve(func.value, space), Pyre)
+    )
+
+
+def seed(
+    module: str,
+    frames: list[Place],
+    statements: list[Statement],
+    affected: dict[int, str],
+) -> None:
+    """Note which statement has taken a value, or that its ways cannot be read.
+
+    Args:
+        module: The module that is missing.
+        frames: The program's code on the way to the stand-in, the innermost first.
+        statements: All statements of the program.
+        affected: Those with a plain value in them.
+    """
+    innermost = frames[0]
+    if innermost.code.co_name == ANNOTATE:
+        return  # It gives annotations, and those of a route are followed by themselves.
+    outermost = frames[-1].code
+    if (outermost.co_filename, outermost.co_firstlineno) in imports.handed:
+        return
+    inner = sources.enclosing(innermost.code, innermost.line)
+    if inner and is_harmless(inner[-1], innermost.line, innermost.space):
+        return
+    for place in frames:
+        code = place.code
+        if not code.co_flags & OPTIMIZED:
+            if code.co_name != "<module>":
+                continue  # The body of a class: part of a statement.
+            index = next(
+                (
+                    index
+                    for index, one in enumerate(statements)
+                    if one.space is place.space and sources.covers(one.node, place.line)
+                ),
+                None,
+            )
+            if index is None:
+                lose(module, innermost)
+            else:
+                affected.setdefault(index, module)
+            return
+        if code.co_name.startswith("<"):
+            continue
+        if not is_quiet(code, place.space, module):
+            lose(module, innermost)
+            return
+        if is_method(code) and is_own(kind_of(place.owner)):
+            mark(place.owner, module)
+    # No statement is at work: a hook, of which nobody takes a result, or a thread, or a factory.
+    if not frames[-1].in_hook or frames[-1].code.co_flags & YIELDS:
+        lose(module, innermost)
+
+
+def lose(module: str, place: Place) -> None:
+    """Note that a value cannot be followed from a place."""
+    imports.unfollowed.setdefault(described(place), module)
+
+
+def described(place: Place) -> str:
+    """Return where a place is, in words: ``load() at app.py:5``."""
+    code = place.code
+    where = f"{code.co_filename.rpartition('/')[2]}:{place.line}"
+    if code.co_flags & OPTIMIZED and not code.co_name.startswith("<"):
+        where = f"{code.co_name}() at {where}"
+    return where
+
+
+def advice() -> str:
+    """Return what to say of a start that fails after plain values were taken."""
+    module, places = next(reversed(imports.taken.values()))
+    return advice_for(module, described(places[0]))
+
+
+def advice_for(module: str, where: str) -> str:
+    """Return what to say of a start that fails after a place has used a stand-in for a module."""
+    return (
+        f"in a worker {module} does not load, and {where} got a value that only stands for its "
+        "own: if that is why, do this in the handlers that need it, catch the "
+        'ImportError, or use run(mode="default")'
+    )
+
+
+def is_harmless(node: _ast.stmt, line: int, space: dict[str, Any]) -> bool:
+    """Tell whether a statement leaves nothing behind: it shows something, or checks it."""
+    if isinstance(node, (_ast.Assert, _ast.Raise)):
+        return True
+    if isinstance(node, _ast.If):
+        return sources.covers(node.test, line) and not node.orelse and sources.gives_up(node.body)
+    return isinstance(node, _ast.Expr) and shows(node.value, space)
+
+
+def shows(node: _ast.expr, space: dict[str, Any]) -> bool:
+    """Tell whether an expression is a call of ``print``, or of a logger's method."""
+    if not isinstance(node, _ast.Call):
+        return False
+    if isinstance(node.func, _ast.Attribute):
+        owner = resolve(node.func.value, space)
+        name = vars(owner).get("__name__") if is_a(owner, ModuleType) else type(owner).__module__
+        return name == LOGGING
+    return resolve(node.func, space) is print
+
+
+def hand_on(statement: Statement, module: str) -> None:
+    """Count as stand-ins what a statement binds and changes."""
+    node, space = statement.node, statement.space
+    line = getattr(getattr(node, "test", node), "lineno", 0)
+    if is_harmless(node, line, space):
+        return
+    place = Place(statement.codes[0], sources.first_line(node), space, None, False)
+    for name in bound(node):
+        imports.tainted.setdefault((id(space), name), module)
+        mark(space.get(name), module)
+    decorators = getattr(node, "decorator_list", [])
+    for decorator in decorators:
+        target = decorator.func if isinstance(decorator, _ast.Call) else decorator
+        owner = resolve(getattr(target, "value", target), space)
+        # What the app got is what the name is bound to, if nothing wraps that again.
+        if is_a(owner, Pyre):
+            if decorator is not decorators[0]:
+                lose(module, place)
+        elif not is_quiet_call(resolve(target, space), module):
+            lose(module, place)
+    for one in run_now(node):
+        if isinstance(one, (_ast.Subscript, _ast.Attribute)) and isinstance(one.ctx, _ast.Store):
+            change(one, space, module, place)
+        elif is_effect(one) and not shows(one.value, space):  # type: ignore[attr-defined]
+            affect(one.value, space, module, place)  # type: ignore[attr-defined]
+        if isinstance(one, _ast.Call) and one not in decorators and not shows(one, space):
+            if isinstance(one.func, _ast.Attribute) and one.func.attr in MUTATORS:
+                mark(resolve(one.func.value, space), module)
+            quiet = is_quiet_call(resolve(one.func, space), module)
+            if not statement.names_app:
+                quiet = quiet and all(
+                    is_quiet_argument(each, space, module) for each in arguments(one)
+                )
+            if not quiet:
+                lose(module, place)
+
+
+def is_effect(node: _ast.AST) -> bool:
+    """Tell whether a node is a call that is there for its effect."""
+    return isinstance(node, _ast.Expr) and isinstance(node.value, _ast.Call)
+
+
+def change(
+    target: _ast.Subscript | _ast.Attribute,
+    space: dict[str, Any],
+    module: str,
+    place: Place,
+) -> None:
+    """Count as a stand-in what gets an item or an attribute."""
+    owner = resolve(target.value, space)
+    if is_a(owner, ModuleType) and isinstance(target, _ast.Attribute):
+        imports.tainted.setdefault((id(vars(owner)), target.attr), module)
+    elif owner is None:
+        lose(module, place)
+    else:
+        mark(owner, module)
+
+
+def affect(call: _ast.Call, space: dict[str, Any], module: str, place: Place) -> None:
+    """Count as stand-ins what a call may change that is there for its effect."""
+    if isinstance(call.func, _ast.Attribute):
+        owner = resolve(call.func.value, space)
+        if owner is None or is_a(owner, Pyre):
+            lose(module, place)
+        else:
+            mark(owner, module)
+    for argument in arguments(call):
+        mark(resolve(argument, space), module)
+
+
+def bound(node: _ast.stmt) -> set[str]:
+    """Return the names that a statement binds, those of imports too."""
+    names = sources.stored(node)
+    for one in run_now(node):
+        if isinstance(one, (_ast.Import, _ast.ImportFrom)):
+            names.update(alias.asname or alias.name.partition(".")[0] for alias in one.names)
+    return names
+
+
+def run_now(node: _ast.AST) -> Iterator[_ast.AST]:
+    """Yield what is inside of a node, but for the bodies of functions."""
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        if isinstance(one, FUNCTIONS):
+            waiting += [*one.decorator_list, *one.args.defaults]
+            waiting += [default for default in one.args.kw_defaults if default is not None]
+        elif not isinstance(one, _ast.Lambda):
+            waiting += sources.children(one)
+
+
+def take_over(statements: list[Statement]) -> None:
+    """Let ``from module import name`` hand on what counts as a stand-in there."""
+    for statement in statements:
+        space = statement.space
+        for node in run_now(statement.node):
+            if not isinstance(node, _ast.ImportFrom):
+                continue
+            try:
+                full = imports.absolute(node.module or "", space, node.level)
+            except (AttributeError, KeyError):
+                continue
+            source = sys.modules.get(full.rstrip("."))
+            held = vars(source) if is_a(source, ModuleType) else {}
+            for alias in node.names:
+                names = list(held) if alias.name == "*" else [alias.name]
+                for name in names:
+                    module = imports.tainted.get((id(held), name))
+                    if module is not None:
+                        here = alias.asname or name
+                        imports.tainted.setdefault((id(space), here), module)
+
+
+def mark(value: object, module: str) -> None:
+    """Count an object as a stand-in, by whatever name it is reached; not what libraries share."""
+    if is_a(value, (*ATOMS, ModuleType, tuple, frozenset)) or imports.stood_in(value) is not None:
+        return
+    if is_a(value, MethodType):
+        return
+    if is_a(value, FunctionType):
+        function: Any = value
+        shared = not imports.is_program(function.__globals__)
+        if shared and "<locals>" not in function.__qualname__:
+            return
+    elif is_a(value, type):
+        if not is_own(value):  # type: ignore[arg-type]
+            return
+    elif type(value).__module__ == LOGGING:
+        return
+    imports.marked.setdefault(id(value), (value, module))
+
+
+def resolve(node: _ast.AST | None, space: dict[str, Any]) -> Any:
+    """Return what names with dots between them stand for, None if that cannot be read."""
+    if isinstance(node, _ast.Name):
+        return space.get(node.id, vars(builtins).get(node.id))
+    if isinstance(node, _ast.Subscript):
+        # What changes in a part of an object changes in it.
+        return resolve(node.value, space)
+    if isinstance(node, _ast.Call):
+        # What an operation on a stand-in gives is one.
+        made = resolve(node.func, space)
+        return made if imports.stood_in(made) is not None else None
+    if not isinstance(node, _ast.Attribute):
+        return None
+    owner = resolve(node.value, space)
+    if owner is None:
+        return None
+    if imports.stood_in(owner) is not None:
+        return owner
+    if is_a(owner, ModuleType):
+        held = vars(owner)
+        if "pyre_parts" in held:
+            held = {**vars(held["pyre_whole"]), **held["pyre_parts"]}
+        return held.get(node.attr)
+    return attribute(owner, node.attr)
+
+
+def attribute(owner: Any, name: str) -> object:
+    """Return what an object has under a name, a method with its owner, without asking it."""
+    held = {} if is_a(owner, type) else dict_of(owner)
+    if name in held:
+        return held[name]
+    value = next((vars(kind)[name] for kind in kind_of(owner).__mro__ if name in vars(kind)), None)
+    if is_a(value, MemberDescriptorType):
+        return slot_of(value, owner)  # type: ignore[arg-type]
+    return next(unwrapped(value, owner), None)
+
+
+def is_quiet_call(callee: Any, module: str, depth: int = 0) -> bool:
+    """Tell whether a call leaves nothing behind but its result.
+
+    Libraries are taken to know nothing of the program.
+    """
+    if callee is None or imports.stood_in(callee) is not None or depth > DEPTH_MAX:
+        return depth <= DEPTH_MAX
+    if is_a(callee, Bound):
+        return is_quiet(callee.function.__code__, callee.function.__globals__, module, depth)
+    if is_a(callee, MethodType):
+        return is_quiet_call(callee.__func__, module, depth)
+    if is_a(callee, FunctionType):
+        if not imports.is_program(callee.__globals__):
+            inner = getattr(callee, "__wrapped__", None)
+            return inner is None or is_quiet_call(inner, module, depth + 1)
+        return is_quiet(callee.__code__, callee.__globals__, module, depth)
+    if is_own(kind_of(callee)):
+        names = ("__new__", "__init__", "__post_init__") if is_a(callee, type) else ("__call__",)
+        for name in names:
+            method = next((vars(k)[name] for k in kind_of(callee).__mro__ if name in vars(k)), None)
+            if is_a(method, FunctionType) and not is_quiet_call(method, module, depth + 1):
+                return False
+        return True
+    inner = getattr(callee, "__wrapped__", None) if type(callee).__module__ == "functools" else None
+    return inner is None or is_quiet_call(inner, module, depth + 1)
+
+
+def is_quiet(code: CodeType, space: dict[str, Any], module: str, depth: int = 0) -> bool:
+    """Tell whether a function of the program leaves nothing behind but its result.
+
+    What a method does to its own object counts as a part of that: the object is marked. The globals
+    that it declares count as stand-ins from here on.
+
+    Args:
+        code: The function's code.
+        space: Its globals.
+        module: The module that is missing.
+        depth: How many calls deep it is.
+    """
+    function = sources.definition(code) if depth <= DEPTH_MAX else None
+    if function is None:
+        return False
+    return Body(code, space, function, module, depth).is_quiet()
+
+
+class Body:
+    """The body of a function of the program."""
+
+    def __init__(
+        self,
+        code: CodeType,
+        space: dict[str, Any],
+        function: _ast.FunctionDef | _ast.AsyncFunctionDef,
+        module: str,
+        depth: int,
+    ) -> None:
+        self.function = function
+        self.module = module
+        self.depth = depth
+        self.owner = id(space)
+        self.parameters = {one.arg for one in (*function.args.posonlyargs, *function.args.args)} | {
+            one.arg for one in function.args.kwonlyargs
+        }
+        self.local = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
+        self.space = {name: value for name, value in space.items() if name not in self.local}
+        self.fresh = fresh_names(function) - self.parameters
+        self.me = ""
+        kind = space.get(code.co_qualname.rpartition(".")[0])
+        if is_method(code):
+            self.me = code.co_varnames[0]
+            if is_a(kind, type):
+                # By what it calls itself, its methods are found.
+                self.space[self.me] = kind
+        self.inner = {
+            node.name: node
+            for one in function.body
+            for node in sources.inside(one)
+            if isinstance(node, FUNCTIONS)
+        }
+
+    def is_quiet(self) -> bool:
+        """Tell whether it leaves nothing behind but its result."""
+        waiting: list[_ast.AST] = list(self.function.body)
+        entered: set[str] = set()
+        while waiting:
+            node = waiting.pop()
+            if not self.allows(node):
+                return False
+            if isinstance(node, FUNCTIONS):
+                waiting += node.decorator_list
+                continue
+            if isinstance(node, _ast.Return) and isinstance(node.value, _ast.Name):
+                continue  # A function that it gives away runs later.
+            if isinstance(node, _ast.Name) and node.id in self.inner.keys() - entered:
+                entered.add(node.id)
+                waiting += self.inner[node.id].body
+            waiting += sources.children(node)
+        return True
+
+    def allows(self, node: _ast.AST) -> bool:
+        """Tell whether a node itself leaves nothing behind."""
+        if isinstance(node, _ast.Nonlocal):
+            return False
+        if isinstance(node, _ast.Global):
+            for name in node.names:
+                imports.tainted.setdefault((self.owner, name), self.module)
+            return True
+        if isinstance(node, (_ast.Subscript, _ast.Attribute)):
+            if isinstance(node.ctx, _ast.Load) or root_name(node.value) in self.fresh:
+                return True
+            is_mine = isinstance(node, _ast.Attribute) and isinstance(node.value, _ast.Name)
+            return is_mine and root_name(node.value) == self.me
+        if isinstance(node, _ast.AugAssign):
+            return root_name(node.target) not in self.parameters - {self.me}
+        if isinstance(node, _ast.Call):
+            return shows(node, self.space) or self.allows_call(node)
+        if isinstance(node, _ast.Expr) and isinstance(node.value, _ast.Call):
+            return shows(node.value, self.space) or self.allows_effect(node.value)
+        return True
+
+    def allows_call(self, call: _ast.Call) -> bool:
+        """Tell whether a call leaves nothing behind."""
+        func, root = call.func, root_name(call.func)
+        callee = resolve(func, self.space)
+        if isinstance(func, _ast.Attribute) and func.attr in MUTATORS and root not in self.fresh:
+            owner = resolve(func.value, self.space)
+            if imports.stood_in(owner) is None and not is_a(owner, ModuleType):
+                return False
+        if isinstance(func, _ast.Name) and root in self.local and root not in self.inner:
+            return False  # A function that it was given.
+        return is_quiet_call(callee, self.module, self.depth + 1) and all(
+            is_quiet_argument(one, self.space, self.module, self.depth + 1)
+            for one in arguments(call)
+        )
+
+    def allows_effect(self, call: _ast.Call) -> bool:
+        """Tell whether a call that is there for its effect is known to have none that stays."""
+        if root_name(call.func) in self.fresh or root_name(call.func) in self.inner:
+            return True
+        callee = resolve(call.func, self.space)
+        if imports.stood_in(callee) is not None or is_of_program(callee):
+            return True  # The call itself is looked at.
+        return callee is not None and all(isinstance(one, _ast.Constant) for one in arguments(call))
+
+
+def is_method(code: CodeType) -> bool:
+    """Tell whether a function stands in the body of a class, and takes its object."""
+    owner = code.co_qualname.rpartition(".")[0]
+    return bool(owner and code.co_argcount) and not owner.endswith("<locals>")
+
+
+def is_of_program(callee: object) -> bool:
+    """Tell whether this is a function or method that the program defines."""
+    if is_a(callee, (Bound, MethodType)):
+        callee = getattr(callee, "function", None) or getattr(callee, "__func__", None)
+    return is_a(callee, FunctionType) and imports.is_program(callee.__globals__)  # type: ignore[attr-defined]
+
+
+def arguments(call: _ast.Call) -> list[_ast.expr]:
+    """Return the arguments of a call."""
+    return [*call.args, *(one.value for one in call.keywords)]
+
+
+def is_quiet_argument(node: _ast.expr, space: dict[str, Any], module: str, depth: int = 0) -> bool:
+    """Tell whether an argument is no function of the program that leaves something behind."""
+    value = resolve(node, space) if isinstance(node, (_ast.Name, _ast.Attribute)) else None
+    return not is_of_program(value) or is_quiet_call(value, module, depth)
+
+
+def root_name(node: _ast.AST | None) -> str:
+    """Return the name that an expression begins with: ``a`` for ``a.b[0].c``, else nothing."""
+    while isinstance(node, (_ast.Subscript, _ast.Attribute, _ast.Call)):
+        node = node.func if isinstance(node, _ast.Call) else node.value
+    return node.id if isinstance(node, _ast.Name) else ""
+
+
+def fresh_names(function: _ast.FunctionDef | _ast.AsyncFunctionDef) -> set[str]:
+    """Return the names of a function that only ever hold what it has made itself."""
+    made: set[str] = set()
+    other: set[str] = set()
+    for node in sources.inside(function):
+        if isinstance(node, (_ast.Assign, _ast.AnnAssign)):
+            targets = node.targets if isinstance(node, _ast.Assign) else [node.target]
+            value = node.value
+            is_new = isinstance(value, DISPLAYS) or (
+                isinstance(value, _ast.Call)
+                and isinstance(value.func, _ast.Name)
+                and value.func.id in CONTAINERS
+            )
+            for target in targets:
+                if isinstance(target, _ast.Name):
+                    (made if is_new else other).add(target.id)
+    declared = {
+        name
+        for node in sources.inside(function)
+        if isinstance(node, (_ast.Global, _ast.Nonlocal))
+        for name in node.names
+    }
+    return made - other - declared

@@ -1,0 +1,716 @@
+"""Imports of a worker's program while it is loaded: what is refused there becomes a stand-in.
+
+CPython refuses C extensions in a worker that are not made for sub-interpreters, by an
+``ImportError``. Libraries go on seeing that error, as many of them have a way to do without. Only
+where it would end the program, at an import in the program's own code that no ``try`` around it
+catches, the import gives a stand-in. An extension with a Python file of the same name beside it is
+replaced by that file. A library that catches the error and is left without what it needs fails with
+it all the same, see `losses`.
+
+The program is what is neither in the standard library nor in ``site-packages``. State of one
+interpreter; every worker imports this, so it imports nothing before something is refused.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import sys
+from _thread import get_ident
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, SourceFileLoader
+from sys import _getframe
+
+from pyreframework.errors import WorkerImportError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import CodeType, FrameType, ModuleType
+    from typing import Any
+
+    from pyreframework.program.sources import Place
+
+# What CPython, and extensions that check for themselves (by PyO3, by Cython), say when they refuse.
+REFUSALS = ("subinterpreter", "once per interpreter", "one interpreter per process")
+# What it says of calls that it refuses in a worker: processes by fork, and threads that pools need.
+REFUSED_CALLS = (
+    "not supported for isolated subinterpreters",
+    "not supported within subinterpreters",
+    "daemon threads are disabled in this",
+)
+# What raises without saying so: no pool of this kind works there, and its own thread has found out.
+POOLS = "concurrent.futures.process"
+CHAIN_MAX = 64
+STAND_INS = "pyreframework.program.standins"
+PACKAGE = __name__.partition(".")[0]
+MAIN_NAMES = ("__mp_main__", "__main__")
+# What workers are refused of the standard library.
+STANDARD_REFUSED = ("curses", "faulthandler", "readline", "tracemalloc")
+
+# Extensions that were refused, in order, and those of them that a Python file replaced.
+refused: list[str] = []
+replaced: dict[str, str] = {}
+# Why a module has a stand-in.
+reasons: dict[str, str] = {}
+# Modules that the program does without, as it catches the error: where it does.
+caught: dict[str, str] = {}
+# Extensions that packages of libraries do without, as they catch the error, and why these failed.
+without: dict[str, dict[str, str]] = {}
+# Names that such packages have on the main interpreter only: `yaml.CSafeLoader`.
+lost: set[str] = set()
+# What such packages have in place of what they lost, where it only raises: by the id of the
+# function or class the package that is missing.
+hollow: dict[int, str] = {}
+# Globals that got a plain value out of a stand-in, by the id of their dict and their name, with the
+# module that is missing; also attributes, by the id of their object.
+tainted: dict[tuple[int, str], str] = {}
+# Where the program has got a plain value out of a stand-in: the module that is missing, and the
+# program's code on the way there, the innermost first.
+taken: dict[tuple[object, ...], tuple[str, list[Place]]] = {}
+# Objects that got something of such a value, by their id, with the module that is missing.
+marked: dict[int, tuple[object, str]] = {}
+# Objects and classes of which only some attributes did, which are in `tainted` by the id of the
+# object: by their id, with the module that is missing.
+partly: dict[int, tuple[object, str]] = {}
+# Hooks of the start that could not run to their end, by the id of their code, with the module that
+# is missing. What they name counts as a stand-in already.
+failed_hooks: dict[int, str] = {}
+# Functions that hooks of the start leave running, by their file and first line. When these first
+# run is not known, and what they share counts whether they have run or not.
+handed: set[tuple[str, int]] = set()
+# Where such values were taken of which it cannot be told where they went.
+unfollowed: dict[str, str] = {}
+# Top-level packages that belong to the program although they are in `site-packages`.
+own_packages: set[str] = set()
+# Packages to refuse although they might load, and why: `pyre doctor` has seen them crash.
+banned: dict[str, str] = {}
+# Told of each import in the program's code, before it and after it.
+listener: Callable[[str, str], None] | None = None
+
+installed = False
+plain_import = builtins.__import__
+plain_import_module = importlib.import_module
+plain_create_module = ExtensionFileLoader.create_module
+plain_exec_module = SourceFileLoader.exec_module
+program_files: dict[str, bool] = {}
+# The modules whose code runs, of each thread, the innermost last.
+running: dict[int, list[Running]] = {}
+partials: dict[str, Any] = {}
+
+
+def install() -> None:
+    """Watch over the imports of this interpreter until `remove`."""
+    global installed
+    if not installed:
+        installed = True
+        importlib.import_module = import_module
+        builtins.__import__ = import_name
+        SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign, assignment]
+        setattr(ExtensionFileLoader, "create_module", create_module)  # noqa: B010 - typeshed has another
+
+
+def remove() -> None:
+    """Let imports take their usual way again, but for extensions that a Python file can replace."""
+    global installed
+    installed = False
+    # What the program has put over them stays, and goes on to what does nothing from here on.
+    if importlib.import_module is import_module:
+        importlib.import_module = plain_import_module
+    if builtins.__import__ is import_name:
+        builtins.__import__ = plain_import
+    if SourceFileLoader.exec_module is exec_module:
+        SourceFileLoader.exec_module = plain_exec_module  # type: ignore[method-assign]
+    if STAND_INS in sys.modules:
+        from pyreframework.program import standins
+
+        standins.give_back_event_loops()
+    if "pyreframework.program.sources" in sys.modules:
+        from pyreframework.program import sources
+
+        sources.forget()
+    taken.clear()
+    marked.clear()
+    partly.clear()
+
+
+def import_name(
+    name: str,
+    globals: Mapping[str, object] | None = None,  # noqa: A002 - as `__import__` has it
+    locals: Mapping[str, object] | None = None,  # noqa: A002
+    fromlist: Sequence[str] | None = (),
+    level: int = 0,
+) -> ModuleType:
+    """Do what ``__import__`` does, with stand-ins for the program's code."""
+    space = _getframe(1).f_globals if globals is None else globals
+    # Functions written in C that import for themselves pass a list.
+    if not installed or not is_program(space) or isinstance(fromlist, list):
+        return plain_import(name, globals, locals, fromlist or (), level)
+    try:
+        full = absolute(name, space, level)
+    except (ImportError, KeyError, TypeError):
+        # The import says in its own words what is wrong.
+        return plain_import(name, globals, locals, fromlist or (), level)
+
+    def attempt(items: Sequence[str]) -> ModuleType:
+        return plain_import(name, globals, locals, items, level)
+
+    module: ModuleType = Import(full, tuple(fromlist or ()), False, attempt, _getframe(1)).run()
+    return module
+
+
+def import_module(name: str, package: str | None = None) -> ModuleType:
+    """Do what ``importlib.import_module`` does, with stand-ins for the program's code."""
+    frame = _getframe(1)
+    if not installed or name.startswith(".") or not is_program(frame.f_globals):
+        return plain_import_module(name, package)
+    module: ModuleType = Import(
+        name, (), True, lambda _: plain_import_module(name, package), frame
+    ).run()
+    return module
+
+
+def create_module(loader: ExtensionFileLoader, spec: ModuleSpec) -> ModuleType | None:
+    """Make the module of an extension, or let a Python file beside it do instead."""
+    try:
+        return plain_create_module(loader, spec)
+    except ImportError as error:
+        if not refuses(error):
+            raise
+        refused.append(spec.name)
+        source = python_file(spec.origin)
+        if source is None:
+            reach_importer({spec.name: refusal(error, ()) or ""})
+            raise
+        replaced[spec.name] = str(error)
+        # The module is made by importlib, and run by the loader it finds here now.
+        spec.loader = SourceFileLoader(spec.name, source)
+        spec.origin = source
+        return None
+
+
+def exec_module(loader: SourceFileLoader, module: ModuleType) -> None:
+    """Run a module's code; one of the program goes on behind what needs a refused module.
+
+    Raises:
+        BaseException: What the code raises. One of a library that caught a refusal and cannot do
+            without what was refused fails with it.
+    """
+    if not installed:
+        return plain_exec_module(loader, module)
+    own = is_program(vars(module))
+    here = Running(vars(module))
+    stack = running.setdefault(get_ident(), [])
+    stack.append(here)
+    try:
+        if own:
+            from pyreframework.program.execution import run
+
+            code = loader.get_code(module.__name__)
+            assert code is not None, "there is a file"
+            run(code, vars(module))
+        else:
+            plain_exec_module(loader, module)
+        if here.failed and not own:
+            from pyreframework.program import losses
+
+            losses.settle(loader, module, here)
+    except BaseException as error:
+        stack.pop()
+        instead = replaced.pop(module.__name__, None)
+        if instead is not None:
+            # Not every Python file beside an extension does what that does: some only explain.
+            reach_importer({module.__name__: instead})
+            raise ImportError(instead, name=module.__name__) from error
+        reason = refusal(error, ())
+        # What refuses is named by the extension, or by a module that refuses by itself.
+        failed = here.failed or ({} if reason is None else {module.__name__: reason})
+        reach_importer(failed)
+        raise
+    stack.pop()
+    return None
+
+
+def python_file(extension: str | None) -> str | None:
+    """Return the Python file that the extension beside it was compiled from, if there is one."""
+    from os.path import isfile
+
+    for suffix in EXTENSION_SUFFIXES:
+        if extension is not None and extension.endswith(suffix):
+            source = extension.removesuffix(suffix) + ".py"
+            if isfile(source):
+                return source
+    return None
+
+
+class Running:
+    """A module whose code runs: what its imports have failed for, and where it stood then."""
+
+    __slots__ = ("failed", "places", "space")
+
+    def __init__(self, space: dict[str, Any]) -> None:
+        self.space = space
+        # Extensions that were refused, and why; an error for them has come as far as this module.
+        self.failed: dict[str, str] = {}
+        # For each of these errors where the module's code was, the innermost function first.
+        self.places: list[list[tuple[CodeType, int]]] = []
+
+
+def reach_importer(failed: dict[str, str]) -> None:
+    """Note that an error for refused extensions reaches the module that runs in this thread."""
+    stack = running.get(get_ident())
+    if not stack or not failed:
+        return
+    here = stack[-1]
+    here.failed.update(failed)
+    places = []
+    frame: FrameType | None = _getframe(1)
+    while frame is not None:
+        if frame.f_globals is here.space:
+            places.append((frame.f_code, frame.f_lineno))
+        frame = frame.f_back
+    here.places.append(places)
+
+
+class Import:
+    """One import in the program's code."""
+
+    def __init__(
+        self,
+        name: str,
+        items: tuple[str, ...],
+        leaf: bool,
+        attempt: Callable[[Sequence[str]], ModuleType],
+        frame: FrameType,
+    ) -> None:
+        self.name = name
+        self.items = items
+        # Whether the module of the whole name is wanted, and not that of its first part.
+        self.leaf = leaf or bool(items)
+        self.attempt = attempt
+        self.frame = frame
+
+    def run(self) -> Any:
+        """Return the module, or what stands in for it.
+
+        Raises:
+            BaseException: Whatever the import raises, if that is no refusal or the program catches
+                it.
+        """
+        top = self.name.partition(".")[0]
+        if top in banned and top not in caught:
+            reasons[top] = banned[top]
+        known = next((part for part in parts(self.name) if part in reasons), None)
+        if known is not None and known not in sys.modules:
+            error = ImportError(reasons[known], name=known)
+            if self.is_caught(error, known):
+                raise error
+            return self.substitute()
+        if listener is not None:
+            listener("begin", self.name)
+        before, seen = set(sys.modules), len(refused)
+        try:
+            module = self.attempt(self.items)
+            if STAND_INS in sys.modules:
+                from pyreframework.program import standins
+
+                standins.keep_event_loops()
+            if not without or not self.find_lost(module):
+                return module
+        except Exception as error:
+            reason = refusal(error, refused[seen:])
+            if reason is None:
+                raise
+            drop_orphans(before)
+            if not self.find_missing(error, reason):
+                raise
+        finally:
+            if listener is not None:
+                listener("end", self.name)
+        return self.substitute()
+
+    def find_missing(self, error: Exception, reason: str) -> bool:
+        """Note which modules are missing; tell whether there are any and nothing catches that."""
+        failed = next((part for part in parts(self.name) if part not in sys.modules), None)
+        if failed is not None:
+            if is_program_source(failed, error) or self.is_caught(error, failed):
+                return False
+            reasons[failed] = reason
+            return True
+        found = False
+        for item in self.items:
+            # One after the other: the first that failed has hidden the others.
+            full = f"{self.name}.{item}"
+            before, seen = set(sys.modules), len(refused)
+            try:
+                self.attempt((item,))
+            except Exception as failure:  # noqa: BLE001 - raised again by the caller, if it matters
+                why = refusal(failure, refused[seen:])
+                if why is None or is_program_source(full, failure):
+                    return False
+                if self.is_caught(failure, full):
+                    return False
+                drop_orphans(before)
+                reasons[full] = why
+                found = True
+        return found
+
+    def find_lost(self, module: ModuleType) -> bool:
+        """Note which names a library lacks in workers; tell whether nothing catches that."""
+        from pyreframework.program import losses
+
+        found = False
+        for item in self.items:
+            # What the program's code would raise next, behind the import.
+            error = ImportError(f"cannot import name {item!r} from {self.name!r}", name=self.name)
+            error.name_from = item
+            missing = None if hasattr(module, item) else losses.lost_name(error)
+            if missing is None or self.is_caught(error, missing[0]):
+                continue
+            lost.add(missing[0])
+            reasons[missing[0]] = missing[1]
+            found = True
+        return found
+
+    def is_caught(self, error: BaseException, module: str) -> bool:
+        """Tell whether the program's code around the import catches its error and goes on."""
+        frame = is_caught(self.frame, error)
+        if frame is None:
+            return False
+        caught[module] = f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
+        return True
+
+    def substitute(self) -> Any:
+        """Return what the import gives in place of the module."""
+        names = list(parts(self.name))
+        missing = next((part for part in names if part in reasons and part not in sys.modules), "")
+        whole: Any
+        if not missing:
+            found = {item: stand_in(f"{self.name}.{item}") for item in self.items}
+            return partial(self.name, {item: one for item, one in found.items() if one is not None})
+        whole = stand_in(missing)
+        if not self.leaf:
+            for name in reversed(names[: names.index(missing)]):
+                # `import a.b.c` gives a; the way from there leads to the stand-in.
+                whole = partial(name, {missing[len(name) + 1 :].partition(".")[0]: whole})
+            return whole
+        for name in self.name[len(missing) :].split(".")[1:]:
+            whole = getattr(whole, name)
+        if self.items == ("*",):
+            from pyreframework.program.standins import PartialModule
+
+            names = unknown_names(self.frame)
+            whole = PartialModule(whole, {name: getattr(whole, name) for name in names})
+            whole.__all__ = names
+        return whole
+
+
+def is_standard_module(value: object) -> bool:
+    """Tell whether a value is a module of the standard library.
+
+    What one is told of a stand-in, as in ``warnings.simplefilter("ignore", missing.OldWarning)``,
+    is about things that are not there either: it works as before.
+    """
+    if type(value) is not type(sys):
+        return False
+    name = vars(value).get("__name__")
+    return isinstance(name, str) and name.partition(".")[0] in sys.stdlib_module_names
+
+
+def set_serving(serving: bool) -> None:
+    """Let every further use of a stand-in raise, or none any more, as requests have been served."""
+    stand_ins = sys.modules.get(STAND_INS)
+    if stand_ins is not None:
+        vars(stand_ins).update(serving=serving, ending=not serving)
+
+
+def stood_in(value: object) -> str | None:
+    """Return the module that a value stands in for, or None for anything real."""
+    stand_ins = sys.modules.get(STAND_INS)
+    module: str | None = None if stand_ins is None else stand_ins.of(value)
+    return module
+
+
+def explain(error: BaseException, route: str | None) -> None:
+    """Complete what an exception in a worker says, if an import was refused.
+
+    Args:
+        error: What was raised.
+        route: By the handler of which route, or None while the program is loaded.
+    """
+    link: BaseException | None = error
+    for _ in range(CHAIN_MAX):
+        if link is None:
+            break
+        if isinstance(link, WorkerImportError):
+            link.route = link.route or route
+            return
+        if refuses_call(link):
+            error.add_note(
+                "workers take no fork and no daemon threads, so no pools of processes: "
+                + (
+                    f"{route} runs on a worker: register the route with gil=True"
+                    if route is not None
+                    else "call it in a route with gil=True, or in on_startup"
+                )
+            )
+            return
+        if refuses(link):
+            if route is not None:
+                cure = f"{route} runs on a worker: register the route with gil=True"
+            else:
+                cure = (
+                    "this happened while a worker loaded the program: call it in the handlers that "
+                    'use it, and register these with gil=True, or use run(mode="default")'
+                )
+            error.add_note(cure)
+            return
+        link = link.__cause__ or link.__context__
+    if without:
+        from pyreframework.program import losses
+
+        losses.explain(error, route)
+    if route is None and taken:
+        from pyreframework.program.flow import advice
+
+        error.add_note(advice())
+    if route is None:
+        for module, place in caught.items():
+            error.add_note(
+                f"in a worker {place} goes on without {module}, which does not load there"
+            )
+
+
+def is_caught(frame: FrameType | None, error: BaseException) -> FrameType | None:
+    """Return the frame, this one or a caller, in which code of the program catches an error."""
+    from pyreframework.program import sources
+
+    while frame is not None:
+        if is_program(frame.f_globals) and sources.catches(frame, frame.f_lineno, error):
+            return frame
+        frame = frame.f_back
+    return None
+
+
+def refused_module(extensions: Sequence[str], error: BaseException, reason: str) -> str:
+    """Return which module was refused, where it was not the program that imported it."""
+    if extensions:
+        name = extensions[-1]
+    else:
+        # `module numpy._core._multiarray_umath does not support loading in subinterpreters`
+        words = reason.split()
+        name = words[1] if words[0] == "module" else str(getattr(error, "name", None) or words[0])
+    return name.partition(".")[0]
+
+
+def stand_in(name: str) -> Any:
+    """Return the stand-in for a module that is missing, or None if it is not."""
+    if name not in reasons:
+        return None
+    from pyreframework.program import standins
+
+    if name not in standins.modules:
+        made = standins.ModuleStandIn(name, reasons[name])
+        standins.modules[name] = standins.of_name(name) if name in lost else made
+        standins.keep_event_loops()
+    return standins.modules[name]
+
+
+def partial(name: str, missing: dict[str, Any]) -> Any:
+    """Return a view of a module in which some parts are stand-ins."""
+    from pyreframework.program.standins import PartialModule
+
+    if name not in partials:
+        partials[name] = PartialModule(sys.modules[name], {})
+    partials[name].pyre_parts.update(missing)
+    return partials[name]
+
+
+def parts(name: str) -> Sequence[str]:
+    """Return ``a``, ``a.b`` and ``a.b.c`` for ``a.b.c``."""
+    words = name.split(".")
+    return [".".join(words[: count + 1]) for count in range(len(words))]
+
+
+def absolute(name: str, space: Mapping[str, object], level: int) -> str:
+    """Return the whole name of a module that may be named relative to another one."""
+    if level == 0:
+        return name
+    package = space.get("__package__") or space["__spec__"].parent  # type: ignore[attr-defined]
+    base = str(package).rsplit(".", level - 1)[0]
+    return f"{base}.{name}" if name else base
+
+
+def refuses(error: BaseException) -> bool:
+    """Tell whether an error says that an extension does not load in sub-interpreters."""
+    return isinstance(error, ImportError) and any(text in str(error) for text in REFUSALS)
+
+
+def refuses_call(error: BaseException) -> bool:
+    """Tell whether an error says that CPython refuses a call in sub-interpreters."""
+    if type(error).__module__ == POOLS:
+        return True
+    return type(error) is RuntimeError and any(text in str(error) for text in REFUSED_CALLS)
+
+
+def refusal(error: BaseException, extensions: Sequence[str]) -> str | None:
+    """Return why an import failed, if it did because of an extension that was refused.
+
+    Args:
+        error: What the import raised.
+        extensions: What was refused during the import. Some packages find out that none of their
+            parts could be imported and raise an error that says nothing of the first one.
+    """
+    reason = None
+    link: BaseException | None = error
+    for _ in range(CHAIN_MAX):
+        if link is None:
+            break
+        if refuses(link):
+            # The first error is the plainest; packages wrap it into pages of advice.
+            lines = str(link).splitlines()
+            said = next(
+                (line for line in lines if any(text in line for text in REFUSALS)), lines[0]
+            )
+            reason = said.removeprefix("Original error was: ")
+        link = link.__cause__ or link.__context__
+    if reason is not None:
+        return reason
+    left = [name for name in extensions if name not in replaced]
+    if not left:
+        return None
+    return f"module {left[0]} does not support loading in subinterpreters"
+
+
+def refused_import(name: str) -> str | None:
+    """Import a module as a library does; return the module that is refused with it, or None."""
+    before, seen = set(sys.modules), len(refused)
+    try:
+        plain_import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - also panics of Rust; it will raise when called
+        reason = refusal(error, refused[seen:])
+        drop_orphans(before)
+        if reason is None:
+            return None
+        missing = refused_module(refused[seen:], error, reason)
+        reasons.setdefault(missing, reason)
+        return missing
+    return None
+
+
+def reason_of(module: str) -> str:
+    """Return why an extension of a module was refused."""
+    for left in without.values():
+        for name, reason in left.items():
+            if name.partition(".")[0] == module:
+                return reason
+    return ""
+
+
+def drop_orphans(before: set[str]) -> None:
+    """Remove what a failed import left of packages that were not imported in the end."""
+    for name in set(sys.modules) - before:
+        if any(part not in sys.modules for part in parts(name)[:-1]):
+            del sys.modules[name]
+
+
+def unknown_names(frame: FrameType) -> list[str]:
+    """Return the names that a module uses and nobody has defined so far."""
+    names: dict[str, None] = {}
+    waiting = [frame.f_code]
+    while waiting:
+        code = waiting.pop()
+        names.update(dict.fromkeys(code.co_names))
+        waiting += [one for one in code.co_consts if isinstance(one, type(code))]
+    known = (frame.f_globals, vars(builtins))
+    return [
+        name
+        for name in names
+        if not name.startswith("_") and not any(name in space for space in known)
+    ]
+
+
+def is_program(space: Mapping[str, object]) -> bool:
+    """Tell whether a module with these globals belongs to the program."""
+    name = space.get("__name__")
+    if name in MAIN_NAMES:
+        return True
+    file = space.get("__file__")
+    if not isinstance(name, str) or not isinstance(file, str):
+        return False
+    return is_program_file(file) or name.partition(".")[0] in own_packages
+
+
+def is_standard(name: str) -> bool:
+    """Tell whether a module is in the standard library, and loads in workers."""
+    top = name.partition(".")[0]
+    return top in sys.stdlib_module_names and top not in STANDARD_REFUSED
+
+
+def is_foreign() -> bool:
+    """Tell whether anything is loaded that a worker might be refused.
+
+    That is what is neither Python's own nor of the program in Python.
+    """
+    for name, module in list(sys.modules.items()):
+        space = vars(module) if type(module) is type(sys) else {}
+        if is_standard(name) or is_ours(space):
+            continue
+        extension = str(space.get("__file__")).endswith(tuple(EXTENSION_SUFFIXES))
+        if extension or not is_program(space):
+            return True
+    return False
+
+
+def is_ours(space: Mapping[str, object]) -> bool:
+    """Tell whether a module with these globals belongs to this package."""
+    return str(space.get("__name__")).partition(".")[0] == PACKAGE
+
+
+def is_program_file(file: str) -> bool:
+    """Tell whether a file belongs neither to a library nor to this package."""
+    known = program_files.get(file)
+    if known is None:
+        standard = str(sys.modules["os"].__file__).rpartition("/")[0]
+        package = __file__.rsplit("/", 2)[0]
+        library = (standard + "/", package + "/")
+        folders = file.split("/")
+        known = not (
+            file.startswith(library) or "site-packages" in folders or "dist-packages" in folders
+        )
+        program_files[file] = known
+    return known
+
+
+def is_program_source(name: str, error: BaseException) -> bool:
+    """Tell whether a module that failed with an error is Python code of the program.
+
+    One that refuses by itself, with an error of its own, counts as an extension.
+    """
+    if refuses(error):
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        if trace is not None and trace.tb_frame.f_globals.get("__name__") == name:
+            return False
+    spec = spec_of(name)
+    if spec is None or is_extension(spec):
+        return False
+    origin = spec.origin or ""
+    own = name.partition(".")[0] in own_packages or is_program_file(origin)
+    return own if origin.startswith("/") else spec.origin is None
+
+
+def spec_of(name: str) -> ModuleSpec | None:
+    """Return the spec of a module, or None if there is none or its package is not loaded."""
+    parent, _, _ = name.rpartition(".")
+    path = getattr(sys.modules.get(parent), "__path__", None) if parent else None
+    found = (finder.find_spec(name, path) for finder in sys.meta_path)
+    return next((spec for spec in found if spec is not None), None)
+
+
+def is_extension(spec: ModuleSpec | None) -> bool:
+    """Tell whether a module is an extension."""
+    return spec is not None and (spec.origin or "").endswith(tuple(EXTENSION_SUFFIXES))

@@ -1,0 +1,777 @@
+"""Which stand-ins a handler reaches: the functions, classes and objects it can get at, followed.
+
+From the code of a function its globals are read, with the attributes it names: ``helpers.predict``
+leads to that function alone, not to all of ``helpers``. Methods lead to the attributes of their
+object that they name. Code of libraries is not followed, as stand-ins are in the program's code
+only; what libraries hold of the program (wrapped functions, callbacks, closures) is.
+
+The graph of what leads where is made once for all handlers and walked backwards from the stand-ins.
+It has bounds: beyond them nothing is followed, and a use that was not seen raises when it happens.
+"""
+
+from __future__ import annotations
+
+import _ast
+import builtins
+import gc
+import importlib
+import sys
+import types
+from opcode import opmap
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
+
+from pyreframework.app import Pyre
+from pyreframework.engine import AppTable
+from pyreframework.program import imports
+from pyreframework.program.imports import is_standard, stood_in
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+# All that is followed, and how far through objects of libraries and containers.
+NODES_MAX = 200_000
+DEPTH_MAX = 8
+# How far from the program a function of a library is that it calls, or that a wrapper of it calls.
+WRAPPED_DEPTH = 1
+ATOMS = (
+    str, bytes, int, float, complex, bool, type(None), type(Ellipsis), range, CodeType, FrameType,
+    BuiltinFunctionType, Pyre, AppTable,
+)  # fmt: skip
+
+CACHE = opmap["CACHE"]
+EXTENDED, GLOBAL, NAME = opmap["EXTENDED_ARG"], opmap["LOAD_GLOBAL"], opmap["LOAD_NAME"]
+ATTR, DEREF, CONST = opmap["LOAD_ATTR"], opmap["LOAD_DEREF"], opmap["LOAD_CONST"]
+IMPORT = opmap["IMPORT_NAME"]
+# From 3.14 on small numbers have an instruction of their own.
+SMALL = opmap.get("LOAD_SMALL_INT", -1)
+SUPER_ATTR = opmap["LOAD_SUPER_ATTR"]
+
+
+def import_shift() -> int:
+    """Return how many bits of the argument of ``IMPORT_NAME`` are below the index of the name.
+
+    From 3.15 on there are some, which say whether the import is lazy (PEP 810).
+    """
+    probe = compile("a = 1\nimport b", "", "exec")  # The name has index 1.
+    raw = probe.co_code
+    places = range(0, len(raw), 2)
+    return next(raw[place + 1] for place in places if raw[place] == IMPORT).bit_length() - 1
+
+
+IMPORT_SHIFT = import_shift()
+# Builtins that give all globals of the code that names them, and what reads attributes by texts.
+SPACES = ("eval", "exec", "globals")
+DYNAMIC = (*SPACES, "getattr", "vars", "attrgetter", "__dict__")
+# What a global is before a lazy import is used (PEP 810); from 3.15 on.
+LAZY: type | None = getattr(types, "LazyImportType", None)
+
+
+class Bound:
+    """A function as the method of an object or class."""
+
+    __slots__ = ("function", "owner")
+
+    def __init__(self, function: FunctionType, owner: object) -> None:
+        self.function = function
+        self.owner = owner
+
+
+class Lazy:
+    """An import inside of a function."""
+
+    __slots__ = ("items", "level", "line", "name")
+
+    def __init__(self, name: str, level: int, items: list[str], line: int) -> None:
+        self.name = name
+        self.level = level
+        self.items = items
+        self.line = line
+
+
+# What leads on by its code, however far it is from the handler.
+CODED = (Bound, FunctionType, MethodType, type)
+
+
+class Uses:
+    """What a piece of code names: globals and closures with attributes behind them, and imports."""
+
+    __slots__ = ("attributes", "cells", "chains", "imports")
+
+    def __init__(self) -> None:
+        self.chains: list[tuple[str, tuple[str, ...]]] = []
+        self.cells: list[tuple[str, tuple[str, ...]]] = []
+        self.attributes: set[str] = set()
+        self.imports: list[Lazy] = []
+
+
+class Graph:
+    """What leads where, from the roots that `add` was given to the stand-ins.
+
+    Args:
+        eager: Import what functions import, to learn whether it is refused.
+    """
+
+    def __init__(self, eager: bool) -> None:
+        self.eager = eager
+        self.numbers: dict[object, int] = {}
+        self.kept: list[object] = []
+        self.depths: list[int] = []
+        self.back: list[list[int]] = []
+        self.reasons: dict[int, set[str]] = {}
+        self.waiting: list[int] = []
+        self.codes: dict[CodeType, Uses] = {}
+        self.tried: set[tuple[str, tuple[str, ...]]] = set()
+        self.hollow: dict[int, str | None] = {}
+        self.library: dict[str, str | None] = {}
+
+    def add(self, root: object) -> int:
+        """Return the number of something that is called, followed to its end."""
+        call: Any = getattr(type(root), "__call__", None)  # noqa: B004 - the function is wanted
+        if is_a(call, FunctionType) and is_own(type(root)) and not stood_in(root):
+            # Of an object only what calling it leads to, and not all it can do.
+            root = Bound(call, root)
+        number = self.node(root, 0)
+        while self.waiting:
+            here = self.waiting.pop()
+            value, depth = self.kept[here], self.depths[here]
+            if depth > DEPTH_MAX:
+                continue
+            below = 0 if is_a(value, CODED) else 1 if is_own(type(value)) else depth + 1
+            for found in self.successors(here, value):
+                if len(self.kept) > NODES_MAX:
+                    self.waiting.clear()
+                    break
+                self.back[self.node(found, below)].append(here)
+        return number
+
+    def node(self, value: Any, depth: int) -> int:
+        """Return the number of a value, which is followed if it is new, or nearer than before."""
+        if is_a(value, Bound):
+            key: object = (id(value.function), id(value.owner))
+        else:
+            key = id(value)
+        number = self.numbers.get(key)
+        if number is None:
+            number = self.numbers[key] = len(self.kept)
+            self.kept.append(value)  # Alive, so that no other object gets its id.
+            self.depths.append(depth)
+            self.back.append([])
+            self.waiting.append(number)
+        elif depth < self.depths[number]:
+            self.depths[number] = depth
+            self.waiting.append(number)
+        return number
+
+    def spread(self) -> dict[int, set[str]]:
+        """Return the modules missing to each node that reaches a stand-in."""
+        reached: dict[int, set[str]] = {}
+        for start, modules in self.reasons.items():
+            waiting, seen = [start], {start}
+            while waiting:
+                number = waiting.pop()
+                reached.setdefault(number, set()).update(modules)
+                new = [one for one in self.back[number] if one not in seen]
+                seen.update(new)
+                waiting += new
+        return reached
+
+    def missing(self, number: int, module: str) -> None:
+        """Note that a node is, or uses, a stand-in for a module."""
+        self.reasons.setdefault(number, set()).add(module)
+
+    def tainted(self, number: int, module: str) -> None:
+        """Note that a node reads what got a value in place of a stand-in."""
+        self.missing(number, module)
+
+    def successors(self, number: int, value: Any) -> Iterator[object]:
+        """Yield what a value leads to."""
+        if imports.marked:
+            self.check_marked(number, value)
+        if id(value) in imports.partly:
+            self.tainted(number, imports.partly[id(value)][1])
+        if imports.tainted and self.depths[number] <= WRAPPED_DEPTH and gives_modules(value):
+            for taken in set(imports.tainted.values()):
+                self.tainted(number, taken)
+        module = stood_in(value)
+        if module is None and imports.hollow and not self.depths[number]:
+            module = self.lacks(value)
+            if module is not None:
+                imports.reasons.setdefault(module, imports.reason_of(module))
+        if module is not None:
+            self.missing(number, module)
+        elif is_a(value, ATOMS):
+            return
+        elif is_a(value, Bound):
+            yield from self.of_function(number, value.function, value.owner)
+        elif is_a(value, FunctionType):
+            yield from self.of_function(number, value, None)
+        elif is_a(value, MethodType):
+            if is_a(value.__func__, FunctionType):
+                yield Bound(value.__func__, value.__self__)
+            else:
+                yield from (value.__func__, value.__self__)
+        elif is_a(value, ModuleType):
+            return
+        elif is_a(value, type):
+            yield from self.of_class(value)
+        else:
+            yield from self.of_object(value)
+
+    def of_function(self, number: int, function: FunctionType, owner: object) -> Iterator[object]:
+        """Yield what a function leads to: its defaults, what it wraps, and what its code names."""
+        yield from function.__defaults__ or ()
+        yield from (function.__kwdefaults__ or {}).values()
+        yield from vars(function).values()
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        space = function.__globals__
+        if not imports.is_program(space):
+            if self.depths[number] <= WRAPPED_DEPTH:
+                self.check_imports(number, function)
+            # A wrapper of a library has what it wraps in its closure; a method of a base class may
+            # call any other of the object.
+            yield from (content(cell) for cell in cells.values())
+            if owner is not None:
+                yield owner
+            return
+        names: set[str] = set()
+        found: list[object] = []
+        for code in codes(function.__code__):
+            uses = self.uses(code)
+            names |= uses.attributes
+            for name, chain in uses.chains:
+                self.check_taint(number, space, name)
+                if name in SPACES and name not in space:
+                    self.check_module(number, space)
+                value = self.real(space, name, vars(builtins).get(name))
+                found += self.along(number, value, chain, uses)
+            for name, chain in uses.cells:
+                if name in cells:
+                    found += self.along(number, content(cells[name]), chain, uses)
+            for lazy in uses.imports:
+                found += self.imported(number, lazy, code, space)
+        if "__globals__" in names:
+            self.check_module(number, space)
+        if owner is not None:
+            self.check_attributes(number, owner, names)
+            found += attributes(owner, names)
+        self.check_texts(number, function, found)
+        if self.eager:
+            for value in found:
+                self.check_methods(number, value, names)
+        yield from found
+
+    def along(
+        self,
+        number: int,
+        value: Any,
+        chain: tuple[str, ...],
+        uses: Uses,
+        whole: bool = True,
+    ) -> Iterator[object]:
+        """Yield what attributes in a row lead to: through modules, to a method, or all of it.
+
+        Args:
+            number: The node that names them.
+            value: What they begin with.
+            chain: The names of the attributes.
+            uses: What else the code there names.
+            whole: A module at the end may be asked for anything, as by `getattr`.
+        """
+        names = list(chain)
+        while is_a(value, ModuleType) and stood_in(value) is None:
+            space = vars(value)
+            if "pyre_parts" in space:
+                missing = space["pyre_parts"]
+                if not names:
+                    yield from missing.values()
+                    return
+                if names[0] not in missing:
+                    value = space["pyre_whole"]
+                    continue
+                space = missing
+            elif not names or names[0] in ("__dict__", "__getattribute__"):
+                if whole:
+                    self.check_module(number, space)
+                # It goes on under another name: whatever the code names may be meant.
+                if imports.is_program(space):
+                    for name in uses.attributes & space.keys():
+                        self.check_taint(number, space, name)
+                        yield space[name]
+                return
+            name = names.pop(0)
+            self.check_taint(number, space, name)
+            if imports.without and name not in space:
+                self.check_loss(number, value, name)
+            value = self.real(space, name)
+        if names and stood_in(value) is None and is_own(kind_of(value)):
+            if imports.marked:
+                self.check_marked(number, value)
+            self.check_attributes(number, value, {names[0]})
+            yield from attributes(value, {names[0]})
+        else:
+            yield value
+
+    def of_class(self, kind: type) -> Iterator[object]:
+        """Yield what is in the body of a class of the program, and its bases."""
+        if is_own(kind):
+            yield from kind.__bases__
+            for value in vars(kind).values():
+                yield from unwrapped(value, kind)
+
+    def of_object(self, value: Any) -> Iterator[object]:
+        """Yield what an object holds, and its class."""
+        yield type(value)
+        if is_a(value, dict) and "__builtins__" in value:
+            return  # The globals of a module: who names them is followed.
+        yield from gc.get_referents(value)
+
+    def real(self, space: dict[str, Any], name: str, otherwise: object = None) -> object:
+        """Return a global; of a lazy import what it gives, if that is to be tried."""
+        value = space.get(name, otherwise)
+        if LAZY is None or type(value) is not LAZY:
+            return value
+        if not self.eager:
+            return None
+        shown = repr(value)  # <lazy_import 'package.module'>
+        try:
+            # The module itself uses the name, which puts what is imported in its place.
+            return eval(name, space)  # noqa: S307 - a name
+        except (Exception, SystemExit):  # noqa: BLE001 - it will raise again, where it is used
+            missing = missing_of(shown.split("'")[1:2])
+            return None if missing is None else imports.stand_in(missing)
+
+    def check_taint(self, number: int, space: dict[str, Any], name: str) -> None:
+        """Note that a node reads a global which got a value in place of a stand-in."""
+        module = imports.tainted.get((id(space), name))
+        if module is not None:
+            self.tainted(number, module)
+
+    def check_attributes(self, number: int, owner: Any, names: set[str]) -> None:
+        """Note that a node reads attributes which got a value in place of a stand-in."""
+        if imports.partly:
+            for one in (owner, *kind_of(owner).__mro__):
+                for name in names if id(one) in imports.partly else ():
+                    module = imports.tainted.get((id(one), name))
+                    if module is not None:
+                        self.tainted(number, module)
+
+    def check_module(self, number: int, space: dict[str, Any]) -> None:
+        """Note that a node may read any global of a module, by names that cannot be seen."""
+        for (owner, _), module in list(imports.tainted.items()):
+            if owner == id(space):
+                self.tainted(number, module)
+        for value in list(space.values()) if imports.marked or imports.partly else ():
+            for held in (imports.marked, imports.partly):
+                if id(value) in held:
+                    self.tainted(number, held[id(value)][1])
+
+    def check_marked(self, number: int, value: Any) -> None:
+        """Note that a node is, or has, an object that got something of such a value."""
+        found = [value.function, value.owner] if is_a(value, Bound) else [value]
+        found += kind_of(found[-1]).__mro__
+        for one in found:
+            module = imports.marked.get(id(one))
+            if module is not None and module[0] is one:
+                self.tainted(number, module[1])
+
+    def lacks(self, value: Any) -> str | None:
+        """Return what is missing to something of a library that the program itself holds.
+
+        Its module has something that only raises in place of what it lost. What is deeper inside of
+        a library may never be called.
+        """
+        if id(value) in imports.hollow:
+            return imports.hollow[id(value)]
+        if type(value) in (dict, list, tuple):
+            held = value.values() if type(value) is dict else value
+            return next(filter(None, map(self.module_lacks, held)), None)
+        return self.module_lacks(value)
+
+    def module_lacks(self, value: Any) -> str | None:
+        """Return what is missing to the module that defines a function, a class or an object's."""
+        if is_a(value, FunctionType):
+            space = value.__globals__
+        else:
+            space = vars(sys.modules.get(str(vars(kind_of(value)).get("__module__")), builtins))
+        if id(space) not in self.hollow:
+            held = (imports.hollow.get(id(one)) for one in space.values())
+            found = None if imports.is_program(space) else next(filter(None, held), None)
+            self.hollow[id(space)] = found
+        return self.hollow[id(space)]
+
+    def check_texts(self, number: int, function: FunctionType, found: list[object]) -> None:
+        """Note what a function names to a library that goes on without it.
+
+        As in ``BeautifulSoup(page, "lxml")``.
+        """
+        wanted = {
+            name.partition(".")[0]
+            for package in {package_of(value) for value in found}
+            for name in imports.without.get(package, ())
+            if name.partition(".")[0] != package
+        }
+        if wanted:
+            defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+            constants = (one for code in codes(function.__code__) for one in code.co_consts)
+            named = words((*constants, *defaults, *found), function.__doc__)
+            for module in wanted & named:
+                imports.reasons.setdefault(module, imports.reason_of(module))
+                self.missing(number, module)
+
+    def check_methods(self, number: int, value: Any, names: set[str]) -> None:
+        """Note what a class or object of a library imports in methods, and is refused: `cffi.FFI`.
+
+        Args:
+            number: The node that uses it.
+            value: What it uses.
+            names: All attributes that the code there names, which may be methods.
+        """
+        if is_a(value, (*ATOMS, FunctionType, ModuleType)) or stood_in(value) is not None:
+            return
+        if is_a(value, type):
+            names = names | {"__init__", "__new__"}
+        spaces = [vars(base) for base in kind_of(value).__mro__]
+        for name in names:
+            method = unwrap(next((space[name] for space in spaces if name in space), None))
+            if is_a(method, FunctionType):
+                self.check_imports(number, method)
+
+    def check_imports(self, number: int, function: Any) -> None:
+        """Note what a function of a library imports when it is called, and is refused.
+
+        Only of what the program calls itself: what a library may call at some time is nearly all of
+        it.
+        """
+        space = function.__globals__
+        if self.eager and not imports.is_program(space) and not imports.is_ours(space):
+            for lazy in self.uses(function.__code__).imports:
+                self.refused_in(number, lazy, function.__code__, space)
+
+    def refused_in(self, number: int, lazy: Lazy, code: CodeType, space: dict[str, Any]) -> None:
+        """Note what an import in a function of a library is refused.
+
+        One that depends on something is only tried if it is of an extension, as a library's own
+        backend is: others may be for what nobody asks for.
+        """
+        try:
+            name = imports.absolute(lazy.name, space, lazy.level)
+        except (AttributeError, KeyError):
+            return
+        if is_standard(name) or is_there(name, lazy.items) or goes_on(code, lazy.line, name, space):
+            return
+        if is_conditional(code, lazy.line) and not imports.is_extension(imports.spec_of(name)):
+            return
+        if name not in self.library:
+            self.library[name] = imports.refused_import(name)
+        missing = self.library[name]
+        if missing is not None:
+            self.missing(number, missing)
+
+    def check_loss(self, number: int, module: ModuleType, name: str) -> None:
+        """Note that a node asks a library for a name that it has lost with a refused extension."""
+        from pyreframework.program import losses
+
+        space = vars(module)
+        reason = losses.reason_for(str(space.get("__name__")))
+        if reason is None or ("__getattr__" in space and not self.eager):
+            return
+        try:
+            # Asked as the handler will: the module may make the attribute only then.
+            getattr(module, name)
+        except AttributeError:
+            full = f"{space['__name__']}.{name}"
+            imports.reasons.setdefault(full, reason)
+            self.missing(number, full)
+        except Exception:  # noqa: BLE001 - it will raise again, where it is asked
+            return
+
+    def uses(self, code: CodeType) -> Uses:
+        """Return what a piece of code names, read once."""
+        found = self.codes.get(code)
+        if found is None:
+            found = self.codes[code] = read(code)
+        return found
+
+    def imported(
+        self, number: int, lazy: Lazy, code: CodeType, space: dict[str, Any]
+    ) -> Iterator[object]:
+        """Yield what an import in a function gives, and note if it is refused."""
+        try:
+            name = imports.absolute(lazy.name, space, lazy.level)
+        except (AttributeError, KeyError):
+            return  # It fails when it is called, here as on the main interpreter.
+        wanted = [name, *(f"{name}.{item}" for item in lazy.items)]
+        if self.eager and not is_standard(name) and not is_there(name, lazy.items):
+            self.try_import(lazy, code, space)
+        missing = missing_of(wanted)
+        if missing is not None:
+            if not goes_on(code, lazy.line, missing, space):
+                self.missing(number, missing)
+            return
+        module = sys.modules.get(name)
+        for item in lazy.items:
+            yield from self.along(number, module, (item,), self.uses(code))
+        if not lazy.items:
+            if imports.without and module is not None:
+                from pyreframework.program import sources
+
+                for item in sources.asked_of(code, name) - vars(module).keys():
+                    self.check_loss(number, module, item)
+            # What the code asks it for is among the names there, if it does so by names.
+            uses = self.uses(code)
+            whole = any(name in DYNAMIC for name, _ in uses.chains)
+            yield from self.along(number, module, (), uses, whole)
+
+    def try_import(self, lazy: Lazy, code: CodeType, space: dict[str, Any]) -> None:
+        """Import what a function imports, once, unless it is known to be missing."""
+        key = (imports.absolute(lazy.name, space, lazy.level), tuple(lazy.items))
+        if key in self.tried or goes_on(code, lazy.line, lazy.name, space):
+            return
+        self.tried.add(key)
+        try:
+            # A list would say that C code imports for itself.
+            imports.import_name(lazy.name, space, None, tuple(lazy.items), lazy.level)
+        except (Exception, SystemExit):  # noqa: BLE001 - it will raise again, where it is called
+            return
+
+
+def read(code: CodeType) -> Uses:
+    """Read from its instructions what a piece of code names."""
+    uses = Uses()
+    steps = list(instructions(code))
+    cells = tuple(name for name in code.co_cellvars if name not in code.co_varnames)
+    places = code.co_varnames + cells + code.co_freevars
+    lines = list(code.co_lines())
+    index = 0
+    while index < len(steps):
+        place, operation, argument = steps[index]
+        index += 1
+        if operation == IMPORT:
+            level, items = (constant(code, steps[index - back]) for back in (3, 2))
+            line = next((line for first, last, line in lines if first <= place < last), None)
+            uses.imports.append(
+                Lazy(
+                    code.co_names[argument >> IMPORT_SHIFT],
+                    level if isinstance(level, int) else 0,
+                    list(items) if isinstance(items, tuple) else [],
+                    line or code.co_firstlineno,
+                )
+            )
+        elif operation == ATTR:
+            uses.attributes.add(code.co_names[argument >> 1])
+        elif operation == SUPER_ATTR:
+            uses.attributes.add(code.co_names[argument >> 2])
+        elif operation in (GLOBAL, NAME, DEREF):
+            first = index
+            while index < len(steps) and steps[index][1] == ATTR:
+                index += 1
+            chain = tuple(code.co_names[step[2] >> 1] for step in steps[first:index])
+            uses.attributes.update(chain)
+            if operation == DEREF:
+                uses.cells.append((places[argument], chain))
+            else:
+                name = code.co_names[argument >> 1 if operation == GLOBAL else argument]
+                uses.chains.append((name, chain))
+    return uses
+
+
+def instructions(code: CodeType) -> Iterator[tuple[int, int, int]]:
+    """Yield place, operation and whole argument of each instruction, without the caches."""
+    raw = code.co_code
+    high = 0
+    for place in range(0, len(raw), 2):
+        operation, argument = raw[place], raw[place + 1] | high
+        if operation == EXTENDED:
+            high = argument << 8
+        elif operation != CACHE:
+            high = 0
+            yield place, operation, argument
+
+
+def constant(code: CodeType, step: tuple[int, int, int]) -> object:
+    """Return the constant that an instruction loads, or None."""
+    _, operation, argument = step
+    if operation == CONST:
+        return code.co_consts[argument]
+    return argument if operation == SMALL else None
+
+
+def codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield a piece of code and those inside of it: functions, comprehensions, class bodies."""
+    yield code
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield from codes(one)
+
+
+def missing_of(names: list[str]) -> str | None:
+    """Return the first module that one of the names needs and that has a stand-in."""
+    for name in names:
+        for part in imports.parts(name):
+            if part in imports.reasons and part not in sys.modules:
+                return part
+    return None
+
+
+def goes_on(code: CodeType, line: int, module: str, space: dict[str, Any]) -> bool:
+    """Tell whether code catches the error when a module is refused there."""
+    from pyreframework.program import sources
+
+    refused = ImportError(name=module)
+    return sources.catches_in(code, line, refused, space)
+
+
+def is_conditional(code: CodeType, line: int) -> bool:
+    """Tell whether a line of a function is inside of anything but ``try`` and ``with``."""
+    from pyreframework.program import sources
+
+    plain = (_ast.Import, _ast.ImportFrom, _ast.Try, _ast.With, _ast.AsyncWith)
+    return not all(isinstance(one, plain) for one in sources.enclosing(code, line))
+
+
+def gives_modules(value: object) -> bool:
+    """Tell whether this gives any module by its name, as a text."""
+    return (
+        value is sys.modules
+        or value is builtins.__import__
+        or value is importlib.import_module
+        or value is imports.plain_import
+        or value is imports.plain_import_module
+    )
+
+
+def is_there(name: str, items: list[str]) -> bool:
+    """Tell whether an import finds everything loaded."""
+    module = sys.modules.get(name)
+    return module is not None and all(item in vars(module) for item in items)
+
+
+def is_a(value: object, kind: type | tuple[type, ...]) -> bool:
+    """Do what ``isinstance`` does, without asking the object: proxies may raise when asked."""
+    return issubclass(type(value), kind)
+
+
+def kind_of(value: Any) -> type[Any]:
+    """Return a class itself, and the class of anything else."""
+    return value if is_a(value, type) else type(value)
+
+
+def is_own(kind: type) -> bool:
+    """Tell whether a class is defined by the program."""
+    module = sys.modules.get(str(body_of(kind).get("__module__")))
+    return module is not None and imports.is_program(vars(module))
+
+
+def body_of(kind: type) -> MappingProxyType[str, Any]:
+    """Return what is in the body of a class, without asking its metaclass."""
+    found: MappingProxyType[str, Any] = type.__dict__["__dict__"].__get__(kind)
+    return found
+
+
+def line_of(kind: type) -> tuple[type, ...]:
+    """Return a class and all it derives from, without asking its metaclass."""
+    found: tuple[type, ...] = type.__dict__["__mro__"].__get__(kind)
+    return found
+
+
+def attributes(owner: object, names: set[str]) -> Iterator[object]:
+    """Yield what an object or class has under some names, methods with their owner."""
+    kind = kind_of(owner)
+    held = {} if owner is kind else dict_of(owner)
+    for name in names | {"__getattr__", "__getattribute__"}:
+        if name in held:
+            yield held[name]
+            continue
+        base = next((base for base in kind.__mro__ if name in vars(base)), object)
+        value: Any = vars(base).get(name)
+        if is_a(value, MemberDescriptorType) and owner is not kind:
+            value = slot_of(value, owner)
+        if base is not object:
+            yield from unwrapped(value, owner)
+
+
+def dict_of(owner: object) -> dict[str, object]:
+    """Return the attributes that an object itself holds."""
+    try:
+        held: dict[str, object] = object.__getattribute__(owner, "__dict__")
+    except AttributeError:
+        return {}
+    return held
+
+
+def slot_of(slot: MemberDescriptorType, owner: object) -> object:
+    """Return what an object holds in a slot, None if nothing."""
+    try:
+        held: object = slot.__get__(owner)
+    except AttributeError:
+        return None
+    return held
+
+
+def unwrapped(value: Any, owner: object) -> Iterator[object]:
+    """Yield the functions behind what stands in the body of a class."""
+    if is_a(value, (staticmethod, classmethod)):
+        value = value.__func__
+    if is_a(value, property):
+        for function in (value.fget, value.fset, value.fdel):
+            yield bound(function, owner)
+    else:
+        yield bound(value, owner)
+
+
+def unwrap(value: Any) -> object:
+    """Return the function that a static or class method is made of, anything else as it is."""
+    return value.__func__ if is_a(value, (staticmethod, classmethod)) else value
+
+
+def package_of(value: Any) -> str:
+    """Return the package that defines a function, a class, the class of an object, or a module."""
+    if is_a(value, FunctionType):
+        name = value.__globals__.get("__name__")
+    elif is_a(value, ModuleType):
+        name = vars(value).get("__name__")
+    else:
+        name = vars(kind_of(value)).get("__module__")
+    return str(name).partition(".")[0]
+
+
+def words(values: tuple[object, ...], but: str | None) -> set[str]:
+    """Return the words in the texts among some values, and in tuples of them.
+
+    Args:
+        values: What to read.
+        but: A text that is not meant, as it only explains.
+    """
+    found = set()
+    for value in values:
+        if is_a(value, tuple):
+            found |= words(value, but)  # type: ignore[arg-type]
+        elif type(value) is str and value != but:
+            text = "".join(one if one.isalnum() or one == "_" else " " for one in value)
+            found.update(text.split())
+    return found
+
+
+def bound(function: Any, owner: object) -> object:
+    """Return a function as the method of its owner, and anything else as it is."""
+    return Bound(function, owner) if is_a(function, FunctionType) else function
+
+
+def content(cell: CellType) -> object:
+    """Return what a closure holds, None if nothing yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None

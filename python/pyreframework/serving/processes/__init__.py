@@ -1,0 +1,11 @@
+"""How one process takes over from another without refusing a connection.
+
+- ``succession``: starts the process that is to take over, and turns this one into a supervisor
+- ``channel``: the pair of sockets between a process that serves and its supervisor
+- ``link``: the end that serves
+- ``supervisor``: the other end: the process that stays while others take turns at serving
+- ``supervise``: the program of the supervisor
+- ``changes``: which files a program was made of, and whether one has changed
+
+Sees ``settings`` and ``signals`` beside it, ``program``, ``handlers``, ``logs`` and the engine.
+"""

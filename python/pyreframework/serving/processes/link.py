@@ -1,0 +1,158 @@
+"""The line from a process that serves to its supervisor: found at the start, then listened to.
+
+A variable names the descriptor and the process that has made it. Who finds the variable of somebody
+else leaves it alone. If the supervisor is gone, the process stops as if it had been told to, so
+that nothing serves that nobody knows of.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import stat
+import threading
+
+from pyreframework.serving.processes.changes import program_files
+from pyreframework.serving.processes.channel import Channel
+from pyreframework.serving.signals.stop import News
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyreframework.serving.processes.changes import Signature
+    from pyreframework.serving.processes.channel import Listeners
+    from pyreframework.serving.signals.stop import Stop
+
+# Names the descriptor of the line, and the process that made it.
+VARIABLE = "_PYRE_SUPERVISOR"
+# How often a watched program looks whether it has imported more.
+LOOK_SECONDS = 0.5
+FILES_A_MESSAGE = 100
+
+link: Link | None = None
+
+
+class Link:
+    """The line from a serving process to its supervisor."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.stop: Stop | None = None
+        self.activated = 0
+        start = channel.receive()
+        self.stopped = not start
+        self.thread: threading.Thread | None = None
+        self.told_files: dict[str, Signature] = {}
+        self.is_watched = False
+        if start:
+            self.activated, self.is_watched = start[1], start[2]
+            self.thread = threading.Thread(target=self.listen, name="pyre-link", daemon=True)
+            self.thread.start()
+
+    @classmethod
+    def find(cls) -> Link | None:
+        """Return the line that this process was started with, if it was.
+
+        Another process may have inherited the variable; then it says nothing to it. If the
+        supervisor is gone already, whose child this is cannot be told, and nobody is to be served.
+        """
+        found = re.fullmatch(r"(\d{1,9}):(\d{1,9})", os.environ.pop(VARIABLE, ""))
+        if found is None or (int(found[2]) != os.getppid() and is_alive(int(found[2]))):
+            return None
+        descriptor = int(found[1])
+        try:
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                return None
+        except OSError:
+            return None
+        end = socket.socket(fileno=descriptor)
+        if (end.family, end.type) != (socket.AF_UNIX, socket.SOCK_SEQPACKET):
+            end.detach()
+            return None
+        end.set_inheritable(False)
+        return cls(Channel(end))
+
+    def attach(self, stop: Stop | None) -> None:
+        """Say who is to hear of messages, from now on."""
+        self.stop = stop
+        if stop is not None:
+            stop.is_supervised = self.thread is not None
+            stop.in_child.append(self.forget)
+            if self.stopped:
+                stop.is_asked = True
+                stop.request()
+
+    def forget(self) -> None:
+        """Hang up, in a process that was forked from this one."""
+        self.channel.close()
+
+    def listen(self) -> None:
+        """Pass on what the supervisor says; if it is gone, stop as if it had said so."""
+        # New modules may be imported at any time.
+        self.channel.socket.settimeout(LOOK_SECONDS if self.is_watched else None)
+        while True:
+            try:
+                message = self.channel.receive()
+            except TimeoutError:
+                self.tell_files()
+                continue
+            stop = self.stop
+            if message in ([], ["stop"]) or stop is None:
+                # Also for a run() to come.
+                self.stopped = True
+                if stop is not None:
+                    if not message:
+                        # Nobody else says any more when it is to end at once.
+                        stop.is_supervised = False
+                    stop.is_asked = True
+                    stop.request()
+            elif message == ["leave"]:
+                stop.news.put(News.LEAVE)
+            else:
+                stop.at_once()
+            if not message:
+                return
+
+    def ready(self, listeners: Listeners, patience: float) -> None:
+        """Tell that this process serves, with which sockets, and how long its end may take."""
+        self.tell_files()
+        self.channel.tell_listeners(listeners)
+        self.channel.tell("ready", patience)
+
+    def tell_files(self, more: Sequence[str] = ()) -> None:
+        """Tell which files the program has come from since this was told last."""
+        if not self.is_watched:
+            return
+        found = program_files(more)
+        new = {path: state for path, state in found.items() if path not in self.told_files}
+        self.told_files |= new
+        paths = list(new)
+        for start in range(0, len(paths), FILES_A_MESSAGE):
+            some = paths[start : start + FILES_A_MESSAGE]
+            self.channel.tell("files", {path: new[path] for path in some})
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def find_link() -> Link | None:
+    """Return the line to the supervisor of this process, if it has one."""
+    global link
+    if link is None:
+        link = Link.find()
+    return link
+
+
+def environment_with(descriptor: int) -> dict[str, str]:
+    """Return the environment of a process that finds its line at this descriptor."""
+    return {**os.environ, VARIABLE: f"{descriptor}:{os.getpid()}"}

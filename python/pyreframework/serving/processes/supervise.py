@@ -1,0 +1,31 @@
+"""The program of a supervisor, started as a file by a process that turns into one.
+
+    python -P supervise.py NOTES -- COMMAND...
+
+NOTES is the descriptor of a file in memory with all it has to know; COMMAND starts a process that
+serves. The package is looked for where the program had found it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+
+def main() -> None:
+    """Read the notes, then supervise until the last process has ended."""
+    with open(int(sys.argv[1]), encoding="utf-8") as notes:
+        state = json.load(notes)
+    sys.path[:] = state["path"]
+    from pyreframework.engine import set_log_defaults
+    from pyreframework.logs import console
+    from pyreframework.serving.processes.supervisor import Supervisor
+
+    console.take_over()
+    # Its messages stand between the lines of those that serve.
+    set_log_defaults(state["log_format"] == "json", 0)
+    raise SystemExit(Supervisor(sys.argv[3:], state).run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,424 @@
+"""The process that stays while others take turns at serving.
+
+It keeps the listening sockets, so that a process that serves can be replaced at any time, passes on
+signals, and ends with the exit code of the last process. It accepts nothing itself and runs none of
+the user's code. A process that was started counts only when it says that it serves; until then, and
+if it fails, the one before it goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+
+from pyreframework.logs.console import complain
+from pyreframework.serving.processes.changes import Watch
+from pyreframework.serving.processes.channel import Channel, close_all
+from pyreframework.serving.processes.succession import (
+    AT_ONCE_SECONDS,
+    FORWARDED,
+    LEAVE_SECONDS,
+    ending,
+    is_child,
+    spawn,
+)
+from pyreframework.serving.server import USAGE
+from pyreframework.serving.signals.hold import has_terminal
+from pyreframework.serving.signals.stop import ABANDONED, SAME_SIGNAL_SECONDS, nothing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from pyreframework.serving.processes.channel import Listeners
+
+# Files that are named when they change.
+NAMES_MAX = 3
+# What a process that has not come to serve has to end in where nobody serves before the next one.
+MAKE_WAY_SECONDS = 5.0
+
+
+class Child:
+    """A process that serves, is about to, or has done so."""
+
+    def __init__(self, pid: int, channel: Channel, patience: float) -> None:
+        self.pid = pid
+        self.channel = channel
+        # What it may take to end once it was told to.
+        self.patience = patience
+        # When it is killed, if it was told to end and has not.
+        self.due: float | None = None
+        self.hung_up = False
+        self.started_ns = time.time_ns()
+
+    def send(self, number: int) -> None:
+        """Send a signal, if the process is ours and not yet waited for: else it may be another."""
+        if is_child(self.pid):
+            os.kill(self.pid, number)
+
+    def has_until(self, seconds: float) -> None:
+        """Bound the time that is left to it; a bound that is nearer stays."""
+        due = time.monotonic() + seconds
+        self.due = due if self.due is None else min(self.due, due)
+
+
+class Supervisor:
+    """Starts processes, listens to them and to signals.
+
+    Args:
+        command: Starts a process that serves.
+        state: What `succession.become_supervisor` has noted.
+    """
+
+    def __init__(self, command: list[str], state: dict[str, Any]) -> None:
+        self.command = command
+        self.folder: str | None = state["folder"]
+        # What the command runs, if that is a file.
+        self.file: str | None = state["file"]
+        self.activated: int = state["activated"]
+        self.listeners: Listeners = [tuple(listener) for listener in state["listeners"]]
+        # Those that serve, that are about to, and that answer their last requests.
+        self.current: Child | None = None
+        self.next: Child | None = None
+        self.leaving: list[Child] = []
+        # One that is leaving, after whose end the next one is started.
+        self.awaited: Child | None = None
+        # What the end of a process may take that has not served.
+        self.end_patience: float = state["end_patience"]
+        self.code = 0
+        self.stops = 0
+        # When the first stop was asked for.
+        self.stopped_at = 0.0
+        self.has_served = False
+        # Sources that are watched; None: nobody asked for it.
+        self.watch: Watch | None = None
+        self.had_terminal: bool = state["terminal"]
+        self.selector = selectors.DefaultSelector()
+        self.signals, self.wakeup = socket.socketpair()
+        self.catch_signals(state["signals"])
+        if state["child"] is not None:
+            self.current = self.adopt(state["child"], socket.socket(fileno=state["channel"]))
+            self.current.patience = state["patience"]
+        if "files" in state:
+            # The command may have said where compiled files are.
+            sys.pycache_prefix = state["pycache_prefix"]
+            self.watch = Watch(state["folders"])
+            self.watch.changes.add(state["files"])
+            self.selector.register(self.watch, selectors.EVENT_READ, self.look)
+        if state["stopping"]:
+            self.stop()
+        elif state["again"] or self.current is None:
+            self.renew()
+
+    def catch_signals(self, before: int) -> None:
+        """Catch signals from here on, those that came since ``before`` was read last as well."""
+        self.signals.setblocking(False)
+        self.wakeup.setblocking(False)
+        signal.set_wakeup_fd(self.wakeup.fileno(), warn_on_full_buffer=False)
+        for number in FORWARDED:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, nothing)
+        # Whoever has started this may have it ignored or blocked: then the system itself would
+        # collect processes, and their numbers might soon be those of others.
+        signal.signal(signal.SIGCHLD, nothing)
+        self.selector.register(self.signals, selectors.EVENT_READ, self.hear_signals)
+        with socket.socket(fileno=before) as missed:
+            missed.setblocking(False)
+            try:
+                self.wakeup.send(missed.recv(64))
+            except BlockingIOError:
+                pass
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*FORWARDED, signal.SIGCHLD))
+
+    def run(self) -> int:
+        """Go on until no process is left; return the exit code of the last one that served."""
+        # Whatever has ended while nobody listened.
+        self.reap()
+        while self.has_more_to_do():
+            for key, _ in self.selector.select(self.patience()):
+                act: Callable[[], None] = key.data
+                act()
+            # Also where nothing has said so: bytes of signals are lost when too many come at once.
+            self.reap()
+            self.look()
+            self.kill()
+        return self.code if self.stops < 2 else ABANDONED
+
+    def patience(self) -> float | None:
+        """Return how many seconds to wait at most for something to happen."""
+        now = time.monotonic()
+        times = [max(child.due - now, 0.0) for child in self.children() if child.due is not None]
+        if self.watch is not None:
+            times.append(self.watch.patience())
+        return min(times, default=None)
+
+    def kill(self) -> None:
+        """Kill what was told to end and has not in the time it had."""
+        now = time.monotonic()
+        for child in self.children():
+            if child.due is not None and child.due <= now:
+                child.due = None
+                complain(f"process {child.pid} does not end by itself and is killed")
+                child.send(signal.SIGKILL)
+
+    def children(self) -> list[Child]:
+        """Return all processes that have not ended."""
+        every = (self.current, self.next, *self.leaving)
+        return [child for child in every if child is not None]
+
+    def has_more_to_do(self) -> bool:
+        """Tell whether there is a process, or may be one after a change."""
+        if self.current is not None or self.next is not None or self.leaving:
+            return True
+        return self.watch is not None
+
+    def look(self) -> None:
+        """Start the program anew if one of its files has changed."""
+        changed = self.watch.take() if self.watch is not None else []
+        if changed:
+            names = ", ".join(os.path.relpath(path) for path in changed[:NAMES_MAX])
+            more = f" and {len(changed) - NAMES_MAX} more" if len(changed) > NAMES_MAX else ""
+            complain(f"{names}{more} changed", "INFO")
+            self.renew()
+
+    # ------------------------------------------------------------------------- processes
+
+    def adopt(self, pid: int, end: socket.socket) -> Child:
+        """Listen to a process."""
+        child = Child(pid, Channel(end), self.end_patience)
+        end.setblocking(False)
+        self.selector.register(end, selectors.EVENT_READ, lambda: self.hear(child))
+        return child
+
+    def renew(self) -> None:
+        """Start a process that is to take over; one that has not come to serve makes way."""
+        if self.stops:
+            return
+        if self.next is not None:
+            complain(f"starting anew; process {self.next.pid} had not served yet", "INFO")
+            self.next.send(signal.SIGTERM)
+            self.next.has_until(self.next.patience)
+            self.leaving.append(self.next)
+            if self.current is None:
+                # It may have opened addresses that nobody has handed to it, and cannot hand on.
+                self.awaited = self.next
+                self.next.has_until(MAKE_WAY_SECONDS)
+            self.next = None
+        if self.awaited is not None:
+            return
+        if self.watch is not None:
+            self.watch.changes.drop_compiled()
+        since_ns = time.time_ns()
+        try:
+            process, channel = spawn(
+                self.command,
+                self.folder,
+                self.listeners,
+                self.activated,
+                self.watch is not None,
+                self.file,
+            )
+        except OSError as error:
+            self.search(since_ns)
+            complain(f"a new process could not be started, {self.rest()}: {error}")
+            return
+        # Waited for in `reap`, not by this object.
+        process.returncode = 0
+        self.next = self.adopt(process.pid, channel.socket)
+        if self.current is not None:
+            complain(f"starting process {self.next.pid} to take over", "INFO")
+
+    def hear(self, child: Child) -> None:
+        """Act on what a process says."""
+        # One that has ended may still stand in the list of those that had something to say.
+        while not child.hung_up:
+            try:
+                message = child.channel.receive()
+            except BlockingIOError:
+                return
+            match message:
+                case []:
+                    self.hang_up(child)
+                case ["ready", patience]:
+                    child.patience = patience
+                    self.serves(child)
+                # It says so again while the next one starts.
+                case ["renew"] if child is self.current and self.next is None:
+                    self.renew()
+                case ["stopping"] if child is self.current:
+                    self.unwatch()
+                    self.let_go()
+                case ["files", files] if self.watch is not None:
+                    self.watch.changes.add(files)
+                    self.watch.update()
+
+    def hang_up(self, child: Child) -> None:
+        """Listen no more to a process."""
+        if not child.hung_up:
+            self.selector.unregister(child.channel.socket)
+            child.hung_up = True
+
+    def serves(self, child: Child) -> None:
+        """Let a process that serves now take the place of the one before."""
+        if child is self.next:
+            if self.current is not None:
+                complain(
+                    f"process {child.pid} serves now; {self.current.pid} finishes its requests",
+                    "INFO",
+                )
+                self.current.channel.tell("leave")
+                self.current.has_until(LEAVE_SECONDS + self.current.patience)
+                self.leaving.append(self.current)
+            self.current, self.next = child, None
+            self.has_served = True
+        if child is not self.current or self.stops:
+            # It was too late.
+            if child is not self.awaited:
+                child.due = None
+                child.has_until(child.patience)
+            child.channel.tell("stop")
+            close_all(child.channel.take_listeners())
+            return
+        before, self.listeners = self.listeners, child.channel.take_listeners()
+        close_all(before)
+
+    def reap(self) -> None:
+        """Note which processes have ended."""
+        codes: dict[int, int] = {}
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            codes[pid] = os.waitstatus_to_exitcode(status)
+        for child in self.children():
+            # One may have ended before this program began, with nobody to be told of it.
+            if child.pid in codes or not is_child(child.pid):
+                # It may have said something before it ended.
+                self.hear(child)
+                self.ended(child, codes.get(child.pid))
+
+    def ended(self, child: Child, code: int | None) -> None:
+        """Draw the consequences of the end of a process; None: how it has ended is not known."""
+        self.hang_up(child)
+        child.channel.close()
+        if child in self.leaving:
+            self.leaving.remove(child)
+            if child is self.awaited:
+                self.awaited = None
+                self.renew()
+        elif child is self.next:
+            self.next = None
+            if not self.stops:
+                self.failed(child, code)
+        elif child is self.current:
+            self.current = None
+            if code is None:
+                complain(f"process {child.pid} {ending(code)}, as SIGCHLD was ignored")
+                code = ABANDONED
+            self.code = 128 - code if code < 0 else code
+            if self.watch is not None and code != 0:
+                self.search(child.started_ns)
+                complain(f"process {child.pid} {ending(code)}; waiting for a change")
+            elif self.next is None:
+                self.unwatch()
+                self.let_go()
+
+    def failed(self, child: Child, code: int | None) -> None:
+        """Say that a process has ended before it served."""
+        if self.watch is not None and not self.has_served and code == USAGE:
+            # What was asked for cannot be had, whatever the files say.
+            self.code = code
+            self.unwatch()
+            return
+        self.search(child.started_ns)
+        complain(f"process {child.pid} {ending(code)} before it served; {self.rest()}")
+
+    def rest(self) -> str:
+        """Say what is left where no new process serves."""
+        if self.current is not None:
+            return f"{self.current.pid} goes on serving"
+        return "waiting for a change" if self.watch is not None else "none is left"
+
+    def search(self, since_ns: int) -> None:
+        """Watch for more than the files that are known: the program does not start as it is."""
+        if self.watch is not None:
+            # Files of programs are known by names without links.
+            folders = [os.path.realpath(self.folder)] if self.folder else []
+            self.watch.changes.search(folders, since_ns)
+            self.watch.update()
+
+    def unwatch(self) -> None:
+        """Watch no longer; a change would start what is to end."""
+        if self.watch is not None:
+            self.selector.unregister(self.watch)
+            self.watch.close()
+            self.watch = None
+
+    # --------------------------------------------------------------------------- signals
+
+    def hear_signals(self) -> None:
+        """Act on the signals that have come."""
+        for number in self.signals.recv(64):
+            match number:
+                case signal.SIGINT | signal.SIGTERM:
+                    self.stop()
+                case signal.SIGHUP:
+                    # A terminal that closes sends the same signal.
+                    if self.had_terminal and not has_terminal():
+                        self.stop()
+                    else:
+                        self.renew()
+                case signal.SIGCHLD:
+                    self.reap()
+                case _:
+                    self.forward(number)
+
+    def forward(self, number: int) -> None:
+        """Send a signal to the process that serves."""
+        if self.current is not None:
+            self.current.send(number)
+
+    def stop(self) -> None:
+        """Let all processes end: the first time when they are done, then at once.
+
+        A second time so soon after the first that it is the same signal does nothing.
+
+        They are told over the line, since they may have had the signal themselves, from a terminal
+        or a service manager, and would take ours for a second one.
+        """
+        now = time.monotonic()
+        if self.stops == 0:
+            self.stopped_at = now
+        elif now - self.stopped_at < SAME_SIGNAL_SECONDS:
+            return
+        self.stops += 1
+        self.unwatch()
+        if self.current is None:
+            self.code = 0
+        self.let_go()
+        word = "stop" if self.stops == 1 else "at once"
+        for child in self.children():
+            child.channel.tell(word)
+            if child.hung_up:
+                # It runs something else by now, perhaps.
+                child.send(signal.SIGTERM)
+        if self.next is not None:
+            # It may not be listening yet.
+            self.next.send(signal.SIGTERM)
+            # The one that serves bounds its end itself, and behind run() may come what takes long.
+            self.next.has_until(self.next.patience)
+        if self.stops == 2:
+            for child in self.children():
+                child.has_until(AT_ONCE_SECONDS)
+
+    def let_go(self) -> None:
+        """Close the listening sockets: nobody is to be accepted any more."""
+        close_all(self.listeners)

@@ -1,0 +1,8 @@
+"""What happens to this process while it serves: signals, and forks.
+
+- ``hold``: SIGHUP while the program is still being imported
+- ``stop``: where ``run()`` waits for signals and calls of ``stop()``
+- ``forks``: what becomes of a process that is forked from this one
+
+Sees ``program``, ``handlers``, ``logs`` and the engine.
+"""
