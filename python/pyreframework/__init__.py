@@ -14,6 +14,7 @@ The public names, and nothing else. Every worker imports this package, so it mus
 module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like before it is needed.
 """
 
+import _thread
 import sys
 from posix import environ
 
@@ -23,9 +24,10 @@ if "t" in sys.abiflags:
         f"{sys.version.split()[0]}, which it does not support yet: use one with a GIL"
     )
 
-from pyreframework.program.laziness import keep_eager
+if hasattr(sys, "set_lazy_imports_filter"):
+    from pyreframework.program.laziness import keep_eager
 
-keep_eager(__name__)
+    keep_eager(__name__)
 
 from pyreframework.app import Pyre, PyreApp
 from pyreframework.cookies import delete_cookie, get_cookie, get_cookies, set_cookie
@@ -40,7 +42,6 @@ from pyreframework.errors import HTTPError, StartError, WorkerImportError
 from pyreframework.logs.console import open_missing
 from pyreframework.logs.records import emit_python_log, init_logger
 from pyreframework.redirects import redirect
-from pyreframework.serving.signals.hold import hold_for_program
 
 # First of all: whatever is opened next would get the number of a closed standard stream.
 open_missing()
@@ -65,12 +66,16 @@ __all__ = [
     "set_cookie",
 ]
 
-hold_for_program()
-del hold_for_program
+# Signals come to the main interpreter alone.
+if _thread._is_main_interpreter():  # type: ignore[attr-defined]  # noqa: SLF001 - no other name
+    from pyreframework.serving.signals.hold import hold_for_program
+
+    hold_for_program()
+    del hold_for_program
 
 if b"_PYRE_SUPERVISOR" in environ:
     # Before the program is imported, as far as it is not yet: it may be watched.
-    from pyreframework.serving.processes.changes import note_imports
+    from pyreframework.program.changes import note_imports
 
     note_imports()
     del note_imports

@@ -12,7 +12,8 @@ from pyreframework.handlers.event_loop import is_debugged
 from pyreframework.hooks import Hooks
 from pyreframework.insight import Insight
 from pyreframework.logs import records
-from pyreframework.program import loading
+from pyreframework.program import apps
+from pyreframework.program.apps import FALLBACK, Enrolled
 from pyreframework.routing import Routes
 
 TYPE_CHECKING = False
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
     from pyreframework.serving.signals.stop import Stop
 
 MAX_BODY_SIZE = 10 * 1024 * 1024
-# Stands for the fallback where routes have numbers.
-FALLBACK = -1
 
 
-class Pyre(Routes, Insight, Hooks):
+class Pyre(Routes, Insight, Hooks, Enrolled):
     """A web application.
 
     Each app has its own routes, hooks and settings; several can live in one process.
@@ -83,7 +82,7 @@ class Pyre(Routes, Insight, Hooks):
             dictConfig(log_config)
             self.configures_logging = True
         self.made_in = sys._getframemodulename(1)  # noqa: SLF001 - there is no other name for it
-        self.number = loading.enroll(self)
+        self.number = apps.enroll(self)
 
     @property
     def debug(self) -> bool:
@@ -209,10 +208,10 @@ class Pyre(Routes, Insight, Hooks):
             RuntimeError: The app is being served already.
         """
         given: dict[str, object] = dict(locals())
-        if loading.in_worker():
-            loading.hand_over(self)
+        if apps.in_worker():
+            apps.hand_over(self)
             return
-        from pyreframework.serving.server import serve
+        from pyreframework.serving.run import serve
 
         del given["self"], given["unknown"]
         serve(self, given | unknown)
@@ -290,8 +289,10 @@ class Pyre(Routes, Insight, Hooks):
 
     def _report(self, route: str, request_id: object, error: BaseException) -> str | None:
         """Log what a handler or hook raised; in debug mode return a page for the client."""
-        if loading.in_worker():
-            loading.explain(error, route)
+        if apps.in_worker():
+            from pyreframework.program import imports
+
+            imports.explain(error, route)
         records.raised(route, request_id, error)
         if not self._shows_tracebacks:
             return None

@@ -15,10 +15,9 @@ from difflib import get_close_matches
 from pyreframework import __version__
 from pyreframework.logs import console
 from pyreframework.logs.console import complain
-from pyreframework.program.loading import WORKER_NAME
+from pyreframework.program.apps import WORKER_NAME
 from pyreframework.program.target import Launch, ProgramFailed, Target, TargetError
 from pyreframework.serving.processes import link, succession
-from pyreframework.serving.server import START_FAILED, USAGE
 from pyreframework.serving.settings.resolution import (
     OPTIONS,
     Option,
@@ -30,14 +29,14 @@ from pyreframework.serving.settings.resolution import (
 )
 from pyreframework.serving.shortage import shortage
 from pyreframework.serving.signals.hold import hold
-from pyreframework.serving.signals.stop import Stop
+from pyreframework.serving.signals.stop import START_FAILED, USAGE, Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, NoReturn
 
-    from pyreframework.app import Pyre
+    from pyreframework.program.apps import App
 
 WIDTH_MAX = 100
 # As a shell has it for a command that SIGINT has ended.
@@ -371,7 +370,7 @@ def dev(options: argparse.Namespace) -> int:
     return run(options)
 
 
-def look(options: argparse.Namespace) -> Pyre:
+def look(options: argparse.Namespace) -> App:
     """Return the app that was named, without serving it."""
     check_folder(options.app_dir)
     app = Launch(Target.parse(options.target), serves=False).load(options.rest, options.app_dir)

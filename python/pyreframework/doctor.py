@@ -14,12 +14,12 @@ import signal
 import subprocess
 import sys
 
-from pyreframework.app import FALLBACK
 from pyreframework.logs import console
 from pyreframework.logs.console import complain
+from pyreframework.program.apps import FALLBACK
 from pyreframework.program.target import Launch, ProgramFailed, Target, TargetError
 from pyreframework.serving import banner
-from pyreframework.serving.server import GRACEFUL, START_FAILED, USAGE
+from pyreframework.serving.signals.stop import GRACEFUL, START_FAILED, USAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def tell(pipe: int, event: str, value: object) -> None:
 
 def examine(texts: list[str], banned: dict[str, str], pipe: int) -> None:
     """Load the program in this interpreter, which is like a worker's, and tell what was found."""
-    from pyreframework.program import imports, loading, moves
+    from pyreframework.program import apps, imports, loading, moves
 
     seen: dict[str, None] = {}
 
@@ -274,7 +274,7 @@ def examine(texts: list[str], banned: dict[str, str], pipe: int) -> None:
     imports.banned.update(banned)
     imports.listener = listen
     loading.load(texts)
-    app = loading.loaded
+    app = apps.loaded
     assert app is not None, "just loaded"
     refusal = loading.refuse(app.native, None)
     moves.note_start_hooks(app)

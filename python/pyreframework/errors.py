@@ -1,11 +1,12 @@
 """The exceptions users raise and catch: `HTTPError`, `StartError`, `WorkerImportError`.
 
-Imported in every worker, so it imports nothing but the engine.
+Imported in every worker.
 """
 
 from __future__ import annotations
 
 from pyreframework.engine import PyreRequest, PyreResponse, StartError
+from pyreframework.handlers.absent import WorkerImportError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,37 +104,6 @@ class HTTPError(Exception):
 
     def __str__(self) -> str:
         return f"{self.status} {self.detail}"
-
-
-class WorkerImportError(ImportError):
-    """A handler on a worker used something of a module that does not load in workers.
-
-    Routes that use such a module run on the main interpreter by themselves, as far as that can be
-    seen before. This is raised where it could not; ``gil=True`` on the route is the cure.
-
-    Args:
-        module: The module that does not load; also the attribute ``name``.
-        used: What was used, such as ``numpy.zeros``.
-        route: The route whose handler did it, if that is known.
-
-    Example:
-        >>> raise WorkerImportError("numpy", "numpy.zeros", "GET /predict")
-        Traceback (most recent call last):
-        pyreframework.errors.WorkerImportError: GET /predict uses numpy.zeros on a worker, and numpy
-        does not load in workers: register the route with gil=True
-    """
-
-    def __init__(self, module: str, used: str, route: str | None = None) -> None:
-        super().__init__(name=module)
-        self.used = used
-        self.route = route
-
-    def __str__(self) -> str:
-        who = self.route or "a handler"
-        return (
-            f"{who} uses {self.used} on a worker, and {self.name} does not load in workers: "
-            "register the route with gil=True"
-        )
 
 
 def answer(req: PyreRequest, error: HTTPError) -> PyreResponse:

@@ -7,11 +7,12 @@ usable as ``@app.x``, ``@app.x()`` and ``app.x(f)``. Imported in every worker.
 from __future__ import annotations
 
 from pyreframework.errors import HTTPError, answer
+from pyreframework.handlers.absent import stood_in
 from pyreframework.handlers.event_loop import Loop
 from pyreframework.handlers.injection import plan_for, require_arguments, require_callable
 from pyreframework.handlers.signatures import is_async, name_of
 from pyreframework.logs import records
-from pyreframework.program import loading
+from pyreframework.program import apps
 from pyreframework.program.outline import name_of_type
 
 TYPE_CHECKING = False
@@ -201,7 +202,7 @@ class Hooks:
             ...     return {"missing": exc.args[0]}, 404
         """
         # An exception of a module that does not load in a worker cannot be raised there.
-        absent = loading.stood_in(kind) is not None
+        absent = stood_in(kind) is not None
         if not absent and not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise TypeError(f"exception_handler needs a type of exception, not {kind!r}")
 
@@ -249,7 +250,7 @@ class Hooks:
             try:
                 self._complete(hook)
             except Exception as error:
-                if not loading.starts_without(hook, error):
+                if not apps.starts_without(hook, error):
                     raise
         if self._lifespan is not None:
             lifespan = self._lifespan
@@ -257,7 +258,7 @@ class Hooks:
                 context = self._complete(lambda: lifespan(self))
                 self._complete(context.__aenter__)
             except Exception as error:
-                if not loading.starts_without(self._lifespan, error):
+                if not apps.starts_without(self._lifespan, error):
                     raise
             else:
                 self._entered = context

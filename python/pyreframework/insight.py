@@ -7,6 +7,7 @@ Imported in every worker, where the same calls only note what the main interpret
 from __future__ import annotations
 
 from pyreframework.logs import records
+from pyreframework.logs.records import Access
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,23 +22,10 @@ METRICS, LIVE, READY = "metrics", "live", "ready"
 class Readiness:
     """A check of the user's, how often to ask it, and how long it may take."""
 
-    __slots__ = ("check", "interval", "timeout")
-
     def __init__(self, check: Callable[[], Any], interval: float, timeout: float) -> None:
         self.check = check
         self.interval = interval
         self.timeout = timeout
-
-
-class Access:
-    """What of the answers is logged."""
-
-    __slots__ = ("always_log_status", "level", "sample")
-
-    def __init__(self, level: str = "info", sample: int = 1, always_log_status: int = 400) -> None:
-        self.level = level
-        self.sample = sample
-        self.always_log_status = always_log_status
 
 
 class Insight:

@@ -28,7 +28,7 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 # Stands in for serving: everything up to it - registration, settings - is the real thing.
 PRELUDE = """
 import os, sys
-import pyreframework.serving.server
+import pyreframework.serving.run
 from pyreframework.serving.settings.resolution import resolve
 
 def serve(app, given):
@@ -36,7 +36,7 @@ def serve(app, given):
     app.freeze(settings.values["debug"])
     raise SystemExit(0)
 
-pyreframework.serving.server.serve = serve
+pyreframework.serving.run.serve = serve
 """
 
 

@@ -12,7 +12,7 @@ import pytest
 from serving import APPS
 
 from pyreframework import Pyre, PyreRequest, StartError
-from pyreframework.program import loading
+from pyreframework.program import apps
 from pyreframework.testing import TestClient
 
 here = Pyre()
@@ -20,7 +20,7 @@ here = Pyre()
 
 @here.get("/")
 def where(req: PyreRequest) -> dict[str, str]:
-    return {"module": __name__, "interpreter": "worker" if loading.in_worker() else "main"}
+    return {"module": __name__, "interpreter": "worker" if apps.in_worker() else "main"}
 
 
 def test_an_app_of_this_module() -> None:

@@ -364,9 +364,8 @@ def test_stop_while_the_new_program_starts(write: Write, times: int) -> None:
 
 # What was told to end is killed soon if it does not.
 IMPATIENT = """
-    from pyreframework.serving import server
-    from pyreframework.serving.processes import succession
-    succession.end_patience = server.end_patience = lambda: 0.5
+    from pyreframework.serving.signals import endings
+    endings.end_patience = lambda: 0.5
 """
 
 
@@ -422,7 +421,7 @@ def test_a_hanging_program_is_given_up_for_another(write: Write) -> None:
 @pytest.mark.parametrize("hook", ["app.on_shutdown", "__import__('atexit').register"])
 def test_a_replaced_process_hangs_in_a_hook(write: Write, hook: str, times: int) -> None:
     """It is left behind, and a later stop waits for nobody."""
-    soon = "pyreframework.serving.server.HOOKS_SECONDS = 0.5\n"
+    soon = "endings.HOOKS_SECONDS = 0.5\n"
     with Gate() as gate:
         hangs = IMPATIENT + f"    {soon}" + held_by(gate, hook)
         file = write("shutdown_timeout=0.5", extra=IMPATIENT if times else hangs)

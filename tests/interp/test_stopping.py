@@ -239,9 +239,10 @@ def test_slow_peers_do_not_delay_the_stop() -> None:
 
 
 HANGS = """
-import contextlib, threading, pyreframework.serving.server
+import contextlib, threading
 from pyreframework import Pyre
-pyreframework.serving.server.HOOKS_SECONDS = 0.5
+from pyreframework.serving.signals import endings
+endings.HOOKS_SECONDS = 0.5
 app = Pyre()
 
 def hang():
@@ -298,7 +299,8 @@ def test_a_task_that_blocks_the_loop_at_the_end_is_left(tmp_path: Path) -> None:
     """It is cancelled, and holds the thread that cancels it."""
     program = tmp_path / "program.py"
     blocks = """
-pyreframework.serving.server.END_SECONDS = 1
+from pyreframework.serving.signals import endings
+endings.END_SECONDS = 1
 
 async def block():
     try:

@@ -387,7 +387,7 @@ def test_a_successor_that_fails_late_leaves_the_socket_of_the_one_that_goes_on(
     program = write(tmp_path)
     with served(program, path) as server:
         fails = (
-            "from pyreframework.serving.processes import succession as late; "
+            "from pyreframework.serving import replaceable as late; "
             "late.Replaceable.opened = fail; app.run("
         )
         text = program.read_text().replace("app.run(", fails, 1)

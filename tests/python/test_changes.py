@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from pyreframework.serving.processes import changes
-from pyreframework.serving.processes.changes import Changes, Told, Watch, program_files, signature
+from pyreframework.program import changes
+from pyreframework.program.changes import Changes, Told, Watch, program_files, signature
 
 
 def write(path: Path, text: str = "") -> str:
@@ -90,7 +90,7 @@ def test_files_as_they_were_when_they_were_imported(tmp_path: Path, supervised: 
     write(tmp_path / "new.py", "raise LookupError\n")
     code = (
         "import pyreframework\n"
-        "from pyreframework.serving.processes.changes import program_files, signature\n"
+        "from pyreframework.program.changes import program_files, signature\n"
         "before = signature('helper.py')\n"
         "import helper\n"
         "found = program_files()[helper.__file__]\n"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pyreframework.program import execution, imports, loading, moves, sources
+from pyreframework.program import apps, execution, imports, moves, sources
 from pyreframework.program.standins import ModuleStandIn
 
 np = ModuleStandIn("numpy", "refused")
@@ -47,12 +47,12 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
         return vars(new)
 
     def load(text: str, helper: str = "") -> list[str]:
-        monkeypatch.setattr(loading, "loading", types.SimpleNamespace(apps=[]))
+        monkeypatch.setattr(apps, "loading", types.SimpleNamespace(apps=[]))
         module("flow_helper", helper)
         space = module("flow_program", HEAD + text)
-        monkeypatch.setattr(loading, "loading", None)
+        monkeypatch.setattr(apps, "loading", None)
         app = space["app"]
-        monkeypatch.setattr(loading, "loaded", app)
+        monkeypatch.setattr(apps, "loaded", app)
         app.begin_worker()
         routes = [f"{method} {path}" for method, path in app.native.route_table()]
         return [routes[number] for number, _, _ in moves.survey(app, eager=False) if number >= 0]

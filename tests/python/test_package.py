@@ -119,5 +119,5 @@ def test_a_worker_is_lean(tmp_path: Path) -> None:
     assert "__mp_main__" in found
     assert found & HEAVY <= modules_after("") & HEAVY
     # What only a refused module needs, and what only the main interpreter does.
-    unneeded = {"doctor", "program.sources", "program.standins", "serving.server"}
+    unneeded = {"doctor", "program.sources", "program.standins", "serving"}
     assert not found & {f"pyreframework.{name}" for name in unneeded}

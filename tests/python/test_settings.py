@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pyreframework import Pyre
 from pyreframework.engine import AppTable, Server
-from pyreframework.program.loading import started_in
+from pyreframework.program.apps import started_in
 from pyreframework.serving.settings import cpus, resolution
 from pyreframework.serving.settings.resolution import (
     NOT_YET,

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pyreframework import WorkerImportError
+from pyreframework.handlers import absent
 from pyreframework.program import imports, standins
 from pyreframework.program.standins import ModuleStandIn, StandIn
 
@@ -83,7 +84,7 @@ def test_what_comes_of_it_is_a_stand_in(numpy: Any, use: Callable[[Any], object]
 )
 def test_what_is_real_is_none(value: object) -> None:
     assert standins.of(value) is None
-    assert imports.stood_in(value) is None
+    assert absent.stood_in(value) is None
 
 
 def test_an_attribute_is_the_same_each_time(numpy: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pyreframework import Pyre
-from pyreframework.program import loading, target
+from pyreframework.program import apps, target
 from pyreframework.program.target import Launch, ProgramFailed, Target, TargetError
 
 Write = Callable[[str, str], None]
@@ -37,7 +37,7 @@ def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         if module is not None:
             sys.modules[name] = module
     target.launch = None
-    loading.origin = None
+    apps.origin = None
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_what_workers_are_told(write: Write, text: str, origin: str | None, tmp_
         ONE + "\n    make = lambda: Pyre()\n    class Site:\n        make = staticmethod(make)\n",
     )
     look(text)
-    assert loading.origin == (origin and origin.replace("FOLDER", str(tmp_path)))
+    assert apps.origin == (origin and origin.replace("FOLDER", str(tmp_path)))
 
 
 def test_a_module_keeps_its_name_and_a_file_is_no_main(write: Write) -> None:

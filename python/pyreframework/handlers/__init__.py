@@ -2,6 +2,7 @@
 
 - ``signatures``: what a callable takes, read from its code object
 - ``injection``: from a signature to the plan by which the engine calls a handler
+- ``absent``: what handlers meet of a module that does not load in their worker
 - ``event_loop``: the asyncio loop of an interpreter
 - ``lanes``: the threads that run handlers, as `threading` shows them
 - ``background``: what a request has left to be done after its answer

@@ -8,8 +8,8 @@ look-up. Imports nothing that workers do not have.
 from __future__ import annotations
 
 from pyreframework.engine import PyreRequest
+from pyreframework.handlers.absent import stood_in
 from pyreframework.handlers.signatures import Parameter, Signature, name_of, signature_of
-from pyreframework.program import loading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def require_arguments(call: Handler, names: Sequence[str], use: str) -> None:
     Raises:
         TypeError: It takes fewer, or needs more; the message says what it is called with.
     """
-    signature = None if loading.stood_in(call) else signature_of(call)
+    signature = None if stood_in(call) else signature_of(call)
     if signature is None:
         return
     own = [parameter for parameter in signature.found if not parameter.through]
@@ -111,7 +111,7 @@ def plan_for(handler: Handler, names: Sequence[str], where: str) -> tuple[Handle
         >>> plan_for(show, ["id"], "GET /users/{id}")[1]
         (None, ('id', 'int'))
     """
-    signature = None if loading.stood_in(handler) else signature_of(handler)
+    signature = None if stood_in(handler) else signature_of(handler)
     if signature is None:
         return handler, None
     planning = Planning(handler, names, where, signature)
@@ -236,7 +236,7 @@ def asks_for_request(parameter: Parameter, names: Sequence[str]) -> bool:
 def converter(parameter: Parameter, handler: Handler, where: str) -> str:
     """Return the converter for an annotation; "" leaves it to the type in the pattern."""
     annotation = meaning(parameter)
-    if loading.stood_in(annotation) is not None:
+    if stood_in(annotation) is not None:
         return ""  # The main interpreter knows what it is, and runs the handler.
     if isinstance(annotation, str):
         # Imported for type checkers only, perhaps.
@@ -267,7 +267,7 @@ def meaning(parameter: Parameter) -> object:
     """
     annotation = parameter.annotation()
     for _ in range(NESTING_MAX):
-        if loading.stood_in(annotation) is not None:
+        if stood_in(annotation) is not None:
             return annotation
         if type(annotation).__name__ == "ForwardRef":
             # `Optional["int"]`

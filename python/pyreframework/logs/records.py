@@ -117,9 +117,8 @@ class Arrival:
         if name != "logging":
             return None
         sys.meta_path.remove(self)
-        from pyreframework.program.loading import find
-
-        spec = find(name)
+        found = (finder.find_spec(name, path, target) for finder in sys.meta_path)
+        spec = next((one for one in found if one is not None), None)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
@@ -131,6 +130,17 @@ class Arrival:
 
             spec.loader.exec_module = execute_and_install  # type: ignore[method-assign]
         return spec
+
+
+class Access:
+    """What of the answers is logged."""
+
+    __slots__ = ("always_log_status", "level", "sample")
+
+    def __init__(self, level: str = "info", sample: int = 1, always_log_status: int = 400) -> None:
+        self.level = level
+        self.sample = sample
+        self.always_log_status = always_log_status
 
 
 def logger(name: str) -> Logger:

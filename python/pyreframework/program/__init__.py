@@ -2,8 +2,10 @@
 
 How it gets there:
 
+- ``apps``: the apps of an interpreter, and what of them is seen in this room
 - ``target``: what the command line names, and how the main interpreter loads it
 - ``loading``: describes it for workers, and loads it there
+- ``changes``: which files it was made of, and whether one has changed
 - ``laziness``: this package's own imports stay eager
 - ``frames``: ``sys._current_frames`` while there are workers
 - ``outline``: what decides the answers of an app, compared between interpreters

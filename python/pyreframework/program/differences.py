@@ -19,6 +19,7 @@ import _ast
 import sys
 from types import FunctionType, ModuleType
 
+from pyreframework.handlers.absent import stood_in
 from pyreframework.program import facts, flow, imports, loading, sources
 from pyreframework.program.facts import UNKNOWN
 from pyreframework.program.flow import Statement, TaintGraph
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from pyreframework.app import Pyre
+    from pyreframework.program.apps import App
     from pyreframework.program.facts import Entry
     from pyreframework.program.reach import Uses
 
@@ -65,10 +66,10 @@ class DoubtGraph(TaintGraph):
         """Yield what attributes in a row lead to, and note whether the names end at a module."""
         here = value
         for name in chain:
-            if not is_a(here, ModuleType) or imports.stood_in(here) is not None:
+            if not is_a(here, ModuleType) or stood_in(here) is not None:
                 break
             here = vars(here).get(name)
-        if is_a(here, ModuleType) and imports.stood_in(here) is None:
+        if is_a(here, ModuleType) and stood_in(here) is None:
             self.wholes.append((number, id(vars(here))))
         yield from super().along(number, value, chain, uses, whole)
 
@@ -146,7 +147,7 @@ class Scope:
         )
 
 
-def note_loaded(app: Pyre) -> None:
+def note_loaded(app: App) -> None:
     """Note what the names hold before the hooks of the start run.
 
     Args:
@@ -215,10 +216,10 @@ def differing_from_main() -> list[Entry]:
 
 def is_own_object(value: Any) -> bool:
     """Tell whether this is a class of the program, or an object of one."""
-    return imports.stood_in(value) is None and is_own(value if is_a(value, type) else type(value))
+    return stood_in(value) is None and is_own(value if is_a(value, type) else type(value))
 
 
-def changed_since(app: Pyre) -> list[Entry]:
+def changed_since(app: App) -> list[Entry]:
     """Return what names hold that have been changed since the program was loaded.
 
     What has become an object of a library shows nothing plain.

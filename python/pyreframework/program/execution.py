@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import sys
 
+from pyreframework.handlers.absent import stood_in
 from pyreframework.program import imports
+from pyreframework.program.apps import Enrolled, is_app
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,7 +157,7 @@ def stand_ins_of(frame: FrameType, line: int) -> Iterator[str]:
     else:
         names = [*code.co_varnames, *code.co_names]
     for name in names:
-        module = imports.stood_in(frame.f_locals.get(name, frame.f_globals.get(name)))
+        module = stood_in(frame.f_locals.get(name, frame.f_globals.get(name)))
         if module is not None:
             yield module
 
@@ -211,10 +213,9 @@ def failed_in_library(error: BaseException) -> bool:
 
 def names_an_app(statement: stmt, space: dict[str, Any]) -> bool:
     """Tell whether a statement may be there to register something, which must not get lost."""
-    from pyreframework.app import Pyre
     from pyreframework.program import sources
 
-    return any(isinstance(space.get(name), Pyre) for name in sources.named(statement))
+    return any(is_app(space.get(name)) for name in sources.named(statement))
 
 
 def assign_stand_ins(statement: stmt, space: dict[str, Any], module: str) -> None:
@@ -281,6 +282,4 @@ def holds_state(value: object) -> bool:
     """Tell whether a global is no module, function, class or app: something that may change."""
     from types import FunctionType, ModuleType
 
-    from pyreframework.app import Pyre
-
-    return not issubclass(type(value), (ModuleType, FunctionType, type, Pyre))
+    return not issubclass(type(value), (ModuleType, FunctionType, type, Enrolled))

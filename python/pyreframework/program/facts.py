@@ -29,9 +29,9 @@ from types import (
     SimpleNamespace,
 )
 
-from pyreframework.app import Pyre
+from pyreframework.handlers.absent import stood_in
 from pyreframework.program import imports
-from pyreframework.program.imports import stood_in
+from pyreframework.program.apps import Enrolled
 from pyreframework.program.reach import (
     body_of,
     content,
@@ -47,6 +47,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
+
+    from pyreframework.program.apps import App
 
 SEPARATOR = "\x1f"
 # All values that are read, those of one container, and how deep: what is beyond is not compared.
@@ -159,7 +161,7 @@ class Reader:
             self.put_all(tuple(gc.get_referents(value)), depth)
         elif module_of(kind).partition(".")[0] in SHOWN and not is_own(kind):
             self.parts.append(repr(value))
-        elif is_a(value, Pyre):
+        elif is_a(value, Enrolled):
             return
         else:
             self.put_object(value, depth)
@@ -319,13 +321,13 @@ def spaces(own: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield str(file) if is_whole else "__main__" if name in MAIN_NAMES else name, space
 
 
-def collect(app: Pyre, own: set[str]) -> dict[str, Entry]:
+def collect(app: App, own: set[str]) -> dict[str, Entry]:
     """Return what the names of the program hold, by what these are known in every interpreter."""
     found: dict[str, Entry] = {}
     reader = Reader()
 
     def take(where: str, holder: object, name: str, value: Any) -> None:
-        if is_a(value, (ModuleType, Pyre)) or stood_in(value) is not None:
+        if is_a(value, (ModuleType, Enrolled)) or stood_in(value) is not None:
             return
         first: list[object] = [value]
         kind = value if is_a(value, type) else type(value)

@@ -20,8 +20,9 @@ import builtins
 import sys
 from types import FunctionType, MappingProxyType, MemberDescriptorType, MethodType, ModuleType
 
-from pyreframework.app import Pyre
+from pyreframework.handlers.absent import stood_in
 from pyreframework.program import imports, sources
+from pyreframework.program.apps import Enrolled
 from pyreframework.program.execution import function_of
 from pyreframework.program.losses import ANNOTATE
 from pyreframework.program.reach import (
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
     from typing import Any
+
+    from pyreframework.program.apps import App
 
 # What ``co_flags`` says of functions, and of those that yield.
 OPTIMIZED, YIELDS = 1, 0x20 | 0x200
@@ -93,7 +96,7 @@ def is_of_app(value: Any) -> bool:
     """Tell whether this is an app, or one of the ways to register something with it."""
     if is_a(value, FunctionType):
         return imports.is_ours(value.__globals__)
-    return is_a(value, Pyre) or (is_a(value, MethodType) and is_a(value.__self__, Pyre))
+    return is_a(value, Enrolled) or (is_a(value, MethodType) and is_a(value.__self__, Enrolled))
 
 
 class TaintGraph(Graph):
@@ -116,7 +119,7 @@ class TaintGraph(Graph):
             for name, chain in uses.chains:
                 held = value.space.get(name, vars(builtins).get(name))
                 # What is registered with an app is called when requests are served.
-                if value.names_app and is_a(held, (FunctionType, MethodType, type, Pyre)):
+                if value.names_app and is_a(held, (FunctionType, MethodType, type, Enrolled)):
                     continue
                 self.check_taint(number, value.space, name)
                 for found in self.along(number, held, chain, uses):
@@ -124,7 +127,7 @@ class TaintGraph(Graph):
                         yield found
 
 
-def follow(app: Pyre) -> None:
+def follow(app: App) -> None:
     """Find out what counts as a stand-in for the plain values that were taken.
 
     Args:
@@ -224,7 +227,7 @@ def is_run(node: _ast.stmt, space: dict[str, Any]) -> bool:
         isinstance(node, _ast.Expr)
         and isinstance(func, _ast.Attribute)
         and func.attr == "run"
-        and is_a(resolve(func.value, space), Pyre)
+        and is_a(resolve(func.value, space), Enrolled)
     )
 
 
@@ -345,7 +348,7 @@ def hand_on(statement: Statement, module: str) -> None:
         target = decorator.func if isinstance(decorator, _ast.Call) else decorator
         owner = resolve(getattr(target, "value", target), space)
         # What the app got is what the name is bound to, if nothing wraps that again.
-        if is_a(owner, Pyre):
+        if is_a(owner, Enrolled):
             if decorator is not decorators[0]:
                 lose(module, place)
         elif not is_quiet_call(resolve(target, space), module):
@@ -392,7 +395,7 @@ def affect(call: _ast.Call, space: dict[str, Any], module: str, place: Place) ->
     """Count as stand-ins what a call may change that is there for its effect."""
     if isinstance(call.func, _ast.Attribute):
         owner = resolve(call.func.value, space)
-        if owner is None or is_a(owner, Pyre):
+        if owner is None or is_a(owner, Enrolled):
             lose(module, place)
         else:
             mark(owner, module)
@@ -446,7 +449,7 @@ def take_over(statements: list[Statement]) -> None:
 
 def mark(value: object, module: str) -> None:
     """Count an object as a stand-in, by whatever name it is reached; not what libraries share."""
-    if is_a(value, (*ATOMS, ModuleType, tuple, frozenset)) or imports.stood_in(value) is not None:
+    if is_a(value, (*ATOMS, ModuleType, tuple, frozenset)) or stood_in(value) is not None:
         return
     if is_a(value, MethodType):
         return
@@ -473,13 +476,13 @@ def resolve(node: _ast.AST | None, space: dict[str, Any]) -> Any:
     if isinstance(node, _ast.Call):
         # What an operation on a stand-in gives is one.
         made = resolve(node.func, space)
-        return made if imports.stood_in(made) is not None else None
+        return made if stood_in(made) is not None else None
     if not isinstance(node, _ast.Attribute):
         return None
     owner = resolve(node.value, space)
     if owner is None:
         return None
-    if imports.stood_in(owner) is not None:
+    if stood_in(owner) is not None:
         return owner
     if is_a(owner, ModuleType):
         held = vars(owner)
@@ -505,7 +508,7 @@ def is_quiet_call(callee: Any, module: str, depth: int = 0) -> bool:
 
     Libraries are taken to know nothing of the program.
     """
-    if callee is None or imports.stood_in(callee) is not None or depth > DEPTH_MAX:
+    if callee is None or stood_in(callee) is not None or depth > DEPTH_MAX:
         return depth <= DEPTH_MAX
     if is_a(callee, Bound):
         return is_quiet(callee.function.__code__, callee.function.__globals__, module, depth)
@@ -626,7 +629,7 @@ class Body:
         callee = resolve(func, self.space)
         if isinstance(func, _ast.Attribute) and func.attr in MUTATORS and root not in self.fresh:
             owner = resolve(func.value, self.space)
-            if imports.stood_in(owner) is None and not is_a(owner, ModuleType):
+            if stood_in(owner) is None and not is_a(owner, ModuleType):
                 return False
         if isinstance(func, _ast.Name) and root in self.local and root not in self.inner:
             return False  # A function that it was given.
@@ -640,7 +643,7 @@ class Body:
         if root_name(call.func) in self.fresh or root_name(call.func) in self.inner:
             return True
         callee = resolve(call.func, self.space)
-        if imports.stood_in(callee) is not None or is_of_program(callee):
+        if stood_in(callee) is not None or is_of_program(callee):
             return True  # The call itself is looked at.
         return callee is not None and all(isinstance(one, _ast.Constant) for one in arguments(call))
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import _ast
 from types import FunctionType, MethodType, ModuleType
 
+from pyreframework.handlers.absent import stood_in
 from pyreframework.program import differences, flow, imports, sources
 from pyreframework.program.differences import DoubtGraph, Scope
 from pyreframework.program.execution import function_of
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any
 
-    from pyreframework.app import Pyre
+    from pyreframework.program.apps import App
+
 
 DEPTH_MAX = 8
 # What ``co_flags`` says of coroutines.
@@ -101,7 +103,7 @@ class Scan:
     def change(self, target: _ast.Attribute | _ast.Subscript, module: str) -> None:
         """Count as taken what gets an item or an attribute, or has a method called."""
         owner = resolve(target.value, self.space)
-        if is_a(owner, ModuleType) and imports.stood_in(owner) is None:
+        if is_a(owner, ModuleType) and stood_in(owner) is None:
             if not isinstance(target.ctx, _ast.Load):
                 imports.tainted.setdefault((id(vars(owner)), target.attr), module)  # type: ignore[union-attr]
             return
@@ -173,7 +175,7 @@ class Scan:
                 yield Inner(self.inner[func.id], self)
             return
         value = resolve(func, self.space)
-        if imports.stood_in(value) is not None:
+        if stood_in(value) is not None:
             return
         if is_a(value, type) and is_own(value):
             if any(base is not object and not is_own(base) for base in value.__mro__):
@@ -186,7 +188,7 @@ class Scan:
         for node in sources.inside(self.node):
             if isinstance(node, _ast.Call):
                 value = resolve(node.func, self.space)
-                if imports.stood_in(value) is not None:
+                if stood_in(value) is not None:
                     continue
                 if is_a(value, type) and is_own(value):
                     value = flow.attribute(value, "__init__")
@@ -194,7 +196,7 @@ class Scan:
                     yield value
 
 
-def find_changed(app: Pyre) -> None:
+def find_changed(app: App) -> None:
     """Count as taken out of stand-ins what statements of hooks change that reach these.
 
     A statement that does not run in a worker, as a stand-in has decided, changes nothing there: so
@@ -294,7 +296,7 @@ def affected_of(scan: Scan, graph: InnerGraph) -> list[tuple[_ast.stmt, Scan, in
     ]
 
 
-def note(app: Pyre) -> None:
+def note(app: App) -> None:
     """Note where the functions are defined that hooks of the start leave running.
 
     Args:
@@ -314,7 +316,7 @@ def note(app: Pyre) -> None:
                     imports.handed.add((code.co_filename, code.co_firstlineno))
 
 
-def find(app: Pyre) -> None:
+def find(app: App) -> None:
     """Count as taken out of stand-ins what is shared with what hooks of the start leave running.
 
     Args:
@@ -346,7 +348,7 @@ def find(app: Pyre) -> None:
                 share_function(value, module)
 
 
-def scans(app: Pyre, depth_max: int = DEPTH_MAX) -> Iterator[Scan]:
+def scans(app: App, depth_max: int = DEPTH_MAX) -> Iterator[Scan]:
     """Yield the hooks of the start, and the functions of the program that they call."""
     seen: set[CodeType] = set()
     waiting: list[tuple[Any, int]] = [(hook, 0) for hook in app.start_hooks()]

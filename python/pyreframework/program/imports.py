@@ -20,7 +20,7 @@ from _thread import get_ident
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, SourceFileLoader
 from sys import _getframe
 
-from pyreframework.errors import WorkerImportError
+from pyreframework.handlers.absent import WorkerImportError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -422,13 +422,6 @@ def set_serving(serving: bool) -> None:
     stand_ins = sys.modules.get(STAND_INS)
     if stand_ins is not None:
         vars(stand_ins).update(serving=serving, ending=not serving)
-
-
-def stood_in(value: object) -> str | None:
-    """Return the module that a value stands in for, or None for anything real."""
-    stand_ins = sys.modules.get(STAND_INS)
-    module: str | None = None if stand_ins is None else stand_ins.of(value)
-    return module
 
 
 def explain(error: BaseException, route: str | None) -> None:

@@ -16,66 +16,29 @@ from __future__ import annotations
 
 import sys
 from _frozen_importlib import ModuleSpec
-from _thread import get_ident
-from os import fsdecode
-from posix import environ, getcwd, stat
 
 from pyreframework.engine import note_import
 from pyreframework.logs import console, records
-from pyreframework.program import frames
+from pyreframework.program import apps, frames
+from pyreframework.program.apps import WORKER_NAME, HandedOver, Loading, app_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from importlib.abc import Loader
     from types import CodeType, ModuleType
 
-    from pyreframework.app import Pyre
     from pyreframework.engine import AppTable
+    from pyreframework.program.apps import App
 
 
-def folder_here() -> str | None:
-    """Return the current folder by the name that the shell has for it, None if it is gone.
-
-    A path by way of a link leads elsewhere once that has been set anew, as deployments do: then a
-    restart is to start what is there.
-    """
-    try:
-        folder = getcwd()
-        here = stat(".")
-    except OSError:
-        return None
-    named = fsdecode(environ.get(b"PWD", b""))
-    try:
-        there = stat(named) if named.startswith("/") else None
-    except OSError:
-        there = None
-    is_same = there is not None and (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
-    return named if is_same else folder
-
-
-WORKER_NAME = "__mp_main__"
 # Before 3.14 interpreters count up the versions of immutable types in one place and without a lock
 # (gh-116909). Two that do so at the same time may give one version to two types, and the caches of
 # attributes then take one type for the other: programs are loaded one after the other there.
 MAY_LOAD_TOGETHER = sys.version_info >= (3, 14)
 
-apps_made = 0
-# The modules in which apps were made.
-makers: set[str] = set()
-loading: Loading | None = None
-loaded: Pyre | None = None
 # What is registered with the app on the main interpreter, and what the program's names hold there.
 expected: list[str] = []
 facts = ""
-# The folder in which the program was started, as far as it is known.
-started_in = folder_here()
-# How the command line named the app, where that is more than a file: ``module:attribute``.
-origin: str | None = None
-
-
-class HandedOver(BaseException):
-    """Ends a program in a worker once its app is known; no ``except Exception`` may stop it."""
 
 
 class ProgramSpec(ModuleSpec):
@@ -172,25 +135,6 @@ class Program:
         )
 
 
-class Loading:
-    """A program being loaded in this interpreter."""
-
-    __slots__ = ("apps", "named", "program", "thread")
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.apps: list[Pyre] = []
-        self.named: Pyre | None = None
-        self.thread = get_ident()
-
-    def app(self) -> Pyre | None:
-        """Return the app to serve, if it has been made."""
-        if self.program.kind == "attribute":
-            return self.named
-        number = self.program.number
-        return self.apps[number] if number < len(self.apps) else None
-
-
 def compiled(file: str) -> str:
     """Return the code of a file for all workers, each byte a character.
 
@@ -209,21 +153,9 @@ def compiled(file: str) -> str:
 
 def own(target: str) -> list[str]:
     """Return the packages that made apps, and the one that is served as a module."""
-    names = [*makers, "" if "/" in target else target]
+    names = [*apps.makers, "" if "/" in target else target]
     tops = {name.partition(":")[0].partition(".")[0] for name in names}
     return sorted(tops - {"", "__main__", WORKER_NAME, __name__.partition(".")[0]})
-
-
-def enroll(app: Pyre) -> int:
-    """Count a new app; its number says which one it is in every interpreter."""
-    global apps_made
-    if app.made_in is not None:
-        makers.add(app.made_in)
-    number = apps_made
-    apps_made += 1
-    if loading is not None:
-        loading.apps.append(app)
-    return number
 
 
 def describe(
@@ -232,7 +164,7 @@ def describe(
     debug: bool,
     log: str = "info text",
     outline: list[str] | None = None,
-    app: Pyre | None = None,
+    app: App | None = None,
 ) -> list[str] | None:
     """Describe the running program for the workers, or return None if it is no file and no module.
 
@@ -247,8 +179,8 @@ def describe(
     main = sys.modules["__main__"]
     name = getattr(getattr(main, "__spec__", None), "name", None)
     file = getattr(main, "__file__", None)
-    if origin is not None:
-        kind, target = "attribute", origin
+    if apps.origin is not None:
+        kind, target = "attribute", apps.origin
     elif name is not None and name != "__main__":
         kind, target = "module", name
     elif name is not None and sys.path:
@@ -271,7 +203,7 @@ def describe(
 
 
 def describe_app(
-    app: Pyre, stop_fd: int, debug: bool, log: str, outline: list[str] | None = None
+    app: App, stop_fd: int, debug: bool, log: str, outline: list[str] | None = None
 ) -> list[str] | None:
     """Describe the module that has ``app`` as a global, for workers; None if there is none.
 
@@ -316,7 +248,7 @@ def describe_app(
     ).pack()
 
 
-def facts_of(app: Pyre | None, packages: list[str]) -> str:
+def facts_of(app: App | None, packages: list[str]) -> str:
     """Return what the program's names hold here, for workers; see `pyreframework.program.facts`.
 
     Empty where only modules of Python and of the program are loaded: no worker is refused these.
@@ -330,46 +262,6 @@ def facts_of(app: Pyre | None, packages: list[str]) -> str:
     return facts.written(facts.collect(app, set(packages)))
 
 
-def stood_in(value: object) -> str | None:
-    """Return the module that a value stands in for in this worker, None for anything real."""
-    imports = sys.modules.get("pyreframework.program.imports")
-    module: str | None = None if imports is None else imports.stood_in(value)
-    return module
-
-
-def starts_without(hook: Callable[..., object], error: BaseException) -> bool:
-    """Tell whether this is a worker that can start although a hook of its start raised."""
-    if not in_worker():
-        return False
-    from pyreframework.program import execution
-
-    return execution.start_without(hook, error)
-
-
-def explain(error: BaseException, route: str) -> None:
-    """Say in an exception of a handler what to do, if a module was refused in this worker."""
-    imports = sys.modules.get("pyreframework.program.imports")
-    if imports is not None:
-        imports.explain(error, route)
-
-
-def in_worker() -> bool:
-    """Tell whether this interpreter is a worker."""
-    return loading is not None or loaded is not None
-
-
-def hand_over(app: Pyre) -> None:
-    """Take ``app`` if it is the one to serve, which ends the program here; called by ``run()``.
-
-    Of another app, or once the program has been loaded, ``run()`` does nothing.
-
-    Raises:
-        HandedOver: This is the app, and the caller is the program itself, not a thread of it.
-    """
-    if loading is not None and loading.app() is app and loading.thread == get_ident():
-        raise HandedOver
-
-
 def load(texts: list[str]) -> AppTable:
     """Run the user's program in this worker and return the app to serve, frozen.
 
@@ -379,7 +271,7 @@ def load(texts: list[str]) -> AppTable:
     Raises:
         RuntimeError: The program made no such app here.
     """
-    global loading, loaded, expected, facts
+    global expected, facts
     from pyreframework.program import imports
 
     frames.guard()
@@ -397,7 +289,8 @@ def load(texts: list[str]) -> AppTable:
         from pyreframework.logs import strays
 
         strays.catch()
-    loading = Loading(program)
+    loading = Loading(None if program.kind == "attribute" else program.number)
+    apps.loading = loading
     expected, facts = program.outline, program.facts
     try:
         run(program)
@@ -419,7 +312,7 @@ def load(texts: list[str]) -> AppTable:
         imports.explain(error, None)
         raise
     app = loading.app()
-    loading = None
+    apps.loading = None
     if app is None:
         raise RuntimeError(
             f"{program.target} made no app when a worker loaded it: make it at the top level of a "
@@ -429,7 +322,7 @@ def load(texts: list[str]) -> AppTable:
         records.use(level, form == "json")
     app.attach_stop(program.stop_fd)
     app.freeze(program.debug)
-    loaded = app
+    apps.loaded = app
     if imports.reasons:
         from pyreframework.program import differences
 
@@ -449,8 +342,8 @@ def run(program: Program) -> None:
             module = sys.modules[WORKER_NAME]
         else:
             module = imported(source)
-        if loading is not None:
-            loading.named = app_from(attribute_of(module, attribute))
+        if apps.loading is not None:
+            apps.loading.named = app_from(attribute_of(module, attribute))
         return
     module = type(sys)(WORKER_NAME)
     code, spec, file = code_of(program)
@@ -516,21 +409,6 @@ def attribute_of(module: ModuleType, attribute: str) -> object:
     return found
 
 
-def app_from(found: object) -> Pyre:
-    """Return the app that an object is, or makes when it is called.
-
-    Raises:
-        TypeError: It is neither.
-    """
-    from pyreframework.app import Pyre
-
-    made = found if isinstance(found, Pyre) or not callable(found) else found()
-    if isinstance(made, Pyre):
-        return made
-    what = type(made).__name__
-    raise TypeError(f"no Pyre app but {what if made is found else f'a function that made {what}'}")
-
-
 def refuse(native: AppTable, difference: str | None) -> str | None:
     """Return why this worker cannot serve: its app is not that of the main interpreter.
 
@@ -544,7 +422,7 @@ def refuse(native: AppTable, difference: str | None) -> str | None:
     from pyreframework.program import imports
     from pyreframework.program.outline import CURE, compare, outline
 
-    app = loaded
+    app = apps.loaded
     assert app is not None, "load() comes before refuse()"
     assert app.native is native, "one app to an interpreter"
     detail = compare(outline(app), expected)
@@ -578,7 +456,7 @@ def start_worker(native: AppTable, first: bool = True) -> list[tuple[int, str]]:
     Raises:
         BaseException: Whatever a hook raises; it stops the start.
     """
-    app = loaded
+    app = apps.loaded
     assert app is not None, "load() comes before start_worker()"
     assert app.native is native, "one app to an interpreter"
     app.begin_worker()
@@ -610,7 +488,7 @@ def forget_facts() -> None:
 
 def settle_worker(native: AppTable) -> None:
     """Spare the collector everything made so far; others may load the program meanwhile."""
-    app = loaded
+    app = apps.loaded
     assert app is not None, "start_worker() comes before settle_worker()"
     assert app.native is native, "one app to an interpreter"
     import gc
@@ -645,7 +523,7 @@ def stop_worker(native: AppTable) -> None:
 
     # Hooks close what others have made, which may be stand-ins.
     imports.set_serving(False)
-    app = loaded
+    app = apps.loaded
     if app is not None and app.native is native:
         app.end_worker()
         app.loop.close()

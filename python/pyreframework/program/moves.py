@@ -6,10 +6,11 @@ need more. Imported only in workers.
 
 from __future__ import annotations
 
-from pyreframework.app import FALLBACK
+from pyreframework.handlers.absent import stood_in
 from pyreframework.handlers.injection import evaluated
 from pyreframework.handlers.signatures import Parameter, name_of, parameters
 from pyreframework.program import imports
+from pyreframework.program.apps import FALLBACK
 from pyreframework.program.reach import Graph
 
 TYPE_CHECKING = False
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType
 
-    from pyreframework.app import Pyre
+    from pyreframework.program.apps import App
 
 
-def find(app: Pyre, first: bool) -> list[tuple[int, str]]:
+def find(app: App, first: bool) -> list[tuple[int, str]]:
     """Return the routes that cannot run in this worker, by number, and why: ``it uses numpy``.
 
     Behind them come notes for the banner, by numbers below `FALLBACK`.
@@ -45,7 +46,7 @@ def notes() -> list[tuple[int, str]]:
     return [(FALLBACK - 1 - index, text) for index, text in enumerate(texts)]
 
 
-def survey(app: Pyre, eager: bool) -> list[tuple[int, str, set[str]]]:
+def survey(app: App, eager: bool) -> list[tuple[int, str, set[str]]]:
     """Return the routes that cannot run in this worker, what of them uses modules, and which.
 
     Args:
@@ -67,7 +68,7 @@ def survey(app: Pyre, eager: bool) -> list[tuple[int, str, set[str]]]:
             return found
 
 
-def follow_hooks(app: Pyre, eager: bool) -> None:
+def follow_hooks(app: App, eager: bool) -> None:
     """Find out what hooks of the start change for stand-ins, and what they leave running.
 
     That is not followed on: hooks run when all else has been loaded.
@@ -80,7 +81,7 @@ def follow_hooks(app: Pyre, eager: bool) -> None:
         handed.find(app)
 
 
-def follow(app: Pyre) -> None:
+def follow(app: App) -> None:
     """Find out where plain values out of stand-ins went, if there are any."""
     if imports.reasons:
         from pyreframework.program import handed
@@ -92,7 +93,7 @@ def follow(app: Pyre) -> None:
         flow.follow(app)
 
 
-def explore(app: Pyre, eager: bool) -> list[tuple[int, str, set[str]]]:
+def explore(app: App, eager: bool) -> list[tuple[int, str, set[str]]]:
     """Return what `survey` does, for the plain values that are known so far."""
     graph = Graph(eager)
     hooks = [
@@ -118,7 +119,7 @@ def explore(app: Pyre, eager: bool) -> list[tuple[int, str, set[str]]]:
     return found
 
 
-def note_start_hooks(app: Pyre) -> None:
+def note_start_hooks(app: App) -> None:
     """Count as stand-ins the globals that ``on_worker_start`` hooks assign, if these use any.
 
     For those who do not run the hooks, and so do not see what they assign.
@@ -174,7 +175,7 @@ def uses(modules: set[str]) -> str:
 def roots(handler: object) -> Iterator[object]:
     """Yield where a handler begins: itself, and what its arguments and result are annotated as."""
     yield handler
-    if imports.stood_in(handler):
+    if stood_in(handler):
         return
     found = parameters(handler) or []
     for owner in {parameter.owner for parameter in found}:
@@ -186,7 +187,7 @@ def roots(handler: object) -> Iterator[object]:
         yield annotation
 
 
-def name_routes(app: Pyre) -> None:
+def name_routes(app: App) -> None:
     """Let stand-ins tell from the code at work which route it is."""
     from pyreframework.program.standins import routes
 
@@ -200,7 +201,7 @@ def name_routes(app: Pyre) -> None:
 
 def code_of(handler: object, depth: int = 0) -> CodeType | None:
     """Return the code that runs first when a handler is called, if it is Python."""
-    if depth > 8 or imports.stood_in(handler):
+    if depth > 8 or stood_in(handler):
         return None
     code: CodeType | None = getattr(handler, "__code__", None)
     if code is not None:

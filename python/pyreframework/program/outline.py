@@ -11,20 +11,21 @@ worker counts as equal. Imported in every worker.
 
 from __future__ import annotations
 
+from pyreframework.handlers.absent import stood_in
 from pyreframework.handlers.signatures import is_partial, name_of
-from pyreframework.program import loading
+from pyreframework.program.apps import WORKER_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyreframework.app import Pyre
+    from pyreframework.program.apps import App
 
 # What stands in for something is equal to whatever that is.
 ANYTHING = "?"
 SEPARATOR = "\x1f"
 HERE, THERE = "this worker", "the main interpreter"
-MAIN_MODULES = ("__main__", loading.WORKER_NAME)
+MAIN_MODULES = ("__main__", WORKER_NAME)
 DEPTH_MAX = 16
 CURE = (
     "a program must register the same routes, hooks and handlers in the same order wherever it is "
@@ -33,7 +34,7 @@ CURE = (
 )
 
 
-def outline(app: Pyre) -> list[str]:
+def outline(app: App) -> list[str]:
     """Return what is registered with an app: kind, subject and function of each in a text."""
     found = []
     for (method, path, handler, _), options in zip(app.listed, app.chosen, strict=True):
@@ -118,7 +119,7 @@ def key(call: Any) -> str:
     """Return by what a function is known in every interpreter: its name, and its file and line."""
     inner = call
     for _ in range(DEPTH_MAX):
-        if loading.stood_in(inner) is not None:
+        if stood_in(inner) is not None:
             return ANYTHING
         if is_partial(inner):
             inner = inner.func
@@ -138,7 +139,7 @@ def key(call: Any) -> str:
 
 def name_of_type(kind: object) -> str:
     """Return by what a type of exception is known in every interpreter."""
-    if loading.stood_in(kind) is not None:
+    if stood_in(kind) is not None:
         return ANYTHING
     module, name = getattr(kind, "__module__", ""), getattr(kind, "__qualname__", "")
     return name if module in (*MAIN_MODULES, "builtins") else f"{module}.{name}"

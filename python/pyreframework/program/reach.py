@@ -30,10 +30,11 @@ from types import (
     ModuleType,
 )
 
-from pyreframework.app import Pyre
 from pyreframework.engine import AppTable
+from pyreframework.handlers.absent import stood_in
 from pyreframework.program import imports
-from pyreframework.program.imports import is_standard, stood_in
+from pyreframework.program.apps import Enrolled
+from pyreframework.program.imports import is_standard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ DEPTH_MAX = 8
 WRAPPED_DEPTH = 1
 ATOMS = (
     str, bytes, int, float, complex, bool, type(None), type(Ellipsis), range, CodeType, FrameType,
-    BuiltinFunctionType, Pyre, AppTable,
+    BuiltinFunctionType, Enrolled, AppTable,
 )  # fmt: skip
 
 CACHE = opmap["CACHE"]

@@ -259,7 +259,7 @@ def taint(module: str, frame: FrameType, truth: bool | None) -> bool:
     Returns:
         The truth to give.
     """
-    from pyreframework.program import loading
+    from pyreframework.program import apps
     from pyreframework.program.flow import is_harmless
     from pyreframework.program.imports import (
         is_ours,
@@ -269,7 +269,7 @@ def taint(module: str, frame: FrameType, truth: bool | None) -> bool:
         taken,
     )
 
-    in_hook = loading.loading is None
+    in_hook = apps.loading is None
     places: list[Place] = []
     answer = truth
     walk: FrameType | None = frame

@@ -19,7 +19,8 @@ from abc import ABCMeta
 from sys import _getframe
 from types import ModuleType
 
-from pyreframework.errors import WorkerImportError
+from pyreframework.handlers import absent
+from pyreframework.handlers.absent import WorkerImportError
 from pyreframework.program.imports import is_program
 
 TYPE_CHECKING = False
@@ -363,6 +364,9 @@ def of(value: Any) -> str | None:
     if issubclass(kind, type) or not issubclass(type(kind), StandInClass):
         return None
     return of(kind)
+
+
+absent.teller = of
 
 
 def module_name(module: ModuleType) -> str:

@@ -18,14 +18,16 @@ import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from pyreframework.app import Pyre
 from pyreframework.logs import console
-from pyreframework.program import loading
+from pyreframework.program import apps, loading
+from pyreframework.program.apps import is_app
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import ModuleType, TracebackType
+
+    from pyreframework.program.apps import App
 
 # What run() has to know about the command line; None: there was none.
 launch: Launch | None = None
@@ -110,7 +112,7 @@ class Launch:
     """What ``run()`` was given for each app, where it could not serve at once."""
     found: bool = False
 
-    def lets_serve(self, app: Pyre, given: Mapping[str, object]) -> bool:
+    def lets_serve(self, app: App, given: Mapping[str, object]) -> bool:
         """Tell ``run()`` whether it is to serve ``app`` now; if not, it returns.
 
         Raises:
@@ -134,7 +136,7 @@ class Launch:
             found = getattr(found, name, None)
         return found
 
-    def load(self, arguments: list[str], app_dir: str | None = None) -> Pyre | None:
+    def load(self, arguments: list[str], app_dir: str | None = None) -> App | None:
         """Run the program and return the app that was named.
 
         None says that the program has served it already, by a call of ``run()``.
@@ -163,17 +165,17 @@ class Launch:
         self.found = True
         return app
 
-    def serve(self, app: Pyre) -> None:
+    def serve(self, app: App) -> None:
         """Serve the app that `load` returned, with the arguments its program had for it."""
-        app.run(**dict(self.given.get(id(app), {})))  # type: ignore[arg-type]
+        app.run(**dict(self.given.get(id(app), {})))
 
     def run_file(self) -> ModuleType:
         """Run a file as ``__main__``; where it is only looked at, as workers do."""
         from importlib.machinery import SourceFileLoader
 
-        from pyreframework.serving.processes.changes import note
+        from pyreframework.program.changes import note
 
-        name = "__main__" if self.serves else loading.WORKER_NAME
+        name = "__main__" if self.serves else apps.WORKER_NAME
         path = os.path.abspath(self.target.source)
         module = type(sys)(name)
         module.__file__ = path
@@ -201,38 +203,38 @@ class Launch:
                     raise
                 raise TargetError(f"there is no module {missing!r} in {sys.path[0]}") from None
 
-    def choose(self, module: ModuleType) -> Pyre:
+    def choose(self, module: ModuleType) -> App:
         """Return the app that was named, or the only one there is."""
         attribute = self.target.attribute
-        apps = apps_of(module)
+        at_top = apps_of(module)
         if attribute is None:
-            if len(apps) == 1:
-                name, app = next(iter(apps.items()))
+            if len(at_top) == 1:
+                name, app = next(iter(at_top.items()))
                 if not self.target.is_file:
-                    loading.origin = f"{self.target.source}:{name}"
+                    apps.origin = f"{self.target.source}:{name}"
                 return app
-            if not apps:
+            if not at_top:
                 raise TargetError(
                     f"{self.target} has no Pyre app at its top level; name the function that "
                     f"makes it: {self.target}:create_app"
                 )
-            choice = " or ".join(f"{self.target}:{name}" for name in apps)
+            choice = " or ".join(f"{self.target}:{name}" for name in at_top)
             raise TargetError(f"{self.target} has several apps; say which: {choice}")
         try:
             found = loading.attribute_of(module, attribute)
         except AttributeError:
-            names = f"; its apps: {', '.join(apps)}" if apps else ""
+            names = f"; its apps: {', '.join(at_top)}" if at_top else ""
             raise TargetError(f"{self.target.source} has no {attribute!r}{names}") from None
         return self.make(module, found)
 
-    def make(self, module: ModuleType, found: object) -> Pyre:
+    def make(self, module: ModuleType, found: object) -> App:
         """Return the app that was named, made if it is a function that was."""
         if callable(found) and needs_arguments(found):
             raise TargetError(f"{self.target} cannot be called without arguments to make an app")
-        before = loading.apps_made
+        before = apps.apps_made
         with reporting():
             try:
-                app = loading.app_from(found)
+                app = apps.app_from(found)
             except TypeError as error:
                 if not str(error).startswith("no Pyre app"):
                     raise
@@ -240,8 +242,8 @@ class Launch:
         place = self.target.source
         if self.target.is_file:
             place = os.path.abspath(place)
-        if loading.apps_made > before or not self.target.is_file:
-            loading.origin = f"{place}:{self.target.attribute}"
+        if apps.apps_made > before or not self.target.is_file:
+            apps.origin = f"{place}:{self.target.attribute}"
         return app
 
 
@@ -258,11 +260,11 @@ def needs_arguments(function: object) -> bool:
     return False
 
 
-def apps_of(module: ModuleType) -> dict[str, Pyre]:
+def apps_of(module: ModuleType) -> dict[str, App]:
     """Return the apps at the top level of a module, each under its first name."""
-    found: dict[str, Pyre] = {}
+    found: dict[str, App] = {}
     for name, value in vars(module).items():
-        if isinstance(value, Pyre) and not any(value is app for app in found.values()):
+        if is_app(value) and not any(value is app for app in found.values()):
             found[name] = value
     return found
 

@@ -1,6 +1,9 @@
 """``run()``: from the first setting to the last hook.
 
-- ``server``: the order: start, serve, drain, stop
+- ``run``: the settings, and who is to serve by them
+- ``server``: one app being served: start, serve, drain, stop
+- ``replaceable``: the same, when another process can take over
+- ``app``: what of an app is seen in this room, for types alone
 - ``settings/``: what the options come to
 - ``signals/``: stop signals, SIGHUP, and processes that are forked
 - ``processes/``: how one process takes over from another

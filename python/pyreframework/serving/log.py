@@ -12,13 +12,13 @@ from __future__ import annotations
 import threading
 
 from pyreframework.engine import set_log_defaults
-from pyreframework.insight import Access
 from pyreframework.logs import bridge, records
+from pyreframework.logs.records import Access
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyreframework.app import Pyre
     from pyreframework.engine import Server
+    from pyreframework.serving.app import App
     from pyreframework.serving.settings.resolution import Settings
 
 # How long one wait for records of the access log lasts; the engine ends it when there are some.
@@ -30,7 +30,7 @@ LAST_SECONDS = 5.0
 class Log:
     """The log of one app being served."""
 
-    def __init__(self, app: Pyre, settings: Settings) -> None:
+    def __init__(self, app: App, settings: Settings) -> None:
         self._level = str(settings.values["log_level"])
         self._format = str(settings.values["log_format"])
         self._access = app.access or Access()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyreframework.engine import Server
-    from pyreframework.insight import Readiness
+    from pyreframework.serving.app import Readiness
 
 
 class Checking:

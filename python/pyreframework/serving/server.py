@@ -1,4 +1,4 @@
-"""``run()`` from the first setting to the last hook: start, serve, drain, stop.
+"""One app being served: start, serve, drain, stop.
 
     settings -> listen -> on_startup -> workers -> accept -> wait for a stop
              -> drain -> workers end -> on_shutdown
@@ -15,113 +15,41 @@ import sys
 import threading
 from contextlib import contextmanager
 
-from pyreframework.app import FALLBACK
 from pyreframework.engine import Server, StartError
 from pyreframework.logs import console
 from pyreframework.logs.console import complain
-from pyreframework.program import frames, loading, target
+from pyreframework.program import frames, loading
+from pyreframework.program.apps import FALLBACK
 from pyreframework.program.outline import outline
 from pyreframework.serving import banner
 from pyreframework.serving.log import Log
 from pyreframework.serving.processes.channel import close_all
 from pyreframework.serving.progress import Progress
 from pyreframework.serving.readiness import Checking
-from pyreframework.serving.settings.resolution import UsageError, activated, as_bytes, resolve
+from pyreframework.serving.settings.resolution import UsageError, as_bytes
 from pyreframework.serving.shortage import shortage
-from pyreframework.serving.signals import forks
-from pyreframework.serving.signals.stop import ABANDONED, News, Stop, end_fork, exit_now
+from pyreframework.serving.signals import endings, forks
+from pyreframework.serving.signals.stop import (
+    ABANDONED,
+    GRACEFUL,
+    START_FAILED,
+    USAGE,
+    News,
+    Stop,
+    end_fork,
+    exit_now,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from pyreframework.app import Pyre
-    from pyreframework.program.target import Launch
+    from pyreframework.serving.app import App
     from pyreframework.serving.processes.channel import Listeners
     from pyreframework.serving.settings.resolution import Settings
 
-GRACEFUL, USAGE, START_FAILED = 0, 2, 3
-# What threads and interpreters have to end in once nothing runs any more.
-END_SECONDS = 5.0
-# The same for the hooks of the main interpreter that come then, together.
-HOOKS_SECONDS = 5.0
-# The same when something does: coroutines are cancelled and may clean up.
-GIVE_UP_SECONDS = 1.0
 # What has forked if it was neither a hook nor a handler.
 PROGRAM = "a signal handler"
-
-
-def serve(app: Pyre, given: Mapping[str, object]) -> None:
-    """Serve ``app`` until it is told to stop; see ``Pyre.run``.
-
-    Raises:
-        SystemExit: The code is not 0.
-        RuntimeError: The app is being served already.
-    """
-    launch = target.launch
-    if launch is not None and not launch.lets_serve(app, given):
-        return
-    check_serves_here(app)
-    console.take_over()
-    try:
-        code = serve_here(app, given, launch)
-    except (OSError, MemoryError, RuntimeError) as error:
-        short = shortage(error)
-        if short is None:
-            raise
-        complain(short)
-        code = START_FAILED
-    finally:
-        # Python does so behind a program, and would wait for whoever reads.
-        console.settle()
-    if code != GRACEFUL:
-        raise SystemExit(code)
-
-
-def serve_here(app: Pyre, given: Mapping[str, object], launch: Launch | None) -> int:
-    """Serve ``app`` in this process, or the ones that succeed it; return the exit code."""
-    from pyreframework.serving.processes.link import find_link
-    from pyreframework.serving.processes.succession import Replaceable, become_reloader, can_renew
-
-    link = find_link()
-    with Stop(renewable=can_renew()) as stop:
-        app.attach_stop(stop)
-        try:
-            flags = launch.flags if launch is not None else {}
-            opened = activated(os.environ) if link is None else link.activated
-            settings = resolve(given, os.environ, app.properties(), flags, opened)
-            if settings.values["reload"] and link is None:
-                become_reloader(settings, opened, stop)
-            serving = Replaceable(app, settings, stop, link, opened)
-            code = serving.run()
-            serving.end_succession(code)
-        except UsageError as error:
-            complain(str(error))
-            code = USAGE
-        finally:
-            app.detach_stop()
-    return code
-
-
-def end_patience() -> float:
-    """Return how many seconds the end of a process may take once no request runs any more."""
-    # Workers, hooks, tasks of the event loop, and threads of it, one after the other.
-    return HOOKS_SECONDS + 3 * END_SECONDS
-
-
-def check_serves_here(app: Pyre) -> None:
-    """See that this process can serve an app.
-
-    Raises:
-        RuntimeError: It serves it already, or was forked from a process that served.
-    """
-    if forks.forked:
-        raise RuntimeError(
-            "this process was forked from one that serves, and cannot serve itself: start it with "
-            "the start methods spawn or forkserver, or with subprocess"
-        )
-    if app.serving:
-        raise RuntimeError("this app is being served already")
 
 
 class CannotListen(Exception):
@@ -139,11 +67,11 @@ class CannotStay(Exception):
 class Serving:
     """One app being served."""
 
-    def __init__(self, app: Pyre, settings: Settings, stop: Stop) -> None:
+    def __init__(self, app: App, settings: Settings, stop: Stop) -> None:
         self.app = app
         self.settings = settings
         self.stop = stop
-        stop.patience = settings.seconds("shutdown_timeout") + end_patience()
+        stop.patience = settings.seconds("shutdown_timeout") + endings.end_patience()
         stop.in_child.append(self.forget)
         app.end_fork = end_fork
         # What it listens on.
@@ -331,7 +259,7 @@ class Serving:
             seconds = self.settings.seconds("shutdown_timeout")
             left = banner.abandoned(*self.server.abandoned())
             self.complain(f"gave up {left} after {seconds:g} s (shutdown_timeout)")
-        patience = END_SECONDS if drained else GIVE_UP_SECONDS
+        patience = endings.END_SECONDS if drained else endings.GIVE_UP_SECONDS
         ended = self.server.stop(patience)
         self.log.follow_to_the_end()
         self.run_last_hooks(ABANDONED, self.runs_handlers(), True)
@@ -349,9 +277,9 @@ class Serving:
             code = GRACEFUL if isinstance(error, Stopped) else USAGE
         if code != GRACEFUL:
             self.report(error)
-        ended = self.server.stop(END_SECONDS)
+        ended = self.server.stop(endings.END_SECONDS)
         self.run_last_hooks(code or ABANDONED, self.begun, started)
-        self.close_loop(code or ABANDONED, END_SECONDS)
+        self.close_loop(code or ABANDONED, endings.END_SECONDS)
         if not ended:
             self.leave(code or ABANDONED, "a worker could not be ended; leaving without it")
         return code
@@ -377,7 +305,9 @@ class Serving:
             code: The exit code then.
             patience: Seconds that tasks have, and then threads.
         """
-        with self.bounded(code, lambda: "a task on the event loop", 2 * patience + GIVE_UP_SECONDS):
+        with self.bounded(
+            code, lambda: "a task on the event loop", 2 * patience + endings.GIVE_UP_SECONDS
+        ):
             return self.app.loop.close(patience)
 
     @contextmanager
@@ -388,7 +318,7 @@ class Serving:
 
         Only a thread beside can do that: nothing interrupts a call that waits in the system.
         """
-        seconds = HOOKS_SECONDS if seconds is None else seconds
+        seconds = endings.HOOKS_SECONDS if seconds is None else seconds
         ended = threading.Event()
         # Whoever has it decides: the program has ended it in time, or is left.
         decision = threading.Lock()

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pyreframework.app import Pyre
 from pyreframework.cookies import wire_text
-from pyreframework.program import loading
+from pyreframework.program import apps
 from pyreframework.serving.settings.resolution import resolve
 from pyreframework.testing.addresses import is_at, redirected, target
 from pyreframework.testing.bodies import Body, FileSpec, Pairs, encode
@@ -125,7 +125,7 @@ class TestClient:
         self._end: weakref.finalize[..., TestClient] | None = None
         self._closed = False
         # A worker that loads a test module must not serve it again.
-        if port and not loading.in_worker():
+        if port and not apps.in_worker():
             self._url()
 
     @property
@@ -283,7 +283,7 @@ class TestClient:
             if self._closed:
                 raise RuntimeError("this TestClient is closed: make a new one")
             if self._served is None:
-                if loading.in_worker():
+                if apps.in_worker():
                     raise RuntimeError(
                         "a TestClient cannot serve from a worker: use it in a test, or under "
                         '`if __name__ == "__main__":`'

@@ -17,7 +17,8 @@ from pyreframework.app import Pyre
 from pyreframework.program import loading
 from pyreframework.program.outline import outline
 from pyreframework.serving import banner
-from pyreframework.serving.server import CannotListen, Serving, check_serves_here
+from pyreframework.serving.run import check_serves_here
+from pyreframework.serving.server import CannotListen, Serving
 from pyreframework.serving.settings.resolution import UsageError
 from pyreframework.serving.signals.stop import Stop, left_behind
 

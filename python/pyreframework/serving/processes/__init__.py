@@ -5,7 +5,6 @@
 - ``link``: the end that serves
 - ``supervisor``: the other end: the process that stays while others take turns at serving
 - ``supervise``: the program of the supervisor
-- ``changes``: which files a program was made of, and whether one has changed
 
 Sees ``settings`` and ``signals`` beside it, ``program``, ``handlers``, ``logs`` and the engine.
 """

@@ -13,7 +13,7 @@ import socket
 import stat
 import threading
 
-from pyreframework.serving.processes.changes import program_files
+from pyreframework.program.changes import program_files
 from pyreframework.serving.processes.channel import Channel
 from pyreframework.serving.signals.stop import News
 
@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyreframework.serving.processes.changes import Signature
+    from pyreframework.program.changes import Signature
     from pyreframework.serving.processes.channel import Listeners
     from pyreframework.serving.signals.stop import Stop
 

@@ -21,12 +21,12 @@ from functools import cache
 
 from pyreframework.logs import console
 from pyreframework.logs.console import complain
-from pyreframework.program import loading
-from pyreframework.serving.processes.changes import program_files
+from pyreframework.program import apps
+from pyreframework.program.changes import program_files
 from pyreframework.serving.processes.channel import Channel, close_all
 from pyreframework.serving.processes.link import environment_with
-from pyreframework.serving.server import Serving, end_patience
 from pyreframework.serving.settings.resolution import UsageError
+from pyreframework.serving.signals import endings
 from pyreframework.serving.signals.stop import News
 
 TYPE_CHECKING = False
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, NoReturn
 
-    from pyreframework.app import Pyre
     from pyreframework.serving.processes.channel import Listeners
-    from pyreframework.serving.processes.link import Link
     from pyreframework.serving.settings.resolution import Settings
     from pyreframework.serving.signals.stop import Stop
 
@@ -78,7 +76,7 @@ def program_file() -> str | None:
     file = getattr(main, "__file__", None)
     if file is None or getattr(main, "__spec__", None) is not None:
         return None
-    folder = loading.started_in or ""
+    folder = apps.started_in or ""
     plain = os.path.normpath(os.path.join(folder, file))
     for argument in sys.orig_argv[1:]:
         if os.path.normpath(os.path.join(folder, argument)) == plain:
@@ -156,12 +154,12 @@ class Heir:
         self.again = False
         self.stopping = False
         # What its end may take, and when it is to have come to it once it is given up.
-        self.patience = end_patience()
+        self.patience = endings.end_patience()
         self.due = 0.0
         # How it has ended; None: not yet, or nobody can know.
         self.code: int | None = None
         self.process, self.channel = spawn(
-            arguments, loading.started_in, listeners, activated, file=program_file()
+            arguments, apps.started_in, listeners, activated, file=program_file()
         )
         self.pidfd = pidfd_of(self.process.pid)
         try:
@@ -244,219 +242,6 @@ class Heir:
         close_all(self.channel.listeners)
 
 
-class Replaceable(Serving):
-    """An app being served by ``run()``, which another process can take over.
-
-    Args:
-        app: What to serve.
-        settings: The options, checked.
-        stop: Says when.
-        link: The line to the supervisor, if there is one.
-        activated: How many sockets a service manager has opened.
-    """
-
-    def __init__(
-        self, app: Pyre, settings: Settings, stop: Stop, link: Link | None, activated: int
-    ) -> None:
-        if settings.count("max_requests") and link is None and not can_renew():
-            raise UsageError(
-                "max_requests needs a program that can be started again, and run() called on its "
-                "main thread: leave it out here"
-            )
-        super().__init__(app, settings, stop)
-        self.link = link
-        self.activated = activated
-        self.heir: Heir | None = None
-        # The new process, if this one was told to stop before that served.
-        self.forsaken: Heir | None = None
-        self.leaving = False
-
-    def run(self) -> int:
-        """Start, serve and stop; what was started to take over does not stay if that raises."""
-        try:
-            return super().run()
-        except BaseException:
-            if self.heir is not None:
-                self.forsake(self.heir)
-            if self.forsaken is not None:
-                self.forsaken.outlive()
-            raise
-
-    def listen(self) -> list[str]:
-        """Open the listeners, or take those of the process before this one."""
-        if self.link is None:
-            return super().listen()
-        self.link.attach(self.stop)
-        handed = self.link.channel.take_listeners()
-        try:
-            return self.bind(handed)
-        finally:
-            close_all(handed)
-
-    def opened(self) -> None:
-        """Tell the supervisor that this process serves."""
-        if self.link is not None:
-            listeners = self.listeners()
-            self.link.ready(listeners, self.stop.patience)
-            close_all(listeners)
-            self.server.succeed()
-
-    def wait(self) -> None:
-        """Wait until it is time to drain: for a stop, or because another process has taken over."""
-        while True:
-            match self.stop.wait():
-                case News.STOP:
-                    if self.heir is not None:
-                        self.forsake(self.heir)
-                    elif self.link is not None:
-                        self.link.channel.tell("stopping")
-                    return
-                case News.LEAVE:
-                    self.leaving = True
-                    return
-                case News.RENEW:
-                    self.renew()
-                case News.SPENT if self.heir is None:
-                    self.renew()
-                case News.HEIR_SERVES:
-                    self.bequeath()
-                    return
-                case News.HEIR_FAILED:
-                    self.disown()
-
-    def renew(self) -> None:
-        """Start the process that is to take over; with a supervisor, that is its business."""
-        if self.link is not None:
-            self.link.channel.tell("renew")
-        elif self.heir is not None:
-            complain("a new process is being started already")
-        elif can_renew():
-            listeners: Listeners = []
-            try:
-                listeners = self.listeners()
-                self.heir = Heir(self.stop, listeners, self.activated)
-            except (OSError, RuntimeError) as error:
-                # No process, or no thread that would wait for it.
-                complain(f"a new process could not be started, this one goes on: {error}")
-            else:
-                # From now on: a second stop may come before anything has become of the first.
-                self.stop.before_end = self.heir.end_at_once
-                complain(f"starting process {self.heir.process.pid} to take over", "INFO")
-            finally:
-                close_all(listeners)
-
-    def bequeath(self) -> None:
-        """Leave what comes from now on to the new process."""
-        heir = self.heir
-        assert heir is not None
-        self.leaving = True
-        pid = heir.process.pid
-        complain(f"process {pid} serves now; {os.getpid()} finishes its requests", "INFO")
-
-    def forsake(self, heir: Heir) -> None:
-        """Give up the new process, which is to end before this one does."""
-        self.heir = None
-        heir.give_up()
-        self.forsaken = heir
-
-    def disown(self) -> None:
-        """Say that the new process has failed; this one goes on."""
-        assert self.heir is not None
-        heir, self.heir = self.heir, None
-        self.stop.before_end = None
-        heir.close()
-        complain(
-            f"process {heir.process.pid} {ending(heir.code)} before it served; "
-            f"{os.getpid()} goes on serving"
-        )
-
-    def drain(self) -> bool:
-        """Wait for running requests; with a successor, for those that are on their way as well."""
-        if not self.leaving:
-            return super().drain()
-        self.server.leave()
-        outcome: list[bool] = []
-        threading.Thread(target=self.drain_slowly, args=[outcome], daemon=True).start()
-        while (news := self.stop.wait()) is not News.DRAINED:
-            self.heed(news)
-        return outcome[0]
-
-    def drain_slowly(self, outcome: list[bool]) -> None:
-        """Leave connections time for one more request, by whose answer they learn that they end."""
-        self.server.wait_drained(LEAVE_SECONDS)
-        outcome.append(super().drain())
-        self.stop.news.put(News.DRAINED)
-
-    def heed(self, news: News) -> None:
-        """Do what is asked for while the last requests are answered."""
-        if news is News.STOP:
-            self.server.begin_drain()
-            if self.heir is not None:
-                self.heir.pass_on("stop")
-        elif news is News.RENEW and self.heir is not None:
-            self.heir.again = True
-
-    def forget(self) -> None:
-        """Let go of the server and the line to its successor, in a process that was forked."""
-        super().forget()
-        for heir in (self.heir, self.forsaken):
-            if heir is not None:
-                heir.channel.close()
-
-    def leave(self, code: int, reason: str) -> None:
-        """End the process although a thread is stuck, unless it becomes a supervisor: exec does."""
-        if self.forsaken is not None:
-            self.forsaken.outlive(AT_ONCE_SECONDS)
-        if self.heir is None:
-            super().leave(code, reason)
-        self.complain(reason)
-
-    def leave_behind(self, code: int, reason: str) -> NoReturn:
-        """End a program that hangs at its end; one that was replaced becomes the supervisor.
-
-        What else it has registered for its end is left out.
-        """
-        self.leave(code, reason)
-        assert self.heir is not None
-        self.supervise(self.heir)
-
-    def end_succession(self, code: int) -> None:
-        """End what another process has taken over; does nothing if none has.
-
-        The process that came first becomes the supervisor of the others, which end here: what
-        stands behind ``run()`` is for the last of them.
-        """
-        if self.heir is not None:
-            heir = self.heir
-            import atexit
-
-            # The streams are the supervisor's.
-            atexit.unregister(console.settle)
-            # All that would run at the end of this program, which is now.
-            with self.bounded(code, lambda: "what the program has registered with atexit"):
-                atexit._run_exitfuncs()  # noqa: SLF001 - as multiprocessing does before it leaves
-            self.supervise(heir)
-        if self.forsaken is not None:
-            self.forsaken.outlive()
-        if self.leaving:
-            raise SystemExit(code)
-
-    def supervise(self, heir: Heir) -> NoReturn:
-        """Become the supervisor of the process that has taken over."""
-        state = {
-            "child": heir.process.pid,
-            "channel": heir.channel.fileno(),
-            "activated": self.activated,
-            "listeners": heir.channel.listeners,
-            "again": heir.again,
-            "stopping": heir.stopping,
-            "patience": heir.patience,
-            "end_patience": end_patience(),
-            "log_format": self.settings.values["log_format"],
-        }
-        become_supervisor(heir.arguments, state, self.stop)
-
-
 def is_child(pid: int) -> bool:
     """Tell whether this is a child of this process that has not been waited for."""
     try:
@@ -524,7 +309,7 @@ def become_reloader(
         "stopping": False,
         "log_format": settings.values["log_format"],
         "patience": 0.0,
-        "end_patience": end_patience(),
+        "end_patience": endings.end_patience(),
         "files": program_files(),
         "pycache_prefix": sys.pycache_prefix,
         "folders": [os.path.abspath(folder) for folder in folders],
@@ -552,7 +337,7 @@ def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -
         state["stopping"] = state["stopping"] or news is News.STOP
         state["again"] = state["again"] or news is News.RENEW
     state["terminal"] = stop.had_terminal
-    state["folder"] = loading.started_in
+    state["folder"] = apps.started_in
     state["file"] = program_file()
     state["path"] = [entry for entry in sys.path if isinstance(entry, str)]
     kept = [state["signals"], state.get("channel")]

@@ -16,7 +16,7 @@ import sys
 import time
 
 from pyreframework.logs.console import complain
-from pyreframework.serving.processes.changes import Watch
+from pyreframework.program.changes import Watch
 from pyreframework.serving.processes.channel import Channel, close_all
 from pyreframework.serving.processes.succession import (
     AT_ONCE_SECONDS,
@@ -26,9 +26,8 @@ from pyreframework.serving.processes.succession import (
     is_child,
     spawn,
 )
-from pyreframework.serving.server import USAGE
 from pyreframework.serving.signals.hold import has_terminal
-from pyreframework.serving.signals.stop import ABANDONED, SAME_SIGNAL_SECONDS, nothing
+from pyreframework.serving.signals.stop import ABANDONED, SAME_SIGNAL_SECONDS, USAGE, nothing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

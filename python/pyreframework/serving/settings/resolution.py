@@ -687,7 +687,7 @@ def in_folder(bind: str, rank: int) -> str:
         return bind
     import os
 
-    from pyreframework.program.loading import started_in
+    from pyreframework.program.apps import started_in
 
     try:
         folder: str | None = os.getcwd()

@@ -2,6 +2,7 @@
 
 - ``hold``: SIGHUP while the program is still being imported
 - ``stop``: where ``run()`` waits for signals and calls of ``stop()``
+- ``endings``: how long the end may take
 - ``forks``: what becomes of a process that is forked from this one
 
 Sees ``program``, ``handlers``, ``logs`` and the engine.

@@ -31,7 +31,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RENEW_SIGNAL = signal.SIGHUP
 # Bytes that are no signal: a request to stop, one to be replaced, and the end of the thread.
 REQUEST, RENEW, DETACH = 0, 255, 254
-ABANDONED = 1
+# What the process ends with: all is well, requests were given up, wrong use, a start that failed.
+GRACEFUL, ABANDONED, USAGE, START_FAILED = 0, 1, 2, 3
 # A stop signal that comes sooner after the first is that one again: `timeout` of coreutils, and
 # whoever else signals a process and its group, means to say it once.
 SAME_SIGNAL_SECONDS = 0.2

@@ -75,8 +75,8 @@ def program_files(more: Iterable[str] = ()) -> dict[str, Signature]:
     """
     paths = sysconfig.get_paths()
     installed = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    # This package, two folders up from here.
-    installed.add(os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 2)))
+    # This package, one folder up from here.
+    installed.add(os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir)))
     away = tuple(os.path.join(folder, "") for folder in installed)
     names = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     found: dict[str, Signature] = {}
