@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from textwrap import dedent
 from types import ModuleType
 
 import pytest
@@ -98,6 +99,106 @@ def test_dependencies(
 def test_a_crate_that_is_gone(checker: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checker, "metadata", list)
     assert len(list(checker.dependency_breaches())) == len(checker.OURS)
+
+
+def tree(root: Path, files: dict[str, str]) -> None:
+    """Write a package with all rooms, and these files in it besides."""
+    for folder in (
+        "", "/testing", "/handlers", "/logs", "/program", "/serving", "/serving/processes",
+        "/serving/settings", "/serving/signals",
+    ):  # fmt: skip
+        write(root, f"python/pyreframework{folder}/__init__.py", "")
+    for name in ("__main__", "app", "cli", "logs/console", "program/loading", "serving/server"):
+        write(root, f"python/pyreframework/{name}.py", "")
+    write(root, "python/pyreframework/engine.pyi", "")
+    for name, text in files.items():
+        write(root, f"python/pyreframework/{name}", text)
+
+
+IN_FUNCTION = "def f():\n    from pyreframework.app import Pyre\n"
+FOR_TYPES = "if TYPE_CHECKING:\n    from pyreframework.app import Pyre\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "breach"),
+    [
+        ("logs/x.py", "from pyreframework.program import loading", 1, "pyreframework.program"),
+        ("logs/x.py", "import pyreframework.program.loading", 1, "pyreframework.program"),
+        ("logs/x.py", "import os, pyreframework.serving.server as s", 1, "pyreframework.serving"),
+        ("logs/x.py", "from ..program.loading import load", 1, "pyreframework.program"),
+        ("logs/x.py", "from .. import program", 1, "pyreframework.program"),
+        ("program/__init__.py", "from ..serving import server", 1, "pyreframework.serving"),
+        ("program/x.py", "from pyreframework import Pyre", 1, "pyreframework"),
+        ("serving/server.py", IN_FUNCTION, 2, "pyreframework"),
+        ("serving/server.py", FOR_TYPES, 2, "pyreframework"),
+        (
+            "serving/processes/x.py",
+            "from pyreframework.serving import server",
+            1,
+            "pyreframework.serving",
+        ),
+        ("app.py", "from pyreframework.cli import main", 1, "pyreframework.cli"),
+        ("app.py", "from pyreframework import testing", 1, "pyreframework.testing"),
+        # Beside each other.
+        (
+            "serving/settings/x.py",
+            "import pyreframework.serving.signals",
+            1,
+            "pyreframework.serving.signals",
+        ),
+        # By its name.
+        (
+            "logs/x.py",
+            "import sys\nsys.modules.get('pyreframework.program.loading')",
+            2,
+            "pyreframework.program",
+        ),
+    ],
+)
+def test_an_arrow_that_goes_up(
+    checker: ModuleType, name: str, text: str, line: int, breach: str
+) -> None:
+    tree(checker.ROOT, {name: text})
+    (found,) = checker.python_breaches()
+    assert found.startswith(f"python/pyreframework/{name}:{line}: ")
+    assert f"must not see {breach}, as in" in found
+
+
+def test_two_rooms_that_see_each_other(checker: ModuleType) -> None:
+    down = "from pyreframework.handlers import x"
+    tree(checker.ROOT, {"program/x.py": down, "handlers/x.py": ""})
+    assert list(checker.python_breaches()) == []
+    tree(checker.ROOT, {"handlers/x.py": "def f():\n    from pyreframework.program import x\n"})
+    (found,) = checker.python_breaches()
+    assert found.startswith("python/pyreframework/handlers/x.py:2: ")
+
+
+def test_arrows_that_go_down(checker: ModuleType) -> None:
+    text = """
+    from pyreframework import logs, handlers
+    from pyreframework.engine import Server
+    from pyreframework.serving.processes import channel
+    from . import banner
+    from .settings import options
+    TARGET = "pyreframework.program"
+    class Named:
+        __module__ = "pyreframework.app"
+    """
+    tree(checker.ROOT, {"serving/x.py": dedent(text), "cli.py": IN_FUNCTION})
+    assert list(checker.python_breaches()) == []
+
+
+def test_a_folder_that_is_no_room(checker: ModuleType) -> None:
+    tree(checker.ROOT, {"rest/__init__.py": ""})
+    (found,) = checker.python_breaches()
+    assert found.startswith("python/pyreframework/rest/__init__.py: this folder is no room")
+
+
+def test_a_room_that_is_gone(checker: ModuleType) -> None:
+    tree(checker.ROOT, {})
+    (checker.ROOT / "python/pyreframework/handlers/__init__.py").unlink()
+    (found,) = checker.python_breaches()
+    assert found == "python/pyreframework: there is no room pyreframework.handlers"
 
 
 def test_places(checker: ModuleType) -> None:
