@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pyreframework.serving.settings.resolution import OPTIONS, Option
+from pyreframework.serving.settings.options import OPTIONS, Option
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB, KIB = 1024 * 1024, 1024

@@ -18,15 +18,9 @@ from pyreframework.logs.console import complain
 from pyreframework.program.apps import WORKER_NAME
 from pyreframework.program.target import Launch, ProgramFailed, Target, TargetError
 from pyreframework.serving.processes import link, succession
-from pyreframework.serving.settings.resolution import (
-    OPTIONS,
-    Option,
-    UsageError,
-    activated,
-    check,
-    read,
-    resolve,
-)
+from pyreframework.serving.settings.addresses import activated
+from pyreframework.serving.settings.options import OPTIONS, Option, UsageError
+from pyreframework.serving.settings.resolution import check, read, resolve
 from pyreframework.serving.shortage import shortage
 from pyreframework.serving.signals.hold import hold
 from pyreframework.serving.signals.stop import START_FAILED, USAGE, Stop

@@ -39,7 +39,7 @@ def test_every_refusal_has_its_row(tables: ModuleType) -> None:
 
 
 def test_every_option_has_its_row(tables: ModuleType) -> None:
-    from pyreframework.serving.settings.resolution import TABLE
+    from pyreframework.serving.settings.options import TABLE
 
     rows = tables.options().splitlines()[2:]
     assert [row.split("`")[1] for row in rows] == list(TABLE)

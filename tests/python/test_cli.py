@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pyreframework import __version__, cli
-from pyreframework.serving.settings.resolution import OPTIONS, Option, UsageError
+from pyreframework.serving.settings.options import OPTIONS, Option, UsageError
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

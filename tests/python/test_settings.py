@@ -13,15 +13,9 @@ from hypothesis import strategies as st
 from pyreframework import Pyre
 from pyreframework.engine import AppTable, Server
 from pyreframework.program.apps import started_in
-from pyreframework.serving.settings import cpus, resolution
-from pyreframework.serving.settings.resolution import (
-    NOT_YET,
-    OPTIONS,
-    TABLE,
-    Option,
-    UsageError,
-    resolve,
-)
+from pyreframework.serving.settings import addresses, cpus, resolution
+from pyreframework.serving.settings.options import NOT_YET, OPTIONS, TABLE, Option, UsageError
+from pyreframework.serving.settings.resolution import resolve
 
 
 def bounded() -> list[Option]:
@@ -137,7 +131,7 @@ def test_sockets_of_a_service_manager() -> None:
 def test_sockets_are_for_one_process(pid: str | None, count: str | None, found: int) -> None:
     environment = {"LISTEN_PID": str(os.getpid()) if pid == "ours" else pid, "LISTEN_FDS": count}
     given = {name: value for name, value in environment.items() if value is not None}
-    assert resolution.activated(given) == found
+    assert addresses.activated(given) == found
 
 
 def test_aliases() -> None:

@@ -17,7 +17,7 @@ from pyreframework.serving.processes.succession import (
     ending,
 )
 from pyreframework.serving.server import Serving
-from pyreframework.serving.settings.resolution import UsageError
+from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.signals import endings
 from pyreframework.serving.signals.stop import News
 

@@ -14,7 +14,9 @@ from pyreframework.program import target
 from pyreframework.serving.processes.link import find_link
 from pyreframework.serving.processes.succession import become_reloader, can_renew
 from pyreframework.serving.replaceable import Replaceable
-from pyreframework.serving.settings.resolution import UsageError, activated, resolve
+from pyreframework.serving.settings.addresses import activated
+from pyreframework.serving.settings.options import UsageError
+from pyreframework.serving.settings.resolution import resolve
 from pyreframework.serving.shortage import shortage
 from pyreframework.serving.signals import forks
 from pyreframework.serving.signals.stop import GRACEFUL, START_FAILED, USAGE, Stop

@@ -26,7 +26,8 @@ from pyreframework.serving.log import Log
 from pyreframework.serving.processes.channel import close_all
 from pyreframework.serving.progress import Progress
 from pyreframework.serving.readiness import Checking
-from pyreframework.serving.settings.resolution import UsageError, as_bytes
+from pyreframework.serving.settings.addresses import as_bytes
+from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.shortage import shortage
 from pyreframework.serving.signals import endings, forks
 from pyreframework.serving.signals.stop import (

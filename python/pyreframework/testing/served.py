@@ -19,7 +19,7 @@ from pyreframework.program.outline import outline
 from pyreframework.serving import banner
 from pyreframework.serving.run import check_serves_here
 from pyreframework.serving.server import CannotListen, Serving
-from pyreframework.serving.settings.resolution import UsageError
+from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.signals.stop import Stop, left_behind
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from pyreframework.program import apps
 from pyreframework.program.changes import program_files
 from pyreframework.serving.processes.channel import Channel, close_all
 from pyreframework.serving.processes.link import environment_with
-from pyreframework.serving.settings.resolution import UsageError
+from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.signals import endings
 from pyreframework.serving.signals.stop import News
 

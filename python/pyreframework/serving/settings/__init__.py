@@ -1,6 +1,8 @@
 """The options of ``run()``: what there is, and what they come to.
 
-- ``resolution``: the table of options, and how flags, arguments and variables are read by it
+- ``options``: the table
+- ``resolution``: how flags, arguments and variables are read by it
+- ``addresses``: where to listen
 - ``cpus``: how many CPUs this process may use
 
 Sees ``program``, ``handlers``, ``logs`` and the engine.
