@@ -290,9 +290,9 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
     def _report(self, route: str, request_id: object, error: BaseException) -> str | None:
         """Log what a handler or hook raised; in debug mode return a page for the client."""
         if apps.in_worker():
-            from pyreframework.program import imports
+            from pyreframework.program import refusals
 
-            imports.explain(error, route)
+            refusals.explain(error, route)
         records.raised(route, request_id, error)
         if not self._shows_tracebacks:
             return None

@@ -235,10 +235,10 @@ def child(given: str) -> int:
     assert app is not None, "nothing is served here"
     import datetime  # noqa: F401, ICN001 - as the server does, before the first worker
 
-    from pyreframework.program import loading
+    from pyreframework.program import description
     from pyreframework.program.outline import outline
 
-    texts = loading.describe(app.number, -1, False, outline=outline(app), app=app)
+    texts = description.describe(app.number, -1, False, outline=outline(app), app=app)
     if texts is None:
         complain("workers cannot load this program, as it is neither a file nor a module")
         return START_FAILED

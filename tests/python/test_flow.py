@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pyreframework.program import apps, execution, imports, moves, sources
+from pyreframework.program import apps, imports, moves, sources
 from pyreframework.program.standins import ModuleStandIn
 
 np = ModuleStandIn("numpy", "refused")
@@ -43,7 +43,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
         vars(new)["np"] = np
         monkeypatch.setitem(sys.modules, name, new)
         made.append(name)
-        execution.run(compile(text, str(file), "exec"), vars(new))
+        imports.run(compile(text, str(file), "exec"), vars(new))
         return vars(new)
 
     def load(text: str, helper: str = "") -> list[str]:

@@ -17,7 +17,7 @@ import pytest
 
 import pyreframework
 from pyreframework import WorkerImportError
-from pyreframework.program import imports
+from pyreframework.program import imports, refusals
 
 REFUSES = 'raise ImportError(f"module {__name__} does not support loading in subinterpreters")'
 SITE = {
@@ -507,7 +507,7 @@ def test_an_own_package_in_site_packages(site: Path) -> None:
     ],
 )
 def test_what_counts_as_a_refusal(error: Exception, expected: bool) -> None:
-    assert imports.refuses(error) is expected
+    assert refusals.refuses(error) is expected
 
 
 def extension(name: str) -> Path:
@@ -641,15 +641,15 @@ def test_errors_of_handlers_are_completed() -> None:
     assert str(error).startswith("a handler uses numpy.zeros on a worker")
     wrapper = ValueError("no result")
     wrapper.__cause__ = error
-    imports.explain(wrapper, "GET /a")
+    refusals.explain(wrapper, "GET /a")
     assert str(error).startswith("GET /a uses numpy.zeros on a worker")
 
     refused = ImportError("module x does not support loading in subinterpreters")
-    imports.explain(refused, "GET /a")
+    refusals.explain(refused, "GET /a")
     assert refused.__notes__ == ["GET /a runs on a worker: register the route with gil=True"]
-    imports.explain(other := ImportError("No module named 'x'"), "GET /a")
+    refusals.explain(other := ImportError("No module named 'x'"), "GET /a")
     assert not hasattr(other, "__notes__")
     circle = ValueError()
     circle.__context__ = second = ValueError()
     second.__context__ = circle
-    imports.explain(circle, "GET /a")
+    refusals.explain(circle, "GET /a")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pyreframework import doctor
-from pyreframework.program import imports, losses
+from pyreframework.program import imports, losses, refusals
 
 REFUSES = """
 import _interpreters
@@ -716,13 +716,13 @@ def test_the_log_says_what_a_library_goes_on_without(package: str, error: str, t
     found = raised(package, error)
     outer = RuntimeError("no answer")
     outer.__cause__ = found
-    imports.explain(outer, "GET /a")
+    refusals.explain(outer, "GET /a")
     note = (
         "in a worker grid goes on without green._green, which does not load there: if that is why, "
         "register GET /a with gil=True"
     )
     assert getattr(outer, "__notes__", []) == ([note] if told else [])
-    imports.explain(found, None)
+    refusals.explain(found, None)
     assert getattr(found, "__notes__", []) == ([note.partition(":")[0]] if told else [])
 
 

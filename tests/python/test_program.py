@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pyreframework.program.description import pack
 from pyreframework.program.loading import Program
 
 Write = Callable[[str, str], Path]
@@ -37,7 +38,7 @@ def load(
     kind: str, target: str, *, number: int = 0, path: list[str] | None = None, after: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Load a program in a fresh interpreter and print the routes of the app that came out."""
-    texts = Program(kind, target, number, -1, False, ["argv zero", "--flag"], []).pack()
+    texts = pack(Program(kind, target, number, -1, False, ["argv zero", "--flag"], []))
     text = (
         "import sys\nfrom pyreframework.program import loading\n"
         f"native = loading.load({texts!r} + {path or []!r} + sys.path)\n"
@@ -59,7 +60,7 @@ def test_pack_and_unpack() -> None:
     program = Program(
         "file", "/x y.py", 3, 9, True, argv, path, ["package"], "info json", outline=["a", "b"]
     )
-    again = Program.unpack(program.pack())
+    again = Program.unpack(pack(program))
     assert all(getattr(again, name) == getattr(program, name) for name in Program.__slots__)
 
 
@@ -68,7 +69,7 @@ def test_workers_do_not_compile_the_program(write: Write, kind: str) -> None:
     """It comes compiled; the compiler would leave the types of its trees in each interpreter."""
     file = write("program.py", APP)
     target = str(file) if kind == "file" else f"{file}:app"
-    texts = Program(kind, target, 0, -1, False, [], sys.path).pack()
+    texts = pack(Program(kind, target, 0, -1, False, [], sys.path))
     text = (
         "import builtins\n"
         "from pyreframework import app\n"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pyreframework import Pyre
-from pyreframework.program import imports, moves, reach
+from pyreframework.program import anatomy, imports, moves
 from pyreframework.program.reach import Graph
 from pyreframework.program.standins import ModuleStandIn, PartialModule
 
@@ -402,7 +402,7 @@ def test_nothing_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def functions_of(module: types.ModuleType) -> Iterator[types.CodeType]:
     """Yield the code of everything in the source of a module."""
     source = inspect.getsource(module)
-    yield from reach.codes(compile(source, module.__name__, "exec"))
+    yield from anatomy.codes(compile(source, module.__name__, "exec"))
 
 
 @pytest.mark.parametrize(
@@ -411,7 +411,7 @@ def functions_of(module: types.ModuleType) -> Iterator[types.CodeType]:
 def test_names_are_read_from_code_as_the_disassembler_reads_them(name: str) -> None:
     count = 0
     for code in functions_of(importlib.import_module(name)):
-        uses = reach.read(code)
+        uses = anatomy.read(code)
         steps = list(dis.get_instructions(code))
 
         def named(*operations: str, steps: list[dis.Instruction] = steps) -> list[str]:

@@ -20,19 +20,19 @@ import sys
 from types import FunctionType, ModuleType
 
 from pyreframework.handlers.absent import stood_in
-from pyreframework.program import facts, flow, imports, loading, sources
+from pyreframework.program import expressions, facts, flow, imports, loading, sources
+from pyreframework.program.anatomy import Bound, codes, is_a, is_own
 from pyreframework.program.facts import UNKNOWN
 from pyreframework.program.flow import Statement, TaintGraph
-from pyreframework.program.reach import Bound, codes, is_a, is_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from pyreframework.program.anatomy import Uses
     from pyreframework.program.apps import App
     from pyreframework.program.facts import Entry
-    from pyreframework.program.reach import Uses
 
 # Builtins that lead to the globals of the code that names them.
 SPACES = ("eval", "exec", "globals", "locals", "vars")
@@ -113,7 +113,9 @@ def tests_of(node: _ast.stmt) -> set[str]:
         if isinstance(one, (_ast.Try, _ast.TryStar)):
             parts += one.body
         if isinstance(one, _ast.Call):
-            parts += [each for each in flow.arguments(one) if not isinstance(each, _ast.Name)]
+            parts += [
+                each for each in expressions.arguments(one) if not isinstance(each, _ast.Name)
+            ]
     return {one.id for part in parts for one in flow.run_now(part) if isinstance(one, _ast.Name)}
 
 

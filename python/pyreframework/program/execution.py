@@ -1,11 +1,11 @@
-"""Runs the code of the program's modules in a worker, beyond statements that need what is refused.
+"""Goes on in the program's modules behind statements that need what is refused in a worker.
 
 ``model = joblib.load("model.bin")`` at the top of a module is no import: a library imports numpy
 for it, and the refusal comes out of the call. Or a stand-in is asked for what it cannot give, as in
 ``json.loads(settings.text)``. What such a statement would have assigned is a stand-in then, and the
 module goes on behind it. The same goes for ``on_worker_start`` hooks, which set globals.
 
-Imported in every worker, so it imports nothing but what is needed.
+Imported in a worker when the program has failed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 
 from pyreframework.handlers.absent import stood_in
-from pyreframework.program import imports
+from pyreframework.program import imports, refusals
 from pyreframework.program.apps import Enrolled, is_app
 
 TYPE_CHECKING = False
@@ -31,36 +31,30 @@ ASSIGNING = (
 )  # fmt: skip
 
 
-def run(code: CodeType, space: dict[str, Any]) -> None:
-    """Run the code of a module in its globals.
+def leave_out(
+    error: BaseException, code: CodeType, space: dict[str, Any], seen: int
+) -> CodeType | None:
+    """Return the code of a module behind the statement that raised, None if that is not to be run.
 
-    Raises:
-        BaseException: What the code raises, if that is not for a module that does not load, if the
-            statement assigns nothing or has to do with an app, or if a ``try`` around the module's
-            import goes on.
+    It is not if that was not for a module that does not load, if the statement assigns nothing or
+    has to do with an app, or if a ``try`` around the module's import goes on.
+
+    Args:
+        error: What was raised.
+        code: The code of the module.
+        space: Its globals, where what the statement would have assigned is a stand-in now.
+        seen: How many refusals there had been before.
     """
-    rest: CodeType | None = code
-    while rest is not None:
-        rest = run_part(rest, space)
-
-
-def run_part(code: CodeType, space: dict[str, Any]) -> CodeType | None:
-    """Run code to its end, or return what is behind the statement that could not be run."""
-    seen = len(imports.refused)
-    try:
-        exec(code, space)  # noqa: S102 - the user's own program
-    except (Exception, SystemExit) as error:
-        module = missing_for(error, seen) or doubted(code, error)
-        if module is None or imports.is_caught(sys._getframe(1), error):  # noqa: SLF001
-            raise
-        statement, rest = split(code, error)
-        if statement is None or names_an_app(statement, space):
-            raise
-        note(module, error)
-        note_left(code, error, space, module)
-        assign_stand_ins(statement, space, module)
-        return rest
-    return None
+    module = missing_for(error, seen) or doubted(code, error)
+    if module is None or refusals.is_caught(sys._getframe(1), error):  # noqa: SLF001
+        return None
+    statement, rest = split(code, error)
+    if statement is None or names_an_app(statement, space):
+        return None
+    note(module, error)
+    note_left(code, error, space, module)
+    assign_stand_ins(statement, space, module)
+    return rest
 
 
 def missing_for(error: BaseException, seen: int) -> str | None:
@@ -70,9 +64,9 @@ def missing_for(error: BaseException, seen: int) -> str | None:
         error: What was raised.
         seen: How many refusals there had been before.
     """
-    reason = imports.refusal(error, ())
+    reason = refusals.refusal(error, ())
     if reason is not None:
-        return imports.refused_module(imports.refused[seen:], error, reason)
+        return refusals.refused_module(imports.refused[seen:], error, reason)
     trace = error.__traceback__
     while trace is not None:
         frame = trace.tb_frame
@@ -130,7 +124,7 @@ def lost_by(error: BaseException) -> str | None:
 
 def note(module: str, error: BaseException) -> None:
     """Note why a module has stand-ins, if it has none yet."""
-    imports.reasons.setdefault(module, imports.refusal(error, ()) or "")
+    imports.reasons.setdefault(module, refusals.refusal(error, ()) or "")
 
 
 def note_left(code: CodeType, error: BaseException, space: dict[str, Any], module: str) -> None:
@@ -190,7 +184,7 @@ def split(code: CodeType, error: BaseException) -> tuple[stmt | None, CodeType |
     elif isinstance(error, SystemExit):
         allowed = False
     elif kind == "Expr":
-        allowed = imports.refusal(error, ()) is None and not failed_in_library(error)
+        allowed = refusals.refusal(error, ()) is None and not failed_in_library(error)
     else:
         allowed = kind in ASSIGNING and bool(sources.assigned(body[index]))
     if not allowed:

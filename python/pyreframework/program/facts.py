@@ -31,8 +31,7 @@ from types import (
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import imports
-from pyreframework.program.apps import Enrolled
-from pyreframework.program.reach import (
+from pyreframework.program.anatomy import (
     body_of,
     content,
     dict_of,
@@ -42,6 +41,7 @@ from pyreframework.program.reach import (
     slot_of,
     unwrap,
 )
+from pyreframework.program.apps import Enrolled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

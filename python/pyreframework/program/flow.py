@@ -18,24 +18,32 @@ import __future__
 import _ast
 import builtins
 import sys
-from types import FunctionType, MappingProxyType, MemberDescriptorType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import imports, sources
+from pyreframework.program.anatomy import Bound, is_a, is_own, kind_of
 from pyreframework.program.apps import Enrolled
 from pyreframework.program.execution import function_of
+from pyreframework.program.expressions import (
+    FUNCTIONS,
+    LOGGING,
+    MUTATORS,
+    arguments,
+    is_effect,
+    is_harmless,
+    resolve,
+    shows,
+)
 from pyreframework.program.losses import ANNOTATE
-from pyreframework.program.reach import (
-    ATOMS,
-    Bound,
-    Graph,
-    dict_of,
-    is_a,
-    is_own,
-    kind_of,
-    slot_of,
-    unwrapped,
-)  # fmt: skip
+from pyreframework.program.quiet import (
+    is_method,
+    is_of_program,
+    is_quiet,
+    is_quiet_argument,
+    is_quiet_call,
+)
+from pyreframework.program.reach import ATOMS, Graph
 from pyreframework.program.sources import Place
 
 TYPE_CHECKING = False
@@ -48,23 +56,6 @@ if TYPE_CHECKING:
 
 # What ``co_flags`` says of functions, and of those that yield.
 OPTIMIZED, YIELDS = 1, 0x20 | 0x200
-DEPTH_MAX = 8
-FUNCTIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef)
-DISPLAYS = (
-    _ast.List, _ast.Dict, _ast.Set, _ast.ListComp, _ast.DictComp, _ast.SetComp, _ast.Constant,
-    _ast.JoinedStr,
-)  # fmt: skip
-# The methods by which the containers that Python has built in change.
-MUTATORS = {
-    name
-    for changing, fixed in (
-        (list, tuple), (set, frozenset), (dict, MappingProxyType), (bytearray, bytes),
-    )
-    for name in vars(changing).keys() - vars(fixed).keys()
-    if not name.startswith("_") and name not in ("copy", "fromkeys")
-}  # fmt: skip
-CONTAINERS = ("list", "dict", "set", "bytearray")
-LOGGING = "logging"
 
 
 class Statement:
@@ -313,26 +304,6 @@ def advice_for(module: str, where: str) -> str:
     )
 
 
-def is_harmless(node: _ast.stmt, line: int, space: dict[str, Any]) -> bool:
-    """Tell whether a statement leaves nothing behind: it shows something, or checks it."""
-    if isinstance(node, (_ast.Assert, _ast.Raise)):
-        return True
-    if isinstance(node, _ast.If):
-        return sources.covers(node.test, line) and not node.orelse and sources.gives_up(node.body)
-    return isinstance(node, _ast.Expr) and shows(node.value, space)
-
-
-def shows(node: _ast.expr, space: dict[str, Any]) -> bool:
-    """Tell whether an expression is a call of ``print``, or of a logger's method."""
-    if not isinstance(node, _ast.Call):
-        return False
-    if isinstance(node.func, _ast.Attribute):
-        owner = resolve(node.func.value, space)
-        name = vars(owner).get("__name__") if is_a(owner, ModuleType) else type(owner).__module__
-        return name == LOGGING
-    return resolve(node.func, space) is print
-
-
 def hand_on(statement: Statement, module: str) -> None:
     """Count as stand-ins what a statement binds and changes."""
     node, space = statement.node, statement.space
@@ -368,11 +339,6 @@ def hand_on(statement: Statement, module: str) -> None:
                 )
             if not quiet:
                 lose(module, place)
-
-
-def is_effect(node: _ast.AST) -> bool:
-    """Tell whether a node is a call that is there for its effect."""
-    return isinstance(node, _ast.Expr) and isinstance(node.value, _ast.Call)
 
 
 def change(
@@ -464,241 +430,3 @@ def mark(value: object, module: str) -> None:
     elif type(value).__module__ == LOGGING:
         return
     imports.marked.setdefault(id(value), (value, module))
-
-
-def resolve(node: _ast.AST | None, space: dict[str, Any]) -> Any:
-    """Return what names with dots between them stand for, None if that cannot be read."""
-    if isinstance(node, _ast.Name):
-        return space.get(node.id, vars(builtins).get(node.id))
-    if isinstance(node, _ast.Subscript):
-        # What changes in a part of an object changes in it.
-        return resolve(node.value, space)
-    if isinstance(node, _ast.Call):
-        # What an operation on a stand-in gives is one.
-        made = resolve(node.func, space)
-        return made if stood_in(made) is not None else None
-    if not isinstance(node, _ast.Attribute):
-        return None
-    owner = resolve(node.value, space)
-    if owner is None:
-        return None
-    if stood_in(owner) is not None:
-        return owner
-    if is_a(owner, ModuleType):
-        held = vars(owner)
-        if "pyre_parts" in held:
-            held = {**vars(held["pyre_whole"]), **held["pyre_parts"]}
-        return held.get(node.attr)
-    return attribute(owner, node.attr)
-
-
-def attribute(owner: Any, name: str) -> object:
-    """Return what an object has under a name, a method with its owner, without asking it."""
-    held = {} if is_a(owner, type) else dict_of(owner)
-    if name in held:
-        return held[name]
-    value = next((vars(kind)[name] for kind in kind_of(owner).__mro__ if name in vars(kind)), None)
-    if is_a(value, MemberDescriptorType):
-        return slot_of(value, owner)  # type: ignore[arg-type]
-    return next(unwrapped(value, owner), None)
-
-
-def is_quiet_call(callee: Any, module: str, depth: int = 0) -> bool:
-    """Tell whether a call leaves nothing behind but its result.
-
-    Libraries are taken to know nothing of the program.
-    """
-    if callee is None or stood_in(callee) is not None or depth > DEPTH_MAX:
-        return depth <= DEPTH_MAX
-    if is_a(callee, Bound):
-        return is_quiet(callee.function.__code__, callee.function.__globals__, module, depth)
-    if is_a(callee, MethodType):
-        return is_quiet_call(callee.__func__, module, depth)
-    if is_a(callee, FunctionType):
-        if not imports.is_program(callee.__globals__):
-            inner = getattr(callee, "__wrapped__", None)
-            return inner is None or is_quiet_call(inner, module, depth + 1)
-        return is_quiet(callee.__code__, callee.__globals__, module, depth)
-    if is_own(kind_of(callee)):
-        names = ("__new__", "__init__", "__post_init__") if is_a(callee, type) else ("__call__",)
-        for name in names:
-            method = next((vars(k)[name] for k in kind_of(callee).__mro__ if name in vars(k)), None)
-            if is_a(method, FunctionType) and not is_quiet_call(method, module, depth + 1):
-                return False
-        return True
-    inner = getattr(callee, "__wrapped__", None) if type(callee).__module__ == "functools" else None
-    return inner is None or is_quiet_call(inner, module, depth + 1)
-
-
-def is_quiet(code: CodeType, space: dict[str, Any], module: str, depth: int = 0) -> bool:
-    """Tell whether a function of the program leaves nothing behind but its result.
-
-    What a method does to its own object counts as a part of that: the object is marked. The globals
-    that it declares count as stand-ins from here on.
-
-    Args:
-        code: The function's code.
-        space: Its globals.
-        module: The module that is missing.
-        depth: How many calls deep it is.
-    """
-    function = sources.definition(code) if depth <= DEPTH_MAX else None
-    if function is None:
-        return False
-    return Body(code, space, function, module, depth).is_quiet()
-
-
-class Body:
-    """The body of a function of the program."""
-
-    def __init__(
-        self,
-        code: CodeType,
-        space: dict[str, Any],
-        function: _ast.FunctionDef | _ast.AsyncFunctionDef,
-        module: str,
-        depth: int,
-    ) -> None:
-        self.function = function
-        self.module = module
-        self.depth = depth
-        self.owner = id(space)
-        self.parameters = {one.arg for one in (*function.args.posonlyargs, *function.args.args)} | {
-            one.arg for one in function.args.kwonlyargs
-        }
-        self.local = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
-        self.space = {name: value for name, value in space.items() if name not in self.local}
-        self.fresh = fresh_names(function) - self.parameters
-        self.me = ""
-        kind = space.get(code.co_qualname.rpartition(".")[0])
-        if is_method(code):
-            self.me = code.co_varnames[0]
-            if is_a(kind, type):
-                # By what it calls itself, its methods are found.
-                self.space[self.me] = kind
-        self.inner = {
-            node.name: node
-            for one in function.body
-            for node in sources.inside(one)
-            if isinstance(node, FUNCTIONS)
-        }
-
-    def is_quiet(self) -> bool:
-        """Tell whether it leaves nothing behind but its result."""
-        waiting: list[_ast.AST] = list(self.function.body)
-        entered: set[str] = set()
-        while waiting:
-            node = waiting.pop()
-            if not self.allows(node):
-                return False
-            if isinstance(node, FUNCTIONS):
-                waiting += node.decorator_list
-                continue
-            if isinstance(node, _ast.Return) and isinstance(node.value, _ast.Name):
-                continue  # A function that it gives away runs later.
-            if isinstance(node, _ast.Name) and node.id in self.inner.keys() - entered:
-                entered.add(node.id)
-                waiting += self.inner[node.id].body
-            waiting += sources.children(node)
-        return True
-
-    def allows(self, node: _ast.AST) -> bool:
-        """Tell whether a node itself leaves nothing behind."""
-        if isinstance(node, _ast.Nonlocal):
-            return False
-        if isinstance(node, _ast.Global):
-            for name in node.names:
-                imports.tainted.setdefault((self.owner, name), self.module)
-            return True
-        if isinstance(node, (_ast.Subscript, _ast.Attribute)):
-            if isinstance(node.ctx, _ast.Load) or root_name(node.value) in self.fresh:
-                return True
-            is_mine = isinstance(node, _ast.Attribute) and isinstance(node.value, _ast.Name)
-            return is_mine and root_name(node.value) == self.me
-        if isinstance(node, _ast.AugAssign):
-            return root_name(node.target) not in self.parameters - {self.me}
-        if isinstance(node, _ast.Call):
-            return shows(node, self.space) or self.allows_call(node)
-        if isinstance(node, _ast.Expr) and isinstance(node.value, _ast.Call):
-            return shows(node.value, self.space) or self.allows_effect(node.value)
-        return True
-
-    def allows_call(self, call: _ast.Call) -> bool:
-        """Tell whether a call leaves nothing behind."""
-        func, root = call.func, root_name(call.func)
-        callee = resolve(func, self.space)
-        if isinstance(func, _ast.Attribute) and func.attr in MUTATORS and root not in self.fresh:
-            owner = resolve(func.value, self.space)
-            if stood_in(owner) is None and not is_a(owner, ModuleType):
-                return False
-        if isinstance(func, _ast.Name) and root in self.local and root not in self.inner:
-            return False  # A function that it was given.
-        return is_quiet_call(callee, self.module, self.depth + 1) and all(
-            is_quiet_argument(one, self.space, self.module, self.depth + 1)
-            for one in arguments(call)
-        )
-
-    def allows_effect(self, call: _ast.Call) -> bool:
-        """Tell whether a call that is there for its effect is known to have none that stays."""
-        if root_name(call.func) in self.fresh or root_name(call.func) in self.inner:
-            return True
-        callee = resolve(call.func, self.space)
-        if stood_in(callee) is not None or is_of_program(callee):
-            return True  # The call itself is looked at.
-        return callee is not None and all(isinstance(one, _ast.Constant) for one in arguments(call))
-
-
-def is_method(code: CodeType) -> bool:
-    """Tell whether a function stands in the body of a class, and takes its object."""
-    owner = code.co_qualname.rpartition(".")[0]
-    return bool(owner and code.co_argcount) and not owner.endswith("<locals>")
-
-
-def is_of_program(callee: object) -> bool:
-    """Tell whether this is a function or method that the program defines."""
-    if is_a(callee, (Bound, MethodType)):
-        callee = getattr(callee, "function", None) or getattr(callee, "__func__", None)
-    return is_a(callee, FunctionType) and imports.is_program(callee.__globals__)  # type: ignore[attr-defined]
-
-
-def arguments(call: _ast.Call) -> list[_ast.expr]:
-    """Return the arguments of a call."""
-    return [*call.args, *(one.value for one in call.keywords)]
-
-
-def is_quiet_argument(node: _ast.expr, space: dict[str, Any], module: str, depth: int = 0) -> bool:
-    """Tell whether an argument is no function of the program that leaves something behind."""
-    value = resolve(node, space) if isinstance(node, (_ast.Name, _ast.Attribute)) else None
-    return not is_of_program(value) or is_quiet_call(value, module, depth)
-
-
-def root_name(node: _ast.AST | None) -> str:
-    """Return the name that an expression begins with: ``a`` for ``a.b[0].c``, else nothing."""
-    while isinstance(node, (_ast.Subscript, _ast.Attribute, _ast.Call)):
-        node = node.func if isinstance(node, _ast.Call) else node.value
-    return node.id if isinstance(node, _ast.Name) else ""
-
-
-def fresh_names(function: _ast.FunctionDef | _ast.AsyncFunctionDef) -> set[str]:
-    """Return the names of a function that only ever hold what it has made itself."""
-    made: set[str] = set()
-    other: set[str] = set()
-    for node in sources.inside(function):
-        if isinstance(node, (_ast.Assign, _ast.AnnAssign)):
-            targets = node.targets if isinstance(node, _ast.Assign) else [node.target]
-            value = node.value
-            is_new = isinstance(value, DISPLAYS) or (
-                isinstance(value, _ast.Call)
-                and isinstance(value.func, _ast.Name)
-                and value.func.id in CONTAINERS
-            )
-            for target in targets:
-                if isinstance(target, _ast.Name):
-                    (made if is_new else other).add(target.id)
-    declared = {
-        name
-        for node in sources.inside(function)
-        if isinstance(node, (_ast.Global, _ast.Nonlocal))
-        for name in node.names
-    }
-    return made - other - declared

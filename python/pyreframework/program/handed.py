@@ -22,11 +22,12 @@ import _ast
 from types import FunctionType, MethodType, ModuleType
 
 from pyreframework.handlers.absent import stood_in
-from pyreframework.program import differences, flow, imports, sources
+from pyreframework.program import differences, expressions, flow, imports, quiet, sources
+from pyreframework.program.anatomy import Bound, content, is_a, is_own, kind_of
 from pyreframework.program.differences import DoubtGraph, Scope
 from pyreframework.program.execution import function_of
-from pyreframework.program.flow import FUNCTIONS, resolve
-from pyreframework.program.reach import ATOMS, Bound, content, is_a, is_own, kind_of
+from pyreframework.program.expressions import FUNCTIONS, resolve
+from pyreframework.program.reach import ATOMS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class Scan:
             yield Inner(self.inner[node.id], self)
             return
         value = resolve(node, self.space)
-        if is_a(value, (FunctionType, MethodType, Bound)) and flow.is_of_program(value):
+        if is_a(value, (FunctionType, MethodType, Bound)) and quiet.is_of_program(value):
             yield value
 
     def left(self, func: _ast.expr) -> Iterator[object]:
@@ -180,7 +181,7 @@ class Scan:
         if is_a(value, type) and is_own(value):
             if any(base is not object and not is_own(base) for base in value.__mro__):
                 yield value
-        elif flow.is_of_program(value) and code_of(value).co_flags & COROUTINE:
+        elif quiet.is_of_program(value) and code_of(value).co_flags & COROUTINE:
             yield value
 
     def calls(self) -> Iterator[object]:
@@ -191,8 +192,8 @@ class Scan:
                 if stood_in(value) is not None:
                     continue
                 if is_a(value, type) and is_own(value):
-                    value = flow.attribute(value, "__init__")
-                if flow.is_of_program(value):
+                    value = expressions.attribute(value, "__init__")
+                if quiet.is_of_program(value):
                     yield value
 
 
@@ -216,7 +217,7 @@ def find_changed(app: App) -> None:
             return
         for statement, scan, number, module in affected:
             space = scan.function.__globals__
-            if flow.is_harmless(statement, sources.first_line(statement), space):
+            if expressions.is_harmless(statement, sources.first_line(statement), space):
                 continue
             for name in stored_by(statement) & scan.declared:
                 imports.tainted.setdefault((id(space), name), module)
@@ -233,7 +234,7 @@ def find_changed(app: App) -> None:
 
 def touch_function(value: Any, module: str) -> None:
     """Count as taken what a function of the program changes that is called with a stand-in."""
-    if not flow.is_of_program(value):
+    if not quiet.is_of_program(value):
         return
     function = plain_function(value)
     space = function.__globals__
@@ -252,16 +253,16 @@ def touch(nodes: list[_ast.AST], scan: Scan, module: str) -> None:
             if not isinstance(node.ctx, _ast.Load):
                 scan.change(node, module)
         elif isinstance(node, _ast.Call) and isinstance(node.func, _ast.Attribute):
-            if node.func.attr in flow.MUTATORS:
+            if node.func.attr in expressions.MUTATORS:
                 scan.change(node.func, module)
         elif isinstance(node, _ast.Expr) and isinstance(node.value, _ast.Call):
             call = node.value
-            if flow.shows(call, scan.space):
+            if expressions.shows(call, scan.space):
                 continue
             if isinstance(call.func, _ast.Attribute):
                 scan.change(call.func, module)
-            if not flow.is_of_program(resolve(call.func, scan.space)):
-                for argument in flow.arguments(call):
+            if not quiet.is_of_program(resolve(call.func, scan.space)):
+                for argument in expressions.arguments(call):
                     share_read(argument, scan.space, module)
 
 
@@ -311,7 +312,7 @@ def note(app: App) -> None:
             for value in held:
                 if type(value) is Inner:
                     imports.handed.add((file, sources.first_line(value.nodes[0])))
-                elif flow.is_of_program(value):
+                elif quiet.is_of_program(value):
                     code = code_of(value)
                     imports.handed.add((code.co_filename, code.co_firstlineno))
 

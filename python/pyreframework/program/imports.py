@@ -1,11 +1,12 @@
 """Imports of a worker's program while it is loaded: what is refused there becomes a stand-in.
 
 CPython refuses C extensions in a worker that are not made for sub-interpreters, by an
-``ImportError``. Libraries go on seeing that error, as many of them have a way to do without. Only
-where it would end the program, at an import in the program's own code that no ``try`` around it
-catches, the import gives a stand-in. An extension with a Python file of the same name beside it is
-replaced by that file. A library that catches the error and is left without what it needs fails with
-it all the same, see `losses`.
+``ImportError``; `refusals` knows it. Libraries go on seeing that error, as many of them have a way
+to do without. Only where it would end the program, at an import in the program's own code that no
+``try`` around it catches, the import gives a stand-in. An extension with a Python file of the same
+name beside it is replaced by that file. A library that catches the error and is left without what
+it needs fails with it all the same, see `losses`. Modules of the program go on behind statements
+that need what is refused, see `execution`.
 
 The program is what is neither in the standard library nor in ``site-packages``. State of one
 interpreter; every worker imports this, so it imports nothing before something is refused.
@@ -20,8 +21,6 @@ from _thread import get_ident
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, SourceFileLoader
 from sys import _getframe
 
-from pyreframework.handlers.absent import WorkerImportError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,17 +30,6 @@ if TYPE_CHECKING:
 
     from pyreframework.program.sources import Place
 
-# What CPython, and extensions that check for themselves (by PyO3, by Cython), say when they refuse.
-REFUSALS = ("subinterpreter", "once per interpreter", "one interpreter per process")
-# What it says of calls that it refuses in a worker: processes by fork, and threads that pools need.
-REFUSED_CALLS = (
-    "not supported for isolated subinterpreters",
-    "not supported within subinterpreters",
-    "daemon threads are disabled in this",
-)
-# What raises without saying so: no pool of this kind works there, and its own thread has found out.
-POOLS = "concurrent.futures.process"
-CHAIN_MAX = 64
 STAND_INS = "pyreframework.program.standins"
 PACKAGE = __name__.partition(".")[0]
 MAIN_NAMES = ("__mp_main__", "__main__")
@@ -96,7 +84,6 @@ plain_exec_module = SourceFileLoader.exec_module
 program_files: dict[str, bool] = {}
 # The modules whose code runs, of each thread, the innermost last.
 running: dict[int, list[Running]] = {}
-partials: dict[str, Any] = {}
 
 
 def install() -> None:
@@ -175,18 +162,48 @@ def create_module(loader: ExtensionFileLoader, spec: ModuleSpec) -> ModuleType |
     try:
         return plain_create_module(loader, spec)
     except ImportError as error:
-        if not refuses(error):
+        from pyreframework.program import refusals
+
+        if not refusals.refuses(error):
             raise
         refused.append(spec.name)
         source = python_file(spec.origin)
         if source is None:
-            reach_importer({spec.name: refusal(error, ()) or ""})
+            reach_importer({spec.name: refusals.refusal(error, ()) or ""})
             raise
         replaced[spec.name] = str(error)
         # The module is made by importlib, and run by the loader it finds here now.
         spec.loader = SourceFileLoader(spec.name, source)
         spec.origin = source
         return None
+
+
+def run(code: CodeType, space: dict[str, Any]) -> None:
+    """Run the code of a module in its globals.
+
+    Raises:
+        BaseException: What the code raises, if that is not for a module that does not load, if the
+            statement assigns nothing or has to do with an app, or if a ``try`` around the module's
+            import goes on.
+    """
+    rest: CodeType | None = code
+    while rest is not None:
+        rest = run_part(rest, space)
+
+
+def run_part(code: CodeType, space: dict[str, Any]) -> CodeType | None:
+    """Run code to its end, or return what is behind the statement that could not be run."""
+    seen = len(refused)
+    try:
+        exec(code, space)  # noqa: S102 - the user's own program
+    except (Exception, SystemExit) as error:
+        from pyreframework.program import execution
+
+        rest = execution.leave_out(error, code, space, seen)
+        if rest is None:
+            raise
+        return rest
+    return None
 
 
 def exec_module(loader: SourceFileLoader, module: ModuleType) -> None:
@@ -204,8 +221,6 @@ def exec_module(loader: SourceFileLoader, module: ModuleType) -> None:
     stack.append(here)
     try:
         if own:
-            from pyreframework.program.execution import run
-
             code = loader.get_code(module.__name__)
             assert code is not None, "there is a file"
             run(code, vars(module))
@@ -222,7 +237,9 @@ def exec_module(loader: SourceFileLoader, module: ModuleType) -> None:
             # Not every Python file beside an extension does what that does: some only explain.
             reach_importer({module.__name__: instead})
             raise ImportError(instead, name=module.__name__) from error
-        reason = refusal(error, ())
+        from pyreframework.program import refusals
+
+        reason = refusals.refusal(error, ())
         # What refuses is named by the extension, or by a module that refuses by itself.
         failed = here.failed or ({} if reason is None else {module.__name__: reason})
         reach_importer(failed)
@@ -318,7 +335,9 @@ class Import:
             if not without or not self.find_lost(module):
                 return module
         except Exception as error:
-            reason = refusal(error, refused[seen:])
+            from pyreframework.program import refusals
+
+            reason = refusals.refusal(error, refused[seen:])
             if reason is None:
                 raise
             drop_orphans(before)
@@ -331,6 +350,8 @@ class Import:
 
     def find_missing(self, error: Exception, reason: str) -> bool:
         """Note which modules are missing; tell whether there are any and nothing catches that."""
+        from pyreframework.program.refusals import is_program_source, refusal
+
         failed = next((part for part in parts(self.name) if part not in sys.modules), None)
         if failed is not None:
             if is_program_source(failed, error) or self.is_caught(error, failed):
@@ -374,7 +395,9 @@ class Import:
 
     def is_caught(self, error: BaseException, module: str) -> bool:
         """Tell whether the program's code around the import catches its error and goes on."""
-        frame = is_caught(self.frame, error)
+        from pyreframework.program import refusals
+
+        frame = refusals.is_caught(self.frame, error)
         if frame is None:
             return False
         caught[module] = f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
@@ -382,27 +405,9 @@ class Import:
 
     def substitute(self) -> Any:
         """Return what the import gives in place of the module."""
-        names = list(parts(self.name))
-        missing = next((part for part in names if part in reasons and part not in sys.modules), "")
-        whole: Any
-        if not missing:
-            found = {item: stand_in(f"{self.name}.{item}") for item in self.items}
-            return partial(self.name, {item: one for item, one in found.items() if one is not None})
-        whole = stand_in(missing)
-        if not self.leaf:
-            for name in reversed(names[: names.index(missing)]):
-                # `import a.b.c` gives a; the way from there leads to the stand-in.
-                whole = partial(name, {missing[len(name) + 1 :].partition(".")[0]: whole})
-            return whole
-        for name in self.name[len(missing) :].split(".")[1:]:
-            whole = getattr(whole, name)
-        if self.items == ("*",):
-            from pyreframework.program.standins import PartialModule
+        from pyreframework.program import substitutes
 
-            names = unknown_names(self.frame)
-            whole = PartialModule(whole, {name: getattr(whole, name) for name in names})
-            whole.__all__ = names
-        return whole
+        return substitutes.substitute(self)
 
 
 def is_standard_module(value: object) -> bool:
@@ -424,101 +429,6 @@ def set_serving(serving: bool) -> None:
         vars(stand_ins).update(serving=serving, ending=not serving)
 
 
-def explain(error: BaseException, route: str | None) -> None:
-    """Complete what an exception in a worker says, if an import was refused.
-
-    Args:
-        error: What was raised.
-        route: By the handler of which route, or None while the program is loaded.
-    """
-    link: BaseException | None = error
-    for _ in range(CHAIN_MAX):
-        if link is None:
-            break
-        if isinstance(link, WorkerImportError):
-            link.route = link.route or route
-            return
-        if refuses_call(link):
-            error.add_note(
-                "workers take no fork and no daemon threads, so no pools of processes: "
-                + (
-                    f"{route} runs on a worker: register the route with gil=True"
-                    if route is not None
-                    else "call it in a route with gil=True, or in on_startup"
-                )
-            )
-            return
-        if refuses(link):
-            if route is not None:
-                cure = f"{route} runs on a worker: register the route with gil=True"
-            else:
-                cure = (
-                    "this happened while a worker loaded the program: call it in the handlers that "
-                    'use it, and register these with gil=True, or use run(mode="default")'
-                )
-            error.add_note(cure)
-            return
-        link = link.__cause__ or link.__context__
-    if without:
-        from pyreframework.program import losses
-
-        losses.explain(error, route)
-    if route is None and taken:
-        from pyreframework.program.flow import advice
-
-        error.add_note(advice())
-    if route is None:
-        for module, place in caught.items():
-            error.add_note(
-                f"in a worker {place} goes on without {module}, which does not load there"
-            )
-
-
-def is_caught(frame: FrameType | None, error: BaseException) -> FrameType | None:
-    """Return the frame, this one or a caller, in which code of the program catches an error."""
-    from pyreframework.program import sources
-
-    while frame is not None:
-        if is_program(frame.f_globals) and sources.catches(frame, frame.f_lineno, error):
-            return frame
-        frame = frame.f_back
-    return None
-
-
-def refused_module(extensions: Sequence[str], error: BaseException, reason: str) -> str:
-    """Return which module was refused, where it was not the program that imported it."""
-    if extensions:
-        name = extensions[-1]
-    else:
-        # `module numpy._core._multiarray_umath does not support loading in subinterpreters`
-        words = reason.split()
-        name = words[1] if words[0] == "module" else str(getattr(error, "name", None) or words[0])
-    return name.partition(".")[0]
-
-
-def stand_in(name: str) -> Any:
-    """Return the stand-in for a module that is missing, or None if it is not."""
-    if name not in reasons:
-        return None
-    from pyreframework.program import standins
-
-    if name not in standins.modules:
-        made = standins.ModuleStandIn(name, reasons[name])
-        standins.modules[name] = standins.of_name(name) if name in lost else made
-        standins.keep_event_loops()
-    return standins.modules[name]
-
-
-def partial(name: str, missing: dict[str, Any]) -> Any:
-    """Return a view of a module in which some parts are stand-ins."""
-    from pyreframework.program.standins import PartialModule
-
-    if name not in partials:
-        partials[name] = PartialModule(sys.modules[name], {})
-    partials[name].pyre_parts.update(missing)
-    return partials[name]
-
-
 def parts(name: str) -> Sequence[str]:
     """Return ``a``, ``a.b`` and ``a.b.c`` for ``a.b.c``."""
     words = name.split(".")
@@ -534,95 +444,11 @@ def absolute(name: str, space: Mapping[str, object], level: int) -> str:
     return f"{base}.{name}" if name else base
 
 
-def refuses(error: BaseException) -> bool:
-    """Tell whether an error says that an extension does not load in sub-interpreters."""
-    return isinstance(error, ImportError) and any(text in str(error) for text in REFUSALS)
-
-
-def refuses_call(error: BaseException) -> bool:
-    """Tell whether an error says that CPython refuses a call in sub-interpreters."""
-    if type(error).__module__ == POOLS:
-        return True
-    return type(error) is RuntimeError and any(text in str(error) for text in REFUSED_CALLS)
-
-
-def refusal(error: BaseException, extensions: Sequence[str]) -> str | None:
-    """Return why an import failed, if it did because of an extension that was refused.
-
-    Args:
-        error: What the import raised.
-        extensions: What was refused during the import. Some packages find out that none of their
-            parts could be imported and raise an error that says nothing of the first one.
-    """
-    reason = None
-    link: BaseException | None = error
-    for _ in range(CHAIN_MAX):
-        if link is None:
-            break
-        if refuses(link):
-            # The first error is the plainest; packages wrap it into pages of advice.
-            lines = str(link).splitlines()
-            said = next(
-                (line for line in lines if any(text in line for text in REFUSALS)), lines[0]
-            )
-            reason = said.removeprefix("Original error was: ")
-        link = link.__cause__ or link.__context__
-    if reason is not None:
-        return reason
-    left = [name for name in extensions if name not in replaced]
-    if not left:
-        return None
-    return f"module {left[0]} does not support loading in subinterpreters"
-
-
-def refused_import(name: str) -> str | None:
-    """Import a module as a library does; return the module that is refused with it, or None."""
-    before, seen = set(sys.modules), len(refused)
-    try:
-        plain_import_module(name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - also panics of Rust; it will raise when called
-        reason = refusal(error, refused[seen:])
-        drop_orphans(before)
-        if reason is None:
-            return None
-        missing = refused_module(refused[seen:], error, reason)
-        reasons.setdefault(missing, reason)
-        return missing
-    return None
-
-
-def reason_of(module: str) -> str:
-    """Return why an extension of a module was refused."""
-    for left in without.values():
-        for name, reason in left.items():
-            if name.partition(".")[0] == module:
-                return reason
-    return ""
-
-
 def drop_orphans(before: set[str]) -> None:
     """Remove what a failed import left of packages that were not imported in the end."""
     for name in set(sys.modules) - before:
         if any(part not in sys.modules for part in parts(name)[:-1]):
             del sys.modules[name]
-
-
-def unknown_names(frame: FrameType) -> list[str]:
-    """Return the names that a module uses and nobody has defined so far."""
-    names: dict[str, None] = {}
-    waiting = [frame.f_code]
-    while waiting:
-        code = waiting.pop()
-        names.update(dict.fromkeys(code.co_names))
-        waiting += [one for one in code.co_consts if isinstance(one, type(code))]
-    known = (frame.f_globals, vars(builtins))
-    return [
-        name
-        for name in names
-        if not name.startswith("_") and not any(name in space for space in known)
-    ]
 
 
 def is_program(space: Mapping[str, object]) -> bool:
@@ -675,25 +501,6 @@ def is_program_file(file: str) -> bool:
         )
         program_files[file] = known
     return known
-
-
-def is_program_source(name: str, error: BaseException) -> bool:
-    """Tell whether a module that failed with an error is Python code of the program.
-
-    One that refuses by itself, with an error of its own, counts as an extension.
-    """
-    if refuses(error):
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        if trace is not None and trace.tb_frame.f_globals.get("__name__") == name:
-            return False
-    spec = spec_of(name)
-    if spec is None or is_extension(spec):
-        return False
-    origin = spec.origin or ""
-    own = name.partition(".")[0] in own_packages or is_program_file(origin)
-    return own if origin.startswith("/") else spec.origin is None
 
 
 def spec_of(name: str) -> ModuleSpec | None:

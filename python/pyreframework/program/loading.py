@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
     from pyreframework.engine import AppTable
-    from pyreframework.program.apps import App
 
 
 # Before 3.14 interpreters count up the versions of immutable types in one place and without a lock
@@ -90,7 +89,7 @@ class Program:
         self.path = path
         # Packages that are the program's own wherever they are installed.
         self.own = own or []
-        # What `compiled` returned for its file.
+        # What `description.compiled` returned for its file.
         self.code = code
         # What is registered with the app on the main interpreter; see `outline`.
         self.outline = outline or []
@@ -105,22 +104,9 @@ class Program:
             return source if source.endswith(".py") else None
         return self.target if self.kind == "file" else None
 
-    def pack(self) -> list[str]:
-        """Return the texts that `unpack` reads.
-
-        Names of files, and what else the system has given, need not be text; what cannot travel as
-        such is written in its bytes.
-        """
-        counts = (len(self.argv), len(self.own), len(self.outline))
-        numbers = (self.number, self.stop_fd, int(self.debug), *counts)
-        lists = (*self.argv, *self.own, *self.outline, *self.path)
-        code = self.code if self.file is None else compiled(self.file)
-        texts = (self.kind, self.target, *map(str, numbers), self.log, code, self.facts, *lists)
-        return [text.encode("utf-8", "surrogatepass").decode("latin-1") for text in texts]
-
     @classmethod
     def unpack(cls, texts: list[str]) -> Program:
-        """Return the program that `pack` wrote."""
+        """Return the program that `description.pack` wrote."""
         texts = [text.encode("latin-1").decode("utf-8", "surrogatepass") for text in texts]
         kind, target, *rest = texts
         number, stop_fd, debug, *counts = map(int, rest[:6])
@@ -135,138 +121,11 @@ class Program:
         )
 
 
-def compiled(file: str) -> str:
-    """Return the code of a file for all workers, each byte a character.
-
-    To compile it makes all types of syntax trees, 0.3 MB in each interpreter that does so. Empty if
-    it cannot be compiled: the worker that tries it says why.
-    """
-    from importlib.machinery import SourceFileLoader
-    from marshal import dumps
-
-    source = SourceFileLoader(WORKER_NAME, file)
-    try:
-        return dumps(source.source_to_code(source.get_data(file), file)).decode("latin-1")
-    except (OSError, SyntaxError, ValueError):
-        return ""
-
-
-def own(target: str) -> list[str]:
-    """Return the packages that made apps, and the one that is served as a module."""
-    names = [*apps.makers, "" if "/" in target else target]
-    tops = {name.partition(":")[0].partition(".")[0] for name in names}
-    return sorted(tops - {"", "__main__", WORKER_NAME, __name__.partition(".")[0]})
-
-
-def describe(
-    number: int,
-    stop_fd: int,
-    debug: bool,
-    log: str = "info text",
-    outline: list[str] | None = None,
-    app: App | None = None,
-) -> list[str] | None:
-    """Describe the running program for the workers, or return None if it is no file and no module.
-
-    Args:
-        number: Which of the program's apps to serve.
-        stop_fd: Where ``stop()`` writes to.
-        debug: Whether clients see tracebacks.
-        log: Level and format of the log, as in ``info json``.
-        outline: What is registered with the app.
-        app: The app itself, where workers are to compare what the program's names hold.
-    """
-    main = sys.modules["__main__"]
-    name = getattr(getattr(main, "__spec__", None), "name", None)
-    file = getattr(main, "__file__", None)
-    if apps.origin is not None:
-        kind, target = "attribute", apps.origin
-    elif name is not None and name != "__main__":
-        kind, target = "module", name
-    elif name is not None and sys.path:
-        kind, target = "folder", sys.path[0]  # `python folder` or `python archive.zip`
-    elif file is not None:
-        from os.path import abspath, exists
-
-        kind, target = "file", abspath(file)
-        if not exists(target):
-            return None
-    else:
-        return None
-    path = [entry for entry in sys.path if isinstance(entry, str)]
-    argv = list(sys.argv)
-    mine = own(target)
-    facts = facts_of(app, mine)
-    return Program(
-        kind, target, number, stop_fd, debug, argv, path, mine, log, outline=outline, facts=facts
-    ).pack()
-
-
-def describe_app(
-    app: App, stop_fd: int, debug: bool, log: str, outline: list[str] | None = None
-) -> list[str] | None:
-    """Describe the module that has ``app`` as a global, for workers; None if there is none.
-
-    For an app that is not the running program's own, as when a test runner is ``__main__``. The
-    module that made the app is taken if it has it, or else the one imported first.
-    """
-    found = {
-        name: attribute
-        for name, module in list(sys.modules.items())
-        for attribute, value in list(getattr(module, "__dict__", {}).items())
-        if value is app
-    }
-    if "__main__" in found:
-        return describe(app.number, stop_fd, debug, log, outline, app)
-    if not found:
-        return None
-    name = app.made_in if app.made_in in found else next(iter(found))
-    file = getattr(sys.modules[name], "__file__", None)
-    try:
-        spec = find(name)
-    except (ImportError, AttributeError):
-        spec = None  # What the name calls its package is none.
-    # Test runners import files by names that lead nowhere.
-    source = name if spec is not None and spec.origin == file else file
-    if source is None:
-        return None
-    path = [entry for entry in sys.path if isinstance(entry, str)]
-    target = f"{source}:{found[name]}"
-    argv = list(sys.argv)
-    return Program(
-        "attribute",
-        target,
-        app.number,
-        stop_fd,
-        debug,
-        argv,
-        path,
-        own(target),
-        log,
-        outline=outline,
-        facts=facts_of(app, own(target)),
-    ).pack()
-
-
-def facts_of(app: App | None, packages: list[str]) -> str:
-    """Return what the program's names hold here, for workers; see `pyreframework.program.facts`.
-
-    Empty where only modules of Python and of the program are loaded: no worker is refused these.
-    """
-    from pyreframework.program import imports
-
-    if app is None or not imports.is_foreign():
-        return ""
-    from pyreframework.program import facts
-
-    return facts.written(facts.collect(app, set(packages)))
-
-
 def load(texts: list[str]) -> AppTable:
     """Run the user's program in this worker and return the app to serve, frozen.
 
     Args:
-        texts: What `describe` returned on the main interpreter.
+        texts: What `description.describe` returned on the main interpreter.
 
     Raises:
         RuntimeError: The program made no such app here.
@@ -297,19 +156,23 @@ def load(texts: list[str]) -> AppTable:
     except HandedOver:
         pass
     except SystemExit as ended:
+        from pyreframework.program import refusals
+
         if loading.app() is None:
             failure = RuntimeError(
                 f"{program.target} ended with SystemExit({ended.code!r}) before it made its app"
             )
-            imports.explain(failure, None)
+            refusals.explain(failure, None)
             raise failure from ended
         # What is left out is what comes behind: routes may be missing.
         if imports.taken and ended.code not in (None, 0):
             failure = RuntimeError(f"{program.target} ended with SystemExit({ended.code!r})")
-            imports.explain(failure, None)
+            refusals.explain(failure, None)
             raise failure from ended
     except Exception as error:
-        imports.explain(error, None)
+        from pyreframework.program import refusals
+
+        refusals.explain(error, None)
         raise
     app = loading.app()
     apps.loading = None
@@ -353,9 +216,9 @@ def run(program: Program) -> None:
         module.__package__ = spec.parent
     module.__loader__ = spec.loader
     sys.modules["__main__"] = sys.modules[WORKER_NAME] = module
-    from pyreframework.program import execution
+    from pyreframework.program import imports
 
-    execution.run(code, module.__dict__)
+    imports.run(code, module.__dict__)
 
 
 def code_of(program: Program) -> tuple[CodeType, ModuleSpec, str | None]:
@@ -367,7 +230,7 @@ def code_of(program: Program) -> tuple[CodeType, ModuleSpec, str | None]:
         if program.code:
             from marshal import loads
 
-            code = loads(program.code.encode("latin-1"))  # noqa: S302 - ours, see `compiled`
+            code = loads(program.code.encode("latin-1"))  # noqa: S302 - ours, see `description`
         else:
             code = source.source_to_code(source.get_data(program.target), program.target)
         return code, ProgramSpec(source, program.target), program.target

@@ -19,7 +19,7 @@ import _ast
 import builtins
 from types import FunctionType, ModuleType
 
-from pyreframework.program import imports, sources
+from pyreframework.program import imports, refusals, sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def used_of(lost: set[str], code: CodeType, space: dict[str, Any]) -> set[str]:
         code: The module's code.
         space: Its globals.
     """
-    from pyreframework.program.reach import codes, read
+    from pyreframework.program.anatomy import codes, read
 
     known = {"__class__", *space, *vars(builtins)}
     if STAR in lost:
@@ -233,7 +233,7 @@ def reason_for(module: str) -> str | None:
 def explain(error: BaseException, route: str | None) -> None:
     """Add to an exception in a worker what a library goes on without, if that may be why."""
     link: BaseException | None = error
-    for _ in range(imports.CHAIN_MAX):
+    for _ in range(refusals.CHAIN_MAX):
         package = None if link is None else blamed(link)
         if package is not None:
             left = imports.without[package]

@@ -260,7 +260,7 @@ def taint(module: str, frame: FrameType, truth: bool | None) -> bool:
         The truth to give.
     """
     from pyreframework.program import apps
-    from pyreframework.program.flow import is_harmless
+    from pyreframework.program.expressions import is_harmless
     from pyreframework.program.imports import (
         is_ours,
         is_program,

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pyreframework.engine import Server, StartError
 from pyreframework.logs import console
 from pyreframework.logs.console import complain
-from pyreframework.program import frames, loading
+from pyreframework.program import description, frames, loading
 from pyreframework.program.apps import FALLBACK
 from pyreframework.program.outline import outline
 from pyreframework.serving import banner
@@ -107,7 +107,7 @@ class Serving:
 
     def describe(self, debug: bool) -> list[str] | None:
         """Describe the program for the workers, or return None if they could not load it."""
-        return loading.describe(
+        return description.describe(
             self.app.number, self.stop.fd, debug, self.log.described, outline(self.app), self.app
         )
 

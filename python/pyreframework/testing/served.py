@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from pyreframework.app import Pyre
-from pyreframework.program import loading
+from pyreframework.program import description
 from pyreframework.program.outline import outline
 from pyreframework.serving import banner
 from pyreframework.serving.run import check_serves_here
@@ -215,7 +215,7 @@ class TestServing(Serving):
 
     def describe(self, debug: bool) -> list[str]:
         """Describe the module that the app lives in, as ``__main__`` is the test runner."""
-        texts = loading.describe_app(
+        texts = description.describe_app(
             self.app, self.stop.fd, debug, self.log.described, outline(self.app)
         )
         if texts is None:

@@ -1,0 +1,264 @@
+"""What is inside of code and objects, read without asking them.
+
+Code is read from its instructions, which change with the version of CPython; objects by what they
+and their classes hold, as to ask for an attribute may run anything. Imported in the first worker,
+and in those where a module was refused.
+"""
+
+from __future__ import annotations
+
+import sys
+from opcode import opmap
+from types import CodeType, FunctionType, MappingProxyType, MemberDescriptorType, ModuleType
+
+from pyreframework.program import imports
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CellType
+    from typing import Any
+
+CACHE = opmap["CACHE"]
+EXTENDED, GLOBAL, NAME = opmap["EXTENDED_ARG"], opmap["LOAD_GLOBAL"], opmap["LOAD_NAME"]
+ATTR, DEREF, CONST = opmap["LOAD_ATTR"], opmap["LOAD_DEREF"], opmap["LOAD_CONST"]
+IMPORT = opmap["IMPORT_NAME"]
+# From 3.14 on small numbers have an instruction of their own.
+SMALL = opmap.get("LOAD_SMALL_INT", -1)
+SUPER_ATTR = opmap["LOAD_SUPER_ATTR"]
+
+
+def import_shift() -> int:
+    """Return how many bits of the argument of ``IMPORT_NAME`` are below the index of the name.
+
+    From 3.15 on there are some, which say whether the import is lazy (PEP 810).
+    """
+    probe = compile("a = 1\nimport b", "", "exec")  # The name has index 1.
+    raw = probe.co_code
+    places = range(0, len(raw), 2)
+    return next(raw[place + 1] for place in places if raw[place] == IMPORT).bit_length() - 1
+
+
+IMPORT_SHIFT = import_shift()
+
+
+class Lazy:
+    """An import inside of a function."""
+
+    __slots__ = ("items", "level", "line", "name")
+
+    def __init__(self, name: str, level: int, items: list[str], line: int) -> None:
+        self.name = name
+        self.level = level
+        self.items = items
+        self.line = line
+
+
+class Uses:
+    """What a piece of code names: globals and closures with attributes behind them, and imports."""
+
+    __slots__ = ("attributes", "cells", "chains", "imports")
+
+    def __init__(self) -> None:
+        self.chains: list[tuple[str, tuple[str, ...]]] = []
+        self.cells: list[tuple[str, tuple[str, ...]]] = []
+        self.attributes: set[str] = set()
+        self.imports: list[Lazy] = []
+
+
+def read(code: CodeType) -> Uses:
+    """Read from its instructions what a piece of code names."""
+    uses = Uses()
+    steps = list(instructions(code))
+    cells = tuple(name for name in code.co_cellvars if name not in code.co_varnames)
+    places = code.co_varnames + cells + code.co_freevars
+    lines = list(code.co_lines())
+    index = 0
+    while index < len(steps):
+        place, operation, argument = steps[index]
+        index += 1
+        if operation == IMPORT:
+            level, items = (constant(code, steps[index - back]) for back in (3, 2))
+            line = next((line for first, last, line in lines if first <= place < last), None)
+            uses.imports.append(
+                Lazy(
+                    code.co_names[argument >> IMPORT_SHIFT],
+                    level if isinstance(level, int) else 0,
+                    list(items) if isinstance(items, tuple) else [],
+                    line or code.co_firstlineno,
+                )
+            )
+        elif operation == ATTR:
+            uses.attributes.add(code.co_names[argument >> 1])
+        elif operation == SUPER_ATTR:
+            uses.attributes.add(code.co_names[argument >> 2])
+        elif operation in (GLOBAL, NAME, DEREF):
+            first = index
+            while index < len(steps) and steps[index][1] == ATTR:
+                index += 1
+            chain = tuple(code.co_names[step[2] >> 1] for step in steps[first:index])
+            uses.attributes.update(chain)
+            if operation == DEREF:
+                uses.cells.append((places[argument], chain))
+            else:
+                name = code.co_names[argument >> 1 if operation == GLOBAL else argument]
+                uses.chains.append((name, chain))
+    return uses
+
+
+def instructions(code: CodeType) -> Iterator[tuple[int, int, int]]:
+    """Yield place, operation and whole argument of each instruction, without the caches."""
+    raw = code.co_code
+    high = 0
+    for place in range(0, len(raw), 2):
+        operation, argument = raw[place], raw[place + 1] | high
+        if operation == EXTENDED:
+            high = argument << 8
+        elif operation != CACHE:
+            high = 0
+            yield place, operation, argument
+
+
+def constant(code: CodeType, step: tuple[int, int, int]) -> object:
+    """Return the constant that an instruction loads, or None."""
+    _, operation, argument = step
+    if operation == CONST:
+        return code.co_consts[argument]
+    return argument if operation == SMALL else None
+
+
+def codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield a piece of code and those inside of it: functions, comprehensions, class bodies."""
+    yield code
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield from codes(one)
+
+
+def words(values: tuple[object, ...], but: str | None) -> set[str]:
+    """Return the words in the texts among some values, and in tuples of them.
+
+    Args:
+        values: What to read.
+        but: A text that is not meant, as it only explains.
+    """
+    found = set()
+    for value in values:
+        if is_a(value, tuple):
+            found |= words(value, but)  # type: ignore[arg-type]
+        elif type(value) is str and value != but:
+            text = "".join(one if one.isalnum() or one == "_" else " " for one in value)
+            found.update(text.split())
+    return found
+
+
+class Bound:
+    """A function as the method of an object or class."""
+
+    __slots__ = ("function", "owner")
+
+    def __init__(self, function: FunctionType, owner: object) -> None:
+        self.function = function
+        self.owner = owner
+
+
+def is_a(value: object, kind: type | tuple[type, ...]) -> bool:
+    """Do what ``isinstance`` does, without asking the object: proxies may raise when asked."""
+    return issubclass(type(value), kind)
+
+
+def kind_of(value: Any) -> type[Any]:
+    """Return a class itself, and the class of anything else."""
+    return value if is_a(value, type) else type(value)
+
+
+def is_own(kind: type) -> bool:
+    """Tell whether a class is defined by the program."""
+    module = sys.modules.get(str(body_of(kind).get("__module__")))
+    return module is not None and imports.is_program(vars(module))
+
+
+def body_of(kind: type) -> MappingProxyType[str, Any]:
+    """Return what is in the body of a class, without asking its metaclass."""
+    found: MappingProxyType[str, Any] = type.__dict__["__dict__"].__get__(kind)
+    return found
+
+
+def line_of(kind: type) -> tuple[type, ...]:
+    """Return a class and all it derives from, without asking its metaclass."""
+    found: tuple[type, ...] = type.__dict__["__mro__"].__get__(kind)
+    return found
+
+
+def attributes(owner: object, names: set[str]) -> Iterator[object]:
+    """Yield what an object or class has under some names, methods with their owner."""
+    kind = kind_of(owner)
+    held = {} if owner is kind else dict_of(owner)
+    for name in names | {"__getattr__", "__getattribute__"}:
+        if name in held:
+            yield held[name]
+            continue
+        base = next((base for base in kind.__mro__ if name in vars(base)), object)
+        value: Any = vars(base).get(name)
+        if is_a(value, MemberDescriptorType) and owner is not kind:
+            value = slot_of(value, owner)
+        if base is not object:
+            yield from unwrapped(value, owner)
+
+
+def dict_of(owner: object) -> dict[str, object]:
+    """Return the attributes that an object itself holds."""
+    try:
+        held: dict[str, object] = object.__getattribute__(owner, "__dict__")
+    except AttributeError:
+        return {}
+    return held
+
+
+def slot_of(slot: MemberDescriptorType, owner: object) -> object:
+    """Return what an object holds in a slot, None if nothing."""
+    try:
+        held: object = slot.__get__(owner)
+    except AttributeError:
+        return None
+    return held
+
+
+def unwrapped(value: Any, owner: object) -> Iterator[object]:
+    """Yield the functions behind what stands in the body of a class."""
+    if is_a(value, (staticmethod, classmethod)):
+        value = value.__func__
+    if is_a(value, property):
+        for function in (value.fget, value.fset, value.fdel):
+            yield bound(function, owner)
+    else:
+        yield bound(value, owner)
+
+
+def unwrap(value: Any) -> object:
+    """Return the function that a static or class method is made of, anything else as it is."""
+    return value.__func__ if is_a(value, (staticmethod, classmethod)) else value
+
+
+def package_of(value: Any) -> str:
+    """Return the package that defines a function, a class, the class of an object, or a module."""
+    if is_a(value, FunctionType):
+        name = value.__globals__.get("__name__")
+    elif is_a(value, ModuleType):
+        name = vars(value).get("__name__")
+    else:
+        name = vars(kind_of(value)).get("__module__")
+    return str(name).partition(".")[0]
+
+
+def bound(function: Any, owner: object) -> object:
+    """Return a function as the method of its owner, and anything else as it is."""
+    return Bound(function, owner) if is_a(function, FunctionType) else function
+
+
+def content(cell: CellType) -> object:
+    """Return what a closure holds, None if nothing yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None

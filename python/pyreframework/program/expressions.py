@@ -1,0 +1,104 @@
+"""What expressions and statements of the program stand for, as far as that can be read.
+
+Imported in a worker when a stand-in has given a plain value.
+"""
+
+from __future__ import annotations
+
+import _ast
+import builtins
+from types import MappingProxyType, MemberDescriptorType, ModuleType
+
+from pyreframework.handlers.absent import stood_in
+from pyreframework.program import sources
+from pyreframework.program.anatomy import dict_of, is_a, kind_of, slot_of, unwrapped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FUNCTIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef)
+# The methods by which the containers that Python has built in change.
+MUTATORS = {
+    name
+    for changing, fixed in (
+        (list, tuple), (set, frozenset), (dict, MappingProxyType), (bytearray, bytes),
+    )
+    for name in vars(changing).keys() - vars(fixed).keys()
+    if not name.startswith("_") and name not in ("copy", "fromkeys")
+}  # fmt: skip
+LOGGING = "logging"
+
+
+def resolve(node: _ast.AST | None, space: dict[str, Any]) -> Any:
+    """Return what names with dots between them stand for, None if that cannot be read."""
+    if isinstance(node, _ast.Name):
+        return space.get(node.id, vars(builtins).get(node.id))
+    if isinstance(node, _ast.Subscript):
+        # What changes in a part of an object changes in it.
+        return resolve(node.value, space)
+    if isinstance(node, _ast.Call):
+        # What an operation on a stand-in gives is one.
+        made = resolve(node.func, space)
+        return made if stood_in(made) is not None else None
+    if not isinstance(node, _ast.Attribute):
+        return None
+    owner = resolve(node.value, space)
+    if owner is None:
+        return None
+    if stood_in(owner) is not None:
+        return owner
+    if is_a(owner, ModuleType):
+        held = vars(owner)
+        if "pyre_parts" in held:
+            held = {**vars(held["pyre_whole"]), **held["pyre_parts"]}
+        return held.get(node.attr)
+    return attribute(owner, node.attr)
+
+
+def attribute(owner: Any, name: str) -> object:
+    """Return what an object has under a name, a method with its owner, without asking it."""
+    held = {} if is_a(owner, type) else dict_of(owner)
+    if name in held:
+        return held[name]
+    value = next((vars(kind)[name] for kind in kind_of(owner).__mro__ if name in vars(kind)), None)
+    if is_a(value, MemberDescriptorType):
+        return slot_of(value, owner)  # type: ignore[arg-type]
+    return next(unwrapped(value, owner), None)
+
+
+def shows(node: _ast.expr, space: dict[str, Any]) -> bool:
+    """Tell whether an expression is a call of ``print``, or of a logger's method."""
+    if not isinstance(node, _ast.Call):
+        return False
+    if isinstance(node.func, _ast.Attribute):
+        owner = resolve(node.func.value, space)
+        name = vars(owner).get("__name__") if is_a(owner, ModuleType) else type(owner).__module__
+        return name == LOGGING
+    return resolve(node.func, space) is print
+
+
+def is_harmless(node: _ast.stmt, line: int, space: dict[str, Any]) -> bool:
+    """Tell whether a statement leaves nothing behind: it shows something, or checks it."""
+    if isinstance(node, (_ast.Assert, _ast.Raise)):
+        return True
+    if isinstance(node, _ast.If):
+        return sources.covers(node.test, line) and not node.orelse and sources.gives_up(node.body)
+    return isinstance(node, _ast.Expr) and shows(node.value, space)
+
+
+def is_effect(node: _ast.AST) -> bool:
+    """Tell whether a node is a call that is there for its effect."""
+    return isinstance(node, _ast.Expr) and isinstance(node.value, _ast.Call)
+
+
+def arguments(call: _ast.Call) -> list[_ast.expr]:
+    """Return the arguments of a call."""
+    return [*call.args, *(one.value for one in call.keywords)]
+
+
+def root_name(node: _ast.AST | None) -> str:
+    """Return the name that an expression begins with: ``a`` for ``a.b[0].c``, else nothing."""
+    while isinstance(node, (_ast.Subscript, _ast.Attribute, _ast.Call)):
+        node = node.func if isinstance(node, _ast.Call) else node.value
+    return node.id if isinstance(node, _ast.Name) else ""
