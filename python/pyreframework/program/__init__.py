@@ -26,6 +26,7 @@ What a worker does about modules that CPython refuses there, as it comes to it:
 - ``moves``: which routes therefore run on the main interpreter
 - ``reach``: which stand-ins a handler reaches
 - ``anatomy``: what is inside of code and objects
+- ``taints``: plain values out of stand-ins, and who asked for them
 - ``flow``: where plain values out of stand-ins go
 - ``expressions``, ``quiet``: what the program's code stands for, and what it leaves behind
 

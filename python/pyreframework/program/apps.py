@@ -7,6 +7,7 @@ nothing but what every interpreter has.
 
 from __future__ import annotations
 
+import sys
 from _thread import get_ident
 from os import fsdecode
 from posix import environ, getcwd, stat
@@ -14,6 +15,7 @@ from posix import environ, getcwd, stat
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
     from typing import Any, Protocol, TypeIs
 
     from pyreframework.engine import AppTable
@@ -181,6 +183,20 @@ def starts_without(hook: Callable[..., object], error: BaseException) -> bool:
     from pyreframework.program import execution
 
     return execution.start_without(hook, error)
+
+
+def imported(name: str) -> ModuleType:
+    """Import a module, of a package too, under its own name."""
+    __import__(name)
+    return sys.modules[name]
+
+
+def attribute_of(module: ModuleType, attribute: str) -> object:
+    """Return an attribute of a module, or an attribute of one: names with dots between them."""
+    found: object = module
+    for name in attribute.split("."):
+        found = getattr(found, name)
+    return found
 
 
 def app_from(found: object) -> App:

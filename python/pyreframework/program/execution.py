@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 
 from pyreframework.handlers.absent import stood_in
-from pyreframework.program import imports, refusals
+from pyreframework.program import imports, refusals, sources
 from pyreframework.program.apps import Enrolled, is_app
 
 TYPE_CHECKING = False
@@ -84,8 +84,6 @@ def doubted(code: CodeType, error: BaseException) -> str | None:
     """
     if not imports.tainted and not imports.taken:
         return None
-    from pyreframework.program import sources
-
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code is not code:
         trace = trace.tb_next
@@ -98,7 +96,9 @@ def doubted(code: CodeType, error: BaseException) -> str | None:
     for module, places in imports.taken.values():
         if any(one.space is space and sources.covers(statement, one.line) for one in places):
             return module
-    return sources.tainted_by(statement, space)
+    from pyreframework.program import taints
+
+    return taints.tainted_by(statement, space)
 
 
 def lost_by(error: BaseException) -> str | None:
@@ -129,7 +129,7 @@ def note(module: str, error: BaseException) -> None:
 
 def note_left(code: CodeType, error: BaseException, space: dict[str, Any], module: str) -> None:
     """Note the statement that is left behind: what else it would have done is missing too."""
-    from pyreframework.program.sources import Place
+    from pyreframework.program.taints import Place
 
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code is not code:
@@ -141,8 +141,6 @@ def note_left(code: CodeType, error: BaseException, space: dict[str, Any], modul
 
 def stand_ins_of(frame: FrameType, line: int) -> Iterator[str]:
     """Yield the modules for which the code of a frame has stand-ins at hand where it failed."""
-    from pyreframework.program import sources
-
     code = frame.f_code
     if code.co_name == "<module>":
         names: Iterable[str] = ()
@@ -163,8 +161,6 @@ def split(code: CodeType, error: BaseException) -> tuple[stmt | None, CodeType |
     are not there either, and nothing is lost with it.
     """
     import __future__
-
-    from pyreframework.program import sources
 
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code is not code:
@@ -207,14 +203,11 @@ def failed_in_library(error: BaseException) -> bool:
 
 def names_an_app(statement: stmt, space: dict[str, Any]) -> bool:
     """Tell whether a statement may be there to register something, which must not get lost."""
-    from pyreframework.program import sources
-
     return any(is_app(space.get(name)) for name in sources.named(statement))
 
 
 def assign_stand_ins(statement: stmt, space: dict[str, Any], module: str) -> None:
     """Give stand-ins to what a statement would have assigned."""
-    from pyreframework.program import sources
     from pyreframework.program.standins import StandIn
 
     stored = sources.stored(statement)
@@ -238,7 +231,6 @@ def start_without(hook: Callable[..., object], error: BaseException) -> bool:
     if module is None or function is None:
         return False
     space = function.__globals__
-    from pyreframework.program import sources
     from pyreframework.program.standins import StandIn
 
     note(module, error)

@@ -44,7 +44,7 @@ from pyreframework.program.quiet import (
     is_quiet_call,
 )
 from pyreframework.program.reach import ATOMS, Graph
-from pyreframework.program.sources import Place
+from pyreframework.program.taints import Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

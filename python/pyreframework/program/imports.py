@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, ModuleType
     from typing import Any
 
-    from pyreframework.program.sources import Place
+    from pyreframework.program.taints import Place
 
 STAND_INS = "pyreframework.program.standins"
 PACKAGE = __name__.partition(".")[0]

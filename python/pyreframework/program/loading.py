@@ -20,12 +20,19 @@ from _frozen_importlib import ModuleSpec
 from pyreframework.engine import note_import
 from pyreframework.logs import console, records
 from pyreframework.program import apps, frames
-from pyreframework.program.apps import WORKER_NAME, HandedOver, Loading, app_from
+from pyreframework.program.apps import (
+    WORKER_NAME,
+    HandedOver,
+    Loading,
+    app_from,
+    attribute_of,
+    imported,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from importlib.abc import Loader
-    from types import CodeType, ModuleType
+    from types import CodeType
 
     from pyreframework.engine import AppTable
 
@@ -256,20 +263,6 @@ def find(name: str) -> ModuleSpec | None:
         if spec is not None:
             return spec
     return None
-
-
-def imported(name: str) -> ModuleType:
-    """Import a module, of a package too, under its own name."""
-    __import__(name)
-    return sys.modules[name]
-
-
-def attribute_of(module: ModuleType, attribute: str) -> object:
-    """Return an attribute of a module, or an attribute of one: names with dots between them."""
-    found: object = module
-    for name in attribute.split("."):
-        found = getattr(found, name)
-    return found
 
 
 def refuse(native: AppTable, difference: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Answers from the source of a running frame: whether a ``try`` catches, what is assigned.
+"""Answers from the source of code: whether a ``try`` catches, what a statement assigns.
 
 Only asked when a module is refused or a stand-in has to become a plain value, so that most workers
 never import this. Reads the program's files again; of code without a file nothing is known. Uses
@@ -19,23 +19,6 @@ ONLY_AST = _ast.PyCF_ONLY_AST
 EXITS = ("exit", "quit", "_exit", "abort")
 
 trees: dict[str, _ast.AST | None] = {}
-
-
-class Place:
-    """Where code of the program was when it asked for a plain value."""
-
-    __slots__ = ("code", "in_hook", "line", "owner", "space")
-
-    def __init__(
-        self, code: CodeType, line: int, space: dict[str, object], owner: object, in_hook: bool
-    ) -> None:
-        self.code = code
-        self.line = line
-        self.space = space
-        # The object whose method this is.
-        self.owner = owner
-        # Whether the program has been loaded, and only its hooks run.
-        self.in_hook = in_hook
 
 
 def tree(file: str) -> _ast.AST | None:
@@ -230,72 +213,11 @@ def is_check(statement: _ast.stmt, line: int) -> bool:
     )
 
 
-def tainted_by(statement: _ast.stmt, space: dict[str, object]) -> str | None:
-    """Return the module that is missing to a global which a statement names."""
-    from pyreframework.program.imports import tainted
-
-    found = (tainted.get((id(space), name)) for name in named(statement))
-    return next((module for module in found if module is not None), None)
-
-
 def last_name(node: _ast.expr) -> str:
     """Return ``exit`` for ``exit`` and for ``sys.exit``."""
     if isinstance(node, _ast.Attribute):
         return node.attr
     return node.id if isinstance(node, _ast.Name) else ""
-
-
-def taint(module: str, frame: FrameType, truth: bool | None) -> bool:
-    """Note the globals that get something out of a plain value which stands for a missing one.
-
-    Those are the names that the statement at work assigns or changes at the top level of a module,
-    in whichever frame on the way, and the names that functions on the way declare ``global``.
-
-    Args:
-        module: The module that is missing.
-        frame: Where the value was asked for.
-        truth: The truth wanted, or None to choose the one with which the program goes on.
-
-    Returns:
-        The truth to give.
-    """
-    from pyreframework.program import apps
-    from pyreframework.program.expressions import is_harmless
-    from pyreframework.program.imports import (
-        is_ours,
-        is_program,
-        is_standard_module,
-        tainted,
-        taken,
-    )
-
-    in_hook = apps.loading is None
-    places: list[Place] = []
-    answer = truth
-    walk: FrameType | None = frame
-    while walk is not None and not is_ours(walk.f_globals):
-        if is_program(walk.f_globals):
-            code, line = walk.f_code, walk.f_lineno
-            owner = walk.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
-            places.append(Place(code, line, walk.f_globals, owner, in_hook))
-            statements = enclosing(code, line)
-            if statements and answer is None:
-                answer = wanted(statements, line)
-            names: list[str] = []
-            if code.co_name == "<module>" and statements:
-                if is_harmless(statements[0], line, walk.f_globals):
-                    break
-                names = assigned(statements[0])
-            elif code.co_name != "<module>":
-                names = declared_global(code)
-            for name in names:
-                if not is_standard_module(walk.f_globals.get(name)):
-                    tainted[id(walk.f_globals), name] = module
-        walk = walk.f_back
-    if places:
-        key = tuple((id(place.code), place.line, id(place.owner)) for place in places)
-        taken.setdefault((module, *key), (module, places))
-    return bool(answer)
 
 
 def assigned(statement: _ast.stmt) -> list[str]:
@@ -353,26 +275,6 @@ def declared_global(code: CodeType) -> list[str]:
     store = opmap["STORE_GLOBAL"]
     raw = code.co_code
     return [code.co_names[raw[at + 1]] for at in range(0, len(raw), 2) if raw[at] == store]
-
-
-def wanted(statements: list[_ast.stmt], line: int) -> bool:
-    """Return the truth with which a program goes on.
-
-    That is the one with which ``assert`` holds, an ``if`` that raises does not, an ``if`` that
-    breaks does, and loops end. False for everything else.
-    """
-    for statement in reversed(statements):
-        if isinstance(statement, _ast.Assert):
-            return not is_negated(statement.test)
-        if isinstance(statement, (_ast.If, _ast.While)) and covers(statement.test, line):
-            enters = isinstance(statement, _ast.If) and isinstance(statement.body[-1], _ast.Break)
-            ends = isinstance(statement, _ast.While) or gives_up(statement.body)
-            return not is_negated(statement.test) if enters else ends and is_negated(statement.test)
-        if isinstance(statement, _ast.For) and isinstance(statement.iter, _ast.Call):
-            # `for piece in iter(read, b"")` ends with the piece that equals the second argument.
-            call = statement.iter
-            return last_name(call.func) == "iter" and len(call.args) > 1 and covers(call, line)
-    return False
 
 
 def is_negated(test: _ast.expr) -> bool:

@@ -405,9 +405,9 @@ def route_of(frame: FrameType | None) -> str | None:
 
 def taint(stand_in: StandIn, frame: FrameType, truth: bool | None = None) -> bool:
     """Note who gets a plain value in place of a stand-in, and return the truth it should be."""
-    from pyreframework.program import sources
+    from pyreframework.program import taints
 
-    return sources.taint(stand_in.pyre_module, frame, truth)
+    return taints.taint(stand_in.pyre_module, frame, truth)
 
 
 def shown(stand_in: StandIn) -> str:

@@ -196,7 +196,7 @@ class Launch:
         name = self.target.source
         with reporting():
             try:
-                return loading.imported(name)
+                return apps.imported(name)
             except ModuleNotFoundError as error:
                 missing = error.name or ""
                 if name != missing and not name.startswith(f"{missing}."):
@@ -221,7 +221,7 @@ class Launch:
             choice = " or ".join(f"{self.target}:{name}" for name in at_top)
             raise TargetError(f"{self.target} has several apps; say which: {choice}")
         try:
-            found = loading.attribute_of(module, attribute)
+            found = apps.attribute_of(module, attribute)
         except AttributeError:
             names = f"; its apps: {', '.join(at_top)}" if at_top else ""
             raise TargetError(f"{self.target.source} has no {attribute!r}{names}") from None

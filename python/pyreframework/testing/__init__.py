@@ -9,8 +9,9 @@ Needs the standard library only. No worker imports this unless the program itsel
 """
 
 from pyreframework.testing.bodies import FileSpec
-from pyreframework.testing.client import RequestOptions, TestClient
+from pyreframework.testing.client import TestClient
 from pyreframework.testing.jar import Cookies
+from pyreframework.testing.outgoing import RequestOptions
 from pyreframework.testing.responses import Headers, HTTPStatusError, TestResponse
 
 __all__ = [

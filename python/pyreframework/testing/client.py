@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Never, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Never, Self, Unpack
 from urllib.parse import urlsplit
 
 from pyreframework.app import Pyre
@@ -18,7 +18,7 @@ from pyreframework.testing.addresses import is_at, redirected, target
 from pyreframework.testing.bodies import Body, FileSpec, Pairs, encode
 from pyreframework.testing.connections import Connections
 from pyreframework.testing.jar import Cookies
-from pyreframework.testing.outgoing import REDIRECTS, HeaderFields, Outgoing
+from pyreframework.testing.outgoing import REDIRECTS, HeaderFields, Outgoing, RequestOptions
 from pyreframework.testing.responses import Headers, TestResponse
 from pyreframework.testing.served import ServedApp, acquire, drop, release
 
@@ -36,20 +36,6 @@ DEFAULT_HEADERS = {
 }
 # Stands for "as the client does" where None means something else.
 FROM_CLIENT: Any = object()
-
-
-class RequestOptions(TypedDict, total=False):
-    """What a request may have beside method and path; see `TestClient.request`."""
-
-    json: Any
-    data: Pairs | str | bytes | None
-    body: Body | None
-    files: Mapping[str, FileSpec] | Sequence[tuple[str, FileSpec]] | None
-    params: Pairs | str | None
-    headers: HeaderFields | None
-    cookies: Mapping[str, str] | None
-    follow_redirects: bool | None
-    timeout: float | None
 
 
 class TestClient:

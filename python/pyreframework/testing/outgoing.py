@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypedDict
 
-from pyreframework.testing.bodies import Encoded
+from pyreframework.testing.bodies import Body, Encoded, FileSpec, Pairs
 
 # They have a length even without a body (RFC 9110 section 8.6).
 WITH_BODY = ("POST", "PUT", "PATCH")
@@ -12,6 +13,20 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 type Value = str | bytes
 type HeaderFields = Mapping[str, Value | None] | Sequence[tuple[str, Value | None]]
+
+
+class RequestOptions(TypedDict, total=False):
+    """What a request may have beside method and path; see `TestClient.request`."""
+
+    json: Any
+    data: Pairs | str | bytes | None
+    body: Body | None
+    files: Mapping[str, FileSpec] | Sequence[tuple[str, FileSpec]] | None
+    params: Pairs | str | None
+    headers: HeaderFields | None
+    cookies: Mapping[str, str] | None
+    follow_redirects: bool | None
+    timeout: float | None
 
 
 class Fields:
