@@ -7,6 +7,7 @@ mod entry; // the extension module
 mod app; // what the user registers, before it is served
 pub mod router; // which route a method and a path belong to
 mod settings; // every option, checked once
+mod shared; // what all threads of a server see
 mod log; // what goes to the log, and who writes it
 mod metrics; // what is counted while serving
 mod direct; // pages that need no Python: metrics, health

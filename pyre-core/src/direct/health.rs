@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::server::control::{Control, Stage};
+use crate::shared::control::{Control, Stage};
 
 const JSON: &[u8] = b"application/json";
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 
 use crate::inbound::identity;
-use crate::metrics::vitals::Vitals;
+use crate::shared::vitals::Vitals;
 
 /// A page of the server itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -12,11 +12,11 @@ use pyre_interp::job::{Call, Entry, Job, Pool, Target};
 
 use crate::direct::{self, Page};
 use crate::inbound::identity;
-use crate::metrics::counters::Label;
 use crate::metrics::ledger::Ledger;
-use crate::metrics::vitals::Vitals;
 use crate::reactor::connection::Connection;
 use crate::router::{AllowSet, ExactEndpoint, Found, RouteTable};
+use crate::shared::counters::Label;
+use crate::shared::vitals::Vitals;
 
 /// What the reactors know about the routes. Frozen while serving.
 pub(crate) struct Routes {

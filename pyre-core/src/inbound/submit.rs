@@ -15,8 +15,8 @@ use pyre_interp::job::{ConnectionId, Job, Pool};
 use pyre_interp::ring::{Consumer, Producer, Roster};
 
 use crate::inbound::route::answer_rest;
-use crate::metrics::counters::Counters;
 use crate::reactor::run::Reactor;
+use crate::shared::counters::Counters;
 
 /// A worker is looked at this often while it has work queued, in milliseconds.
 const LOOK_MS: u64 = 1;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pyre_http::version::Version;
 use pyre_interp::job::Client;
 
-use crate::metrics::counters::Label;
-use crate::metrics::vitals::Vitals;
+use crate::shared::counters::Label;
+use crate::shared::vitals::Vitals;
 
 /// How entries are written.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

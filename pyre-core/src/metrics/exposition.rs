@@ -3,10 +3,10 @@
 use std::fmt::{Display, Write};
 
 use crate::log::writer;
-use crate::metrics::counters::{self, Counters, Label, Tally};
-use crate::metrics::gil::GilWait;
-use crate::metrics::histogram::{BOUNDS_US, Durations};
-use crate::metrics::vitals::Vitals;
+use crate::shared::counters::{self, Counters, Label, Tally};
+use crate::shared::gil::GilWait;
+use crate::shared::histogram::{BOUNDS_US, Durations};
+use crate::shared::vitals::Vitals;
 use crate::sys;
 use pyre_http::method::Method;
 use pyre_interp::job::Target;
@@ -295,7 +295,7 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::histogram::{Duration, Histogram};
+    use crate::shared::histogram::{Duration, Histogram};
 
     #[test]
     fn samples_and_their_labels() {

@@ -5,7 +5,7 @@ use pyre_http::method::Method;
 use pyre_interp::job::{Client, Job, Target};
 
 use crate::reactor::transport::Transport;
-use crate::server::frozen::FOR_EVER_MS;
+use crate::shared::frozen::FOR_EVER_MS;
 
 /// What a connection is doing.
 ///

@@ -7,11 +7,11 @@ use pyre_http::method::Method;
 use pyre_interp::job::ConnectionId;
 
 use crate::inbound::identity;
-use crate::metrics::counters::Label;
 use crate::reactor::connection::{Awaiting, Phase};
 use crate::reactor::run::Reactor;
-use crate::server::frozen::FOR_EVER_MS;
 use crate::settings::{DELIVERY_LOOK_MS, DRAIN_HEAD_MS, HALF_CLOSED_MS, LINGER_IDLE_MS};
+use crate::shared::counters::Label;
+use crate::shared::frozen::FOR_EVER_MS;
 
 impl Reactor {
     /// Starts a wait of a connection, or goes on with one of the same kind.

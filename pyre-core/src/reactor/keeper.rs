@@ -16,8 +16,8 @@ use pyre_interp::ring::{Baton, Glance, Hold, Roster};
 use pyre_interp::worker::carry::Carried;
 use pyre_interp::worker::watch::{Piece, Watch};
 
-use crate::metrics::counters::Tally;
 use crate::reactor::run::Reactor;
+use crate::shared::counters::Tally;
 use crate::sys;
 
 /// Looks at which nothing had happened, after which the keeper sleeps.

@@ -21,9 +21,9 @@ use crate::reactor::errands::Errands;
 use crate::reactor::jobs::Jobs;
 use crate::reactor::listener::Listener;
 use crate::reactor::timers::Timers;
-use crate::server::control::{Control, Stage};
-use crate::server::frozen::Frozen;
 use crate::settings::EVENTS_PER_TURN_MAX;
+use crate::shared::control::{Control, Stage};
+use crate::shared::frozen::Frozen;
 
 /// Token of the doorbell; connections have their slot, listeners count down from here.
 pub(crate) const DOORBELL: Token = Token(usize::MAX);

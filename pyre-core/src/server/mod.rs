@@ -1,7 +1,5 @@
 //! One server: what its threads share, and how they start and end.
 
-pub(crate) mod frozen; // routes and settings, read only while serving
-pub(crate) mod control; // the stage that all reactors follow
 pub(crate) mod plumbing; // rings, doorbells and rosters between all threads
 pub(crate) mod moves; // routes that workers cannot run
 pub(crate) mod places; // which handler runs where

@@ -23,16 +23,13 @@ use crate::inbound::classes::Classes;
 use crate::inbound::route::Routes;
 use crate::log::functions::access_records;
 use crate::log::outbox::Outbox;
-use crate::metrics::vitals::{Inline, Lanes, Vitals};
 use crate::reactor::errands::Errands;
 use crate::reactor::keeper::{Loan, keep};
 use crate::reactor::listener::{self, Bound, CannotBind, Handed};
 use crate::reactor::run::Reactor;
 use crate::reactor::socket_file::{FileId, SocketFile};
 use crate::router::RouteTable;
-use crate::server::control::{Control, Limit, Stage};
 use crate::server::crew::{self, Crews, LoadedApp, Origin, Station, Surroundings};
-use crate::server::frozen::{Allowances, Frozen};
 use crate::server::monitor;
 use crate::server::moves::{self, Moves};
 use crate::server::options;
@@ -43,6 +40,9 @@ use crate::server::threads::{Threads, deadline_in};
 use crate::server::watchdog;
 use crate::server::worker::{self, WorkerPlan};
 use crate::settings::{Settings, parse_bind};
+use crate::shared::control::{Control, Limit, Stage};
+use crate::shared::frozen::{Allowances, Frozen};
+use crate::shared::vitals::{Inline, Lanes, Vitals};
 use crate::sys;
 
 /// One server.

@@ -11,11 +11,11 @@ use pyre_interp::worker::inlet::{Ends, Inlet};
 use pyre_interp::worker::watch::Watch;
 
 use crate::inbound::submit::{Dispatch, Link};
-use crate::metrics::vitals::Lanes;
 use crate::reactor::keeper::Loan;
 use crate::reactor::run::{DOORBELL, Reactor};
 use crate::server::places::Crew;
 use crate::settings::Settings;
+use crate::shared::vitals::Lanes;
 
 /// What a reactor is made of, before it has its sockets.
 pub(crate) struct ReactorParts {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use pyre_http::method::Method;
 use pyre_interp::job::{RouteId, Target};
 
-use crate::metrics::histogram::{Duration, Durations, Histogram};
+use crate::shared::histogram::{Duration, Durations, Histogram};
 
 /// A number that one thread changes and others read.
 #[derive(Default)]

@@ -10,11 +10,11 @@ use pyre_interp::ring::Roster;
 use crate::direct::Pages;
 use crate::direct::health::Health;
 use crate::inbound::classes::Classes;
-use crate::metrics::counters::{Counters, Label, Rows, Tally};
-use crate::metrics::gil::GilWait;
 use crate::reactor::keeper::Carrier;
 use crate::router::RouteTable;
 use crate::settings::Settings;
+use crate::shared::counters::{Counters, Label, Rows, Tally};
+use crate::shared::gil::GilWait;
 
 /// The lanes of one interpreter, or the one that runs its event loop, for reading.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! Durations, counted in buckets. Hot path.
 
-use crate::metrics::counters::Tally;
+use crate::shared::counters::Tally;
 
 /// Upper bounds of the buckets in microseconds, each inclusive; one more has all that is longer.
 pub(crate) const BOUNDS_US: [u64; 14] = [
