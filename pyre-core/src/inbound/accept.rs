@@ -7,7 +7,7 @@ use mio::{Registry, Token};
 use crate::reactor::connection::{Awaiting, Connection};
 use crate::reactor::listener::Listener;
 use crate::reactor::run::{DOORBELL, Reactor};
-use crate::settings::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN_MAX};
+use crate::settings::bounds::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN_MAX};
 
 /// The listeners of one reactor, and whether connections may be waiting in them.
 pub(crate) struct Acceptor {

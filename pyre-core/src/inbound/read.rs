@@ -7,7 +7,7 @@ use pyre_interp::job::{Entry, Job, READ_BYTES};
 
 use crate::reactor::connection::{Awaiting, Connection, Phase};
 use crate::reactor::run::Reactor;
-use crate::settings::{BODY_READ_BYTES, READS_PER_TURN_MAX};
+use crate::settings::bounds::{BODY_READ_BYTES, READS_PER_TURN_MAX};
 
 /// What became of the bytes at hand.
 #[derive(Clone, Copy, PartialEq, Eq)]

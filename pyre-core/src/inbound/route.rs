@@ -10,11 +10,12 @@ use pyre_http::method::Method;
 use pyre_http::span::Span;
 use pyre_interp::job::{Call, Entry, Job, Pool, Target};
 
-use crate::direct::{self, Page};
+use crate::direct;
 use crate::inbound::identity;
 use crate::metrics::ledger::Ledger;
 use crate::reactor::connection::Connection;
 use crate::router::{AllowSet, ExactEndpoint, Found, RouteTable};
+use crate::settings::Page;
 use crate::shared::counters::Label;
 use crate::shared::vitals::Vitals;
 

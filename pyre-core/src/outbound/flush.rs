@@ -6,7 +6,7 @@ use pyre_interp::job::Job;
 
 use crate::reactor::connection::{Awaiting, Outbound, Phase};
 use crate::reactor::run::Reactor;
-use crate::settings::{LINGER_IDLE_MS, LINGER_MS_MAX};
+use crate::settings::bounds::{LINGER_IDLE_MS, LINGER_MS_MAX};
 
 impl Reactor {
     /// Writes what a job holds, from `written` on. What the socket does not take waits for it.

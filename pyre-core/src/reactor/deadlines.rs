@@ -9,7 +9,7 @@ use pyre_interp::job::ConnectionId;
 use crate::inbound::identity;
 use crate::reactor::connection::{Awaiting, Phase};
 use crate::reactor::run::Reactor;
-use crate::settings::{DELIVERY_LOOK_MS, DRAIN_HEAD_MS, HALF_CLOSED_MS, LINGER_IDLE_MS};
+use crate::settings::bounds::{DELIVERY_LOOK_MS, DRAIN_HEAD_MS, HALF_CLOSED_MS, LINGER_IDLE_MS};
 use crate::shared::counters::Label;
 use crate::shared::frozen::FOR_EVER_MS;
 

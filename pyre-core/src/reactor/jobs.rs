@@ -2,7 +2,7 @@
 
 use pyre_interp::job::Job;
 
-use crate::settings::POOLED_JOBS_MAX;
+use crate::settings::bounds::POOLED_JOBS_MAX;
 
 /// A bounded stack of cleared jobs. The one used last is warm in the cache and goes out first.
 #[derive(Default)]

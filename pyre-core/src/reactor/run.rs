@@ -21,7 +21,7 @@ use crate::reactor::errands::Errands;
 use crate::reactor::jobs::Jobs;
 use crate::reactor::listener::Listener;
 use crate::reactor::timers::Timers;
-use crate::settings::EVENTS_PER_TURN_MAX;
+use crate::settings::bounds::EVENTS_PER_TURN_MAX;
 use crate::shared::control::{Control, Stage};
 use crate::shared::frozen::Frozen;
 

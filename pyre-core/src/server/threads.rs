@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::settings::LANE_STACK_BYTES;
+use crate::settings::bounds::LANE_STACK_BYTES;
 use crate::sys;
 
 /// A count of running threads.

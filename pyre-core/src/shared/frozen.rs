@@ -6,7 +6,8 @@ use pyre_interp::job::{Entry, Job, RouteId, Target};
 
 use crate::inbound::route::Routes;
 use crate::log::outbox::Outbox;
-use crate::settings::{OVERRUN_GRACE_MS_MAX, OVERRUN_GRACE_MS_MIN, Settings};
+use crate::settings::Settings;
+use crate::settings::bounds::{OVERRUN_GRACE_MS_MAX, OVERRUN_GRACE_MS_MIN};
 
 /// Longer than any server runs, in milliseconds.
 pub(crate) const FOR_EVER_MS: u64 = u64::MAX / 4;

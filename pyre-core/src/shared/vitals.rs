@@ -7,12 +7,11 @@ use parking_lot::Mutex;
 use pyre_interp::job::Target;
 use pyre_interp::ring::Roster;
 
-use crate::direct::Pages;
 use crate::direct::health::Health;
 use crate::inbound::classes::Classes;
 use crate::reactor::keeper::Carrier;
 use crate::router::RouteTable;
-use crate::settings::Settings;
+use crate::settings::{Pages, Settings};
 use crate::shared::counters::{Counters, Label, Rows, Tally};
 use crate::shared::gil::GilWait;
 
