@@ -1,11 +1,11 @@
 //! Pages that reactors answer by themselves: they answer however stuck the interpreters are.
 
+pub(crate) mod identity; // ids of requests, which their answers bear
 pub(crate) mod health; // is the process alive, is it ready
 pub(crate) mod metrics; // what the server counts
 
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 
-use crate::inbound::identity;
 use crate::settings::Page;
 use crate::shared::vitals::Vitals;
 

@@ -11,7 +11,7 @@ use pyre_http::span::Span;
 use pyre_interp::job::{Call, Entry, Job, Pool, Target};
 
 use crate::direct;
-use crate::inbound::identity;
+use crate::direct::identity;
 use crate::metrics::ledger::Ledger;
 use crate::reactor::connection::Connection;
 use crate::router::{AllowSet, ExactEndpoint, Found, RouteTable};

@@ -11,10 +11,10 @@ use pyre_http::version::Version;
 use pyre_interp::job::{Client, Entry, Job};
 
 use crate::log::access::{AccessLog, Answered, Asked};
-use crate::reactor::clock::Clock;
 use crate::reactor::connection::Awaited;
 use crate::shared::counters::{Counters, Label};
 use crate::shared::histogram::Duration;
+use crate::sys::Clock;
 
 /// The ledger of one reactor.
 pub(crate) struct Ledger {

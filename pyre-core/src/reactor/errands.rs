@@ -14,8 +14,9 @@ use pyre_interp::worker::carry::Carried;
 use pyre_interp::worker::watch::Watch;
 
 use crate::inbound::classes::{Classes, SHORT_US};
-use crate::reactor::keeper::{Carrier, Loan};
+use crate::reactor::keeper::Loan;
 use crate::reactor::run::Reactor;
+use crate::shared::carrier::Carrier;
 use crate::shared::control::Stage;
 
 /// Jobs that may take long without a close look, after one of which each call was timed and none was

@@ -8,7 +8,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use pyre_interp::job::Target;
@@ -17,7 +16,7 @@ use pyre_interp::worker::carry::Carried;
 use pyre_interp::worker::watch::{Piece, Watch};
 
 use crate::reactor::run::Reactor;
-use crate::shared::counters::Tally;
+use crate::shared::carrier::Carrier;
 use crate::sys;
 
 /// Looks at which nothing had happened, after which the keeper sleeps.
@@ -36,32 +35,6 @@ pub(crate) struct Loan {
     pub(crate) pause: Duration,
     /// Jobs that may wait for the lane that has it.
     pub(crate) waiting_max: usize,
-}
-
-/// Which thread carries a reactor.
-#[derive(Default)]
-pub(crate) struct Carrier {
-    lane: AtomicUsize,
-    thread: AtomicI32,
-    /// How often the lane was found to wait for a CPU only.
-    pub(crate) refusals: Tally,
-}
-
-impl Carrier {
-    /// It is the calling thread, which runs that lane.
-    pub(crate) fn settle(&self, lane: usize) {
-        // Relaxed: the keeper reads them only after it has seen the lane leave the reactor.
-        self.lane.store(lane, Relaxed);
-        self.thread.store(sys::thread_id(), Relaxed);
-    }
-
-    fn lane(&self) -> usize {
-        self.lane.load(Relaxed)
-    }
-
-    fn thread(&self) -> i32 {
-        self.thread.load(Relaxed)
-    }
 }
 
 /// Runs a reactor until it is told to stop, on the calling thread and on lanes it is lent to.

@@ -11,7 +11,6 @@ pub(crate) mod transport; // one connected socket, TCP or Unix
 pub(crate) mod connection; // one connection: where it stands, its buffers, its deadline
 pub(crate) mod connections; // all of them: slots with generations
 pub(crate) mod jobs; // empty jobs, kept for reuse
-pub(crate) mod clock; // the time, read once a turn
 pub(crate) mod timers; // wheel of alarms
 pub(crate) mod deadlines; // what happens when a connection has waited too long
 pub(crate) mod run; // the turn: poll, inbound, outbound, deadlines

@@ -14,7 +14,6 @@ use crate::inbound::admission::Admission;
 use crate::inbound::submit::Dispatch;
 use crate::log::access::AccessLog;
 use crate::metrics::ledger::Ledger;
-use crate::reactor::clock::Clock;
 use crate::reactor::connection::Phase;
 use crate::reactor::connections::Connections;
 use crate::reactor::errands::Errands;
@@ -24,6 +23,7 @@ use crate::reactor::timers::Timers;
 use crate::settings::bounds::EVENTS_PER_TURN_MAX;
 use crate::shared::control::{Control, Stage};
 use crate::shared::frozen::Frozen;
+use crate::sys::Clock;
 
 /// Token of the doorbell; connections have their slot, listeners count down from here.
 pub(crate) const DOORBELL: Token = Token(usize::MAX);

@@ -8,6 +8,7 @@ pub(crate) mod watchdog; // who holds a GIL for too long
 pub(crate) mod monitor; // handlers that take too long
 pub(crate) mod start; // the order in which workers start, and what each is at
 pub(crate) mod worker; // a sub-interpreter: load the program, start its lanes, end it
+pub(crate) mod failure; // what the process cannot live with
 pub(crate) mod threads; // who is still running
 pub(crate) mod options; // settings from the dict that Python passes
 pub(crate) mod fork; // whether a fork of this process can live

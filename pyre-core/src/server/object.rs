@@ -30,13 +30,16 @@ use crate::reactor::run::Reactor;
 use crate::reactor::socket_file::{FileId, SocketFile};
 use crate::router::RouteTable;
 use crate::server::crew::{self, Crews, LoadedApp, Origin, Station, Surroundings};
+use crate::server::failure;
+use crate::server::monitor;
 use crate::server::moves::{self, Moves};
+use crate::server::options;
 use crate::server::places::Places;
 use crate::server::plumbing::{self, CrewParts, ReactorParts};
 use crate::server::start::{self, Order};
 use crate::server::threads::{Threads, deadline_in};
+use crate::server::watchdog;
 use crate::server::worker::{self, WorkerPlan};
-use crate::server::{monitor, options, watchdog};
 use crate::settings::{Settings, parse_bind};
 use crate::shared::control::{Control, Limit, Stage};
 use crate::shared::frozen::{Allowances, Frozen};
@@ -424,7 +427,7 @@ impl Server {
                         reactor.errands = errands;
                         let name = format!("pyre-reactor-{index}");
                         self.reactors.start(name, cpu_of(&cpus, index), move || {
-                            sys::end_process_if_it_fails("a reactor", || keep(reactor, loan));
+                            failure::end_process_if_it_fails("a reactor", || keep(reactor, loan));
                         })
                     });
             started.map_err(|error| {

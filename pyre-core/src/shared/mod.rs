@@ -5,5 +5,6 @@ pub(crate) mod control; // the stage that all reactors follow
 pub(crate) mod frozen; // routes and settings, read only while serving
 pub(crate) mod histogram; // durations, in buckets
 pub(crate) mod counters; // what one reactor counts
+pub(crate) mod carrier; // which lane carries a reactor
 pub(crate) mod gil; // waits for the GIL of each interpreter
 pub(crate) mod vitals; // all that is shown, summed when read

@@ -9,9 +9,9 @@ use pyre_interp::ring::Roster;
 
 use crate::direct::health::Health;
 use crate::inbound::classes::Classes;
-use crate::reactor::keeper::Carrier;
 use crate::router::RouteTable;
 use crate::settings::{Pages, Settings};
+use crate::shared::carrier::Carrier;
 use crate::shared::counters::{Counters, Label, Rows, Tally};
 use crate::shared::gil::GilWait;
 
