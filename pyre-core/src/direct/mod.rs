@@ -23,7 +23,7 @@ pub(crate) fn write(
     let (status, content_type, body) = match page {
         Page::Metrics => metrics::answer(vitals),
         Page::Live => health::live(),
-        Page::Ready => vitals.health.ready(),
+        Page::Ready => health::ready(&vitals.health),
     };
     let mut head = heads.begin(out, status);
     head.header(b"Content-Type", content_type);

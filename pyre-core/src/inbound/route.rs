@@ -1,7 +1,5 @@
 //! Step 4: method and path find a route; what needs no Python is answered here. Hot path.
 
-use std::sync::Arc;
-
 use pyre_http::error::RequestError;
 use pyre_http::h1::refuse::write_error;
 use pyre_http::h1::serialize::{CONTINUE, Connection as Persistence, ResponseHeads};
@@ -14,23 +12,10 @@ use crate::direct;
 use crate::direct::identity;
 use crate::metrics::ledger::Ledger;
 use crate::reactor::connection::Connection;
-use crate::router::{AllowSet, ExactEndpoint, Found, RouteTable};
+use crate::router::{AllowSet, ExactEndpoint, Found};
 use crate::settings::Page;
 use crate::shared::counters::Label;
-use crate::shared::vitals::Vitals;
-
-/// What the reactors know about the routes. Frozen while serving.
-pub(crate) struct Routes {
-    pub(crate) table: Arc<RouteTable>,
-    /// Where the handler of each route runs, by route.
-    pub(crate) pools: Vec<Pool>,
-    /// Where the fallback handler runs, if there is one.
-    pub(crate) fallback: Option<Pool>,
-    /// Whether each request has an id that its answer bears.
-    pub(crate) gives_ids: bool,
-    /// What the server shows of itself, and the pages that show it.
-    pub(crate) vitals: Arc<Vitals>,
-}
+use crate::shared::frozen::Routes;
 
 /// What is done with a request.
 enum Decision {

@@ -164,7 +164,7 @@ fn short_routes(page: &mut Page, vitals: &Vitals, name: &str, sample: fn((bool, 
         let routes =
             vitals.table.routes().iter().map(|route| (&*route.method, route.pattern.text()));
         let routes = routes.chain([("", vitals.route(Label::Target(Target::Fallback)))]);
-        for ((method, route), shown) in routes.zip(inline.classes.shown()) {
+        for ((method, route), shown) in routes.zip((inline.handlers)()) {
             let labels = [("io_worker", &*io_worker), ("method", method), ("route", route)];
             page.sample(name, &labels, sample(shown));
         }

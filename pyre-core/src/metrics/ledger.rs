@@ -8,13 +8,37 @@ use std::sync::Arc;
 use pyre_http::message::Request;
 use pyre_http::method::Method;
 use pyre_http::version::Version;
-use pyre_interp::job::{Client, Entry, Job};
+use pyre_interp::job::{Client, Entry, Job, Target};
 
 use crate::log::access::{AccessLog, Answered, Asked};
-use crate::reactor::connection::Awaited;
 use crate::shared::counters::{Counters, Label};
 use crate::shared::histogram::Duration;
 use crate::sys::Clock;
+
+/// The request that a connection waits for a lane to answer, as far as we have to know it when that
+/// takes too long: its bytes are with the lane.
+pub(crate) struct Awaited {
+    pub(crate) target: Target,
+    pub(crate) method: Method,
+    /// When it was received, in microseconds of the clock.
+    pub(crate) since_us: u64,
+    /// Kept for the access log only.
+    pub(crate) path: Vec<u8>,
+    /// Its id, if ids are given.
+    pub(crate) id: Vec<u8>,
+}
+
+impl Default for Awaited {
+    fn default() -> Self {
+        Self {
+            target: Target::Fallback,
+            method: Method::Get,
+            since_us: 0,
+            path: Vec::new(),
+            id: Vec::new(),
+        }
+    }
+}
 
 /// The ledger of one reactor.
 pub(crate) struct Ledger {

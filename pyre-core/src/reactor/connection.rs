@@ -1,9 +1,9 @@
 //! One connection: where it stands, its buffers, its deadline.
 
 use pyre_http::h1::reader::RequestReader;
-use pyre_http::method::Method;
-use pyre_interp::job::{Client, Job, Target};
+use pyre_interp::job::{Client, Job};
 
+use crate::metrics::ledger::Awaited;
 use crate::reactor::transport::Transport;
 use crate::shared::frozen::FOR_EVER_MS;
 
@@ -55,31 +55,6 @@ pub(crate) enum Awaiting {
 pub(crate) struct Outbound {
     pub(crate) job: Box<Job>,
     pub(crate) written: usize,
-}
-
-/// The request that a connection waits for a lane to answer, as far as we have to know it when that
-/// takes too long: its bytes are with the lane.
-pub(crate) struct Awaited {
-    pub(crate) target: Target,
-    pub(crate) method: Method,
-    /// When it was received, in microseconds of the clock.
-    pub(crate) since_us: u64,
-    /// Kept for the access log only.
-    pub(crate) path: Vec<u8>,
-    /// Its id, if ids are given.
-    pub(crate) id: Vec<u8>,
-}
-
-impl Default for Awaited {
-    fn default() -> Self {
-        Self {
-            target: Target::Fallback,
-            method: Method::Get,
-            since_us: 0,
-            path: Vec::new(),
-            id: Vec::new(),
-        }
-    }
 }
 
 /// One connection of a reactor.

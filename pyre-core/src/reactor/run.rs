@@ -12,7 +12,6 @@ use pyre_interp::worker::departures::Departures;
 use crate::inbound::accept::Acceptor;
 use crate::inbound::admission::Admission;
 use crate::inbound::submit::Dispatch;
-use crate::log::access::AccessLog;
 use crate::metrics::ledger::Ledger;
 use crate::reactor::connection::Phase;
 use crate::reactor::connections::Connections;
@@ -74,25 +73,28 @@ pub(crate) struct Reactor {
     pub(crate) due: Vec<(u32, u32)>,
 }
 
+/// What a reactor is made of that is its own.
+pub(crate) struct Parts {
+    pub(crate) poll: Poll,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) admission: Admission,
+    pub(crate) ledger: Ledger,
+    /// What it takes to run jobs without rings, if a lane may carry it.
+    pub(crate) errands: Option<Errands>,
+}
+
 impl Reactor {
     pub(crate) fn new(
         index: u32,
-        poll: Poll,
+        parts: Parts,
         listeners: Vec<Listener>,
-        dispatch: Dispatch,
-        admission: Admission,
         frozen: Arc<Frozen>,
         control: Arc<Control>,
     ) -> io::Result<Self> {
+        let Parts { poll, dispatch, admission, ledger, errands } = parts;
         let doorbell = control.doorbell(index);
         let acceptor = Acceptor::new(listeners, poll.registry())?;
         let heads = ResponseHeads::new(frozen.settings.server_header);
-        let vitals = &frozen.routes.vitals;
-        let access = frozen
-            .settings
-            .access_log
-            .map(|style| AccessLog::new(vitals.clone(), style, frozen.outbox.clone()));
-        let ledger = Ledger::new(vitals.counters[index as usize].clone(), access);
         let counts_requests = control.is_limited();
         Ok(Self {
             index,
@@ -121,7 +123,7 @@ impl Reactor {
             turn_began_us: 0,
             is_late: false,
             failure: None,
-            errands: None,
+            errands,
             due: Vec::new(),
         })
     }

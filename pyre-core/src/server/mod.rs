@@ -13,4 +13,5 @@ pub(crate) mod threads; // who is still running
 pub(crate) mod options; // settings from the dict that Python passes
 pub(crate) mod fork; // whether a fork of this process can live
 pub(crate) mod frames; // the frames of one interpreter, not of all
+pub(crate) mod engine; // the extension module, and what each interpreter keeps of it
 pub(crate) mod object; // the Python class `Server`

@@ -16,20 +16,20 @@ use pyre_ffi::{
     Object, Owned, Raised, Signature, Str, Tuple, Type, none,
 };
 
-use crate::direct::health::Health;
-use crate::entry::Engine;
 use crate::inbound::admission::Admission;
 use crate::inbound::classes::Classes;
-use crate::inbound::route::Routes;
+use crate::log::access::AccessLog;
 use crate::log::functions::access_records;
 use crate::log::outbox::Outbox;
+use crate::metrics::ledger::Ledger;
 use crate::reactor::errands::Errands;
 use crate::reactor::keeper::{Loan, keep};
 use crate::reactor::listener::{self, Bound, CannotBind, Handed};
-use crate::reactor::run::Reactor;
+use crate::reactor::run::{Parts, Reactor};
 use crate::reactor::socket_file::{FileId, SocketFile};
 use crate::router::RouteTable;
 use crate::server::crew::{self, Crews, LoadedApp, Origin, Station, Surroundings};
+use crate::server::engine::Engine;
 use crate::server::failure;
 use crate::server::monitor;
 use crate::server::moves::{self, Moves};
@@ -42,7 +42,8 @@ use crate::server::watchdog;
 use crate::server::worker::{self, WorkerPlan};
 use crate::settings::{Settings, parse_bind};
 use crate::shared::control::{Control, Limit, Stage};
-use crate::shared::frozen::{Allowances, Frozen};
+use crate::shared::frozen::{Allowances, Frozen, Routes};
+use crate::shared::health::Health;
 use crate::shared::vitals::{Inline, Lanes, Vitals};
 use crate::sys;
 
@@ -393,9 +394,10 @@ impl Server {
             .collect();
         let inline = loans
             .iter()
-            .map(|(loan, classes)| Inline {
-                carrier: loan.carrier.clone(),
-                classes: classes.clone(),
+            .map(|(loan, classes)| {
+                let classes = classes.clone();
+                let handlers = Box::new(move || classes.shown().collect());
+                Inline { carrier: loan.carrier.clone(), handlers }
             })
             .collect();
         let vitals = Vitals::new(&self.settings, self.table.clone(), lanes, health, gil, inline);
@@ -409,7 +411,6 @@ impl Server {
             },
             settings: self.settings.clone(),
             allowances,
-            outbox,
         });
         let cpus = if self.settings.pin { sys::allowed_cpus() } else { Vec::new() };
         let mut loans = loans.into_iter();
@@ -419,17 +420,21 @@ impl Server {
             let errands =
                 loan.as_ref().zip(classes).map(|(loan, classes)| Errands::new(classes, loan));
             let number = u32::try_from(index).expect("reactors are few");
+            let parts = Parts {
+                poll,
+                dispatch,
+                admission: admission.clone(),
+                ledger: new_ledger(&frozen, index, outbox.as_ref()),
+                errands,
+            };
             let (frozen, control) = (frozen.clone(), control.clone());
-            let admission = admission.clone();
             let started =
-                Reactor::new(number, poll, listeners, dispatch, admission, frozen, control)
-                    .and_then(|mut reactor| {
-                        reactor.errands = errands;
-                        let name = format!("pyre-reactor-{index}");
-                        self.reactors.start(name, cpu_of(&cpus, index), move || {
-                            failure::end_process_if_it_fails("a reactor", || keep(reactor, loan));
-                        })
-                    });
+                Reactor::new(number, parts, listeners, frozen, control).and_then(|reactor| {
+                    let name = format!("pyre-reactor-{index}");
+                    self.reactors.start(name, cpu_of(&cpus, index), move || {
+                        failure::end_process_if_it_fails("a reactor", || keep(reactor, loan));
+                    })
+                });
             started.map_err(|error| {
                 Raised::new(py, ExceptionKind::OSError, &format!("cannot start a reactor: {error}"))
             })?;
@@ -550,6 +555,14 @@ impl Server {
         crews.forget(&main);
         Ok(Bool::new(py, ended).into_any())
     }
+}
+
+/// What the reactor of this index notes of its answers.
+fn new_ledger(frozen: &Frozen, index: usize, outbox: Option<&Arc<Outbox>>) -> Ledger {
+    let vitals = &frozen.routes.vitals;
+    let style = frozen.settings.access_log;
+    let access = style.map(|style| AccessLog::new(vitals.clone(), style, outbox.cloned()));
+    Ledger::new(vitals.counters[index].clone(), access)
 }
 
 fn cpu_of(cpus: &[usize], index: usize) -> Option<usize> {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use pyre_interp::job::{Entry, Job, RouteId, Target};
+use pyre_interp::job::{Entry, Job, Pool, RouteId, Target};
 
-use crate::inbound::route::Routes;
-use crate::log::outbox::Outbox;
+use crate::router::RouteTable;
 use crate::settings::Settings;
 use crate::settings::bounds::{OVERRUN_GRACE_MS_MAX, OVERRUN_GRACE_MS_MIN};
+use crate::shared::vitals::Vitals;
 
 /// Longer than any server runs, in milliseconds.
 pub(crate) const FOR_EVER_MS: u64 = u64::MAX / 4;
@@ -78,13 +78,24 @@ fn with_grace(span_ms: u64) -> u64 {
     span_ms.saturating_add(2 * grace_ms(span_ms)).min(FOR_EVER_MS)
 }
 
+/// What the reactors know about the routes. Frozen while serving.
+pub(crate) struct Routes {
+    pub(crate) table: Arc<RouteTable>,
+    /// Where the handler of each route runs, by route.
+    pub(crate) pools: Vec<Pool>,
+    /// Where the fallback handler runs, if there is one.
+    pub(crate) fallback: Option<Pool>,
+    /// Whether each request has an id that its answer bears.
+    pub(crate) gives_ids: bool,
+    /// What the server shows of itself, and the pages that show it.
+    pub(crate) vitals: Arc<Vitals>,
+}
+
 /// Routes and settings of a server.
 pub(crate) struct Frozen {
     pub(crate) routes: Routes,
     pub(crate) settings: Settings,
     pub(crate) allowances: Allowances,
-    /// Where the access log goes if the program handles its records.
-    pub(crate) outbox: Option<Arc<Outbox>>,
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! shows of itself.
 
 pub(crate) mod control; // the stage that all reactors follow
+pub(crate) mod health; // whether requests are to be sent here
 pub(crate) mod frozen; // routes and settings, read only while serving
 pub(crate) mod histogram; // durations, in buckets
 pub(crate) mod counters; // what one reactor counts

@@ -7,13 +7,12 @@ use parking_lot::Mutex;
 use pyre_interp::job::Target;
 use pyre_interp::ring::Roster;
 
-use crate::direct::health::Health;
-use crate::inbound::classes::Classes;
 use crate::router::RouteTable;
 use crate::settings::{Pages, Settings};
 use crate::shared::carrier::Carrier;
 use crate::shared::counters::{Counters, Label, Rows, Tally};
 use crate::shared::gil::GilWait;
+use crate::shared::health::Health;
 
 /// The lanes of one interpreter, or the one that runs its event loop, for reading.
 #[derive(Clone)]
@@ -28,7 +27,9 @@ pub(crate) struct Lanes {
 /// What a reactor that lanes may carry shows of that.
 pub(crate) struct Inline {
     pub(crate) carrier: Arc<Carrier>,
-    pub(crate) classes: Arc<Classes>,
+    /// Whether each handler counts as short, and the mean of its calls in microseconds: in the order
+    /// of the routes, the fallback last.
+    pub(crate) handlers: Box<dyn Fn() -> Vec<(bool, u32)> + Send + Sync>,
 }
 
 /// What can be read about a server while it runs. Holds nothing of Python.
