@@ -11,6 +11,8 @@ mod shared; // what all threads of a server see
 mod log; // what goes to the log, and who writes it
 mod metrics; // what is counted while serving
 mod direct; // pages that need no Python: metrics, health
+mod connection; // sockets of peers: where each stands, and its deadline
+mod dispatch; // which worker gets a job
 mod inbound; // steps 1 to 5: bytes coming in
 mod outbound; // steps 11 and 12: replies going out
 mod reactor; // what owns the sockets of one core

@@ -4,8 +4,8 @@ use std::io;
 
 use mio::{Registry, Token};
 
-use crate::reactor::connection::{Awaiting, Connection};
-use crate::reactor::listener::Listener;
+use crate::connection::state::{Awaiting, Connection};
+use crate::inbound::listener::Listener;
 use crate::reactor::run::{DOORBELL, Reactor};
 use crate::settings::bounds::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN_MAX};
 

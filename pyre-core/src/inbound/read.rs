@@ -5,7 +5,7 @@ use std::io;
 use pyre_http::h1::reader::Next;
 use pyre_interp::job::{Entry, Job, READ_BYTES};
 
-use crate::reactor::connection::{Awaiting, Connection, Phase};
+use crate::connection::state::{Awaiting, Connection, Phase};
 use crate::reactor::run::Reactor;
 use crate::settings::bounds::{BODY_READ_BYTES, READS_PER_TURN_MAX};
 

@@ -8,10 +8,10 @@ use pyre_http::method::Method;
 use pyre_http::span::Span;
 use pyre_interp::job::{Call, Entry, Job, Pool, Target};
 
+use crate::connection::state::Connection;
 use crate::direct;
 use crate::direct::identity;
 use crate::metrics::ledger::Ledger;
-use crate::reactor::connection::Connection;
 use crate::router::{AllowSet, ExactEndpoint, Found};
 use crate::settings::Page;
 use crate::shared::counters::Label;

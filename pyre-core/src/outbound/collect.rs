@@ -5,7 +5,7 @@
 
 use pyre_interp::job::Job;
 
-use crate::reactor::connection::{Awaiting, Connection, Phase};
+use crate::connection::state::{Awaiting, Connection, Phase};
 use crate::reactor::run::Reactor;
 
 impl Reactor {

@@ -4,7 +4,7 @@ use std::io;
 
 use pyre_interp::job::Job;
 
-use crate::reactor::connection::{Awaiting, Outbound, Phase};
+use crate::connection::state::{Awaiting, Outbound, Phase};
 use crate::reactor::run::Reactor;
 use crate::settings::bounds::{LINGER_IDLE_MS, LINGER_MS_MAX};
 

@@ -6,8 +6,8 @@ use pyre_http::h1::serialize::Connection as Persistence;
 use pyre_http::method::Method;
 use pyre_interp::job::ConnectionId;
 
+use crate::connection::state::{Awaiting, Phase};
 use crate::direct::identity;
-use crate::reactor::connection::{Awaiting, Phase};
 use crate::reactor::run::Reactor;
 use crate::settings::bounds::{DELIVERY_LOOK_MS, DRAIN_HEAD_MS, HALF_CLOSED_MS, LINGER_IDLE_MS};
 use crate::shared::counters::Label;

@@ -16,17 +16,17 @@ use pyre_ffi::{
     Object, Owned, Raised, Signature, Str, Tuple, Type, none,
 };
 
-use crate::inbound::admission::Admission;
-use crate::inbound::classes::Classes;
+use crate::dispatch::admission::Admission;
+use crate::dispatch::classes::Classes;
+use crate::dispatch::errands::Errands;
+use crate::inbound::listener::{self, Bound, CannotBind, Handed};
+use crate::inbound::socket_file::{FileId, SocketFile};
 use crate::log::access::AccessLog;
 use crate::log::functions::access_records;
 use crate::log::outbox::Outbox;
 use crate::metrics::ledger::Ledger;
-use crate::reactor::errands::Errands;
 use crate::reactor::keeper::{Loan, keep};
-use crate::reactor::listener::{self, Bound, CannotBind, Handed};
 use crate::reactor::run::{Parts, Reactor};
-use crate::reactor::socket_file::{FileId, SocketFile};
 use crate::router::RouteTable;
 use crate::server::crew::{self, Crews, LoadedApp, Origin, Station, Surroundings};
 use crate::server::engine::Engine;
@@ -397,7 +397,7 @@ impl Server {
             .map(|(loan, classes)| {
                 let classes = classes.clone();
                 let handlers = Box::new(move || classes.shown().collect());
-                Inline { carrier: loan.carrier.clone(), handlers }
+                Inline { carrier: loan.lanes.carrier.clone(), handlers }
             })
             .collect();
         let vitals = Vitals::new(&self.settings, self.table.clone(), lanes, health, gil, inline);
@@ -417,8 +417,10 @@ impl Server {
         for (index, (parts, listeners)) in parts.into_iter().zip(bound.listeners).enumerate() {
             let ReactorParts { poll, dispatch, loan: _ } = parts;
             let (loan, classes) = loans.next().unzip();
-            let errands =
-                loan.as_ref().zip(classes).map(|(loan, classes)| Errands::new(classes, loan));
+            let errands = loan
+                .as_ref()
+                .zip(classes)
+                .map(|(loan, classes)| Errands::new(classes, loan.lanes.clone()));
             let number = u32::try_from(index).expect("reactors are few");
             let parts = Parts {
                 poll,

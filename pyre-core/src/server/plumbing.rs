@@ -10,7 +10,9 @@ use pyre_interp::ring::{Baton, Doorbell, LANES_MAX, Roster, ring};
 use pyre_interp::worker::inlet::{Ends, Inlet};
 use pyre_interp::worker::watch::Watch;
 
-use crate::inbound::submit::{Dispatch, Link};
+use crate::dispatch::errands::CarryingLanes;
+use crate::dispatch::link::Link;
+use crate::dispatch::workers::Dispatch;
 use crate::reactor::keeper::Loan;
 use crate::reactor::run::{DOORBELL, Reactor};
 use crate::server::places::Crew;
@@ -119,11 +121,13 @@ fn lend_to(parts: &mut LaneParts, settings: &Settings) -> Loan {
     parts.roster.vacate();
     Loan {
         baton,
-        roster: parts.roster.clone(),
-        watches: parts.watches.clone(),
-        carrier: Arc::default(),
+        lanes: CarryingLanes {
+            roster: parts.roster.clone(),
+            watches: parts.watches.clone(),
+            carrier: Arc::default(),
+            waiting_max: queue_share(settings),
+        },
         pause: Duration::from_millis(settings.take_back_ms),
-        waiting_max: queue_share(settings),
     }
 }
 

@@ -3,8 +3,8 @@
 use pyre_http::h1::reader::RequestReader;
 use pyre_interp::job::{Client, Job};
 
+use crate::connection::transport::Transport;
 use crate::metrics::ledger::Awaited;
-use crate::reactor::transport::Transport;
 use crate::shared::frozen::FOR_EVER_MS;
 
 /// What a connection is doing.

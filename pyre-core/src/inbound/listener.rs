@@ -13,10 +13,10 @@ use mio::{Interest, Registry, Token};
 use pyre_interp::job::Client;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use crate::connection::transport::Transport;
+use crate::inbound::claim::Claim;
+use crate::inbound::socket_file::{FileId, SocketFile};
 use crate::log::writer;
-use crate::reactor::claim::Claim;
-use crate::reactor::socket_file::{FileId, SocketFile};
-use crate::reactor::transport::Transport;
 use crate::settings::{Bind, Settings};
 use crate::sys;
 

@@ -7,8 +7,8 @@ use pyre_http::message::{BodyFraming, Request};
 use pyre_http::method::Method;
 use pyre_http::span::Span;
 use pyre_http::version::Version;
-use pyre_interp::job::{Call, RouteId, Stint};
-use pyre_interp::ring::{Baton, LaneSeat};
+use pyre_interp::job::{Call, Pool, RouteId, Stint};
+use pyre_interp::ring::LaneSeat;
 
 const SHORT: Target = Target::Route(RouteId(0));
 const ALSO_SHORT: Target = Target::Route(RouteId(1));
@@ -22,15 +22,13 @@ fn errands(lanes: usize) -> (Errands, Vec<LaneSeat>) {
     let roster = Roster::new(lanes);
     roster.vacate();
     let seats = (0..lanes).map(|_| roster.seat()).collect();
-    let loan = Loan {
-        baton: Baton::new(),
+    let lanes = CarryingLanes {
         roster,
         watches: (0..lanes).map(|_| Arc::default()).collect(),
         carrier: Arc::default(),
-        pause: Duration::from_millis(10),
         waiting_max: 2,
     };
-    (Errands::new(classes, &loan), seats)
+    (Errands::new(classes, lanes), seats)
 }
 
 fn job(targets: &[Target]) -> Box<Job> {
@@ -152,7 +150,7 @@ fn while_no_lane_gets_on_nobody_else_waits_for_the_gil() {
     errands.stalled_at = Some(errands.pieces());
     assert!(errands.admit(job(&[SHORT])).is_err());
     assert!(!errands.wants_lane());
-    errands.watches[1].begin_callbacks();
+    errands.lanes.watches[1].begin_callbacks();
     assert!(errands.wants_lane());
 }
 

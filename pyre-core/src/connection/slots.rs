@@ -3,7 +3,7 @@
 //! A reply finds its connection by slot and generation. A slot may therefore be freed at once when
 //! its peer goes, even while a job is out: the late reply meets another generation and is dropped.
 
-use crate::reactor::connection::Connection;
+use crate::connection::state::Connection;
 
 struct Slot {
     generation: u32,

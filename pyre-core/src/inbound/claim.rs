@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::reactor::socket_file::FileId;
+use crate::inbound::socket_file::FileId;
 
 /// What the name of the lock ends with, beside the socket.
 const SUFFIX: &str = ".lock";

@@ -1,7 +1,8 @@
 //! One reactor's dispatch with real rings and rosters. The lanes are acted here, and so is the clock.
 
 use super::*;
-use pyre_interp::ring::{LaneSeat, ring};
+use crate::dispatch::link::ARRIVAL_MS;
+use pyre_interp::ring::{Consumer, LaneSeat, Producer, Roster, ring};
 
 /// Rings hold as many.
 const DEPTH: usize = 8;
