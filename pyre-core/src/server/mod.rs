@@ -14,4 +14,7 @@ pub(crate) mod options; // settings from the dict that Python passes
 pub(crate) mod fork; // whether a fork of this process can live
 pub(crate) mod frames; // the frames of one interpreter, not of all
 pub(crate) mod engine; // the extension module, and what each interpreter keeps of it
+mod arguments; // what its methods are called with
+mod launch; // starting the interpreters
+mod accept; // beginning to serve
 pub(crate) mod object; // the Python class `Server`

@@ -72,3 +72,8 @@ pub(crate) fn deadline_in(seconds: f64) -> Instant {
     let wait = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(YEAR).min(YEAR);
     Instant::now() + wait
 }
+
+/// The CPU for the thread of this index, if threads are pinned.
+pub(crate) fn cpu_of(cpus: &[usize], index: usize) -> Option<usize> {
+    (!cpus.is_empty()).then(|| cpus[index % cpus.len()])
+}
