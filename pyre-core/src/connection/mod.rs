@@ -1,7 +1,9 @@
 //! Connections of a reactor: where each stands, its socket, its buffers and its deadline.
 
-pub(crate) mod transport; // one connected socket, TCP or Unix
+pub(crate) mod table; // all connections, and what goes with each
+pub(crate) mod slots; // slots with generations
 pub(crate) mod state; // one connection: where it stands
-pub(crate) mod slots; // all of them: slots with generations
+pub(crate) mod transport; // one connected socket, TCP or Unix
 pub(crate) mod jobs; // empty jobs, kept for reuse
+pub(crate) mod waits; // what connections wait for, and how long
 pub(crate) mod timers; // wheel of alarms

@@ -10,52 +10,52 @@ struct Slot {
     connection: Option<Connection>,
 }
 
-/// The table of connections.
+/// The slots of a reactor.
 #[derive(Default)]
-pub(crate) struct Connections {
-    slots: Vec<Slot>,
+pub(crate) struct Slots {
+    all: Vec<Slot>,
     free: Vec<u32>,
 }
 
-impl Connections {
+impl Slots {
     /// Puts a connection into a free slot and returns the slot and its generation.
     pub(crate) fn insert(&mut self, connection: Connection) -> (u32, u32) {
         if let Some(index) = self.free.pop() {
-            let slot = &mut self.slots[index as usize];
+            let slot = &mut self.all[index as usize];
             slot.connection = Some(connection);
             return (index, slot.generation);
         }
-        let index = u32::try_from(self.slots.len()).expect("file descriptors are fewer than 2^32");
-        self.slots.push(Slot { generation: 0, connection: Some(connection) });
+        let index = u32::try_from(self.all.len()).expect("file descriptors are fewer than 2^32");
+        self.all.push(Slot { generation: 0, connection: Some(connection) });
         (index, 0)
     }
 
     /// The connection in a slot, if there is one.
     pub(crate) fn get(&mut self, slot: u32) -> Option<&mut Connection> {
-        self.slots.get_mut(slot as usize)?.connection.as_mut()
+        self.all.get_mut(slot as usize)?.connection.as_mut()
     }
 
     /// The connection in a slot, if it is still the one of that generation.
     pub(crate) fn get_exactly(&mut self, slot: u32, generation: u32) -> Option<&mut Connection> {
-        let slot = self.slots.get_mut(slot as usize)?;
+        let slot = self.all.get_mut(slot as usize)?;
         if slot.generation == generation { slot.connection.as_mut() } else { None }
     }
 
     /// The generation that a slot is in.
     pub(crate) fn generation(&self, slot: u32) -> u32 {
-        self.slots.get(slot as usize).map_or(0, |slot| slot.generation)
+        self.all.get(slot as usize).map_or(0, |slot| slot.generation)
     }
 
     /// Lets a connection go on with the next generation: a reply for the one before is a stranger's.
     pub(crate) fn renew(&mut self, slot: u32) {
-        if let Some(slot) = self.slots.get_mut(slot as usize) {
+        if let Some(slot) = self.all.get_mut(slot as usize) {
             slot.generation = slot.generation.wrapping_add(1);
         }
     }
 
     /// Takes a connection out; its slot goes on with the next generation.
     pub(crate) fn remove(&mut self, slot: u32) -> Option<Connection> {
-        let entry = self.slots.get_mut(slot as usize)?;
+        let entry = self.all.get_mut(slot as usize)?;
         let connection = entry.connection.take()?;
         entry.generation = entry.generation.wrapping_add(1);
         self.free.push(slot);
@@ -64,18 +64,18 @@ impl Connections {
 
     /// Notes of every connection how much has been received: the server begins to leave.
     pub(crate) fn note_what_is_owed(&mut self) {
-        for connection in self.slots.iter_mut().filter_map(|slot| slot.connection.as_mut()) {
+        for connection in self.all.iter_mut().filter_map(|slot| slot.connection.as_mut()) {
             connection.note_what_is_owed();
         }
     }
 
     /// How many connections are open.
     pub(crate) fn open(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.all.len() - self.free.len()
     }
 
     /// Indices of all slots that were ever used.
     pub(crate) fn slots(&self) -> std::ops::Range<u32> {
-        0..u32::try_from(self.slots.len()).expect("as bounded by `insert`")
+        0..u32::try_from(self.all.len()).expect("as bounded by `insert`")
     }
 }

@@ -16,7 +16,7 @@ use crate::dispatch::link::{LOOK_MS, LOOK_MS_MAX, Link};
 use crate::shared::counters::Counters;
 
 /// The rings to all workers, and the jobs that none of them can take now.
-pub(crate) struct Dispatch {
+pub(crate) struct Workers {
     /// Links stand by pool, in the order of the pools.
     links: Vec<Link>,
     /// Which links belong to each pool.
@@ -40,7 +40,7 @@ pub(crate) struct Dispatch {
     pause_ms: u64,
 }
 
-impl Dispatch {
+impl Workers {
     /// Puts the links of a reactor together, which stand in the order of the pools.
     pub(crate) fn new(links: Vec<Link>, reactor: usize, depth_max: usize) -> Self {
         debug_assert!(links.is_sorted_by_key(|link| link.pool.index()));

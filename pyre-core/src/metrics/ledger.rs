@@ -48,12 +48,14 @@ pub(crate) struct Ledger {
     looks_closely: bool,
     now_us: u64,
     wall_us: u64,
+    /// Requests that came in and were not taken note of elsewhere.
+    pub(crate) came_in: u64,
 }
 
 impl Ledger {
     pub(crate) fn new(counters: Arc<Counters>, access: Option<AccessLog>) -> Self {
         let looks_closely = counters.is_detailed() || access.is_some();
-        Self { counters, access, looks_closely, now_us: 0, wall_us: 0 }
+        Self { counters, access, looks_closely, now_us: 0, wall_us: 0, came_in: 0 }
     }
 
     /// Takes the time of this turn.
@@ -63,6 +65,11 @@ impl Ledger {
         if self.access.is_some() {
             self.wall_us = clock.wall_us();
         }
+    }
+
+    /// How many requests have come in since that was last asked.
+    pub(crate) fn take_came_in(&mut self) -> u64 {
+        std::mem::take(&mut self.came_in)
     }
 
     /// Whether the access log is kept.

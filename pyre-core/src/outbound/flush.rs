@@ -5,80 +5,61 @@ use std::io;
 use pyre_interp::job::Job;
 
 use crate::connection::state::{Awaiting, Outbound, Phase};
-use crate::reactor::run::Reactor;
-use crate::settings::bounds::{LINGER_IDLE_MS, LINGER_MS_MAX};
+use crate::connection::table::Connections;
+use crate::metrics::ledger::Ledger;
 
-impl Reactor {
-    /// Writes what a job holds, from `written` on. What the socket does not take waits for it.
-    pub(crate) fn flush(&mut self, slot: u32, mut job: Box<Job>, mut written: usize) {
-        self.ledger.collected(&mut job);
-        let Some(connection) = self.connections.get(slot) else {
-            return self.jobs.give_back(job);
-        };
-        while written < job.reply.len() {
-            match connection.transport.send(&job.reply[written..]) {
-                Ok(0) => {
-                    self.jobs.give_back(job);
-                    return self.close(slot);
-                }
-                Ok(sent) => written += sent,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    connection.phase = Phase::Writing;
-                    connection.outbound = Some(Outbound { job, written });
-                    return self.await_next(slot, Awaiting::Writable);
-                }
-                // The peer is gone: nobody is left to tell.
-                Err(_) => {
-                    self.jobs.give_back(job);
-                    return self.close(slot);
-                }
+/// Writes what a job holds, from `written` on. What the socket does not take waits for it.
+///
+/// Returns the job if all of it is written and there are requests left in it, which are submitted next.
+pub(crate) fn flush(
+    connections: &mut Connections,
+    ledger: &mut Ledger,
+    slot: u32,
+    mut job: Box<Job>,
+    mut written: usize,
+) -> Option<Box<Job>> {
+    ledger.collected(&mut job);
+    let Some(connection) = connections.get(slot) else {
+        connections.jobs.give_back(job);
+        return None;
+    };
+    while written < job.reply.len() {
+        match connection.transport.send(&job.reply[written..]) {
+            Ok(sent) if sent > 0 => written += sent,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                connection.phase = Phase::Writing;
+                connection.outbound = Some(Outbound { job, written });
+                connections.await_next(slot, Awaiting::Writable);
+                return None;
+            }
+            // The peer is gone: nobody is left to tell.
+            Ok(_) | Err(_) => {
+                connections.jobs.give_back(job);
+                connections.close(slot);
+                return None;
             }
         }
-        self.written(slot, job);
     }
-
-    /// Goes on writing when the socket takes more.
-    pub(crate) fn resume_writing(&mut self, slot: u32) {
-        if let Some(connection) = self.connections.get(slot)
-            && let Some(Outbound { job, written }) = connection.outbound.take()
-        {
-            self.flush(slot, job, written);
-            self.list(slot);
-        }
+    connection.phase = Phase::Reading;
+    if !job.is_finished() {
+        job.reply.clear();
+        return Some(job);
     }
+    let is_last = connection.last || job.closes;
+    connections.jobs.give_back(job);
+    go_on(connections, slot, is_last);
+    None
+}
 
-    /// Ends our side after the last answer and lets the peer read it.
-    ///
-    /// RFC 9112 section 9.6: closing at once, while the peer still sends, makes its system drop
-    /// the answer that it has not read yet.
-    pub(crate) fn linger(&mut self, slot: u32) {
-        let now_ms = self.clock.now_ms();
-        let span_ms = if self.is_ending() { LINGER_IDLE_MS } else { LINGER_MS_MAX };
-        let Some(connection) = self.connections.get(slot) else { return };
-        if connection.read_closed || connection.transport.finish_sending().is_err() {
-            return self.close(slot);
-        }
-        connection.phase = Phase::Lingering;
-        connection.linger_until_ms = now_ms + span_ms;
-        connection.readable = true;
-        if let Some(job) = connection.inbound.take() {
-            self.jobs.give_back(job);
-        }
-        self.await_next(slot, Awaiting::End);
-        self.list(slot);
-    }
-
-    /// Closes a connection and frees its slot.
-    pub(crate) fn close(&mut self, slot: u32) {
-        if let Some(mut connection) = self.connections.remove(slot) {
-            self.timers.disarm(slot);
-            if let Some(job) = connection.inbound.take() {
-                self.jobs.give_back(job);
-            }
-            if let Some(outbound) = connection.outbound.take() {
-                self.jobs.give_back(outbound.job);
-            }
-        }
+/// What follows when all answers are written: the next request, or the end.
+#[inline]
+fn go_on(connections: &mut Connections, slot: u32, is_last: bool) {
+    if is_last {
+        connections.linger(slot);
+    } else if connections.is_ending() {
+        connections.read_last(slot);
+    } else {
+        connections.await_next(slot, Awaiting::Request);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyre_interp::job::{Job, Pool, Target};
 use pyre_interp::worker::carry::Carried;
 
-use crate::dispatch::errands::{Errands, TURN_US};
+use crate::dispatch::errands::TURN_US;
 use crate::reactor::run::Reactor;
 use crate::shared::control::Stage;
 
@@ -16,9 +16,10 @@ const READS_INSIDE_MAX: usize = 4;
 
 impl Carried for Reactor {
     fn carried_by(&mut self, lane: usize) {
-        let Some(errands) = &mut self.errands else { return };
-        errands.carried_by(lane);
-        self.take_errands_back();
+        self.begin_time();
+        self.dispatch.carried_by(lane, self.connections.clock.now_ms());
+        // What it is there for is run before anything is waited for.
+        self.is_in_turn = true;
     }
 
     fn next(&mut self) -> Option<Box<Job>> {
@@ -37,7 +38,7 @@ impl Carried for Reactor {
             }
             self.end_turn();
             self.is_in_turn = false;
-            if self.errands.as_mut().is_some_and(Errands::wants_lane) {
+            if self.dispatch.wants_lane() {
                 return None;
             }
         }
@@ -50,18 +51,16 @@ impl Carried for Reactor {
 
     #[inline]
     fn done(&mut self, mut job: Box<Job>) {
-        let began_us = self.clock.now_us();
+        let began_us = self.connections.clock.now_us();
         let leaves_tasks = job.leaves_tasks;
         self.read_clock();
-        if let Some(errands) = &mut self.errands {
-            let calls = errands.done(&mut job, self.clock.now_us() - began_us);
-            self.ledger.counters.inline.add(calls);
-        }
-        self.is_late = self.clock.now_us() - self.turn_began_us >= TURN_US;
+        let calls = self.dispatch.errand_done(&mut job, self.connections.clock.now_us() - began_us);
+        self.responder.ledger.counters.inline.add(calls);
+        self.is_late = self.connections.clock.now_us() - self.turn_began_us >= TURN_US;
         self.reply_to(job);
         if leaves_tasks {
             // The lane is away again at once, and may be for long.
-            self.dispatch.wake_touched(self.clock.now_ms());
+            self.dispatch.workers.wake_touched(self.connections.clock.now_ms());
         }
     }
 }
@@ -72,49 +71,44 @@ impl Reactor {
     fn next_errand(&mut self, reads_max: usize) -> Option<Box<Job>> {
         let mut reads = 0;
         loop {
-            if let Some(errands) = &mut self.errands
-                && !self.is_late
-                && let Some(job) = errands.next()
+            if !self.is_late
+                && let Some(job) = self.dispatch.next_errand(self.connections.clock.now_ms())
             {
-                // Before Python has this thread, others shall have what is theirs.
-                self.dispatch.wake_touched(self.clock.now_ms());
                 return Some(job);
             }
             if reads == reads_max {
                 return None;
             }
             reads += 1;
-            let slot = self.next_to_read()?;
+            let slot = self.connections.next_to_read()?;
             self.read(slot);
         }
     }
 
     /// Jobs that wait for the lane that carries it, when a turn ends.
     #[inline]
-    pub(crate) fn errands_left(&self) -> usize {
-        let Some(errands) = self.errands.as_ref().filter(|_| self.is_late) else { return 0 };
-        errands.waiting()
+    pub(super) fn errands_left(&self) -> usize {
+        if self.is_late { self.dispatch.errands() } else { 0 }
     }
 
     /// Whether it has nothing to do any more.
-    pub(crate) fn is_over(&self) -> bool {
-        self.stage == Stage::Stopping || self.failure.is_some()
+    pub(super) fn is_over(&self) -> bool {
+        self.connections.stage == Stage::Stopping || self.failure.is_some()
     }
 
     /// Puts it to rest.
     ///
     /// # Errors
     /// What it failed with, if it did.
-    pub(crate) fn finish(&mut self) -> std::io::Result<()> {
-        self.ledger.end_turn();
-        self.dispatch.abandon();
+    pub(super) fn finish(&mut self) -> std::io::Result<()> {
+        self.responder.ledger.end_turn();
+        self.dispatch.workers.abandon();
         self.failure.take().map_or(Ok(()), Err)
     }
 
     /// It is at home again. What waited for the lane goes into rings.
-    pub(crate) fn put_down(&mut self) {
-        let Some(errands) = &mut self.errands else { return };
-        for job in errands.put_down() {
+    pub(super) fn put_down(&mut self) {
+        for job in self.dispatch.put_down() {
             self.send_by_ring(job);
         }
     }
@@ -123,36 +117,26 @@ impl Reactor {
     fn send_by_ring(&mut self, mut job: Box<Job>) {
         job.until = usize::MAX;
         let to = job.reply_to;
-        if self.connections.get_exactly(to.slot, to.generation).is_some() {
-            self.send_or_refuse(to.slot, job, Pool::Workers);
-        } else {
+        if self.connections.get_exactly(to.slot, to.generation).is_none() {
             // The peer went while it waited.
-            self.departures.remove(to);
-            self.admission.release(&mut job);
-            self.jobs.give_back(job);
+            self.dispatch.returned(&mut job);
+            return self.connections.jobs.give_back(job);
         }
-    }
-
-    /// A lane has it now: what it is there for may be in a ring, behind handlers that take long.
-    #[cold]
-    fn take_errands_back(&mut self) {
-        self.begin_time();
-        let Some(errands) = &mut self.errands else { return };
-        self.dispatch.take_back(Pool::Workers, self.clock.now_ms(), |job| errands.admit(job));
-        // They are run before anything is waited for.
-        self.is_in_turn = true;
+        let now_ms = self.connections.clock.now_ms();
+        if let Err(mut job) = self.dispatch.send(job, Pool::Workers, now_ms) {
+            self.responder.refuse_overload(&mut job);
+            self.write(to.slot, job, 0);
+            self.connections.list(to.slot);
+        }
     }
 
     /// The keeper has taken it from a lane that was inside Python for at least so long: with a call of
     /// that handler, with something else, or waiting for the GIL. What it runs comes back by its ring.
     #[cold]
-    pub(crate) fn taken_back(&mut self, from: Option<Target>, has_waited: bool, after: Duration) {
+    pub(super) fn taken_back(&mut self, from: Option<Target>, has_waited: bool, after: Duration) {
         self.read_clock();
-        self.ledger.counters.take_backs.add(1);
-        let Some(errands) = &mut self.errands else { return };
-        if errands.taken_back(from, has_waited, after) {
-            self.dispatch.adopt(Pool::Workers, self.clock.now_ms());
-        }
+        self.responder.ledger.counters.take_backs.add(1);
+        self.dispatch.taken_back(from, has_waited, after, self.connections.clock.now_ms());
         self.put_down();
     }
 }

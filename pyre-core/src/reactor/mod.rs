@@ -4,7 +4,8 @@
 //! for a while (`pyre_interp::ring::Baton`). Nothing in it is shared but the ends of its rings and its
 //! doorbell. No borrow of it lives across a call into Python: handlers see only their job.
 
-pub(crate) mod deadlines; // what happens when a connection has waited too long
+mod steps; // the steps of a request, one after the other
+mod deadlines; // what happens when a connection has waited too long
 pub(crate) mod run; // the turn: poll, inbound, outbound, deadlines
-pub(crate) mod carried; // what it does on a lane that carries it
+mod carried; // what it does on a lane that carries it
 pub(crate) mod keeper; // the reactor's own thread: lends it to lanes, and takes it back

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use pyre_ffi::{Attached, ExceptionKind, Owned, Raised, none};
 use pyre_interp::job::Pool;
 
+use crate::direct::responder::Responder;
 use crate::dispatch::admission::Admission;
 use crate::dispatch::classes::Classes;
 use crate::dispatch::errands::Errands;
+use crate::dispatch::hand_over::Dispatch;
 use crate::log::access::AccessLog;
 use crate::log::outbox::Outbox;
 use crate::metrics::ledger::Ledger;
 use crate::reactor::keeper::{Loan, keep};
-use crate::reactor::run::{Parts, Reactor};
+use crate::reactor::run::Reactor;
 use crate::server::failure;
 use crate::server::monitor;
 use crate::server::moves::{self, Moves};
@@ -98,23 +100,19 @@ impl Server {
         let cpus = if self.settings.pin { sys::allowed_cpus() } else { Vec::new() };
         let mut loans = loans.into_iter();
         for (index, (parts, listeners)) in parts.into_iter().zip(bound.listeners).enumerate() {
-            let ReactorParts { poll, dispatch, loan: _ } = parts;
+            let ReactorParts { poll, workers, loan: _ } = parts;
             let (loan, classes) = loans.next().unzip();
             let errands = loan
                 .as_ref()
                 .zip(classes)
                 .map(|(loan, classes)| Errands::new(classes, loan.lanes.clone()));
             let number = u32::try_from(index).expect("reactors are few");
-            let parts = Parts {
-                poll,
-                dispatch,
-                admission: admission.clone(),
-                ledger: new_ledger(&frozen, index, outbox.as_ref()),
-                errands,
-            };
-            let (frozen, control) = (frozen.clone(), control.clone());
-            let started =
-                Reactor::new(number, parts, listeners, frozen, control).and_then(|reactor| {
+            let dispatch = Dispatch::new(workers, admission.clone(), control.departures(), errands);
+            let ledger = new_ledger(&frozen, index, outbox.as_ref());
+            let responder = Responder::new(frozen.clone(), ledger);
+            let control = control.clone();
+            let started = Reactor::new(number, poll, listeners, responder, dispatch, control)
+                .and_then(|reactor| {
                     let name = format!("pyre-reactor-{index}");
                     self.reactors.start(name, cpu_of(&cpus, index), move || {
                         failure::end_process_if_it_fails("a reactor", || keep(reactor, loan));

@@ -119,7 +119,7 @@ impl Server {
         if this.places.use_main(&this.app.application, &state.moves) {
             state.main = Some((plumbing.main, around));
         } else {
-            state.waiting.iter_mut().for_each(|parts| parts.dispatch.forget_main());
+            state.waiting.iter_mut().for_each(|parts| parts.workers.forget_main());
             state.lanes.retain(|lanes| !lanes.is_on_main);
         }
         state.moves.show(py)

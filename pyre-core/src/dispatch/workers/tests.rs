@@ -16,7 +16,7 @@ struct Worker {
 
 /// The first worker is home.
 struct Scene {
-    dispatch: Dispatch,
+    dispatch: Workers,
     workers: Vec<Worker>,
 }
 
@@ -28,7 +28,7 @@ impl Scene {
     /// - `c`: it has been called, and does not arrive. Only beside `b` and `p`.
     fn new(pool: Pool, workers: &[&str]) -> Self {
         let (links, workers) = workers.iter().map(|lanes| worker(pool, lanes)).unzip();
-        Self { dispatch: Dispatch::new(links, 0, DEPTH), workers }
+        Self { dispatch: Workers::new(links, 0, DEPTH), workers }
     }
 
     /// A turn that sends so many jobs.
