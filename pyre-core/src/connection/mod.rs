@@ -3,6 +3,7 @@
 pub(crate) mod table; // all connections, and what goes with each
 pub(crate) mod slots; // slots with generations
 pub(crate) mod state; // one connection: where it stands
+pub(crate) mod exchange; // a request that is with a handler
 pub(crate) mod transport; // one connected socket, TCP or Unix
 pub(crate) mod jobs; // empty jobs, kept for reuse
 pub(crate) mod waits; // what connections wait for, and how long

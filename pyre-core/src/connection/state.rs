@@ -3,9 +3,8 @@
 use pyre_http::h1::reader::RequestReader;
 use pyre_interp::job::{Client, Job};
 
+use crate::connection::exchange::Exchange;
 use crate::connection::transport::Transport;
-use crate::metrics::ledger::Awaited;
-use crate::shared::frozen::FOR_EVER_MS;
 
 /// What a connection is doing.
 ///
@@ -88,14 +87,8 @@ pub(crate) struct Connection {
     pub(crate) alarm_ms: u64,
     /// When lingering ends, whatever the peer does.
     pub(crate) linger_until_ms: u64,
-    /// When the peer has waited for a handler as long as it may.
-    pub(crate) reply_until_ms: u64,
-    /// When the peer counts as gone, as it has closed its side.
-    pub(crate) departs_ms: u64,
-    /// The job that is out has more than one request, or answers that are not written.
-    pub(crate) is_pipelined: bool,
-    /// The request that waits for a handler.
-    pub(crate) awaited: Awaited,
+    /// The request that is with a handler.
+    pub(crate) exchange: Exchange,
 }
 
 impl Connection {
@@ -118,10 +111,7 @@ impl Connection {
             deadline_ms: u64::MAX,
             alarm_ms: u64::MAX,
             linger_until_ms: u64::MAX,
-            reply_until_ms: u64::MAX,
-            departs_ms: u64::MAX,
-            is_pipelined: false,
-            awaited: Awaited::default(),
+            exchange: Exchange::default(),
         }
     }
 
@@ -136,9 +126,7 @@ impl Connection {
     pub(crate) fn begin_answering(&mut self, until_ms: u64) {
         self.phase = Phase::Answering;
         self.awaiting = Awaiting::Reply;
-        self.reply_until_ms = until_ms;
         self.deadline_ms = until_ms;
-        self.departs_ms = FOR_EVER_MS;
     }
 
     /// Whether reading it could bring something about.

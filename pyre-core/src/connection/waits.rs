@@ -61,9 +61,7 @@ impl Connections {
         let now_ms = self.clock.now_ms();
         let Some(connection) = self.get(slot) else { return };
         let departs_ms = if is_broken { now_ms } else { now_ms + HALF_CLOSED_MS };
-        if departs_ms < connection.departs_ms {
-            connection.departs_ms = departs_ms;
-            let deadline_ms = departs_ms.min(connection.reply_until_ms);
+        if let Some(deadline_ms) = connection.exchange.departs(departs_ms) {
             self.set_deadline(slot, deadline_ms);
         }
     }

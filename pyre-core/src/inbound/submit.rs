@@ -28,18 +28,8 @@ pub(crate) fn submit(
         return None;
     };
     connection.begin_answering(until_ms);
-    connection.is_pipelined = job.entries.len() - job.next > 1 || !job.reply.is_empty();
-    connection.awaited.target = target;
-    connection.awaited.method = method;
-    connection.awaited.since_us = job.received_us;
-    if let Some(id) = job.id() {
-        connection.awaited.id.clear();
-        connection.awaited.id.extend_from_slice(id);
-    }
-    if responder.ledger.logs_answers() {
-        connection.awaited.path.clear();
-        connection.awaited.path.extend_from_slice(path.of(&job.bytes));
-    }
+    let path = responder.ledger.logs_answers().then_some(path);
+    connection.exchange.begin(&job, target, method, path, until_ms);
     let needs_alarm = connection.deadline_ms < connection.alarm_ms;
     let has_closed_side = connection.end_seen || connection.read_closed;
     if let Err(mut job) = dispatch.submit(job, pool, now_ms) {

@@ -4,7 +4,6 @@ use pyre_interp::job::ConnectionId;
 
 use crate::connection::state::{Awaiting, Phase};
 use crate::reactor::run::Reactor;
-use crate::shared::frozen::FOR_EVER_MS;
 
 impl Reactor {
     /// Ends the waits that are over.
@@ -54,12 +53,13 @@ impl Reactor {
         let generation = self.connections.generation(slot);
         self.dispatch.departed(ConnectionId { reactor: self.index, slot, generation });
         let Some((connection, jobs)) = self.connections.get_with_jobs(slot) else { return };
-        if now_ms < connection.reply_until_ms {
-            connection.departs_ms = FOR_EVER_MS;
-            let deadline_ms = connection.reply_until_ms;
+        let exchange = &mut connection.exchange;
+        if now_ms < exchange.until_ms {
+            exchange.has_departed();
+            let deadline_ms = exchange.until_ms;
             return self.connections.set_deadline(slot, deadline_ms);
         }
-        if connection.is_pipelined {
+        if exchange.is_pipelined {
             // Some of its requests may have been answered, but the answers are where nobody can
             // reach them, and this one would be taken for the first of those.
             return self.connections.close(slot);
@@ -69,7 +69,7 @@ impl Reactor {
         connection.phase = Phase::Reading;
         connection.alarm_ms = u64::MAX;
         let mut job = jobs.take();
-        self.responder.answer_for(&connection.awaited, connection.client, &mut job);
+        self.responder.answer_for(&exchange.awaited, connection.client, &mut job);
         self.connections.renew(slot);
         self.write(slot, job, 0);
     }
