@@ -3,6 +3,8 @@
 pub(crate) mod table; // all connections, and what goes with each
 pub(crate) mod slots; // slots with generations
 pub(crate) mod state; // one connection: where it stands
+pub(crate) mod protocol; // what it speaks: how bytes become requests, and which are with handlers
+mod h1; // HTTP/1.1
 pub(crate) mod exchange; // a request that is with a handler
 pub(crate) mod transport; // one connected socket, TCP or Unix
 pub(crate) mod jobs; // empty jobs, kept for reuse

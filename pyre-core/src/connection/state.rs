@@ -1,9 +1,8 @@
 //! One connection: where it stands, its buffers, its deadline.
 
-use pyre_http::h1::reader::RequestReader;
 use pyre_interp::job::{Client, Job};
 
-use crate::connection::exchange::Exchange;
+use crate::connection::protocol::Protocol;
 use crate::connection::transport::Transport;
 
 /// What a connection is doing.
@@ -60,7 +59,7 @@ pub(crate) struct Outbound {
 pub(crate) struct Connection {
     pub(crate) transport: Transport,
     pub(crate) client: Client,
-    pub(crate) reader: RequestReader,
+    pub(crate) protocol: Protocol,
     pub(crate) phase: Phase,
     /// Bytes of requests that are not whole yet. `None` costs an idle connection nothing.
     pub(crate) inbound: Option<Box<Job>>,
@@ -76,8 +75,6 @@ pub(crate) struct Connection {
     /// Bytes that had been received when the server began to leave, and that have not become
     /// requests yet. Those in them are answered.
     pub(crate) owed_bytes: usize,
-    /// `100 Continue` has been sent for the request whose body is coming.
-    pub(crate) continued: bool,
     /// Stands in the list of connections to read from.
     pub(crate) listed: bool,
     pub(crate) awaiting: Awaiting,
@@ -87,8 +84,6 @@ pub(crate) struct Connection {
     pub(crate) alarm_ms: u64,
     /// When lingering ends, whatever the peer does.
     pub(crate) linger_until_ms: u64,
-    /// The request that is with a handler.
-    pub(crate) exchange: Exchange,
 }
 
 impl Connection {
@@ -96,7 +91,7 @@ impl Connection {
         Self {
             transport,
             client,
-            reader: RequestReader::new(),
+            protocol: Protocol::new(),
             phase: Phase::Reading,
             inbound: None,
             outbound: None,
@@ -105,13 +100,11 @@ impl Connection {
             read_closed: false,
             last: false,
             owed_bytes: 0,
-            continued: false,
             listed: false,
             awaiting: Awaiting::First,
             deadline_ms: u64::MAX,
             alarm_ms: u64::MAX,
             linger_until_ms: u64::MAX,
-            exchange: Exchange::default(),
         }
     }
 

@@ -206,12 +206,12 @@ impl Connections {
     /// Leaves what lies behind the last whole request with the connection.
     pub(crate) fn keep_rest(&mut self, slot: u32, job: &mut Job) {
         let Some(connection) = self.slots.get(slot) else { return };
-        let position = connection.reader.position();
+        let position = connection.protocol.position();
         if position < job.bytes.len() && !connection.last {
             let mut rest = self.jobs.take();
             rest.bytes.extend_from_slice(&job.bytes[position..]);
             connection.inbound = Some(rest);
         }
-        connection.reader.rebase();
+        connection.protocol.rebase();
     }
 }

@@ -61,7 +61,7 @@ impl Connections {
         let now_ms = self.clock.now_ms();
         let Some(connection) = self.get(slot) else { return };
         let departs_ms = if is_broken { now_ms } else { now_ms + HALF_CLOSED_MS };
-        if let Some(deadline_ms) = connection.exchange.departs(departs_ms) {
+        if let Some(deadline_ms) = connection.protocol.exchange().departs(departs_ms) {
             self.set_deadline(slot, deadline_ms);
         }
     }

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use pyre_http::h1::reader::Next;
 use pyre_interp::job::{Entry, Job, READ_BYTES};
 
+use crate::connection::protocol::Next;
 use crate::connection::state::{Awaiting, Connection, Phase};
 use crate::connection::table::Connections;
 use crate::direct::answer;
@@ -85,17 +85,16 @@ fn parse(
     ledger.received(job);
     let (limits, routes) = (&frozen.settings.limits, &frozen.routes);
     while !connection.last && job.entries.len() < limits.pipelined_max {
-        match &mut connection.reader.next(&mut job.bytes, &mut job.headers, limits) {
+        match &mut connection.protocol.next(job, limits) {
             Ok(Next::Request(request)) => {
-                let position = connection.reader.position();
+                let position = connection.protocol.position();
                 if is_draining && position == job.bytes.len() && position >= connection.owed_bytes {
                     request.keep_alive = false;
                 }
-                connection.continued = false;
                 connection.last = !request.keep_alive;
                 ledger.came_in += 1;
                 route::admit(routes, heads, ledger, job, request);
-                if connection.reader.position() == job.bytes.len() {
+                if connection.protocol.position() == job.bytes.len() {
                     break;
                 }
             }
@@ -113,7 +112,7 @@ fn parse(
         }
     }
     if is_draining {
-        let position = connection.reader.position();
+        let position = connection.protocol.position();
         connection.owed_bytes = connection.owed_bytes.saturating_sub(position);
         if connection.owed_bytes == 0
             && let Some(Entry::Call(call)) = job.entries.last_mut()
@@ -140,8 +139,7 @@ fn await_more(connections: &mut Connections, slot: u32) {
 /// Waits for the rest of a head or of a body.
 fn await_rest(connections: &mut Connections, slot: u32) {
     let Some(connection) = connections.get(slot) else { return };
-    let awaiting =
-        if connection.reader.pending().is_some() { Awaiting::Body } else { Awaiting::Head };
+    let awaiting = if connection.protocol.is_in_body() { Awaiting::Body } else { Awaiting::Head };
     connections.await_next(slot, awaiting);
 }
 
@@ -172,7 +170,7 @@ fn discard(connections: &mut Connections, slot: u32) {
 
 /// Reads once, and notes whether there may be more.
 fn receive(connection: &mut Connection, job: &mut Job) -> io::Result<()> {
-    let wanted = connection.reader.body_bytes_missing().unwrap_or(0).min(BODY_READ_BYTES);
+    let wanted = connection.protocol.body_bytes_missing().min(BODY_READ_BYTES);
     job.bytes.reserve(wanted.max(READ_BYTES / 4));
     let room = job.bytes.capacity() - job.bytes.len();
     match connection.transport.receive(&mut job.bytes) {

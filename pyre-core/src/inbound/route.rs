@@ -1,6 +1,6 @@
 //! Step 4: method and path find a route; what needs no Python is answered here. Hot path.
 
-use pyre_http::h1::serialize::{CONTINUE, ResponseHeads};
+use pyre_http::h1::serialize::ResponseHeads;
 use pyre_http::message::Request;
 use pyre_http::method::Method;
 use pyre_interp::job::{Call, Entry, Job, Pool, Target};
@@ -108,20 +108,16 @@ pub(crate) fn answer_early(
     connection: &mut Connection,
 ) {
     // Answers of earlier requests go first: the question is asked again when they are out.
-    if connection.continued || !job.entries.is_empty() {
+    if !job.entries.is_empty() {
         return;
     }
-    let Some(&request) = connection.reader.pending() else { return };
-    if !request.expects_continue || !request.body.is_empty() {
-        return;
-    }
-    connection.continued = true;
+    let Some(request) = connection.protocol.asks_to_continue() else { return };
     let first = job.params.len();
     let exact = routes.table.exact(request.path.of(&job.bytes));
     let decision = decide(routes, job, &request, exact);
     job.params.truncate(first);
     match decision {
-        Decision::Run(..) => job.reply.extend_from_slice(CONTINUE),
+        Decision::Run(..) => connection.protocol.write_continue(&mut job.reply),
         Decision::Answer(label, direct) => {
             connection.last = true;
             let request = Request { keep_alive: false, ..request };

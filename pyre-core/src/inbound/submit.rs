@@ -29,7 +29,7 @@ pub(crate) fn submit(
     };
     connection.begin_answering(until_ms);
     let path = responder.ledger.logs_answers().then_some(path);
-    connection.exchange.begin(&job, target, method, path, until_ms);
+    connection.protocol.exchange().begin(&job, target, method, path, until_ms);
     let needs_alarm = connection.deadline_ms < connection.alarm_ms;
     let has_closed_side = connection.end_seen || connection.read_closed;
     if let Err(mut job) = dispatch.submit(job, pool, now_ms) {

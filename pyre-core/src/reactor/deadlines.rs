@@ -53,7 +53,7 @@ impl Reactor {
         let generation = self.connections.generation(slot);
         self.dispatch.departed(ConnectionId { reactor: self.index, slot, generation });
         let Some((connection, jobs)) = self.connections.get_with_jobs(slot) else { return };
-        let exchange = &mut connection.exchange;
+        let exchange = connection.protocol.exchange();
         if now_ms < exchange.until_ms {
             exchange.has_departed();
             let deadline_ms = exchange.until_ms;
