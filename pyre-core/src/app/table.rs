@@ -5,15 +5,13 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use pyre_ffi::{
-    Arguments, Attached, Borrowed, Class, ClassSpec, Float, Held, Int, List, Object, Owned, Raised,
-    Signature, Str, Tuple, Type, Visitor, none,
+    Arguments, Attached, Class, ClassSpec, Held, Int, List, Object, Owned, Raised, Signature, Str,
+    Tuple, Type, Visitor, none,
 };
-use pyre_interp::invoke::application::{
-    Application, Argument, Conversion, Handler, Parameter, Plan,
-};
+use pyre_interp::invoke::application::{Application, Handler, Parameter};
 
-use crate::router::{Converter, Pattern, RouteTable, RouteTableBuilder};
-use crate::settings::milliseconds;
+use crate::app::arguments::{callable, conversion, read_plan, read_timeout, required, text};
+use crate::router::{Pattern, RouteTable, RouteTableBuilder};
 
 /// An app before it is served.
 #[derive(Default)]
@@ -357,102 +355,6 @@ impl App {
         }
         Ok(none(py))
     }
-}
-
-fn required<const N: usize>(arguments: [Option<Borrowed<'_>>; N]) -> [Borrowed<'_>; N] {
-    arguments.map(|argument| argument.expect("the signature requires every argument"))
-}
-
-fn text<'a>(py: Attached<'_>, name: &str, value: Borrowed<'a>) -> Result<&'a str, Raised> {
-    match value.into_cast::<Str>() {
-        Some(text) => text.into_utf8(py),
-        None => {
-            let text = format!("{name} must be a str, not {}", value.type_name());
-            Err(Raised::type_error(py, &text))
-        }
-    }
-}
-
-fn callable(py: Attached<'_>, name: &str, value: Borrowed<'_>) -> Result<Held, Raised> {
-    if value.is_callable() {
-        return Ok(Held::new(py, value.to_owned(py)));
-    }
-    let text = format!("{name} must be callable, and {} is not", value.type_name());
-    Err(Raised::type_error(py, &text))
-}
-
-/// Milliseconds; 0 for no limit, none for what the server says.
-fn read_timeout(py: Attached<'_>, seconds: &Object) -> Result<Option<u64>, Raised> {
-    if seconds.is_none() {
-        return Ok(None);
-    }
-    match (seconds.cast::<Float>(), seconds.cast::<Int>().and_then(|number| number.as_i64())) {
-        (Some(seconds), _) if seconds.as_f64() > 0.0 => Ok(Some(milliseconds(seconds.as_f64()))),
-        (Some(_), _) | (None, Some(0)) => Ok(Some(0)),
-        (None, Some(seconds)) if seconds > 0 => Ok(Some(milliseconds(seconds as f64))),
-        _ => Err(Raised::type_error(py, "timeout must be a number of seconds, or None")),
-    }
-}
-
-fn conversion(converter: Converter) -> Conversion {
-    match converter {
-        Converter::Str | Converter::Path | Converter::Rest => Conversion::Str,
-        Converter::Int => Conversion::Int,
-        Converter::Float => Conversion::Float,
-        Converter::Uuid => Conversion::Uuid,
-    }
-}
-
-/// Reads how a handler is to be called; see `add_route` in `engine.pyi`.
-fn read_plan(py: Attached<'_>, plan: &Object, parameters: &[Parameter]) -> Result<Plan, Raised> {
-    if plan.is_none() {
-        return Ok(Plan::Request);
-    }
-    let Some(plan) = plan.cast::<Tuple>() else {
-        return Err(Raised::type_error(py, "plan must be a tuple or None"));
-    };
-    let mut arguments = Vec::with_capacity(plan.len());
-    for entry in plan.items() {
-        arguments.push(if entry.is_none() {
-            Argument::Request
-        } else {
-            read_argument(py, entry, parameters)?
-        });
-    }
-    Ok(match &arguments[..] {
-        [] => Plan::Nothing,
-        [Argument::Request] => Plan::Request,
-        _ => Plan::Mixed(arguments.into()),
-    })
-}
-
-fn read_argument(
-    py: Attached<'_>,
-    entry: &Object,
-    parameters: &[Parameter],
-) -> Result<Argument, Raised> {
-    let wrong = || Raised::type_error(py, "an entry of plan must be None or (name, converter)");
-    let pair = entry.cast::<Tuple>().ok_or_else(wrong)?;
-    let [name, converter] = pair.items() else { return Err(wrong()) };
-    let (name, converter) = (text(py, "name", *name)?, text(py, "converter", *converter)?);
-    let found = parameters.iter().position(|parameter| parameter.name.bind(py).equals_str(name));
-    let Some(index) = found else {
-        let text = format!("the pattern has no parameter {name:?}");
-        return Err(Raised::value_error(py, &text));
-    };
-    let conversion = match converter {
-        "" => parameters[index].conversion,
-        "str" => Conversion::Str,
-        "int" => Conversion::Int,
-        "float" => Conversion::Float,
-        "bool" => Conversion::Bool,
-        "uuid" => Conversion::Uuid,
-        _ => {
-            let text = format!("{converter:?} is not a converter");
-            return Err(Raised::value_error(py, &text));
-        }
-    };
-    Ok(Argument::Parameter { index, conversion })
 }
 
 impl Class for App {
