@@ -1,4 +1,6 @@
-//! Connections of a reactor: where each stands, its socket, its buffers and its deadline.
+//! Connections of a reactor: where each stands, what it speaks, its socket, its buffers and its deadline.
+//!
+//! Sees `metrics`, for what is noted of a request, and what is below that; nothing of where jobs go.
 
 pub(crate) mod table; // all connections, and what goes with each
 pub(crate) mod slots; // slots with generations

@@ -1,4 +1,6 @@
-//! Answers that reactors give by themselves, without Python.
+//! Answers that reactors give by themselves, without Python, however stuck the interpreters are.
+//!
+//! Sees `metrics` and what is below that; no connection.
 
 pub(crate) mod responder; // what they answer with, and where they note it
 pub(crate) mod identity; // ids of requests, which their answers bear

@@ -1,4 +1,7 @@
-//! Bytes coming in, on the reactor: steps 1, 2, 4 and 5 of the life of a request.
+//! Bytes coming in, on the reactor: steps 1 to 5 of the life of a request.
+//!
+//! A step is a function of the parts it works on, and returns what is to be done next. Sees
+//! `dispatch`, `connection`, `direct` and what is below them; neither the reactor nor `outbound`.
 
 pub(crate) mod listener; // sockets that wait for connections
 pub(crate) mod socket_file; // those that are in the file system: their mode, and whose they are

@@ -3,6 +3,9 @@
 //! A reactor is one value that one thread holds: its own thread, the keeper, or a lane that carries it
 //! for a while (`pyre_interp::ring::Baton`). Nothing in it is shared but the ends of its rings and its
 //! doorbell. No borrow of it lives across a call into Python: handlers see only their job.
+//!
+//! Sees all but `server` and `app`. Only here the parts of a reactor meet: `steps.rs` gives them to one
+//! step after the other.
 
 mod steps; // the steps of a request, one after the other
 mod deadlines; // what happens when a connection has waited too long

@@ -1,4 +1,6 @@
-//! One server: what its threads share, and how they start and end.
+//! One server: what connects its threads, and how they start and end.
+//!
+//! Sees every room but `entry`.
 
 pub(crate) mod plumbing; // rings, doorbells and rosters between all threads
 pub(crate) mod moves; // routes that workers cannot run

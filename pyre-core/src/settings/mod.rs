@@ -1,4 +1,6 @@
-//! Every option, checked once, and the bounds that are not options. Sees no other room.
+//! Every option, checked once, and the bounds that are not options.
+//!
+//! Sees no other room.
 
 pub(crate) mod bounds; // bounds that are not set
 mod bind; // where a server listens

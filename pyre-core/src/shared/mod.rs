@@ -1,5 +1,7 @@
 //! What all threads of a server see: the stage it is in, what is frozen while it serves, and what it
-//! shows of itself.
+//! shows of itself. All of it is read by many; a number has one writer.
+//!
+//! Sees `router`, `settings` and `sys`.
 
 pub(crate) mod control; // the stage that all reactors follow
 pub(crate) mod health; // whether requests are to be sent here

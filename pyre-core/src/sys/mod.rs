@@ -1,5 +1,7 @@
 //! System calls that no safe crate of ours offers, and the clock. `unsafe` is allowed here, each block
-//! explained. Sees no other room.
+//! explained.
+//!
+//! Sees no other room.
 #![allow(unsafe_code)]
 
 mod descriptors; // sockets, pipes and their descriptors
