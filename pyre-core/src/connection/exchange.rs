@@ -64,3 +64,20 @@ impl Exchange {
         self.departs_ms = FOR_EVER_MS;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_departs_once_unless_it_goes_earlier() {
+        let mut exchange = Exchange::default();
+        exchange.begin(&Job::new(), Target::Fallback, Method::Get, None, 1_000);
+        assert_eq!(exchange.departs(500), Some(500));
+        assert_eq!(exchange.departs(700), None);
+        assert_eq!(exchange.departs(200), Some(200));
+        // Its handler knows; what is left is the time that it has.
+        exchange.has_departed();
+        assert_eq!(exchange.departs(2_000), Some(1_000));
+    }
+}

@@ -71,3 +71,46 @@ impl H1 {
         &mut self.exchange
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASKS: &[u8] =
+        b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n";
+
+    /// What comes next of the bytes of a job; none if it is not whole.
+    fn next(h1: &mut H1, job: &mut Job) -> Option<Request> {
+        match h1.next(job, &Limits::default()) {
+            Ok(Next::Request(request)) => Some(request),
+            Ok(Next::Partial) => None,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    #[test]
+    fn a_client_that_asks_is_told_once_for_each_request() {
+        let mut h1 = H1::new();
+        let mut job = Job::new();
+        for _ in 0..2 {
+            job.bytes.extend_from_slice(ASKS);
+            assert!(next(&mut h1, &mut job).is_none());
+            assert!(h1.is_in_body());
+            assert!(h1.asks_to_continue().is_some());
+            assert!(h1.asks_to_continue().is_none());
+            job.bytes.push(b'x');
+            assert!(next(&mut h1, &mut job).is_some());
+            assert_eq!(h1.position(), job.bytes.len());
+        }
+    }
+
+    #[test]
+    fn one_whose_body_has_come_is_not_told() {
+        let mut h1 = H1::new();
+        let mut job = Job::new();
+        job.bytes.extend_from_slice(ASKS);
+        job.bytes.push(b'x');
+        assert!(next(&mut h1, &mut job).is_some());
+        assert!(h1.asks_to_continue().is_none());
+    }
+}

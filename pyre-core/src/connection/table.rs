@@ -9,7 +9,6 @@ use crate::connection::slots::Slots;
 use crate::connection::state::{Awaiting, Connection, Outbound, Phase};
 use crate::connection::timers::Timers;
 use crate::connection::waits::Spans;
-use crate::settings::Settings;
 use crate::settings::bounds::{LINGER_IDLE_MS, LINGER_MS_MAX};
 use crate::shared::control::Stage;
 use crate::sys::Clock;
@@ -39,11 +38,11 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(spans: Spans) -> Self {
         Self {
             slots: Slots::default(),
             timers: Timers::new(TIMER_MS),
-            spans: Spans::of(settings),
+            spans,
             due: Vec::new(),
             jobs: Jobs::default(),
             clock: Clock::new(),
@@ -213,5 +212,85 @@ impl Connections {
             connection.inbound = Some(rest);
         }
         connection.protocol.rebase();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use pyre_interp::job::Client;
+
+    use super::*;
+    use crate::connection::transport::Transport;
+
+    const SPANS: Spans = Spans { request_ms: 2_000, head_ms: 1_000, body_ms: 3_000 };
+
+    /// Two connections in slots 0 and 1, with something to read, and the other ends of their sockets.
+    fn two() -> (Connections, [UnixStream; 2]) {
+        let mut connections = Connections::new(SPANS);
+        let ends = [0, 1].map(|slot| {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let transport = Transport::Unix(mio::net::UnixStream::from_std(ours));
+            assert_eq!(connections.insert(Connection::new(transport, Client::Local)), slot);
+            connections.get(slot).unwrap().readable = true;
+            theirs
+        });
+        (connections, ends)
+    }
+
+    #[test]
+    fn each_is_read_once_a_turn() {
+        let (mut connections, _ends) = two();
+        for slot in [1, 0, 1] {
+            connections.list(slot);
+        }
+        connections.begin_reading();
+        assert_eq!(connections.next_to_read(), Some(1));
+        // It has more, which waits for the next turn.
+        connections.list(1);
+        assert_eq!(connections.next_to_read(), Some(0));
+        assert_eq!(connections.next_to_read(), None);
+        connections.end_reading();
+        assert!(connections.has_ready());
+        // Meanwhile it went.
+        connections.close(1);
+        connections.begin_reading();
+        assert_eq!(connections.next_to_read(), None);
+    }
+
+    #[test]
+    fn one_that_has_a_request_out_is_not_read() {
+        let (mut connections, _ends) = two();
+        connections.get(0).unwrap().begin_answering(1_000);
+        connections.list(0);
+        assert!(!connections.has_ready());
+    }
+
+    #[test]
+    fn a_head_has_its_time_from_its_first_byte() {
+        let (mut connections, _ends) = two();
+        connections.await_next(0, Awaiting::Head);
+        let first_ms = connections.get(0).unwrap().deadline_ms;
+        let now_ms = connections.clock.now_ms();
+        while connections.clock.now_ms() == now_ms {
+            connections.clock.tick();
+        }
+        connections.await_next(0, Awaiting::Head);
+        assert_eq!(connections.get(0).unwrap().deadline_ms, first_ms);
+        connections.await_next(0, Awaiting::Body);
+        let body_ms = connections.get(0).unwrap().deadline_ms;
+        assert!(body_ms > first_ms + SPANS.body_ms - SPANS.head_ms);
+    }
+
+    #[test]
+    fn a_late_reply_never_meets_a_stranger() {
+        let (mut connections, _ends) = two();
+        let generation = connections.generation(0);
+        assert!(connections.get_exactly(0, generation).is_some());
+        connections.renew(0);
+        assert!(connections.get_exactly(0, generation).is_none());
+        assert!(connections.get(0).is_some());
     }
 }

@@ -9,9 +9,9 @@ use crate::shared::frozen::FOR_EVER_MS;
 
 /// How long waits may be that users can set, in milliseconds.
 pub(crate) struct Spans {
-    request_ms: u64,
-    head_ms: u64,
-    body_ms: u64,
+    pub(crate) request_ms: u64,
+    pub(crate) head_ms: u64,
+    pub(crate) body_ms: u64,
 }
 
 impl Spans {

@@ -63,3 +63,80 @@ fn go_on(connections: &mut Connections, slot: u32, is_last: bool) {
         connections.await_next(slot, Awaiting::Request);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    use pyre_http::span::Span;
+    use pyre_interp::job::{Client, Entry};
+
+    use super::*;
+    use crate::connection::state::Connection;
+    use crate::connection::transport::Transport;
+    use crate::connection::waits::Spans;
+    use crate::shared::counters::Counters;
+
+    /// A connection in slot 0, what notes its answers, and the peer's end of its socket.
+    fn one() -> (Connections, Ledger, UnixStream) {
+        let spans = Spans { request_ms: 1_000, head_ms: 1_000, body_ms: 1_000 };
+        let mut connections = Connections::new(spans);
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let transport = Transport::Unix(mio::net::UnixStream::from_std(ours));
+        connections.insert(Connection::new(transport, Client::Local));
+        (connections, Ledger::new(Arc::new(Counters::new(None)), None), theirs)
+    }
+
+    /// A job with so many ready answers of one byte, `answered` of which are in the reply.
+    fn job(answers: usize, answered: usize) -> Box<Job> {
+        let mut job = Job::new();
+        job.entries.resize(answers, Entry::Answer(Span { start: 0, end: 1 }));
+        job.next = answered;
+        job.reply.resize(answered, b'a');
+        job
+    }
+
+    #[test]
+    fn a_finished_job_is_written_and_the_next_request_awaited() {
+        let (mut connections, mut ledger, mut peer) = one();
+        assert!(flush(&mut connections, &mut ledger, 0, job(2, 2), 0).is_none());
+        let mut got = [0; 2];
+        peer.read_exact(&mut got).unwrap();
+        assert_eq!(&got, b"aa");
+        let connection = connections.get(0).unwrap();
+        assert_eq!((connection.phase, connection.awaiting), (Phase::Reading, Awaiting::Request));
+        assert_eq!(ledger.counters.requests.get(), 2);
+    }
+
+    #[test]
+    fn what_is_left_of_a_job_comes_back() {
+        let (mut connections, mut ledger, _peer) = one();
+        let left = flush(&mut connections, &mut ledger, 0, job(3, 1), 0).expect("two are left");
+        assert_eq!((left.next, left.reply.len()), (1, 0));
+    }
+
+    #[test]
+    fn what_the_socket_does_not_take_waits_for_it() {
+        let (mut connections, mut ledger, mut peer) = one();
+        let mut large = job(1, 1);
+        large.reply.resize(8 << 20, b'a');
+        assert!(flush(&mut connections, &mut ledger, 0, large, 0).is_none());
+        assert_eq!(connections.get(0).unwrap().phase, Phase::Writing);
+        let Outbound { job, written } = connections.take_outbound(0).expect("not all fits");
+        assert!(written < job.reply.len());
+        peer.read_exact(&mut vec![0; written]).unwrap();
+        assert!(flush(&mut connections, &mut ledger, 0, job, written).is_none());
+        assert_eq!(ledger.counters.requests.get(), 1);
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_frees_its_slot() {
+        let (mut connections, mut ledger, peer) = one();
+        drop(peer);
+        assert!(flush(&mut connections, &mut ledger, 0, job(1, 1), 0).is_none());
+        assert_eq!(connections.open(), 0);
+    }
+}

@@ -9,6 +9,7 @@ use pyre_interp::ring::Doorbell;
 
 use crate::connection::state::Phase;
 use crate::connection::table::{Connections, DOORBELL};
+use crate::connection::waits::Spans;
 use crate::direct::responder::Responder;
 use crate::dispatch::hand_over::Dispatch;
 use crate::inbound::accept::Acceptor;
@@ -52,7 +53,7 @@ impl Reactor {
             index,
             acceptor: Acceptor::new(listeners, poll.registry())?,
             poll,
-            connections: Connections::new(&responder.frozen.settings),
+            connections: Connections::new(Spans::of(&responder.frozen.settings)),
             responder,
             dispatch,
             doorbell: control.doorbell(index),
