@@ -5,6 +5,7 @@
 
 pub(crate) mod listener; // sockets that wait for connections
 pub(crate) mod socket_file; // those that are in the file system: their mode, and whose they are
+pub(crate) mod bind; // opening them, or taking those of the process before
 pub(crate) mod claim; // who sees to such a path: one server at a time
 pub(crate) mod accept; // 1: a socket gets a slot
 pub(crate) mod read; // 2 and 3: bytes become requests

@@ -5,7 +5,7 @@ use pyre_ffi::{
     Tuple,
 };
 
-use crate::inbound::listener::Handed;
+use crate::inbound::bind::Handed;
 use crate::inbound::socket_file::FileId;
 use crate::settings::parse_bind;
 use crate::sys;

@@ -14,7 +14,7 @@ use pyre_ffi::{
     Owned, Raised, Signature, Str, Tuple, Type, none,
 };
 
-use crate::inbound::listener::{self, Bound, CannotBind, Handed};
+use crate::inbound::bind::{self, Bound, CannotBind, Handed};
 use crate::inbound::socket_file::SocketFile;
 use crate::log::functions::access_records;
 use crate::log::outbox::Outbox;
@@ -140,7 +140,7 @@ impl Server {
         let handed = read_handed(py, &handed.expect("the signature requires it"))?;
         let settings = &self.settings;
         let mut bound =
-            py.detach(|| listener::bind(settings, handed)).map_err(|wrong| match wrong {
+            py.detach(|| bind::bind(settings, handed)).map_err(|wrong| match wrong {
                 CannotBind::Twice(text) => Raised::value_error(py, &text),
                 CannotBind::Failed(text) => Raised::new(py, ExceptionKind::OSError, &text),
             })?;
