@@ -1,17 +1,22 @@
 //! The server: reactors, routes, start and stop; the extension module `pyreframework.engine`.
 //!
-//! Modules stand in the order in which a request travels (`ARCHITECTURE.md`).
+//! Rooms stand from top to bottom: each sees those further down, and none above it or beside it.
+//! `scripts/check-boundaries` has the layers. Inside of a room, modules stand in the order in which a
+//! request travels (`ARCHITECTURE.md`).
 #![deny(unsafe_code)]
 
-mod entry; // the extension module
+mod entry; // the function that Python looks up
+mod server; // the class `Server`: puts everything together, starts it and ends it
+mod reactor; // what owns the sockets of one core, and its turns
 mod app; // what the user registers, before it is served
-pub mod router; // which route a method and a path belong to
-mod settings; // every option, checked once
-mod log; // what goes to the log, and who writes it
-mod metrics; // what is counted while serving
-mod direct; // pages that need no Python: metrics, health
 mod inbound; // steps 1 to 5: bytes coming in
 mod outbound; // steps 11 and 12: replies going out
-mod reactor; // what owns the sockets of one core
-mod server; // what its threads share, and how they start and end
-mod sys; // system calls
+mod dispatch; // which worker gets a job
+mod connection; // sockets of peers: where each stands, and what it speaks
+mod direct; // answers that need no Python
+mod metrics; // what is noted of answers, and the text that shows it
+mod log; // what goes to the log, and who writes it
+mod shared; // what all threads of a server see
+pub mod router; // which route a method and a path belong to
+mod settings; // every option, checked once
+mod sys; // system calls, and the clock

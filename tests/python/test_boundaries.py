@@ -213,3 +213,77 @@ def test_places(checker: ModuleType) -> None:
     assert list(checker.place_breaches()) == ["ARCHITECTURE.md:1: pyre-core/no.rs does not exist"]
     write(checker.ROOT, "pyre-http/src/lib.rs", "#![warn(unsafe_code)]")
     assert len(list(checker.root_breaches())) == 1
+
+
+def make_core_rooms(checker: ModuleType) -> None:
+    for layer in checker.CORE_LAYERS:
+        for room in layer:
+            write(checker.ROOT, f"{checker.CORE}/{room}/mod.rs", "//! A room.\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "breach"),
+    [
+        ("connection/x.rs", "use crate::reactor::run::Reactor;", "must not see reactor"),
+        ("shared/x.rs", "fn f() { crate::log::writer::say(); }", "must not see log"),
+        ("shared/x.rs", "use crate::{sys, server::object::Server};", "must not see server"),
+        ("shared/x.rs", "use crate::{\n    sys::{A, B},\n    log,\n};", "must not see log"),
+        ("inbound/x.rs", "use crate::outbound::flush;", "must not see outbound"),
+        ("sys/x.rs", "use crate::settings::Bind;", "must not see settings"),
+        (
+            "sys/x.rs",
+            "#[cfg(test)]\nmod tests {\n    use crate::log::writer;\n}",
+            "must not see log",
+        ),
+        ("server/x.rs", "use crate::cellar::X;", "cellar has no place"),
+        ("cellar/mod.rs", "", "cellar has no place"),
+        ("log/x.rs", "use super::super::metrics::ledger;", "named from crate::"),
+        ("log/mod.rs", "use super::metrics::ledger;", "named from crate::"),
+        ("inbound/x.rs", "use crate::shared::a::{B, C};\nimpl C {\n}", "methods of C stand in"),
+        ("inbound/x.rs", "use crate::shared::a::C;\nimpl<'a> C<'a> {\n}", "methods of C stand in"),
+    ],
+)
+def test_core_rooms(checker: ModuleType, name: str, text: str, breach: str) -> None:
+    make_core_rooms(checker)
+    assert list(checker.core_room_breaches()) == []
+    write(checker.ROOT, f"{checker.CORE}/{name}", f"//! A file.\n{text}\n")
+    found = list(checker.core_room_breaches())
+    assert any(one.startswith(f"{checker.CORE}/{name}:") and breach in one for one in found)
+    assert len({one for one in found if "no sources" not in one}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("reactor/x.rs", "use crate::inbound::read;\nuse crate::reactor::run::Reactor;"),
+        ("server/x.rs", "use crate::{log, metrics::{ledger::Ledger}, sys};"),
+        ("sys/x.rs", "// use crate::log::writer;"),
+        ("sys/x.rs", 'const TEXT: &str = "crate::log";'),
+        ("log/x.rs", "use super::entry::Record;"),
+        ("app.rs", "#[cfg(test)]\nmod tests {\n    use super::*;\n}"),
+        ("inbound/x.rs", "use crate::shared::a::C;\nimpl From<C> for D {\n}\nimpl D {\n}"),
+        ("inbound/x.rs", "use crate::shared::a::C;\nimpl Drop for C {\n}"),
+    ],
+)
+def test_core_rooms_that_keep_apart(checker: ModuleType, name: str, text: str) -> None:
+    make_core_rooms(checker)
+    write(checker.ROOT, f"{checker.CORE}/{name}", f"//! A file.\n{text}\n")
+    assert list(checker.core_room_breaches()) == []
+
+
+def test_core_rooms_that_are_gone(checker: ModuleType) -> None:
+    make_core_rooms(checker)
+    (checker.ROOT / checker.CORE / "dispatch" / "mod.rs").unlink()
+    assert list(checker.core_room_breaches()) == [
+        f"{checker.CORE}/dispatch: this room has no sources"
+    ]
+
+
+def test_core_rooms_fail_the_check(
+    checker: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checker, "core_room_breaches", lambda: ["a/b.rs:1: a must not see c"])
+    for other in ("dependency_breaches", "source_breaches", "root_breaches", "place_breaches"):
+        monkeypatch.setattr(checker, other, list)
+    assert checker.main() == 1
+    assert "a must not see c" in capsys.readouterr().out

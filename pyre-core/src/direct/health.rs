@@ -1,96 +1,24 @@
 //! Whether the process is alive and ready, for whoever restarts it or sends it requests.
 //!
-//! A reactor that answers is alive. Ready is a server that does not drain, and whose check, if it
-//! has one, has lately said so: what a check found counts for a while and then no more, so that
-//! one that hangs makes the server unready by itself.
+//! A reactor that answers is alive.
 
 use std::borrow::Cow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
-use crate::server::control::{Control, Stage};
+use crate::shared::health::{Health, Readiness};
 
 const JSON: &[u8] = b"application/json";
 
-/// What the probes are told.
-pub(crate) struct Health {
-    control: Arc<Control>,
-    /// Whether a check has the last word.
-    is_checked: bool,
-    started: Instant,
-    /// Until when the server is ready, in milliseconds since `started`.
-    ready_until_ms: AtomicU64,
-}
-
-impl Health {
-    pub(crate) fn new(control: Arc<Control>, is_checked: bool) -> Self {
-        Self { control, is_checked, started: Instant::now(), ready_until_ms: AtomicU64::new(0) }
-    }
-
-    /// Takes down what the check has found, and for how long that counts.
-    pub(crate) fn found(&self, is_ready: bool, counts: Duration) {
-        let until =
-            if is_ready { self.started.elapsed().saturating_add(counts) } else { Duration::ZERO };
-        let until_ms = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
-        // Relaxed: nothing is read by way of it.
-        self.ready_until_ms.store(until_ms, Ordering::Relaxed);
-    }
-
-    fn check_passed(&self) -> bool {
-        let until_ms = self.ready_until_ms.load(Ordering::Relaxed);
-        !self.is_checked || self.started.elapsed().as_millis() < u128::from(until_ms)
-    }
-
-    /// Status, type and text of the page that tells whether to send requests here.
-    pub(crate) fn ready(&self) -> (u16, &'static [u8], Cow<'static, str>) {
-        let (status, body) = if self.control.stage() >= Stage::Draining {
-            (503, r#"{"status":"draining"}"#)
-        } else if self.check_passed() {
-            (200, r#"{"status":"ready"}"#)
-        } else {
-            (503, r#"{"status":"not ready"}"#)
-        };
-        (status, JSON, body.into())
-    }
+/// Status, type and text of the page that tells whether to send requests here.
+pub(crate) fn ready(health: &Health) -> (u16, &'static [u8], Cow<'static, str>) {
+    let (status, body) = match health.readiness() {
+        Readiness::Ready => (200, r#"{"status":"ready"}"#),
+        Readiness::NotReady => (503, r#"{"status":"not ready"}"#),
+        Readiness::Draining => (503, r#"{"status":"draining"}"#),
+    };
+    (status, JSON, body.into())
 }
 
 /// Status, type and text of the page that tells whether to leave the process running.
 pub(crate) fn live() -> (u16, &'static [u8], Cow<'static, str>) {
     (200, JSON, r#"{"status":"alive"}"#.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(health: &Health, expected: u16) {
-        assert_eq!(health.ready().0, expected, "{}", health.ready().2);
-    }
-
-    #[test]
-    fn a_server_is_ready_until_it_drains() {
-        let control = Arc::new(Control::new(Vec::new(), None));
-        let health = Health::new(control.clone(), false);
-        check(&health, 200);
-        // A successor has taken over: the service as a whole is ready.
-        control.advance(Stage::Leaving);
-        check(&health, 200);
-        control.advance(Stage::Draining);
-        check(&health, 503);
-    }
-
-    #[test]
-    fn what_a_check_found_counts_for_a_while() {
-        let health = Health::new(Arc::new(Control::new(Vec::new(), None)), true);
-        check(&health, 503);
-        health.found(true, Duration::from_secs(3600));
-        check(&health, 200);
-        health.found(false, Duration::from_secs(3600));
-        check(&health, 503);
-        health.found(true, Duration::ZERO);
-        check(&health, 503);
-        health.found(true, Duration::MAX);
-        check(&health, 200);
-    }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::metrics::exposition::{self, CONTENT_TYPE};
-use crate::metrics::vitals::Vitals;
+use crate::shared::vitals::Vitals;
 
 /// Status, type and text.
 pub(crate) fn answer(vitals: &Vitals) -> (u16, &'static [u8], Cow<'static, str>) {

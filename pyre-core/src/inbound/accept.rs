@@ -4,10 +4,11 @@ use std::io;
 
 use mio::{Registry, Token};
 
-use crate::reactor::connection::{Awaiting, Connection};
-use crate::reactor::listener::Listener;
-use crate::reactor::run::{DOORBELL, Reactor};
-use crate::settings::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN_MAX};
+use crate::connection::state::{Awaiting, Connection};
+use crate::connection::table::{Connections, DOORBELL};
+use crate::inbound::listener::Listener;
+use crate::settings::bounds::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN_MAX};
+use crate::shared::counters::Counters;
 
 /// The listeners of one reactor, and whether connections may be waiting in them.
 pub(crate) struct Acceptor {
@@ -51,42 +52,59 @@ impl Acceptor {
         self.pending = false;
         self.paused_until_ms = None;
     }
-}
 
-impl Reactor {
     /// Accepts a bounded number of waiting connections.
-    pub(crate) fn accept_pending(&mut self) {
-        if !self.acceptor.pending {
+    pub(crate) fn accept_pending(
+        &mut self,
+        connections: &mut Connections,
+        registry: &Registry,
+        counters: &Counters,
+    ) {
+        if !self.pending {
             return;
         }
-        if let Some(until_ms) = self.acceptor.paused_until_ms {
-            if self.clock.now_ms() < until_ms {
+        if let Some(until_ms) = self.paused_until_ms {
+            if connections.clock.now_ms() < until_ms {
                 return;
             }
-            self.acceptor.paused_until_ms = None;
+            self.paused_until_ms = None;
         }
-        self.acceptor.pending = self.accept_up_to(ACCEPTS_PER_TURN_MAX);
+        self.pending = self.accept_up_to(ACCEPTS_PER_TURN_MAX, connections, registry, counters);
     }
 
     /// Accepts everything that waits, as far as descriptors last.
-    pub(crate) fn accept_backlog(&mut self) {
-        self.acceptor.paused_until_ms = None;
-        while self.accept_up_to(ACCEPTS_PER_TURN_MAX) && self.acceptor.paused_until_ms.is_none() {}
+    pub(crate) fn accept_backlog(
+        &mut self,
+        connections: &mut Connections,
+        registry: &Registry,
+        counters: &Counters,
+    ) {
+        self.paused_until_ms = None;
+        while self.accept_up_to(ACCEPTS_PER_TURN_MAX, connections, registry, counters)
+            && self.paused_until_ms.is_none()
+        {}
     }
 
     /// Accepts at most so many connections from each listener. Returns whether more may wait.
-    fn accept_up_to(&mut self, count_max: usize) -> bool {
+    fn accept_up_to(
+        &mut self,
+        count_max: usize,
+        connections: &mut Connections,
+        registry: &Registry,
+        counters: &Counters,
+    ) -> bool {
         let mut more = false;
-        for index in 0..self.acceptor.listeners.len() {
+        for index in 0..self.listeners.len() {
             let mut accepted = 0;
             loop {
                 if accepted == count_max {
                     more = true;
                     break;
                 }
-                match self.acceptor.listeners[index].accept() {
+                match self.listeners[index].accept() {
                     Ok((transport, client)) => {
-                        self.open(Connection::new(transport, client));
+                        counters.accepted.add(1);
+                        open(connections, registry, Connection::new(transport, client));
                         accepted += 1;
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -95,8 +113,8 @@ impl Reactor {
                     // Out of descriptors or memory. The connection stays in the backlog, and the
                     // edge will not come again: try later, when others may have closed.
                     Err(_) => {
-                        let until_ms = self.clock.now_ms() + ACCEPT_PAUSE_MS;
-                        self.acceptor.paused_until_ms = Some(until_ms);
+                        let until_ms = connections.clock.now_ms() + ACCEPT_PAUSE_MS;
+                        self.paused_until_ms = Some(until_ms);
                         return true;
                     }
                 }
@@ -104,22 +122,19 @@ impl Reactor {
         }
         more
     }
+}
 
-    /// Gives a new connection its slot and begins to wait for its first request.
-    fn open(&mut self, connection: Connection) {
-        let (slot, _) = self.connections.insert(connection);
-        self.ledger.counters.accepted.add(1);
-        let registry = self.poll.registry();
-        let Some(connection) = self.connections.get(slot) else { return };
-        if connection.transport.register(registry, Token(slot as usize)).is_err() {
-            // The kernel is out of memory for watches: this connection cannot be served.
-            self.connections.remove(slot);
-            return;
-        }
-        // The edge of bytes that came before the registration is not lost: epoll reports what is
-        // ready when a socket is added.
-        self.await_next(slot, Awaiting::First);
+/// Gives a new connection its slot and begins to wait for its first request.
+fn open(connections: &mut Connections, registry: &Registry, connection: Connection) {
+    let slot = connections.insert(connection);
+    let Some(connection) = connections.get(slot) else { return };
+    if connection.transport.register(registry, Token(slot as usize)).is_err() {
+        // The kernel is out of memory for watches: this connection cannot be served.
+        return connections.close(slot);
     }
+    // The edge of bytes that came before the registration is not lost: epoll reports what is
+    // ready when a socket is added.
+    connections.await_next(slot, Awaiting::First);
 }
 
 fn is_about_one_connection(error: &io::Error) -> bool {

@@ -8,11 +8,12 @@ use pyre_http::message::Request;
 use pyre_http::version::Version;
 use pyre_interp::job::{Client, Job};
 
-use crate::log::entry::{Access, AccessBatch, AccessStyle};
+use crate::log::entry::{Access, AccessBatch};
 use crate::log::outbox::Outbox;
 use crate::log::writer;
-use crate::metrics::counters::Label;
-use crate::metrics::vitals::Vitals;
+use crate::settings::AccessStyle;
+use crate::shared::counters::Label;
+use crate::shared::vitals::Vitals;
 
 /// The access log of one reactor.
 pub(crate) struct AccessLog {

@@ -6,18 +6,9 @@ use std::sync::Arc;
 use pyre_http::version::Version;
 use pyre_interp::job::Client;
 
-use crate::metrics::counters::Label;
-use crate::metrics::vitals::Vitals;
-
-/// How entries are written.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) enum Format {
-    /// A line for people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+use crate::settings::{AccessStyle, Format};
+use crate::shared::counters::Label;
+use crate::shared::vitals::Vitals;
 
 /// A record of `logging`, formatted as far as its interpreter had to.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -44,64 +35,6 @@ impl Record {
         let texts =
             [&self.level, &self.logger, &self.message, &self.exception, &self.thread, &self.extra];
         size_of::<Self>() + texts.iter().map(|text| text.len()).sum::<usize>()
-    }
-}
-
-/// How the access log is kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct AccessStyle {
-    pub(crate) format: Format,
-    pub(crate) level: Level,
-    /// One of so many answers is logged.
-    pub(crate) one_of: u64,
-    /// Answers with this status or a higher one are logged in any case.
-    pub(crate) always_from: u16,
-    /// The program handles the records itself.
-    pub(crate) to_program: bool,
-}
-
-/// The levels of `logging`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Level {
-    Debug,
-    Info,
-    Warning,
-    Error,
-    Critical,
-}
-
-impl Level {
-    /// The level of a name as in `log_level="info"`.
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        Some(match name {
-            "debug" => Self::Debug,
-            "info" => Self::Info,
-            "warning" => Self::Warning,
-            "error" => Self::Error,
-            "critical" => Self::Critical,
-            _ => return None,
-        })
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Debug => "DEBUG",
-            Self::Info => "INFO",
-            Self::Warning => "WARNING",
-            Self::Error => "ERROR",
-            Self::Critical => "CRITICAL",
-        }
-    }
-
-    /// Its number in `logging`.
-    pub(crate) fn number(self) -> i64 {
-        match self {
-            Self::Debug => 10,
-            Self::Info => 20,
-            Self::Warning => 30,
-            Self::Error => 40,
-            Self::Critical => 50,
-        }
     }
 }
 

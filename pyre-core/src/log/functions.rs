@@ -9,9 +9,10 @@ use pyre_ffi::{
     Owned, Raised, Signature, Str, Tuple, none,
 };
 
-use crate::log::entry::{Access, AccessBatch, Format, Level, Record};
+use crate::log::entry::{Access, AccessBatch, Record};
 use crate::log::streams::{self, Stream};
 use crate::log::{layout, writer};
+use crate::settings::{Format, Level};
 
 const LOG_RECORD: Signature<9> = Signature {
     function: "log_record",

@@ -10,7 +10,8 @@ use std::ops::Range;
 use pyre_http::date::rfc3339;
 use pyre_interp::job::Client;
 
-use crate::log::entry::{Access, AccessBatch, Format, Record};
+use crate::log::entry::{Access, AccessBatch, Record};
+use crate::settings::Format;
 
 /// Entries as bytes, one after the other.
 #[derive(Default)]

@@ -1,4 +1,6 @@
 //! What goes to the log, and the one thread that writes it.
+//!
+//! Sees `shared`, `settings` and `sys`.
 
 pub(crate) mod entry; // what is logged
 pub(crate) mod access; // what a reactor notes for the access log

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
-use crate::log::entry::{AccessBatch, Format, Record};
+use crate::log::entry::{AccessBatch, Record};
 use crate::log::layout::Layout;
 use crate::log::of_process::OfProcess;
 use crate::log::queue::{Queue, Weigh};
 use crate::log::streams;
+use crate::settings::Format;
 use crate::sys;
 
 /// Memory that entries may take while they wait.

@@ -3,10 +3,10 @@
 use std::fmt::{Display, Write};
 
 use crate::log::writer;
-use crate::metrics::counters::{self, Counters, Label, Tally};
-use crate::metrics::gil::GilWait;
-use crate::metrics::histogram::{BOUNDS_US, Durations};
-use crate::metrics::vitals::Vitals;
+use crate::shared::counters::{self, Counters, Label, Tally};
+use crate::shared::gil::GilWait;
+use crate::shared::histogram::{BOUNDS_US, Durations};
+use crate::shared::vitals::Vitals;
 use crate::sys;
 use pyre_http::method::Method;
 use pyre_interp::job::Target;
@@ -164,7 +164,7 @@ fn short_routes(page: &mut Page, vitals: &Vitals, name: &str, sample: fn((bool, 
         let routes =
             vitals.table.routes().iter().map(|route| (&*route.method, route.pattern.text()));
         let routes = routes.chain([("", vitals.route(Label::Target(Target::Fallback)))]);
-        for ((method, route), shown) in routes.zip(inline.classes.shown()) {
+        for ((method, route), shown) in routes.zip((inline.handlers)()) {
             let labels = [("io_worker", &*io_worker), ("method", method), ("route", route)];
             page.sample(name, &labels, sample(shown));
         }
@@ -295,7 +295,7 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::histogram::{Duration, Histogram};
+    use crate::shared::histogram::{Duration, Histogram};
 
     #[test]
     fn samples_and_their_labels() {

@@ -3,8 +3,8 @@
 use pyre_ffi::module::ModuleObject;
 use pyre_ffi::{Arguments, Attached, Int, ModuleBuilder, Object, Owned, Raised, Signature, Tuple};
 
-use crate::metrics::gil::GilFigures;
-use crate::metrics::vitals;
+use crate::shared::gil::GilFigures;
+use crate::shared::vitals;
 use crate::sys;
 
 const GET_GIL_METRICS: Signature<0> =

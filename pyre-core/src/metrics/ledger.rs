@@ -8,13 +8,37 @@ use std::sync::Arc;
 use pyre_http::message::Request;
 use pyre_http::method::Method;
 use pyre_http::version::Version;
-use pyre_interp::job::{Client, Entry, Job};
+use pyre_interp::job::{Client, Entry, Job, Target};
 
 use crate::log::access::{AccessLog, Answered, Asked};
-use crate::metrics::counters::{Counters, Label};
-use crate::metrics::histogram::Duration;
-use crate::reactor::clock::Clock;
-use crate::reactor::connection::Awaited;
+use crate::shared::counters::{Counters, Label};
+use crate::shared::histogram::Duration;
+use crate::sys::Clock;
+
+/// The request that a connection waits for a lane to answer, as far as we have to know it when that
+/// takes too long: its bytes are with the lane.
+pub(crate) struct Awaited {
+    pub(crate) target: Target,
+    pub(crate) method: Method,
+    /// When it was received, in microseconds of the clock.
+    pub(crate) since_us: u64,
+    /// Kept for the access log only.
+    pub(crate) path: Vec<u8>,
+    /// Its id, if ids are given.
+    pub(crate) id: Vec<u8>,
+}
+
+impl Default for Awaited {
+    fn default() -> Self {
+        Self {
+            target: Target::Fallback,
+            method: Method::Get,
+            since_us: 0,
+            path: Vec::new(),
+            id: Vec::new(),
+        }
+    }
+}
 
 /// The ledger of one reactor.
 pub(crate) struct Ledger {
@@ -24,12 +48,14 @@ pub(crate) struct Ledger {
     looks_closely: bool,
     now_us: u64,
     wall_us: u64,
+    /// Requests that came in and were not taken note of elsewhere.
+    pub(crate) came_in: u64,
 }
 
 impl Ledger {
     pub(crate) fn new(counters: Arc<Counters>, access: Option<AccessLog>) -> Self {
         let looks_closely = counters.is_detailed() || access.is_some();
-        Self { counters, access, looks_closely, now_us: 0, wall_us: 0 }
+        Self { counters, access, looks_closely, now_us: 0, wall_us: 0, came_in: 0 }
     }
 
     /// Takes the time of this turn.
@@ -39,6 +65,11 @@ impl Ledger {
         if self.access.is_some() {
             self.wall_us = clock.wall_us();
         }
+    }
+
+    /// How many requests have come in since that was last asked.
+    pub(crate) fn take_came_in(&mut self) -> u64 {
+        std::mem::take(&mut self.came_in)
     }
 
     /// Whether the access log is kept.

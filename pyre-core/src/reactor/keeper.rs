@@ -8,15 +8,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use pyre_interp::job::Target;
-use pyre_interp::ring::{Baton, Glance, Hold, Roster};
+use pyre_interp::ring::{Baton, Glance, Hold};
 use pyre_interp::worker::carry::Carried;
-use pyre_interp::worker::watch::{Piece, Watch};
+use pyre_interp::worker::watch::Piece;
 
-use crate::metrics::counters::Tally;
+use crate::dispatch::errands::CarryingLanes;
 use crate::reactor::run::Reactor;
 use crate::sys;
 
@@ -27,41 +26,9 @@ const QUIET_LOOKS: u32 = 20;
 #[derive(Clone)]
 pub(crate) struct Loan {
     pub(crate) baton: Arc<Baton<Reactor>>,
-    /// The lanes that may carry it.
-    pub(crate) roster: Arc<Roster>,
-    /// What those lanes run, by the number of their seats.
-    pub(crate) watches: Vec<Arc<Watch>>,
-    pub(crate) carrier: Arc<Carrier>,
+    pub(crate) lanes: CarryingLanes,
     /// Time between two looks.
     pub(crate) pause: Duration,
-    /// Jobs that may wait for the lane that has it.
-    pub(crate) waiting_max: usize,
-}
-
-/// Which thread carries a reactor.
-#[derive(Default)]
-pub(crate) struct Carrier {
-    lane: AtomicUsize,
-    thread: AtomicI32,
-    /// How often the lane was found to wait for a CPU only.
-    pub(crate) refusals: Tally,
-}
-
-impl Carrier {
-    /// It is the calling thread, which runs that lane.
-    pub(crate) fn settle(&self, lane: usize) {
-        // Relaxed: the keeper reads them only after it has seen the lane leave the reactor.
-        self.lane.store(lane, Relaxed);
-        self.thread.store(sys::thread_id(), Relaxed);
-    }
-
-    fn lane(&self) -> usize {
-        self.lane.load(Relaxed)
-    }
-
-    fn thread(&self) -> i32 {
-        self.thread.load(Relaxed)
-    }
 }
 
 /// Runs a reactor until it is told to stop, on the calling thread and on lanes it is lent to.
@@ -91,7 +58,7 @@ impl Loan {
     /// Lends the reactor until it comes back, or has to be taken.
     fn lend(&self, hold: Hold<Reactor>) -> Hold<Reactor> {
         hold.offer();
-        if !self.roster.choose()
+        if !self.lanes.roster.choose()
             && let Some(hold) = self.baton.withdraw()
         {
             return hold;
@@ -138,8 +105,9 @@ impl Loan {
         if !glance.is_away() {
             return Look { glance, cpu: None, piece: None };
         }
-        let cpu = sys::cpu_time(self.carrier.thread());
-        let piece = self.watches.get(self.carrier.lane()).and_then(|watch| watch.piece());
+        let cpu = sys::cpu_time(self.lanes.carrier.thread());
+        let piece =
+            self.lanes.watches.get(self.lanes.carrier.lane()).and_then(|watch| watch.piece());
         Look { glance, cpu, piece }
     }
 
@@ -147,8 +115,9 @@ impl Loan {
     /// only waits for a CPU, or is back by now.
     #[cold]
     fn suspect(&self, seen: &Look, now: &Look) -> Option<Hold<Reactor>> {
-        if !now.has_computed(seen, self.pause / 2) && sys::is_runnable(self.carrier.thread()) {
-            self.carrier.refusals.add(1);
+        if !now.has_computed(seen, self.pause / 2) && sys::is_runnable(self.lanes.carrier.thread())
+        {
+            self.lanes.carrier.refusals.add(1);
             return None;
         }
         let mut hold = self.baton.take(now.glance)?;

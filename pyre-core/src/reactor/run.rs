@@ -4,74 +4,40 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mio::{Events, Poll, Token};
-use pyre_http::h1::serialize::ResponseHeads;
+use mio::{Events, Poll};
 use pyre_interp::ring::Doorbell;
-use pyre_interp::worker::departures::Departures;
 
+use crate::connection::state::Phase;
+use crate::connection::table::{Connections, DOORBELL};
+use crate::connection::waits::Spans;
+use crate::direct::responder::Responder;
+use crate::dispatch::hand_over::Dispatch;
 use crate::inbound::accept::Acceptor;
-use crate::inbound::admission::Admission;
-use crate::inbound::submit::Dispatch;
-use crate::log::access::AccessLog;
-use crate::metrics::ledger::Ledger;
-use crate::reactor::clock::Clock;
-use crate::reactor::connection::Phase;
-use crate::reactor::connections::Connections;
-use crate::reactor::errands::Errands;
-use crate::reactor::jobs::Jobs;
-use crate::reactor::listener::Listener;
-use crate::reactor::timers::Timers;
-use crate::server::control::{Control, Stage};
-use crate::server::frozen::Frozen;
-use crate::settings::EVENTS_PER_TURN_MAX;
+use crate::inbound::listener::Listener;
+use crate::settings::bounds::EVENTS_PER_TURN_MAX;
+use crate::shared::control::{Control, Stage};
 
-/// Token of the doorbell; connections have their slot, listeners count down from here.
-pub(crate) const DOORBELL: Token = Token(usize::MAX);
-
-/// Resolution of deadlines.
-const TIMER_MS: u64 = 100;
-
-/// All sockets of one core, and what serving them takes.
+/// All sockets of one core, and what serving them takes. Each part knows nothing of the others; the
+/// steps take those they work on.
 pub(crate) struct Reactor {
-    pub(crate) index: u32,
-    pub(crate) poll: Poll,
-    pub(crate) acceptor: Acceptor,
-    pub(crate) connections: Connections,
-    /// Connections to read from in this turn; each stands here at most once.
-    pub(crate) ready: Vec<u32>,
-    pub(crate) jobs: Jobs,
-    pub(crate) dispatch: Dispatch,
-    pub(crate) admission: Admission,
-    pub(crate) departures: Arc<Departures>,
-    pub(crate) timers: Timers,
-    pub(crate) clock: Clock,
-    pub(crate) heads: ResponseHeads,
-    pub(crate) ledger: Ledger,
-    pub(crate) frozen: Arc<Frozen>,
-    pub(crate) control: Arc<Control>,
-    pub(crate) doorbell: Arc<Doorbell>,
-    /// Requests that came in this turn.
-    pub(crate) requests: u64,
+    pub(super) index: u32,
+    poll: Poll,
+    acceptor: Acceptor,
+    pub(super) connections: Connections,
+    pub(super) responder: Responder,
+    pub(super) dispatch: Dispatch,
+    control: Arc<Control>,
+    doorbell: Arc<Doorbell>,
     counts_requests: bool,
-    /// The stage this reactor has acted upon.
-    pub(crate) stage: Stage,
     /// What the poll told; kept between turns for its memory.
     events: Events,
-    /// Swapped with `ready` when a turn begins, so that what is read can add to that; and how many of
-    /// them have been read.
-    reading: Vec<u32>,
-    read: usize,
     /// A turn has begun and not ended.
-    pub(crate) is_in_turn: bool,
+    pub(super) is_in_turn: bool,
     /// When the turn began, and whether it has taken so long that the lane runs the rest in the next one.
-    pub(crate) turn_began_us: u64,
-    pub(crate) is_late: bool,
+    pub(super) turn_began_us: u64,
+    pub(super) is_late: bool,
     /// Why it cannot go on.
-    pub(crate) failure: Option<io::Error>,
-    /// What it takes to run jobs without rings, if a lane may carry it.
-    pub(crate) errands: Option<Errands>,
-    /// Alarms that went off in this turn.
-    pub(crate) due: Vec<(u32, u32)>,
+    pub(super) failure: Option<io::Error>,
 }
 
 impl Reactor {
@@ -79,50 +45,25 @@ impl Reactor {
         index: u32,
         poll: Poll,
         listeners: Vec<Listener>,
+        responder: Responder,
         dispatch: Dispatch,
-        admission: Admission,
-        frozen: Arc<Frozen>,
         control: Arc<Control>,
     ) -> io::Result<Self> {
-        let doorbell = control.doorbell(index);
-        let acceptor = Acceptor::new(listeners, poll.registry())?;
-        let heads = ResponseHeads::new(frozen.settings.server_header);
-        let vitals = &frozen.routes.vitals;
-        let access = frozen
-            .settings
-            .access_log
-            .map(|style| AccessLog::new(vitals.clone(), style, frozen.outbox.clone()));
-        let ledger = Ledger::new(vitals.counters[index as usize].clone(), access);
-        let counts_requests = control.is_limited();
         Ok(Self {
             index,
+            acceptor: Acceptor::new(listeners, poll.registry())?,
             poll,
-            acceptor,
-            connections: Connections::default(),
-            ready: Vec::new(),
-            jobs: Jobs::default(),
+            connections: Connections::new(Spans::of(&responder.frozen.settings)),
+            responder,
             dispatch,
-            admission,
-            departures: control.departures(),
-            timers: Timers::new(TIMER_MS),
-            clock: Clock::new(),
-            heads,
-            ledger,
-            frozen,
+            doorbell: control.doorbell(index),
+            counts_requests: control.is_limited(),
             control,
-            doorbell,
-            requests: 0,
-            counts_requests,
-            stage: Stage::Serving,
             events: Events::with_capacity(EVENTS_PER_TURN_MAX),
-            reading: Vec::new(),
-            read: 0,
             is_in_turn: false,
             turn_began_us: 0,
             is_late: false,
             failure: None,
-            errands: None,
-            due: Vec::new(),
         })
     }
 
@@ -130,73 +71,63 @@ impl Reactor {
     ///
     /// # Errors
     /// Only if the poll itself fails, which no peer can cause.
-    pub(crate) fn begin_turn(&mut self) -> io::Result<()> {
+    pub(super) fn begin_turn(&mut self) -> io::Result<()> {
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         let waited = self.wait(&mut events);
         self.begin_time();
-        self.heads.set_now(self.clock.wall_s());
+        self.responder.heads.set_now(self.connections.clock.wall_s());
         for event in &events {
             self.note(event);
         }
         self.events = events;
         self.follow_stage();
-        if self.stage == Stage::Stopping {
+        if self.connections.stage == Stage::Stopping {
             return waited;
         }
-        self.accept_pending();
+        let registry = self.poll.registry();
+        let counters = &self.responder.ledger.counters;
+        self.acceptor.accept_pending(&mut self.connections, registry, counters);
         self.collect_replies();
-        std::mem::swap(&mut self.reading, &mut self.ready);
+        self.connections.begin_reading();
         waited
     }
 
     /// The time of a turn runs from now on.
     #[inline]
-    pub(crate) fn begin_time(&mut self) {
+    pub(super) fn begin_time(&mut self) {
         self.read_clock();
-        self.turn_began_us = self.clock.now_us();
+        self.turn_began_us = self.connections.clock.now_us();
         self.is_late = false;
     }
 
     /// Reads the clock, for deadlines and for what is noted of answers.
     #[inline]
-    pub(crate) fn read_clock(&mut self) {
-        self.clock.tick();
-        self.ledger.begin_turn(&self.clock);
-    }
-
-    /// The next connection to read from in this turn. Those that come on the list meanwhile wait for
-    /// the next turn, unless replies of this turn made room for them.
-    #[inline]
-    pub(crate) fn next_to_read(&mut self) -> Option<u32> {
-        while let Some(&slot) = self.reading.get(self.read) {
-            self.read += 1;
-            if let Some(connection) = self.connections.get(slot) {
-                connection.listed = false;
-                return Some(slot);
-            }
-        }
-        None
+    pub(super) fn read_clock(&mut self) {
+        self.connections.clock.tick();
+        self.responder.ledger.begin_turn(&self.connections.clock);
     }
 
     /// Ends a turn: everything was read that was ready.
-    pub(crate) fn end_turn(&mut self) {
-        self.reading.clear();
-        self.read = 0;
-        self.dispatch.notify(self.clock.now_ms());
+    pub(super) fn end_turn(&mut self) {
+        self.connections.end_reading();
+        self.dispatch.workers.notify(self.connections.clock.now_ms());
         self.expire();
         self.show();
-        if self.counts_requests && self.requests > 0 {
-            self.control.count_requests(std::mem::take(&mut self.requests));
+        if self.counts_requests {
+            let requests = self.responder.ledger.take_came_in();
+            if requests > 0 {
+                self.control.count_requests(requests);
+            }
         }
-        if self.is_draining() {
+        if self.connections.is_draining() {
             self.report_drain();
         }
     }
 
     /// Shows those who read metrics and logs how things stand at the end of a turn.
     fn show(&mut self) {
-        self.ledger.end_turn();
-        let counters = &self.ledger.counters;
+        self.responder.ledger.end_turn();
+        let counters = &self.responder.ledger.counters;
         counters.open.set(self.connections.open() as u64);
         self.dispatch.show(counters, self.errands_left());
     }
@@ -214,7 +145,8 @@ impl Reactor {
         let mut timeout = self.timeout();
         if timeout != Some(Duration::ZERO) {
             self.doorbell.announce();
-            if self.dispatch.has_replies() || self.control.stage() != self.stage {
+            if self.dispatch.workers.has_replies() || self.control.stage() != self.connections.stage
+            {
                 timeout = Some(Duration::ZERO);
             }
         }
@@ -227,13 +159,13 @@ impl Reactor {
     }
 
     fn timeout(&mut self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.acceptor.has_more() || self.is_late {
+        if self.connections.has_ready() || self.acceptor.has_more() || self.is_late {
             return Some(Duration::ZERO);
         }
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.connections.clock.now_ms();
         let earlier = |one: u64, other: Option<u64>| other.map_or(one, |other| other.min(one));
-        let deadline_ms = earlier(u64::MAX, self.timers.next_deadline_ms());
-        let deadline_ms = earlier(deadline_ms, self.dispatch.next_look_ms(now_ms));
+        let deadline_ms = earlier(u64::MAX, self.connections.next_deadline_ms());
+        let deadline_ms = earlier(deadline_ms, self.dispatch.workers.next_look_ms(now_ms));
         let deadline_ms = earlier(deadline_ms, self.acceptor.resumes_ms());
         let is_set = deadline_ms != u64::MAX;
         is_set.then(|| Duration::from_millis(deadline_ms.saturating_sub(now_ms)))
@@ -253,7 +185,7 @@ impl Reactor {
             let is_broken = event.is_error() || event.is_write_closed();
             connection.end_seen = true;
             connection.readable = true;
-            return self.note_closed_side(slot, is_broken);
+            return self.connections.note_closed_side(slot, is_broken);
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             connection.readable = true;
@@ -262,28 +194,19 @@ impl Reactor {
         if event.is_writable() && connection.outbound.is_some() {
             self.resume_writing(slot);
         } else {
-            self.list(slot);
-        }
-    }
-
-    /// Puts a connection on the list of those to read from, if it may be read from.
-    pub(crate) fn list(&mut self, slot: u32) {
-        if let Some(connection) = self.connections.get(slot)
-            && !connection.listed
-            && connection.wants_reading()
-        {
-            connection.listed = true;
-            self.ready.push(slot);
+            self.connections.list(slot);
         }
     }
 
     /// Acts when the server begins to leave, to drain or to stop.
     fn follow_stage(&mut self) {
         let stage = self.control.stage();
-        if stage != self.stage {
-            self.stage = stage;
+        if stage != self.connections.stage {
+            self.connections.stage = stage;
             if stage == Stage::Draining {
-                self.accept_backlog();
+                let registry = self.poll.registry();
+                let counters = &self.responder.ledger.counters;
+                self.acceptor.accept_backlog(&mut self.connections, registry, counters);
             }
             self.connections.note_what_is_owed();
             match stage {
@@ -295,22 +218,10 @@ impl Reactor {
         }
     }
 
-    /// Whether new requests are the last of their connections.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.stage != Stage::Serving
-    }
-
-    /// Whether connections end that have no request.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.stage >= Stage::Draining
-    }
-
     /// Stops accepting; what waited in the backlog has been taken in. Connections without a request
     /// end; the others end with the answer to the last request that had been received.
     fn begin_drain(&mut self) {
         self.acceptor.close(self.poll.registry());
-        for slot in self.connections.slots() {
-            self.read_last(slot);
-        }
+        self.connections.read_last_of_all();
     }
 }

@@ -1,7 +1,7 @@
 //! The router, step 4 of a request: from method and path to a route, without Python.
 //!
 //! Routes are added in registration order, checked against each other, and frozen before the first
-//! connection is accepted. A frozen table is read by all reactors and never changes.
+//! connection is accepted. A frozen table is read by all reactors and never changes. Sees no other room.
 
 /// The one spelling of a path in which patterns and requests are compared.
 mod spelling;

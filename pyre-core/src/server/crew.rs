@@ -18,10 +18,11 @@ use pyre_interp::worker::loop_lane::{self, Bell, Berth};
 use pyre_interp::worker::watch::Watch;
 
 use crate::reactor::run::Reactor;
+use crate::server::failure;
 use crate::server::plumbing::LaneParts;
 use crate::server::threads::Threads;
 use crate::server::worker::traceback;
-use crate::sys::{self, LoopBell};
+use crate::sys::LoopBell;
 
 /// What all lanes of a server know.
 #[derive(Clone)]
@@ -211,7 +212,7 @@ fn share(py: Attached<'_>, parts: LaneParts, around: &Surroundings) -> Arc<Share
         request_timeout: around.request_timeout,
         departures: around.departures.clone(),
         draining: around.draining.clone(),
-        end_fork: sys::end_fork,
+        end_fork: failure::end_fork,
     })
 }
 
@@ -365,11 +366,11 @@ pub(crate) fn start_loop(
 }
 
 fn end_process_if_it_fails(py: Attached<'_>, name: &str, run: impl FnOnce() -> Result<(), Raised>) {
-    sys::end_process_if_it_fails(name, || {
+    failure::end_process_if_it_fails(name, || {
         let process = forks();
         let outcome = run();
         if forks() != process {
-            sys::end_fork();
+            failure::end_fork();
         }
         outcome.map_err(|raised| {
             raised.write_unraisable(name, py);

@@ -4,7 +4,7 @@ use pyre_ffi::interpreter::can_fork;
 use pyre_ffi::module::ModuleObject;
 use pyre_ffi::{Arguments, Attached, Bool, Int, ModuleBuilder, Object, Owned, Raised, Signature};
 
-use crate::reactor::listener;
+use crate::inbound::listener;
 
 const CAN_FORK: Signature<0> =
     Signature { function: "can_fork", names: [], required: 0, positional_max: 0 };

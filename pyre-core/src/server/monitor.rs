@@ -23,10 +23,10 @@ use pyre_ffi::{
 use pyre_interp::job::Target;
 use pyre_interp::worker::watch::{Piece, Watch};
 
-use crate::server::control::Control;
 use crate::server::crew::{Crew, Crews};
-use crate::server::frozen::{Allowances, FOR_EVER_MS, grace_ms};
 use crate::server::threads::Threads;
+use crate::shared::control::Control;
+use crate::shared::frozen::{Allowances, FOR_EVER_MS, grace_ms};
 
 /// Looks in the shortest time that any handler may take.
 const LOOKS: u64 = 10;

@@ -3,81 +3,69 @@
 
 use std::cell::RefCell;
 use std::ffi::CStr;
-use std::fs::File;
 use std::io;
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use pyre_ffi::interpreter::InterpreterHandle;
 use pyre_ffi::{
-    Arguments, Attached, Bool, Bytes, Class, ClassSpec, Dict, ExceptionKind, Float, Int, List,
-    Object, Owned, Raised, Signature, Str, Tuple, Type, none,
+    Arguments, Attached, Bool, Bytes, Class, ClassSpec, Dict, ExceptionKind, Int, List, Object,
+    Owned, Raised, Signature, Str, Tuple, Type, none,
 };
 
-use crate::direct::health::Health;
-use crate::entry::Engine;
-use crate::inbound::admission::Admission;
-use crate::inbound::classes::Classes;
-use crate::inbound::route::Routes;
+use crate::inbound::bind::{self, Bound, CannotBind, Handed};
+use crate::inbound::socket_file::SocketFile;
 use crate::log::functions::access_records;
 use crate::log::outbox::Outbox;
-use crate::metrics::vitals::{Inline, Lanes, Vitals};
-use crate::reactor::errands::Errands;
-use crate::reactor::keeper::{Loan, keep};
-use crate::reactor::listener::{self, Bound, CannotBind, Handed};
-use crate::reactor::run::Reactor;
-use crate::reactor::socket_file::{FileId, SocketFile};
 use crate::router::RouteTable;
-use crate::server::control::{Control, Limit, Stage};
-use crate::server::crew::{self, Crews, LoadedApp, Origin, Station, Surroundings};
-use crate::server::frozen::{Allowances, Frozen};
+use crate::server::arguments::{read_handed, read_program, read_seconds, to_seconds};
+use crate::server::crew::{Crews, LoadedApp, Surroundings};
+use crate::server::engine::Engine;
 use crate::server::monitor;
-use crate::server::moves::{self, Moves};
+use crate::server::moves::Moves;
 use crate::server::options;
 use crate::server::places::Places;
-use crate::server::plumbing::{self, CrewParts, ReactorParts};
-use crate::server::start::{self, Order};
+use crate::server::plumbing::{CrewParts, ReactorParts};
 use crate::server::threads::{Threads, deadline_in};
-use crate::server::watchdog;
-use crate::server::worker::{self, WorkerPlan};
-use crate::settings::{Settings, parse_bind};
-use crate::sys;
+use crate::settings::Settings;
+use crate::shared::control::{Control, Stage};
+use crate::shared::health::Health;
+use crate::shared::vitals::Lanes;
 
 /// One server.
 pub(crate) struct Server {
-    settings: Settings,
-    app: LoadedApp,
-    table: Arc<RouteTable>,
-    places: Places,
+    pub(super) settings: Settings,
+    pub(super) app: LoadedApp,
+    pub(super) table: Arc<RouteTable>,
+    pub(super) places: Places,
     /// What workers load; none: every handler runs on the main interpreter.
-    program: Option<Arc<Vec<String>>>,
-    state: RefCell<State>,
-    crews: Arc<Crews>,
+    pub(super) program: Option<Arc<Vec<String>>>,
+    pub(super) state: RefCell<State>,
+    pub(super) crews: Arc<Crews>,
     /// The lanes of workers and of the main interpreter.
-    lanes: Arc<Threads>,
-    reactors: Arc<Threads>,
+    pub(super) lanes: Arc<Threads>,
+    pub(super) reactors: Arc<Threads>,
 }
 
 /// What the methods leave for each other.
 #[derive(Default)]
-struct State {
-    bound: Option<Bound>,
+pub(super) struct State {
+    pub(super) bound: Option<Bound>,
     /// Unlinked before their sockets close, unless a successor has taken over.
-    files: Vec<SocketFile>,
+    pub(super) files: Vec<SocketFile>,
     /// The same of the process before, whose they are until it has heard that this one serves.
-    handed_files: Vec<SocketFile>,
+    pub(super) handed_files: Vec<SocketFile>,
     /// What a successor would be given; closed when nobody is to be accepted any more.
-    copies: Vec<Handed>,
-    waiting: Vec<ReactorParts>,
-    lanes: Vec<Lanes>,
+    pub(super) copies: Vec<Handed>,
+    pub(super) waiting: Vec<ReactorParts>,
+    pub(super) lanes: Vec<Lanes>,
     /// What the lanes of the main interpreter are made of.
-    main: Option<(CrewParts, Surroundings)>,
-    control: Option<Arc<Control>>,
-    health: Option<Arc<Health>>,
-    moves: Moves,
-    outbox: Option<Arc<Outbox>>,
+    pub(super) main: Option<(CrewParts, Surroundings)>,
+    pub(super) control: Option<Arc<Control>>,
+    pub(super) health: Option<Arc<Health>>,
+    pub(super) moves: Moves,
+    pub(super) outbox: Option<Arc<Outbox>>,
 }
 
 impl State {
@@ -102,16 +90,6 @@ const NEW: Signature<3> = Signature {
 
 const BIND: Signature<1> =
     Signature { function: "bind", names: ["handed"], required: 1, positional_max: 1 };
-
-const START_WORKERS: Signature<2> = Signature {
-    function: "start_workers",
-    names: ["tell", "together"],
-    required: 2,
-    positional_max: 2,
-};
-
-/// How often, at least, it is told what workers that start are at.
-const TELL_EVERY: Duration = Duration::from_millis(250);
 
 const fn seconds(function: &'static str) -> Signature<1> {
     Signature { function, names: ["seconds"], required: 1, positional_max: 1 }
@@ -162,7 +140,7 @@ impl Server {
         let handed = read_handed(py, &handed.expect("the signature requires it"))?;
         let settings = &self.settings;
         let mut bound =
-            py.detach(|| listener::bind(settings, handed)).map_err(|wrong| match wrong {
+            py.detach(|| bind::bind(settings, handed)).map_err(|wrong| match wrong {
                 CannotBind::Twice(text) => Raised::value_error(py, &text),
                 CannotBind::Failed(text) => Raised::new(py, ExceptionKind::OSError, &text),
             })?;
@@ -201,239 +179,6 @@ impl Server {
             entries.push(Tuple::new(py, entry)?.into_any());
         }
         List::from_vec(py, entries).map(Owned::into_any)
-    }
-
-    fn start_workers<'py>(
-        self_: &Object<pyre_ffi::Instance<Self>>,
-        py: Attached<'py>,
-        given: Arguments<'_>,
-    ) -> Result<Owned<'py>, Raised> {
-        let [tell, together] = given.parse(&START_WORKERS, py)?;
-        let (Some(tell), Some(together)) = (tell, together) else {
-            return Err(Raised::type_error(py, "start_workers() takes tell and together"));
-        };
-        let order = if together.is_true(py)? { Order::Together } else { Order::InTurn };
-        let this = self_.get();
-        let engine = self_.state::<Engine>(py)?;
-        let fail = |text: &str| match Str::new(py, text) {
-            Ok(text) => Raised::with(py, &engine.start_error.bind(py), &*text),
-            Err(raised) => raised,
-        };
-        sys::return_large_blocks_to_the_system();
-        let settings = &this.settings;
-        let worker_crew = this.places.worker_crew(settings.lanes);
-        let main_crew = this.places.main_crew(settings.main_lanes);
-        let plumbing = plumbing::lay(settings, worker_crew, main_crew)
-            .map_err(|error| fail(&format!("no descriptors for the reactors: {error}")))?;
-        let limit =
-            match this.settings.requests_max {
-                0 => None,
-                requests_max => Some(Limit {
-                    requests_max,
-                    notify: File::from(sys::duplicate(this.settings.notify).map_err(|error| {
-                        fail(&format!("nobody to tell of max_requests: {error}"))
-                    })?),
-                    requests: AtomicU64::new(0),
-                }),
-            };
-        let control = Arc::new(Control::new(plumbing.doorbells.clone(), limit));
-        let around = Surroundings {
-            doorbells: plumbing.doorbells,
-            server_header: settings.server_header,
-            request_timeout: (settings.request_timeout_ms > 0)
-                .then(|| Duration::from_millis(settings.request_timeout_ms)),
-            departures: control.departures(),
-            draining: control.draining(),
-            crews: this.crews.clone(),
-            threads: this.lanes.clone(),
-        };
-        {
-            let mut state = this.state.borrow_mut();
-            state.control = Some(control);
-            state.lanes = plumbing.lanes;
-            state.waiting = plumbing.reactors;
-        }
-        let cpus = if settings.pin { sys::allowed_cpus() } else { Vec::new() };
-        let plans = this.program.as_ref().map_or(Vec::new(), |program| {
-            let plan = |(index, parts)| WorkerPlan {
-                parts,
-                around: around.clone(),
-                program: program.clone(),
-                routes: this.table.clone(),
-                cpu: cpu_of(&cpus, index),
-            };
-            plumbing.workers.into_iter().enumerate().map(plan).collect()
-        });
-        let (tickets, mut arrivals) = start::prepare(plans.len(), order);
-        for (ticket, plan) in tickets.into_iter().zip(plans) {
-            let name = format!("pyre-worker-{}.0", ticket.index());
-            this.lanes
-                .start(name, plan.cpu, move || worker::run(plan, ticket))
-                .map_err(|error| fail(&format!("no thread for a worker: {error}")))?;
-        }
-        let found = loop {
-            let found = py.detach(|| arrivals.wait(TELL_EVERY)).map_err(|text| fail(&text))?;
-            tell.call1(&*arrivals.show(py)?, py)?;
-            if let Some(found) = found {
-                break found;
-            }
-        };
-        let mut found = found.into_iter();
-        let moves = found.next().unwrap_or_default();
-        if let Some(difference) = found.find_map(|later| moves.lacks(&later)) {
-            return Err(fail(&difference));
-        }
-        this.state.borrow_mut().moves = moves;
-        // What loading has left free is in many places, of a heap for each worker.
-        if this.program.is_some() {
-            py.detach(sys::return_free_pages_to_the_system);
-        }
-        let mut state = this.state.borrow_mut();
-        let state = &mut *state;
-        if this.places.use_main(&this.app.application, &state.moves) {
-            state.main = Some((plumbing.main, around));
-        } else {
-            state.waiting.iter_mut().for_each(|parts| parts.dispatch.forget_main());
-            state.lanes.retain(|lanes| !lanes.is_on_main);
-        }
-        state.moves.show(py)
-    }
-
-    /// Starts the lanes of the main interpreter, if handlers run there. Its hooks have run.
-    fn start_main<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let Some((parts, around)) = self.state.borrow_mut().main.take() else {
-            return Ok(none(py));
-        };
-        let handle = InterpreterHandle::main(py);
-        let name = "pyre-main".to_owned();
-        let origin = Origin::here(py)?;
-        let station = Station { name, handle, app: self.app.clone(), cpu: None, origin };
-        let start = || {
-            if let Some(parts) = parts.event_loop {
-                let seat = crew::prepare_loop(py, parts, &station, &around)?;
-                crew::start_loop(py, &around.threads, &station, seat)?;
-            }
-            if let Some(parts) = parts.lanes {
-                crew::start_lanes(py, parts, &station, &around, false)?;
-            }
-            Ok(())
-        };
-        start().map(|()| none(py)).map_err(|error: std::io::Error| {
-            Raised::new(py, ExceptionKind::OSError, &format!("cannot start a lane: {error}"))
-        })
-    }
-
-    fn accept<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let (bound, parts, control, lanes) = {
-            let mut state = self.state.borrow_mut();
-            let parts = std::mem::take(&mut state.waiting);
-            (state.bound.take(), parts, state.control.clone(), state.lanes.clone())
-        };
-        let (Some(bound), Some(control)) = (bound, control) else {
-            return Err(Raised::runtime_error(py, "bind() and start_workers() come first"));
-        };
-        if self.settings.uds_mode_for_handed {
-            for file in &bound.handed_files {
-                file.set_mode(self.settings.uds_mode).map_err(|error| {
-                    let text = format!("cannot set the mode of {file}: {error}");
-                    Raised::new(py, ExceptionKind::OSError, &text)
-                })?;
-            }
-        }
-        self.state.borrow_mut().handed_files = bound.handed_files;
-        let moves = std::mem::take(&mut self.state.borrow_mut().moves);
-        let application = &self.app.application;
-        let place = |number, handler| self.places.of(handler, moves.contains(number));
-        let routes = (0..).zip(application.routes());
-        let pools = routes.map(|(number, handler)| place(number, handler)).collect();
-        let fallback = application.fallback().map(|handler| place(moves::FALLBACK, handler));
-        let may_be_inline =
-            |(number, handler)| self.places.may_be_inline(handler, moves.contains(number));
-        let mut may_be_short: Vec<bool> =
-            (0..).zip(application.routes()).map(may_be_inline).collect();
-        may_be_short.push(
-            application
-                .fallback()
-                .is_some_and(|fallback| may_be_inline((moves::FALLBACK, fallback))),
-        );
-        let own_timeouts = application.routes().iter().map(|handler| handler.timeout_ms);
-        let allowances = Allowances::new(self.settings.request_timeout_ms, own_timeouts);
-        let admission = Admission::new(self.settings.in_flight_max);
-        monitor::start(&self.lanes, &self.crews, &control, &allowances).map_err(|error| {
-            Raised::new(py, ExceptionKind::OSError, &format!("cannot start the monitor: {error}"))
-        })?;
-        let health = Arc::new(Health::new(control.clone(), self.settings.has_readiness_check));
-        let to_program = self.settings.access_log.is_some_and(|style| style.to_program);
-        let outbox: Option<Arc<Outbox>> = to_program.then(Arc::default);
-        {
-            let mut state = self.state.borrow_mut();
-            state.health = Some(health.clone());
-            state.outbox.clone_from(&outbox);
-        }
-        let watched = match self.settings.gil_watchdog {
-            Some(_) => watchdog::interpreters(&self.crews),
-            None => Vec::new(),
-        };
-        let gil = watched.iter().map(|one| one.wait.clone()).collect();
-        if let Some(held_max) = self.settings.gil_watchdog {
-            watchdog::start(watched, &self.lanes, &self.crews, &control, held_max).map_err(
-                |error| {
-                    let text = format!("cannot start a watchdog: {error}");
-                    Raised::new(py, ExceptionKind::OSError, &text)
-                },
-            )?;
-        }
-        let Settings { proof_calls, proof_calls_max, .. } = self.settings;
-        let new_classes = || Classes::new(&may_be_short, proof_calls, proof_calls_max);
-        let loans: Vec<(Loan, Arc<Classes>)> = parts
-            .iter()
-            .filter_map(|parts| parts.loan.clone())
-            .map(|loan| (loan, Arc::new(new_classes())))
-            .collect();
-        let inline = loans
-            .iter()
-            .map(|(loan, classes)| Inline {
-                carrier: loan.carrier.clone(),
-                classes: classes.clone(),
-            })
-            .collect();
-        let vitals = Vitals::new(&self.settings, self.table.clone(), lanes, health, gil, inline);
-        let frozen = Arc::new(Frozen {
-            routes: Routes {
-                table: self.table.clone(),
-                pools,
-                fallback,
-                gives_ids: self.settings.gives_ids,
-                vitals,
-            },
-            settings: self.settings.clone(),
-            allowances,
-            outbox,
-        });
-        let cpus = if self.settings.pin { sys::allowed_cpus() } else { Vec::new() };
-        let mut loans = loans.into_iter();
-        for (index, (parts, listeners)) in parts.into_iter().zip(bound.listeners).enumerate() {
-            let ReactorParts { poll, dispatch, loan: _ } = parts;
-            let (loan, classes) = loans.next().unzip();
-            let errands =
-                loan.as_ref().zip(classes).map(|(loan, classes)| Errands::new(classes, loan));
-            let number = u32::try_from(index).expect("reactors are few");
-            let (frozen, control) = (frozen.clone(), control.clone());
-            let admission = admission.clone();
-            let started =
-                Reactor::new(number, poll, listeners, dispatch, admission, frozen, control)
-                    .and_then(|mut reactor| {
-                        reactor.errands = errands;
-                        let name = format!("pyre-reactor-{index}");
-                        self.reactors.start(name, cpu_of(&cpus, index), move || {
-                            sys::end_process_if_it_fails("a reactor", || keep(reactor, loan));
-                        })
-                    });
-            started.map_err(|error| {
-                Raised::new(py, ExceptionKind::OSError, &format!("cannot start a reactor: {error}"))
-            })?;
-        }
-        Ok(none(py))
     }
 
     /// The process before this one hears, or has heard, that this one serves.
@@ -549,74 +294,6 @@ impl Server {
         crews.forget(&main);
         Ok(Bool::new(py, ended).into_any())
     }
-}
-
-fn cpu_of(cpus: &[usize], index: usize) -> Option<usize> {
-    (!cpus.is_empty()).then(|| cpus[index % cpus.len()])
-}
-
-fn read_program(py: Attached<'_>, program: &Object) -> Result<Option<Vec<String>>, Raised> {
-    if program.is_none() {
-        return Ok(None);
-    }
-    let wrong = || Raised::type_error(py, "program must be a list of str, or None");
-    let list = program.cast::<List>().ok_or_else(wrong)?;
-    let mut texts = Vec::with_capacity(list.len());
-    while let Some(item) = list.get(texts.len(), py) {
-        texts.push(item.cast::<Str>().ok_or_else(wrong)?.as_utf8(py)?.to_owned());
-    }
-    Ok(Some(texts))
-}
-
-/// Sockets from an address, its descriptors, which stay the caller's, and its file for each.
-fn read_handed(py: Attached<'_>, handed: &Object) -> Result<Vec<Handed>, Raised> {
-    let wrong =
-        || Raised::type_error(py, "handed must be a list of (bytes, list of int, str or None)");
-    let list = handed.cast::<List>().ok_or_else(wrong)?;
-    let mut entries = Vec::new();
-    while let Some(item) = list.get(entries.len(), py) {
-        let entry = item.cast::<Tuple>().ok_or_else(wrong)?;
-        let &[address, numbers, file] = entry.items() else { return Err(wrong()) };
-        let address = address.cast::<Bytes>().ok_or_else(wrong)?.as_slice();
-        let numbers = numbers.cast::<List>().ok_or_else(wrong)?;
-        let mut sockets = Vec::new();
-        while let Some(number) = numbers.get(sockets.len(), py) {
-            let number = number.cast::<Int>().and_then(|number| number.as_i64());
-            let number = number.and_then(|number| number.try_into().ok()).ok_or_else(wrong)?;
-            sockets.push(sys::duplicate(number).map_err(|error| {
-                let text = format!("descriptor {number} was not handed over: {error}");
-                Raised::new(py, ExceptionKind::OSError, &text)
-            })?);
-        }
-        let file = match file.is_none() {
-            true => None,
-            false => {
-                let text = file.cast::<Str>().ok_or_else(wrong)?.as_utf8(py)?;
-                Some(FileId::parse(text).ok_or_else(wrong)?)
-            }
-        };
-        entries.push(Handed { bind: parse_bind(address).ok_or_else(wrong)?, sockets, file });
-    }
-    Ok(entries)
-}
-
-fn read_seconds(
-    py: Attached<'_>,
-    given: &Arguments<'_>,
-    signature: &Signature<1>,
-) -> Result<f64, Raised> {
-    let [seconds] = given.parse(signature, py)?;
-    to_seconds(py, &seconds.expect("the signature requires it"))
-}
-
-fn to_seconds(py: Attached<'_>, seconds: &Object) -> Result<f64, Raised> {
-    if let Some(number) = seconds.cast::<Float>() {
-        return Ok(number.as_f64());
-    }
-    let whole = seconds.cast::<Int>().and_then(|number| number.as_i64());
-    whole
-        .map(|number| number as f64)
-        .ok_or_else(|| Raised::type_error(py, "seconds must be a number"))
 }
 
 impl Class for Server {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use pyre_ffi::{Attached, Bytes, Dict, Float, Int, List, Object, Owned, Raised, Str};
 use pyre_http::limits::Limits;
 
-use crate::log::entry::{AccessStyle, Format, Level};
-use crate::settings::{HandOver, Settings, milliseconds, parse_bind, parse_pages};
+use crate::settings::{
+    AccessStyle, Format, HandOver, Level, Settings, milliseconds, parse_bind, parse_pages,
+};
 
 /// Reads all settings.
 ///

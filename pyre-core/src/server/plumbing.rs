@@ -10,17 +10,20 @@ use pyre_interp::ring::{Baton, Doorbell, LANES_MAX, Roster, ring};
 use pyre_interp::worker::inlet::{Ends, Inlet};
 use pyre_interp::worker::watch::Watch;
 
-use crate::inbound::submit::{Dispatch, Link};
-use crate::metrics::vitals::Lanes;
+use crate::connection::table::DOORBELL;
+use crate::dispatch::errands::CarryingLanes;
+use crate::dispatch::link::Link;
+use crate::dispatch::workers::Workers;
 use crate::reactor::keeper::Loan;
-use crate::reactor::run::{DOORBELL, Reactor};
+use crate::reactor::run::Reactor;
 use crate::server::places::Crew;
 use crate::settings::Settings;
+use crate::shared::vitals::Lanes;
 
 /// What a reactor is made of, before it has its sockets.
 pub(crate) struct ReactorParts {
     pub(crate) poll: Poll,
-    pub(crate) dispatch: Dispatch,
+    pub(crate) workers: Workers,
     /// What it takes to lend it, if lanes may carry it.
     pub(crate) loan: Option<Loan>,
 }
@@ -99,7 +102,7 @@ pub(crate) fn lay(settings: &Settings, worker: Crew, main: Crew) -> io::Result<P
         .enumerate()
         .map(|(index, (poll, links))| ReactorParts {
             poll,
-            dispatch: Dispatch::new(links, index, queue_share(settings)),
+            workers: Workers::new(links, index, queue_share(settings)),
             loan: loans.next(),
         })
         .collect();
@@ -119,11 +122,13 @@ fn lend_to(parts: &mut LaneParts, settings: &Settings) -> Loan {
     parts.roster.vacate();
     Loan {
         baton,
-        roster: parts.roster.clone(),
-        watches: parts.watches.clone(),
-        carrier: Arc::default(),
+        lanes: CarryingLanes {
+            roster: parts.roster.clone(),
+            watches: parts.watches.clone(),
+            carrier: Arc::default(),
+            waiting_max: queue_share(settings),
+        },
         pause: Duration::from_millis(settings.take_back_ms),
-        waiting_max: queue_share(settings),
     }
 }
 

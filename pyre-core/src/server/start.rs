@@ -10,8 +10,8 @@ use pyre_ffi::{
     Arguments, Attached, List, ModuleBuilder, Object, Owned, Raised, Signature, Str, Tuple, none,
 };
 
-use crate::entry::Engine;
 use crate::log::functions::text;
+use crate::server::engine::Engine;
 use crate::server::moves::Moves;
 
 /// The order in which workers start.

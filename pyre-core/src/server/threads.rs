@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::settings::LANE_STACK_BYTES;
+use crate::settings::bounds::LANE_STACK_BYTES;
 use crate::sys;
 
 /// A count of running threads.
@@ -71,4 +71,9 @@ pub(crate) fn deadline_in(seconds: f64) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     let wait = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(YEAR).min(YEAR);
     Instant::now() + wait
+}
+
+/// The CPU for the thread of this index, if threads are pinned.
+pub(crate) fn cpu_of(cpus: &[usize], index: usize) -> Option<usize> {
+    (!cpus.is_empty()).then(|| cpus[index % cpus.len()])
 }

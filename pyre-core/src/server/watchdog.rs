@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use pyre_ffi::interpreter::InterpreterHandle;
 use pyre_ffi::{Attached, Float, List, Owned, Raised, Str, Tuple, frames_of_other_threads, import};
 
-use crate::metrics::gil::GilWait;
-use crate::server::control::Control;
 use crate::server::crew::{Crew, Crews};
 use crate::server::threads::Threads;
+use crate::shared::control::Control;
+use crate::shared::gil::GilWait;
 
 /// Probes in the time that a GIL may be held.
 const PROBES: u32 = 10;

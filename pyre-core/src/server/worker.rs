@@ -10,9 +10,9 @@ use std::time::Duration;
 use pyre_ffi::interpreter::{Ended, InterpreterHandle, IsolatedConfig, run_isolated};
 use pyre_ffi::{Attached, Bool, Float, List, Object, Owned, Raised, Str, import, none};
 
-use crate::entry::Engine;
 use crate::router::{Route, RouteTable};
 use crate::server::crew::{self, LoadedApp, Origin, Station, Surroundings};
+use crate::server::engine::Engine;
 use crate::server::moves::Moves;
 use crate::server::plumbing::CrewParts;
 use crate::server::start::{Imports, Step, Ticket};

@@ -1,0 +1,83 @@
+//! A request that is with a handler, and how long its client waits: what the connection knows of it,
+//! as its bytes are with the job. Hot path.
+
+use pyre_http::method::Method;
+use pyre_http::span::Span;
+use pyre_interp::job::{Job, Target};
+
+use crate::metrics::ledger::Awaited;
+use crate::shared::frozen::FOR_EVER_MS;
+
+/// One request, and until when its answer is waited for. A connection has as many as its protocol lets
+/// it; where the answer goes is the slot and generation that the job bears.
+#[derive(Default)]
+pub(crate) struct Exchange {
+    /// What is noted of it if its client is told that it takes too long.
+    pub(crate) awaited: Awaited,
+    /// Others are in the same job, or answers that are not written.
+    pub(crate) is_pipelined: bool,
+    /// When the peer has waited for the handler as long as it may.
+    pub(crate) until_ms: u64,
+    /// When the peer counts as gone, as it has closed its side.
+    departs_ms: u64,
+}
+
+impl Exchange {
+    /// The next request of a job goes to its handler, to be answered until then. The path is kept for
+    /// the access log only.
+    #[inline]
+    pub(crate) fn begin(
+        &mut self,
+        job: &Job,
+        target: Target,
+        method: Method,
+        path: Option<Span>,
+        until_ms: u64,
+    ) {
+        self.until_ms = until_ms;
+        self.departs_ms = FOR_EVER_MS;
+        self.is_pipelined = job.entries.len() - job.next > 1 || !job.reply.is_empty();
+        self.awaited.target = target;
+        self.awaited.method = method;
+        self.awaited.since_us = job.received_us;
+        if let Some(id) = job.id() {
+            self.awaited.id.clear();
+            self.awaited.id.extend_from_slice(id);
+        }
+        if let Some(path) = path {
+            self.awaited.path.clear();
+            self.awaited.path.extend_from_slice(path.of(&job.bytes));
+        }
+    }
+
+    /// The peer counts as gone from that moment on. Returns when the wait ends now, if that is news.
+    pub(crate) fn departs(&mut self, departs_ms: u64) -> Option<u64> {
+        if departs_ms >= self.departs_ms {
+            return None;
+        }
+        self.departs_ms = departs_ms;
+        Some(departs_ms.min(self.until_ms))
+    }
+
+    /// Its handler was told that the peer counts as gone; the answer is waited for all the same.
+    pub(crate) fn has_departed(&mut self) {
+        self.departs_ms = FOR_EVER_MS;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_departs_once_unless_it_goes_earlier() {
+        let mut exchange = Exchange::default();
+        exchange.begin(&Job::new(), Target::Fallback, Method::Get, None, 1_000);
+        assert_eq!(exchange.departs(500), Some(500));
+        assert_eq!(exchange.departs(700), None);
+        assert_eq!(exchange.departs(200), Some(200));
+        // Its handler knows; what is left is the time that it has.
+        exchange.has_departed();
+        assert_eq!(exchange.departs(2_000), Some(1_000));
+    }
+}

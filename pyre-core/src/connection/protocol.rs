@@ -1,0 +1,90 @@
+//! What a connection speaks: how its bytes become requests, and which of them are with handlers. Hot
+//! path.
+//!
+//! The steps know requests and answers, and no protocol by its name. The next one is a file beside
+//! `h1.rs` and a variant here; the compiler then asks for each thing that a step needs to know of it.
+
+use pyre_http::error::RequestError;
+pub(crate) use pyre_http::h1::reader::Next;
+use pyre_http::limits::Limits;
+use pyre_http::message::Request;
+use pyre_interp::job::Job;
+
+use crate::connection::exchange::Exchange;
+use crate::connection::h1::H1;
+
+/// The protocol of one connection, and where that stands.
+pub(crate) enum Protocol {
+    H1(H1),
+}
+
+impl Protocol {
+    /// What every connection speaks at first.
+    pub(crate) fn new() -> Self {
+        Self::H1(H1::new())
+    }
+
+    /// The next request in the bytes of a job; its fields go into the job's table.
+    ///
+    /// # Errors
+    /// If the peer broke a rule or a limit: nothing behind it is served.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, job: &mut Job, limits: &Limits) -> Result<Next, RequestError> {
+        match self {
+            Self::H1(h1) => h1.next(job, limits),
+        }
+    }
+
+    /// How many of the bytes at hand belong to requests that were handed out.
+    #[inline]
+    pub(crate) fn position(&self) -> usize {
+        match self {
+            Self::H1(h1) => h1.position(),
+        }
+    }
+
+    /// The bytes behind `position` have moved to the front of a buffer.
+    #[inline]
+    pub(crate) fn rebase(&mut self) {
+        match self {
+            Self::H1(h1) => h1.rebase(),
+        }
+    }
+
+    /// Whether a body is coming: its deadline is counted from the last progress, that of a head is not.
+    pub(crate) fn is_in_body(&self) -> bool {
+        match self {
+            Self::H1(h1) => h1.is_in_body(),
+        }
+    }
+
+    /// How many bytes of a body are known to be missing.
+    #[inline]
+    pub(crate) fn body_bytes_missing(&self) -> usize {
+        match self {
+            Self::H1(h1) => h1.body_bytes_missing(),
+        }
+    }
+
+    /// The request whose client asks, before it sends the body, whether it should. Each is returned once.
+    pub(crate) fn asks_to_continue(&mut self) -> Option<Request> {
+        match self {
+            Self::H1(h1) => h1.asks_to_continue(),
+        }
+    }
+
+    /// Writes that the client is to send the body.
+    pub(crate) fn write_continue(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::H1(_) => H1::write_continue(out),
+        }
+    }
+
+    /// The exchange that is out, or goes out next.
+    #[inline]
+    pub(crate) fn exchange(&mut self) -> &mut Exchange {
+        match self {
+            Self::H1(h1) => h1.exchange(),
+        }
+    }
+}

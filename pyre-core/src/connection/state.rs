@@ -1,0 +1,133 @@
+//! One connection: where it stands, its buffers, its deadline.
+
+use pyre_interp::job::{Client, Job};
+
+use crate::connection::protocol::Protocol;
+use crate::connection::transport::Transport;
+
+/// What a connection is doing.
+///
+/// ```text
+///            whole requests               all answers written
+///  Reading ------------------> Answering ----------------------> Reading
+///     |                          |    ^                             
+///     | answered directly        |    | socket took all, job goes on
+///     v                          v    |
+///  (Writing, when the socket does not take all) --> Reading
+///     after the last answer: Lingering --> closed
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// Waits for requests, or for the rest of one.
+    Reading,
+    /// A job is out. Nothing is read meanwhile: that is the back-pressure on pipelining clients.
+    Answering,
+    /// Answers are waiting for the socket. Nothing is read: a client that does not read its
+    /// answers is not read from.
+    Writing,
+    /// The last answer is out and our side is closed; what still arrives is thrown away, so that
+    /// the peer can read the answer before it sees a reset (RFC 9112 section 9.6).
+    Lingering,
+}
+
+/// Why a connection ends when its deadline passes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Awaiting {
+    /// The first byte on a new connection.
+    First,
+    /// The first byte of a next request.
+    Request,
+    /// The rest of a head: counted from its first byte.
+    Head,
+    /// More of a body: counted from the last progress.
+    Body,
+    /// The socket to take more of an answer: counted from the last progress.
+    Writable,
+    /// The peer to close, after our last answer.
+    End,
+    /// A handler.
+    Reply,
+}
+
+/// Answers that the socket has not taken yet.
+pub(crate) struct Outbound {
+    pub(crate) job: Box<Job>,
+    pub(crate) written: usize,
+}
+
+/// One connection of a reactor.
+pub(crate) struct Connection {
+    pub(crate) transport: Transport,
+    pub(crate) client: Client,
+    pub(crate) protocol: Protocol,
+    pub(crate) phase: Phase,
+    /// Bytes of requests that are not whole yet. `None` costs an idle connection nothing.
+    pub(crate) inbound: Option<Box<Job>>,
+    pub(crate) outbound: Option<Outbound>,
+    /// The socket may hold bytes that we have not read (its edge has been seen).
+    pub(crate) readable: bool,
+    /// An event told of the end of the stream, which lies behind the bytes still to read.
+    pub(crate) end_seen: bool,
+    /// The end of the stream was read; requests before it are still answered.
+    pub(crate) read_closed: bool,
+    /// No request is served after the answers that are on their way.
+    pub(crate) last: bool,
+    /// Bytes that had been received when the server began to leave, and that have not become
+    /// requests yet. Those in them are answered.
+    pub(crate) owed_bytes: usize,
+    /// Stands in the list of connections to read from.
+    pub(crate) listed: bool,
+    pub(crate) awaiting: Awaiting,
+    /// When it ends if nothing happens.
+    pub(crate) deadline_ms: u64,
+    /// When the timer wheel looks at it next; never after the deadline.
+    pub(crate) alarm_ms: u64,
+    /// When lingering ends, whatever the peer does.
+    pub(crate) linger_until_ms: u64,
+}
+
+impl Connection {
+    pub(crate) fn new(transport: Transport, client: Client) -> Self {
+        Self {
+            transport,
+            client,
+            protocol: Protocol::new(),
+            phase: Phase::Reading,
+            inbound: None,
+            outbound: None,
+            readable: false,
+            end_seen: false,
+            read_closed: false,
+            last: false,
+            owed_bytes: 0,
+            listed: false,
+            awaiting: Awaiting::First,
+            deadline_ms: u64::MAX,
+            alarm_ms: u64::MAX,
+            linger_until_ms: u64::MAX,
+        }
+    }
+
+    /// Notes how much has been received.
+    pub(crate) fn note_what_is_owed(&mut self) {
+        let read_bytes = self.inbound.as_ref().map_or(0, |job| job.bytes.len());
+        self.owed_bytes = read_bytes + self.transport.received_bytes();
+    }
+
+    /// Its job goes out, to be answered until then.
+    #[inline]
+    pub(crate) fn begin_answering(&mut self, until_ms: u64) {
+        self.phase = Phase::Answering;
+        self.awaiting = Awaiting::Reply;
+        self.deadline_ms = until_ms;
+    }
+
+    /// Whether reading it could bring something about.
+    pub(crate) fn wants_reading(&self) -> bool {
+        match self.phase {
+            Phase::Reading => self.readable || self.inbound.is_some(),
+            Phase::Lingering => self.readable,
+            Phase::Answering | Phase::Writing => false,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What connections wait for, and how long. The wheel is set at most once a wait, and a request that
+//! comes in time only moves a number. Hot path.
+
+use crate::connection::state::Awaiting;
+use crate::connection::table::Connections;
+use crate::settings::Settings;
+use crate::settings::bounds::{DELIVERY_LOOK_MS, DRAIN_HEAD_MS, HALF_CLOSED_MS, LINGER_IDLE_MS};
+use crate::shared::frozen::FOR_EVER_MS;
+
+/// How long waits may be that users can set, in milliseconds.
+pub(crate) struct Spans {
+    pub(crate) request_ms: u64,
+    pub(crate) head_ms: u64,
+    pub(crate) body_ms: u64,
+}
+
+impl Spans {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self {
+            request_ms: settings.keep_alive_timeout_ms,
+            head_ms: settings.head_timeout_ms,
+            body_ms: settings.body_timeout_ms,
+        }
+    }
+}
+
+impl Connections {
+    /// Starts a wait of a connection, or goes on with one of the same kind.
+    ///
+    /// Waits for a head and for a next request are counted from their start, the others from the
+    /// last progress, which is when this is called.
+    pub(crate) fn await_next(&mut self, slot: u32, awaiting: Awaiting) {
+        let span_ms = match awaiting {
+            Awaiting::Request => self.spans.request_ms,
+            Awaiting::First | Awaiting::Head => self.spans.head_ms,
+            Awaiting::Body | Awaiting::Writable => self.spans.body_ms,
+            Awaiting::End if self.is_ending() => DELIVERY_LOOK_MS,
+            Awaiting::End => LINGER_IDLE_MS,
+            Awaiting::Reply => FOR_EVER_MS,
+        };
+        let is_head = awaiting == Awaiting::Head;
+        let is_hurried = is_head && self.is_ending();
+        let span_ms = if is_hurried { span_ms.min(DRAIN_HEAD_MS) } else { span_ms };
+        let now_ms = self.clock.now_ms();
+        let Some(connection) = self.get(slot) else { return };
+        let mut deadline_ms = now_ms.saturating_add(span_ms).min(connection.linger_until_ms);
+        if is_head && connection.awaiting == Awaiting::Head {
+            deadline_ms = deadline_ms.min(connection.deadline_ms);
+        }
+        connection.awaiting = awaiting;
+        connection.deadline_ms = deadline_ms;
+        if deadline_ms < connection.alarm_ms {
+            self.set_alarm(slot, deadline_ms);
+        }
+    }
+
+    /// The client has closed its side while it waits for a handler. It may have said all it wanted to
+    /// (RFC 9112 section 9.6 lets it), or be gone; so it counts as gone a little later.
+    #[cold]
+    pub(crate) fn note_closed_side(&mut self, slot: u32, is_broken: bool) {
+        let now_ms = self.clock.now_ms();
+        let Some(connection) = self.get(slot) else { return };
+        let departs_ms = if is_broken { now_ms } else { now_ms + HALF_CLOSED_MS };
+        if let Some(deadline_ms) = connection.protocol.exchange().departs(departs_ms) {
+            self.set_deadline(slot, deadline_ms);
+        }
+    }
+
+    /// Sets when a wait ends, and the alarm if it would come too late.
+    pub(crate) fn set_deadline(&mut self, slot: u32, deadline_ms: u64) {
+        let Some(connection) = self.get(slot) else { return };
+        connection.deadline_ms = deadline_ms;
+        if deadline_ms < connection.alarm_ms {
+            self.set_alarm(slot, deadline_ms);
+        }
+    }
+
+    /// Sets when a connection is looked at.
+    #[cold]
+    pub(crate) fn set_alarm(&mut self, slot: u32, moment_ms: u64) {
+        let generation = self.generation(slot);
+        let Some(connection) = self.get(slot) else { return };
+        if moment_ms < FOR_EVER_MS {
+            connection.alarm_ms = moment_ms;
+            self.timers.arm(slot, generation, moment_ms);
+        }
+    }
+
+    /// When the first wait may be over.
+    pub(crate) fn next_deadline_ms(&self) -> Option<u64> {
+        self.timers.next_deadline_ms()
+    }
+
+    /// The connections whose alarm has gone off, by slot and generation; none mostly. What is taken is
+    /// given back with `keep_due`.
+    pub(crate) fn take_due(&mut self) -> Option<Vec<(u32, u32)>> {
+        let now_ms = self.clock.now_ms();
+        if self.timers.next_deadline_ms().is_none_or(|deadline_ms| deadline_ms > now_ms) {
+            return None;
+        }
+        let mut due = std::mem::take(&mut self.due);
+        self.timers.expire(now_ms, |slot, generation| due.push((slot, generation)));
+        Some(due)
+    }
+
+    /// Takes back, for its memory, what `take_due` has returned.
+    pub(crate) fn keep_due(&mut self, mut due: Vec<(u32, u32)>) {
+        due.clear();
+        self.due = due;
+    }
+
+    /// Whether the wait of a connection is over whose alarm has gone off. If not, the alarm is set anew.
+    pub(crate) fn is_overdue(&mut self, slot: u32, generation: u32) -> bool {
+        let now_ms = self.clock.now_ms();
+        let Some(connection) = self.get_exactly(slot, generation) else { return false };
+        connection.alarm_ms = u64::MAX;
+        let deadline_ms = connection.deadline_ms;
+        let is_over = deadline_ms <= now_ms;
+        if !is_over {
+            // Something happened since the wheel was set: look again later.
+            self.set_deadline(slot, deadline_ms);
+        }
+        is_over
+    }
+}

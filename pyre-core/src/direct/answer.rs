@@ -1,0 +1,100 @@
+//! Answers that need no Python: pages, what a route has no handler for, and what cannot be read.
+
+use pyre_http::error::RequestError;
+use pyre_http::h1::refuse::write_error;
+use pyre_http::h1::serialize::{Connection as Persistence, ResponseHeads};
+use pyre_http::message::Request;
+use pyre_http::method::Method;
+use pyre_http::span::Span;
+use pyre_interp::job::{Entry, Job};
+
+use crate::direct::{identity, page};
+use crate::metrics::ledger::Ledger;
+use crate::router::AllowSet;
+use crate::settings::Page;
+use crate::shared::counters::Label;
+use crate::shared::frozen::Routes;
+
+/// An answer that needs no Python.
+pub(crate) enum Direct {
+    Status(u16, Option<AllowSet>),
+    Page(Page),
+}
+
+/// Answers a request that cannot be read.
+pub(crate) fn refuse(
+    routes: &Routes,
+    heads: &ResponseHeads,
+    ledger: &mut Ledger,
+    job: &mut Job,
+    error: RequestError,
+) {
+    let status = error.status();
+    let id = routes.gives_ids.then(identity::made);
+    let write = |out: &mut Vec<u8>| {
+        let extra = identity::header(id.as_deref());
+        write_error(heads, out, status, Persistence::Close, extra.as_slice(), false);
+        status
+    };
+    add_answer(ledger, job, None, Label::Unmatched, id.as_deref(), write);
+}
+
+/// Answers a request without Python.
+#[cold]
+pub(crate) fn answer(
+    routes: &Routes,
+    heads: &ResponseHeads,
+    ledger: &mut Ledger,
+    job: &mut Job,
+    request: &Request,
+    label: Label,
+    direct: Direct,
+) {
+    let head_only = request.method == Method::Head;
+    let connection = Persistence::of(request);
+    let id = routes.gives_ids.then(|| identity::of(request, job));
+    let id = id.as_deref();
+    add_answer(ledger, job, Some(request), label, id, |out| match direct {
+        Direct::Page(page) => {
+            page::write(page, &routes.vitals, heads, out, connection, head_only, id)
+        }
+        Direct::Status(status, allow) => {
+            let mut methods = Vec::new();
+            let allow = allow.map(|set| {
+                routes.table.write_allow(set, &mut methods);
+                (&b"Allow"[..], &methods[..])
+            });
+            let extra: Vec<_> = allow.into_iter().chain(identity::header(id)).collect();
+            write_error(heads, out, status, connection, &extra, head_only);
+            status
+        }
+    });
+}
+
+/// Appends an answer that needs no Python: to the reply if it is next in order, else to the
+/// answers that wait for those before. `write` tells its status.
+#[cold]
+fn add_answer(
+    ledger: &mut Ledger,
+    job: &mut Job,
+    request: Option<&Request>,
+    label: Label,
+    id: Option<&[u8]>,
+    write: impl FnOnce(&mut Vec<u8>) -> u16,
+) {
+    let is_first = job.entries.is_empty();
+    let out = if is_first { &mut job.reply } else { &mut job.answers };
+    let start = out.len();
+    let status = write(out);
+    let end = out.len();
+    ledger.answered(job, request, label, status, end - start, id.unwrap_or_default());
+    if is_first {
+        ledger.counters.requests.add(1);
+    } else {
+        job.entries.push(Entry::Answer(Span { start: index(start), end: index(end) }));
+    }
+}
+
+fn index(length: usize) -> u32 {
+    u32::try_from(length).expect("limits keep a message below 4 GiB")
+}

@@ -1,0 +1,72 @@
+//! What a reactor answers with by itself, and where it notes all answers. Hot path.
+
+use std::sync::Arc;
+
+use pyre_http::h1::refuse::write_error;
+use pyre_http::h1::serialize::{Connection as Persistence, ResponseHeads};
+use pyre_http::method::Method;
+use pyre_interp::job::{Call, Client, Job};
+
+use crate::direct::identity;
+use crate::metrics::ledger::{Awaited, Ledger};
+use crate::shared::counters::Label;
+use crate::shared::frozen::Frozen;
+
+/// The heads of answers, the ledger, and what is frozen.
+pub(crate) struct Responder {
+    pub(crate) heads: ResponseHeads,
+    pub(crate) ledger: Ledger,
+    pub(crate) frozen: Arc<Frozen>,
+}
+
+impl Responder {
+    pub(crate) fn new(frozen: Arc<Frozen>, ledger: Ledger) -> Self {
+        Self { heads: ResponseHeads::new(frozen.settings.server_header), ledger, frozen }
+    }
+
+    /// Answers all that is left of a job, as the system is full (RFC 9110 section 15.6.4).
+    #[cold]
+    pub(crate) fn refuse_overload(&mut self, job: &mut Job) {
+        let left = job.entries.len() - job.next;
+        self.ledger.counters.overloaded.add(left as u64);
+        answer_rest(&self.heads, job, 503, &[(b"Retry-After", b"1")]);
+    }
+
+    /// Answers a request that was not complete in time (RFC 9110 section 15.5.9), in an empty job.
+    #[cold]
+    pub(crate) fn refuse_late(&mut self, job: &mut Job) {
+        let id = self.frozen.routes.gives_ids.then(identity::made);
+        let extra = identity::header(id.as_deref());
+        let extra = extra.as_slice();
+        write_error(&self.heads, &mut job.reply, 408, Persistence::Close, extra, false);
+        let id = id.as_deref().unwrap_or_default();
+        self.ledger.answered(job, None, Label::Unmatched, 408, job.reply.len(), id);
+    }
+
+    /// Answers a request whose handler has taken too long (RFC 9110 section 15.6.5), in an empty job.
+    #[cold]
+    pub(crate) fn answer_for(&mut self, awaited: &Awaited, client: Client, job: &mut Job) {
+        let is_head = awaited.method == Method::Head;
+        let id = Some(&awaited.id[..]).filter(|id| !id.is_empty());
+        let extra = identity::header(id);
+        let extra = extra.as_slice();
+        write_error(&self.heads, &mut job.reply, 504, Persistence::Close, extra, is_head);
+        self.ledger.overran(client, awaited, job.reply.len());
+    }
+}
+
+/// Answers all that is left of a job with one status.
+#[cold]
+fn answer_rest(heads: &ResponseHeads, job: &mut Job, status: u16, extra: &[(&[u8], &[u8])]) {
+    while let Some(&Call { request, .. }) = job.current() {
+        let head_only = request.method == Method::Head;
+        let connection = Persistence::of(&request);
+        let start = job.reply.len();
+        let mut reply = std::mem::take(&mut job.reply);
+        let extra: Vec<_> = extra.iter().copied().chain(identity::header(job.id())).collect();
+        write_error(heads, &mut reply, status, connection, &extra, head_only);
+        job.reply = reply;
+        job.note_answer(status, start);
+        job.next += 1;
+    }
+}

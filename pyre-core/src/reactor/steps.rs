@@ -1,0 +1,81 @@
+//! The steps of a request, one after the other: what one leaves to be done, the next one does. Hot path.
+
+use pyre_interp::job::{ConnectionId, Job};
+
+use crate::connection::state::Outbound;
+use crate::inbound::read::{Read, read};
+use crate::inbound::submit::submit;
+use crate::outbound::collect::collect;
+use crate::outbound::flush::flush;
+use crate::reactor::run::Reactor;
+use crate::settings::bounds::READS_PER_TURN_MAX;
+
+impl Reactor {
+    /// Reads from a connection and serves every request that is whole.
+    pub(super) fn read(&mut self, slot: u32) {
+        for _ in 0..READS_PER_TURN_MAX {
+            match read(&mut self.connections, &mut self.responder, slot) {
+                Read::Requests(job) => return self.submit(slot, job),
+                Read::Answers(job) => self.write(slot, job, 0),
+                Read::More => {}
+                Read::Nothing => return,
+            }
+        }
+        // A fast sender: the others first.
+        self.connections.list(slot);
+    }
+
+    /// Hands a job over, or writes the answers that it has got at once.
+    fn submit(&mut self, slot: u32, job: Box<Job>) {
+        if let Some(job) = self.hand_over(slot, job) {
+            self.write(slot, job, 0);
+            // What has been received behind it may never be told of again.
+            self.connections.list(slot);
+        }
+    }
+
+    #[inline]
+    fn hand_over(&mut self, slot: u32, job: Box<Job>) -> Option<Box<Job>> {
+        let Self { index, connections, responder, dispatch, .. } = self;
+        let generation = connections.generation(slot);
+        let to = ConnectionId { reactor: *index, slot, generation };
+        submit(connections, responder, dispatch, to, job)
+    }
+
+    /// Writes what a job holds, from `written` on, and hands over what is left in it.
+    pub(super) fn write(&mut self, slot: u32, mut job: Box<Job>, mut written: usize) {
+        while let Some(left) =
+            flush(&mut self.connections, &mut self.responder.ledger, slot, job, written)
+        {
+            let Some(answered) = self.hand_over(slot, left) else { return };
+            (job, written) = (answered, 0);
+        }
+    }
+
+    /// Goes on writing when the socket takes more.
+    pub(super) fn resume_writing(&mut self, slot: u32) {
+        if let Some(Outbound { job, written }) = self.connections.take_outbound(slot) {
+            self.write(slot, job, written);
+            self.connections.list(slot);
+        }
+    }
+
+    /// Takes all replies that lanes have given back by rings.
+    pub(super) fn collect_replies(&mut self) {
+        while let Some(job) = self.dispatch.take_reply() {
+            self.reply_to(job);
+        }
+        self.dispatch.send_waiting(self.connections.clock.now_ms());
+    }
+
+    /// A job is back, with answers for its connection.
+    #[inline]
+    pub(super) fn reply_to(&mut self, job: Box<Job>) {
+        let Self { connections, responder, dispatch, .. } = self;
+        if let Some(job) = collect(connections, &mut responder.ledger, dispatch, job) {
+            let slot = job.reply_to.slot;
+            self.write(slot, job, 0);
+            self.connections.list(slot);
+        }
+    }
+}

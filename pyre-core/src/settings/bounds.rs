@@ -1,0 +1,41 @@
+//! Bounds of the server that are not set: each with its unit and the reason.
+
+/// Connections accepted in one turn; the others wait for the next one.
+pub(crate) const ACCEPTS_PER_TURN_MAX: usize = 64;
+
+/// Reads from one connection in one turn; a fast sender does not starve the others.
+pub(crate) const READS_PER_TURN_MAX: usize = 16;
+
+/// Bytes asked for in one read of a large body.
+pub(crate) const BODY_READ_BYTES: usize = 256 * 1024;
+
+/// Events taken from the poll in one turn.
+pub(crate) const EVENTS_PER_TURN_MAX: usize = 1024;
+
+/// Idle jobs that a reactor keeps for reuse.
+pub(crate) const POOLED_JOBS_MAX: usize = 256;
+
+/// Time to let a peer that still sends read our last answer, in milliseconds, without progress.
+pub(crate) const LINGER_IDLE_MS: u64 = 5_000;
+
+/// The same, in all.
+pub(crate) const LINGER_MS_MAX: u64 = 60_000;
+
+/// How often a server that drains looks whether a peer has got our last answer, in milliseconds.
+pub(crate) const DELIVERY_LOOK_MS: u64 = 50;
+
+/// Time for the rest of a head once the server drains, in milliseconds.
+pub(crate) const DRAIN_HEAD_MS: u64 = 500;
+
+/// Pause after the process ran out of file descriptors, in milliseconds.
+pub(crate) const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Stack of a lane's thread; CPython 3.13 counts on 8 MiB for its limit on C recursion.
+pub(crate) const LANE_STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// The shortest and the longest time that an interrupted handler has to end, in milliseconds.
+pub(crate) const OVERRUN_GRACE_MS_MIN: u64 = 50;
+pub(crate) const OVERRUN_GRACE_MS_MAX: u64 = 1_000;
+
+/// How long a client that has closed its side may still be waiting for its answer, in milliseconds.
+pub(crate) const HALF_CLOSED_MS: u64 = 500;
