@@ -134,7 +134,7 @@ class Stage:
 def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -398,7 +398,7 @@ def is_taken(pid: int, number: int) -> bool:
     """Whether a signal does not wait in the kernel, which keeps one of a kind."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
     if re.search(r"State:\s+Z", status):
         return True
