@@ -201,27 +201,33 @@ def test_other_numbers_of_io_threads(write: Write, numbers: list[int], tmp_path:
         assert mistakes == []
 
 
+def last_answer(peer: Peer, pid: int) -> bool:
+    """Ask the old process; whether it says that this was the last request."""
+    reply = peer.get("/")
+    assert reply.text == f"1 {pid}"
+    return reply.closes
+
+
 @MODES
 def test_running_requests_are_finished(write: Write, mode: str | None) -> None:
-    with serve(write(), mode=mode) as server, Gate() as gate, server.connect() as peer:
+    with (
+        serve(write(), mode=mode) as server,
+        Gate() as gate,
+        server.connect() as peer,
+        server.connect() as other,
+    ):
         peer.send(request("GET", f"/wait/{gate.port}/a"))
         assert gate.entered() == "a"
         first = server.pid
         server.signal(signal.SIGHUP)
         server.output.wait_for("serves now")
         wait_until(lambda: serving_pid(server) != first, "the new process serves")
+        wait_until(lambda: last_answer(other, first), "the one before is leaving")
         assert not is_supervisor(server)
         gate.release("a", "late")
         reply = peer.reply()
         assert (reply.text, reply.closes) == ("late", True)
         wait_until(lambda: is_supervisor(server), "all is answered")
-
-
-def last_answer(peer: Peer, pid: int) -> bool:
-    """Ask the old process; whether it says that this was the last request."""
-    reply = peer.get("/")
-    assert reply.text == f"1 {pid}"
-    return reply.closes
 
 
 def test_idle_connections_learn_from_an_answer_that_they_end(write: Write) -> None:
