@@ -46,6 +46,15 @@ def wait_until(holds: Callable[[], object], what: str, timeout_s: float = SUCCES
         time.sleep(0.005)
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is such a process that has not ended, waited for or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        # The second: it went between the opening and the reading.
+        return False
+
+
 class Output:
     """What a process prints, collected by a thread; both streams in one."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from dialogue import Peer, request
 from gate import Gate
-from serving import Output, Server, child_environment, serve, wait_until
+from serving import Output, Server, child_environment, is_running, serve, wait_until
 
 MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 # CPython itself warns of a fork beside threads.
@@ -92,18 +92,9 @@ def test_a_signal_to_a_forked_child_does_not_stop_the_server(
             # In a child of another thread than the main one CPython may overlook a signal that has
             # a handler in Python, until the next system call.
             gate.release("child")
-        wait_until(lambda: has_ended(child), "the child has ended")
+        wait_until(lambda: not is_running(child), "the child has ended")
         assert server.get("/").text == "hello"
         assert server.process.poll() is None
-
-
-def has_ended(pid: int) -> bool:
-    """Whether a process that nobody waits for, or that is not there any more, has ended."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 @MODES
@@ -318,7 +309,7 @@ def test_the_port_is_free_after_the_end_although_a_forked_child_lives(mode: str 
         child = stay(server, gate)
         server.signal(signal.SIGTERM)
         assert server.process.wait(30) == 0
-        assert not has_ended(child)
+        assert is_running(child)
         assert not server.listens()
         with socket.create_server((server.host, server.port)):
             pass

@@ -20,7 +20,7 @@ import httpx
 import pytest
 from dialogue import Peer, request
 from gate import Gate
-from serving import Output, Server, child_environment, run_to_end, serve, wait_until
+from serving import Output, Server, child_environment, is_running, run_to_end, serve, wait_until
 
 MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 Write = Callable[..., Path]
@@ -491,14 +491,6 @@ def test_an_end_that_was_not_told_before_there_was_a_supervisor(write: Write, ho
         assert peer.reply().text == "released"
         assert server.wait() == (1 if how == "ignored" else 128 + signal.SIGKILL)
         assert ("nobody knows how" in server.output.text()) == (how == "ignored")
-
-
-def is_running(pid: int) -> bool:
-    """Whether there is such a process that has not ended, waited for or not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("how", CHILDREN_UNSEEN)

@@ -15,7 +15,16 @@ from pathlib import Path
 import pytest
 from dialogue import Peer, request
 from gate import Gate
-from serving import SAME_SIGNAL_S, Output, Server, child_environment, launch, serve, wait_until
+from serving import (
+    SAME_SIGNAL_S,
+    Output,
+    Server,
+    child_environment,
+    is_running,
+    launch,
+    serve,
+    wait_until,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "guides" / "deployment.md"
 
@@ -123,19 +132,12 @@ class Stage:
         """The process ends so, and nothing of it is left."""
         assert self.server.wait() in codes, self.server.output.text()
         for pid in self.started:
-            assert not is_alive(pid), f"{pid} is left"
+            assert not is_running(pid), f"{pid} is left"
         if hasattr(self.server, "port"):
             assert not self.server.listens()
 
     def is_served_by(self, version: str) -> None:
         wait_until(lambda: self.answer().startswith(f"{version} "), f"version {version} serves")
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.fixture
@@ -254,7 +256,7 @@ def is_replaced_by_another(stage: Stage) -> None:
     before = stage.started[-1]
     stage.told("serves now", 2)
     stage.let_go()
-    wait_until(lambda: not is_alive(before), "the one before has ended")
+    wait_until(lambda: not is_running(before), "the one before has ended")
     wait_until(lambda: stage.serving_pid() != before, "another one serves")
     stage.server.signal(TERM)
     stage.ends(0)
@@ -272,7 +274,7 @@ def starts_anew(stage: Stage) -> None:
     """The one that has not come to serve makes way; the program is read anew."""
     stage.told("starting anew")
     given_up = stage.started[-1]
-    wait_until(lambda: not is_alive(given_up), "the one that had not served has ended")
+    wait_until(lambda: not is_running(given_up), "the one that had not served has ended")
     stage.write(version="4")
     # What was started anew has read the program that waits at the gate.
     stage.server.signal(HUP)
