@@ -138,6 +138,22 @@ class Peer:
         check_reply(reply)
         return reply
 
+    def await_some(self) -> None:
+        """Wait until something of a reply has come."""
+        if not self.received:
+            self._more("a reply")
+
+    def has_more(self) -> bool:
+        """Whether something follows; False if the connection ends here."""
+        if not self.received:
+            try:
+                self.received += self.socket.recv(READ_BYTES)
+            except TimeoutError:
+                raise AssertionError("neither a reply nor the end came") from None
+            except ConnectionResetError:
+                return False
+        return bool(self.received)
+
     def rest(self) -> bytes:
         """Everything up to the end of the connection, which has to come."""
         try:

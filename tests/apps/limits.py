@@ -112,6 +112,11 @@ def held(port, name):
     return hold(port, name)
 
 
+@app.get("/large", gil=ON_MAIN)
+def large():
+    return "x" * 200_000
+
+
 @app.get("/async/wait", gil=ON_MAIN)
 async def wait():
     try:

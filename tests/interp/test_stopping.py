@@ -119,17 +119,41 @@ def test_requests_behind_the_running_one(mode: str | None, sends: int, count: in
 
 
 def test_a_client_that_never_pauses_does_not_hold_the_drain() -> None:
-    """What it sends after the signal is answered only if it came with what it sent before."""
+    """What it sends after the signal is answered only if it came with what it sent before.
+
+    The last answer says so, unless nothing of it was unanswered when the signal came. No answer
+    is cut short by what it goes on sending.
+    """
     with serve("plain") as server, server.connect() as peer:
         batches = itertools.repeat(request("GET", "/") * 500)
         sending = threading.Thread(target=peer.send_pieces, args=(batches,))
         sending.start()
         assert peer.reply().status == 200
         server.signal(signal.SIGTERM)
-        while not (reply := peer.reply()).closes:
+        while peer.has_more():
+            reply = peer.reply()
             assert reply.status == 200
-        peer.expect_end()
+            if reply.closes:
+                peer.expect_end()
+                break
         sending.join()
+        assert server.wait() == 0
+
+
+@MODES
+@pytest.mark.parametrize("size", [20_000, 200_000])
+def test_an_answer_on_its_way_survives_what_is_sent_after_the_signal(
+    mode: str | None, size: int
+) -> None:
+    """The server has written it, the client has not received it, and asks for more meanwhile."""
+    with serve("plain", mode=mode) as server, server.connect(receive_bytes=4096) as peer:
+        peer.send(request("GET", f"/big/{size}"))
+        peer.await_some()
+        server.signal(signal.SIGTERM)
+        wait_until(lambda: not server.listens(), "new connections are refused")
+        assert peer.send_pieces(itertools.repeat(request("GET", "/"), 50))
+        assert len(peer.reply().body) == size
+        peer.expect_end()
         assert server.wait() == 0
 
 

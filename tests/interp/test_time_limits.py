@@ -18,6 +18,9 @@ TOO_LONG = {"error": "request timeout"}
 LIMIT_S = 0.8
 """Of the server; handlers have a fifth of a second more to end when they are interrupted."""
 
+LARGE = "x" * 200_000
+"""What `/large` answers: more than a client with a small buffer takes at once."""
+
 PLACES: dict[str, dict[str, object]] = {
     "workers": {"threads": 2},
     "one-thread": {"threads": 1},
@@ -162,6 +165,23 @@ def test_pipeline_behind_a_handler_that_cannot_be_interrupted(server: Server) ->
     with Gate() as gate, server.connect() as peer:
         peer.send(request("GET", f"/hold/{gate.port}/a") + request("GET", "/"))
         assert gate.entered() == "a"
+        peer.expect_end()
+        gate.release("a")
+    wait_until(lambda: server.get("/").status == 200, "the thread comes back")
+
+
+def test_what_was_answered_before_a_pipeline_that_is_given_up_arrives(server: Server) -> None:
+    """The connection ends with requests unread, and an answer before them on its way still."""
+    with Gate() as gate, server.connect(receive_bytes=4096) as peer:
+        peer.send(request("GET", "/large"))
+        peer.await_some()
+        peer.send(request("GET", f"/hold/{gate.port}/a") + request("GET", "/"))
+        assert gate.entered() == "a"
+        # More than the system takes for a server that does not read: that it can be sent shows
+        # that the server has done with the pipeline.
+        peer.send_pieces([request("GET", "/") * 1000] * 200)
+        reply = peer.reply()
+        assert (reply.status, reply.text) == (200, LARGE)
         peer.expect_end()
         gate.release("a")
     wait_until(lambda: server.get("/").status == 200, "the thread comes back")

@@ -102,6 +102,19 @@ def test_idle_connection(server: Server) -> None:
         assert time.monotonic() - begun > KEEP_ALIVE_S - EARLY_S
 
 
+def test_an_idle_connection_whose_answer_is_still_on_its_way(server: Server) -> None:
+    """A request that crosses the end of the connection does not cost it the answer before."""
+    size = 200_000
+    with server.connect(receive_bytes=4096) as peer:
+        peer.send(request("GET", f"/big/{size}"))
+        peer.await_some()
+        written = time.monotonic()
+        while time.monotonic() - written < KEEP_ALIVE_S + 0.5:
+            time.sleep(0.1)
+        assert peer.send_pieces([request("GET", "/")] * 50)
+        assert len(peer.reply().body) == size
+
+
 def test_use_renews_the_idle_deadline(server: Server) -> None:
     with server.connect() as peer:
         for _ in range(5):
@@ -164,13 +177,14 @@ def test_others_are_served_meanwhile(server: Server) -> None:
         peer.socket.close()
 
 
-def test_descriptors_come_back(server: Server) -> None:
-    assert server.get("/").text == "hello"
-    before = server.descriptors()
-    peers = [server.connect() for _ in range(50)]
-    wait_until(lambda: server.descriptors() >= before + 40, "the connections are open")
-    for peer in peers:
-        peer.rest()
-    wait_until(lambda: server.descriptors() <= before, "late connections are closed")
-    for peer in peers:
-        peer.socket.close()
+def test_descriptors_come_back() -> None:
+    with serve("plain", head_timeout=HEAD_S) as server:
+        assert server.get("/").text == "hello"
+        before = server.descriptors()
+        peers = [server.connect() for _ in range(50)]
+        wait_until(lambda: server.descriptors() >= before + 40, "the connections are open")
+        for peer in peers:
+            peer.rest()
+        wait_until(lambda: server.descriptors() <= before, "late connections are closed")
+        for peer in peers:
+            peer.socket.close()

@@ -33,6 +33,10 @@ impl Reactor {
             // The peer has not got all of the last answer yet.
             return self.connections.await_next(slot, Awaiting::End);
         }
+        if connection.awaiting == Awaiting::Request && connection.transport.sent_bytes() > 0 {
+            // The peer reads slowly: what it asks for just now must not cost it the rest.
+            return self.connections.linger(slot);
+        }
         let is_late = matches!(connection.awaiting, Awaiting::Head | Awaiting::Body);
         if !is_late || connection.phase != Phase::Reading {
             return self.connections.close(slot);
@@ -62,7 +66,8 @@ impl Reactor {
         if exchange.is_pipelined {
             // Some of its requests may have been answered, but the answers are where nobody can
             // reach them, and this one would be taken for the first of those.
-            return self.connections.close(slot);
+            self.connections.renew(slot);
+            return self.connections.linger(slot);
         }
         // The answer of the handler, if there ever is one, meets another generation and is dropped.
         connection.last = true;
