@@ -178,6 +178,8 @@ def restarting(stage: Stage) -> None:
 def leaving(stage: Stage) -> None:
     serving(stage)
     stage.renew()
+    # It answers before it says so, and is a new process that starts until then.
+    stage.told("serves now")
     stage.is_served_by("2")
 
 
@@ -302,6 +304,7 @@ def restarts_again_afterwards(stage: Stage) -> None:
 
 
 def answers_and_ends_as_the_new_one_has(stage: Stage) -> None:
+    stage.listens_no_more()
     stage.let_go()
     stage.ends(KILLED)
 
