@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from collections.abc import Iterator
 
@@ -83,6 +84,49 @@ def test_nothing_is_kept_of_what_nobody_takes(line: tuple[Channel, Channel]) -> 
         other.receive()
         other.close()
     assert open_descriptors() == before - 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_nothing_is_kept_of_what_is_refused(line: tuple[Channel, Channel], when: str) -> None:
+    """Whether it has arrived by then or not."""
+    one, other = line
+    before = open_descriptors()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        if when == "after":
+            other.refuse_listeners()
+        one.tell_listeners([("a:1", [listener.fileno()] * (DESCRIPTORS_MAX + 1), None)])
+        one.tell_listeners([("b:1", [listener.fileno()], None)])
+        one.tell("ready")
+        assert other.receive() == ["ready"]
+        other.refuse_listeners()
+        assert other.take_listeners() == []
+    assert open_descriptors() == before
+
+
+def test_nothing_is_kept_of_what_did_not_all_find_room(line: tuple[Channel, Channel]) -> None:
+    one, other = line
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        before = open_descriptors()
+        one.tell_listeners([("a:1", [listener.fileno()] * 5, None)])
+        # The lowest number that is free, and one more.
+        with open(os.devnull) as lowest:
+            number = lowest.fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number + 1, hard))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                other.receive()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert open_descriptors() == before
+
+
+def test_whoever_waits_hears_of_the_end(line: tuple[Channel, Channel]) -> None:
+    """Which is ours; what had arrived is read before."""
+    one, other = line
+    one.tell("ready")
+    other.end()
+    assert [other.receive(), other.receive(), one.receive()] == [["ready"], [], []]
 
 
 @pytest.mark.parametrize("unread", [False, True])

@@ -189,7 +189,7 @@ class Replaceable(Serving):
         super().forget()
         for heir in (self.heir, self.forsaken):
             if heir is not None:
-                heir.channel.close()
+                heir.channel.forget()
 
     def leave(self, code: int, reason: str) -> None:
         """End the process although a thread is stuck, unless it becomes a supervisor: exec does."""
@@ -231,6 +231,8 @@ class Replaceable(Serving):
 
     def supervise(self, heir: Heir) -> NoReturn:
         """Become the supervisor of the process that has taken over."""
+        # From here on messages wait for that one; nobody gives it back, as the program is replaced.
+        heir.hearing.acquire()
         state = {
             "child": heir.process.pid,
             "channel": heir.channel.fileno(),

@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import socket
+import threading
 from array import array
 
 TYPE_CHECKING = False
@@ -31,11 +32,18 @@ BESIDE_BYTES_MAX = socket.CMSG_SPACE(DESCRIPTORS_MAX * array("i").itemsize)
 
 
 class Channel:
-    """One end of the line."""
+    """One end of the line.
+
+    One thread receives; another may take, refuse and close what has arrived.
+    """
 
     def __init__(self, end: socket.socket) -> None:
         self.socket = end
         self.listeners: Listeners = []
+        # Whether listening sockets that arrive are kept.
+        self.keeps = True
+        # Held where descriptors change hands: each is closed once, and none is overlooked.
+        self.lock = threading.Lock()
 
     @classmethod
     def pair(cls) -> tuple[Channel, Channel]:
@@ -84,6 +92,8 @@ class Channel:
             except ConnectionResetError:
                 return []
             if flags & socket.MSG_CTRUNC:
+                # Nobody would know of those that did find room.
+                close_all([("", descriptors_in(beside), None)])
                 raise OSError(errno.EMFILE, "Too many open files for those that were handed over")
             if not data:
                 return []
@@ -94,19 +104,42 @@ class Channel:
 
     def keep(self, entry: int, address: str, file: str | None, sockets: list[int]) -> None:
         """Note listening sockets that have arrived; entries come in their order."""
-        if entry == len(self.listeners):
-            self.listeners.append((address, [], file))
-        self.listeners[entry][1].extend(sockets)
+        with self.lock:
+            if self.keeps:
+                if entry == len(self.listeners):
+                    self.listeners.append((address, [], file))
+                self.listeners[entry][1].extend(sockets)
+                return
+        close_all([(address, sockets, file)])
 
     def take_listeners(self) -> Listeners:
         """Return the listening sockets that have arrived; they are the caller's to close."""
-        taken, self.listeners = self.listeners, []
+        with self.lock:
+            taken, self.listeners = self.listeners, []
         return taken
+
+    def refuse_listeners(self) -> None:
+        """Close the listening sockets that nobody has taken, and those that are still to arrive.
+
+        As long as a copy is open, connections are taken, which wait for whoever accepts them.
+        """
+        with self.lock:
+            self.keeps = False
+        close_all(self.take_listeners())
+
+    def end(self) -> None:
+        """Hang up; whoever waits for a message reads what has arrived, and then that it is all."""
+        self.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Hang up, and close what nobody has taken."""
         self.socket.close()
-        close_all(self.take_listeners())
+        self.refuse_listeners()
+
+    def forget(self) -> None:
+        """Do the same in a process that was forked, perhaps while a thread held the lock."""
+        self.lock = threading.Lock()
+        self.close()
 
 
 def descriptors_in(beside: Sequence[tuple[int, int, bytes]]) -> list[int]:

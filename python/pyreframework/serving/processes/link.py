@@ -86,7 +86,7 @@ class Link:
 
     def forget(self) -> None:
         """Hang up, in a process that was forked from this one."""
-        self.channel.close()
+        self.channel.forget()
 
     def listen(self) -> None:
         """Pass on what the supervisor says; if it is gone, stop as if it had said so."""

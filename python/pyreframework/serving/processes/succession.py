@@ -12,6 +12,7 @@ signals and the exit code and starts further successors (``supervisor.py``).
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from pyreframework.logs import console
 from pyreframework.logs.console import complain
 from pyreframework.program import apps
 from pyreframework.program.changes import program_files
-from pyreframework.serving.processes.channel import Channel, close_all
+from pyreframework.serving.processes.channel import Channel
 from pyreframework.serving.processes.link import environment_with
 from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.signals import endings
@@ -162,31 +163,72 @@ class Heir:
             arguments, apps.started_in, listeners, activated, file=program_file()
         )
         self.pidfd = pidfd_of(self.process.pid)
+        # Held while a message is read and acted on; for good once a supervisor is to read on.
+        self.hearing = threading.Lock()
+        self.thread = threading.Thread(target=self.watch, args=[stop], daemon=True)
         try:
-            threading.Thread(target=self.watch, args=[stop], daemon=True).start()
+            self.thread.start()
         except RuntimeError:
             self.send(signal.SIGKILL)
             self.process.wait()
-            self.close()
+            self.channel.close()
+            self.close_pidfd()
             raise
 
     def watch(self, stop: Stop) -> None:
-        """Wait until it serves or has ended."""
-        said = self.channel.receive()
-        if said[:1] == ["ready"]:
-            self.patience = said[1]
-            stop.news.put(News.HEIR_SERVES)
-        else:
-            try:
-                os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
-                self.code = self.process.wait()
-            except ChildProcessError:
-                # SIGCHLD is ignored, or the program waits for every process there is.
-                self.process.wait()
-            stop.news.put(News.HEIR_FAILED)
+        """Listen to it until it hangs up, or a supervisor does so."""
+        serves = False
+        something = select.poll()
+        something.register(self.channel, select.POLLIN)
+        said: list[Any] = ["nothing yet"]
+        while said:
+            something.poll()
+            with self.hearing:
+                said = self.hear()
+            # One that was given up may not have heard of it.
+            if said[:1] == ["ready"] and self.channel.keeps:
+                self.patience = said[1]
+                serves = True
+                stop.news.put(News.HEIR_SERVES)
+        if serves:
+            return
+        try:
+            os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+            self.code = self.process.wait()
+        except ChildProcessError:
+            # SIGCHLD is ignored, or the program waits for every process there is.
+            self.process.wait()
+        stop.news.put(News.HEIR_FAILED)
+
+    def hear(self) -> list[Any]:
+        """Return the next message, an empty one if it was the last; act on it as a supervisor does.
+
+        That one reads the messages that come later, and has those that were read from here.
+        """
+        try:
+            said = self.channel.receive()
+        except OSError as error:
+            if self.channel.keeps:
+                complain(f"process {self.process.pid} cannot take over: {error}")
+                self.give_up()
+            # What else waits in the line holds sockets open until it is read.
+            return ["incomplete"]
+        match said:
+            case ["renew"]:
+                self.again = True
+            case [] if self.again:
+                pass  # The next one takes what waits in the queues.
+            case [] | ["stopping"]:
+                # Nobody is accepted by it any more.
+                self.channel.refuse_listeners()
+        return said
 
     def give_up(self) -> None:
-        """Let it end: this process is told to stop before the other one serves."""
+        """Let it end before it serves here: this process is told to stop, or cannot be replaced.
+
+        What it hands over is closed, also what is on its way: nobody here would accept from it.
+        """
+        self.channel.refuse_listeners()
         self.channel.tell("stop")
         # It may not be listening yet.
         self.send(signal.SIGTERM)
@@ -220,7 +262,14 @@ class Heir:
 
     def close(self) -> None:
         """Let go of a process that has ended."""
+        # Before its descriptor, which may be another file then.
+        self.channel.end()
+        self.thread.join()
         self.channel.close()
+        self.close_pidfd()
+
+    def close_pidfd(self) -> None:
+        """Close the descriptor of the process."""
         if self.pidfd is not None:
             os.close(self.pidfd)
             self.pidfd = None
@@ -239,7 +288,7 @@ class Heir:
         """Pass on a request to stop; its sockets are not held open any longer."""
         self.stopping = True
         self.channel.tell(what)
-        close_all(self.channel.listeners)
+        self.channel.refuse_listeners()
 
 
 def is_child(pid: int) -> bool:

@@ -200,13 +200,12 @@ class Supervisor:
             return
         if self.next is not None:
             complain(f"starting anew; process {self.next.pid} had not served yet", "INFO")
-            self.next.send(signal.SIGTERM)
-            self.next.has_until(self.next.patience)
-            self.leaving.append(self.next)
             if self.current is None:
                 # It may have opened addresses that nobody has handed to it, and cannot hand on.
                 self.awaited = self.next
                 self.next.has_until(MAKE_WAY_SECONDS)
+            self.give_up(self.next)
+            self.leaving.append(self.next)
             self.next = None
         if self.awaited is not None:
             return
@@ -225,6 +224,7 @@ class Supervisor:
         except OSError as error:
             self.search(since_ns)
             complain(f"a new process could not be started, {self.rest()}: {error}")
+            self.let_go_if_none_is_left()
             return
         # Waited for in `reap`, not by this object.
         process.returncode = 0
@@ -240,6 +240,15 @@ class Supervisor:
                 message = child.channel.receive()
             except BlockingIOError:
                 return
+            except OSError as error:
+                if child is self.next:
+                    complain(f"process {child.pid} cannot take over, {self.rest()}: {error}")
+                    self.give_up(child)
+                    child.channel.tell("stop")
+                    self.leaving.append(child)
+                    self.next = None
+                    self.let_go_if_none_is_left()
+                continue
             match message:
                 case []:
                     self.hang_up(child)
@@ -262,6 +271,13 @@ class Supervisor:
             self.selector.unregister(child.channel.socket)
             child.hung_up = True
 
+    def give_up(self, child: Child) -> None:
+        """Let a process end that has not come to serve; what it hands over is closed."""
+        child.channel.refuse_listeners()
+        # It may not be listening to us yet.
+        child.send(signal.SIGTERM)
+        child.has_until(child.patience)
+
     def serves(self, child: Child) -> None:
         """Let a process that serves now take the place of the one before."""
         if child is self.next:
@@ -281,7 +297,7 @@ class Supervisor:
                 child.due = None
                 child.has_until(child.patience)
             child.channel.tell("stop")
-            close_all(child.channel.take_listeners())
+            child.channel.refuse_listeners()
             return
         before, self.listeners = self.listeners, child.channel.take_listeners()
         close_all(before)
@@ -339,6 +355,7 @@ class Supervisor:
             return
         self.search(child.started_ns)
         complain(f"process {child.pid} {ending(code)} before it served; {self.rest()}")
+        self.let_go_if_none_is_left()
 
     def rest(self) -> str:
         """Say what is left where no new process serves."""
@@ -410,10 +427,8 @@ class Supervisor:
                 # It runs something else by now, perhaps.
                 child.send(signal.SIGTERM)
         if self.next is not None:
-            # It may not be listening yet.
-            self.next.send(signal.SIGTERM)
             # The one that serves bounds its end itself, and behind run() may come what takes long.
-            self.next.has_until(self.next.patience)
+            self.give_up(self.next)
         if self.stops == 2:
             for child in self.children():
                 child.has_until(AT_ONCE_SECONDS)
@@ -421,3 +436,8 @@ class Supervisor:
     def let_go(self) -> None:
         """Close the listening sockets: nobody is to be accepted any more."""
         close_all(self.listeners)
+
+    def let_go_if_none_is_left(self) -> None:
+        """Do so where no process accepts, nor a change brings one; others may still be leaving."""
+        if self.current is None and self.next is None and self.watch is None:
+            self.let_go()
