@@ -12,7 +12,7 @@ from pyreframework.handlers.signatures import is_async
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any, Protocol, overload
+    from typing import Any, Protocol
 
     from pyreframework.engine import AppTable
 
@@ -25,9 +25,50 @@ if TYPE_CHECKING:
             """Register the function."""
             ...
 
+    class Verb(Protocol):
+        """A method of `Routes` for one method of HTTP: `Routes.route` without its ``method``."""
+
+        def __call__[Handler: AnyCall = Decorator](
+            self,
+            path: str,
+            handler: Handler | None = None,
+            *,
+            gil: bool | None = None,
+            request_timeout: float | None = None,
+            inline: bool = True,
+        ) -> Handler:
+            """Answer requests on ``path`` with ``handler``; see `Routes.route`."""
+            ...
+
 
 # The same bounds as those of the option of this name; see `serving.settings`.
 REQUEST_TIMEOUT_MAX = 86400
+
+
+def verb(described: Callable[[Routes], None]) -> Verb:
+    """Return the method that registers routes for the method of HTTP ``described`` is named after.
+
+    Those differ in their names and docstrings alone, so these are all that `Routes` has of them.
+    """
+    method = described.__name__.upper()
+
+    def register[Handler: AnyCall = Decorator](
+        self: Routes,
+        path: str,
+        handler: Handler | None = None,
+        *,
+        gil: bool | None = None,
+        request_timeout: float | None = None,
+        inline: bool = True,
+    ) -> Handler:
+        return self.route(
+            method, path, handler, gil=gil, request_timeout=request_timeout, inline=inline
+        )
+
+    for name in ("__name__", "__qualname__", "__doc__"):
+        setattr(register, name, getattr(described, name))
+    # Taken from an app it is bound, and has the parameters of `Verb`; tests compare them.
+    return register  # type: ignore[return-value]
 
 
 class Routes:
@@ -42,42 +83,16 @@ class Routes:
     # Pages that the server answers itself: the name of each by its path; see `Insight`.
     pages: dict[str, str]
 
-    if TYPE_CHECKING:
-
-        @overload
-        def route[F: AnyCall](
-            self,
-            method: str | Sequence[str],
-            path: str,
-            handler: F,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> F: ...
-
-        @overload
-        def route(
-            self,
-            method: str | Sequence[str],
-            path: str,
-            handler: None = None,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> Decorator: ...
-
-    def route(
+    def route[Handler: AnyCall = Decorator](
         self,
         method: str | Sequence[str],
         path: str,
-        handler: AnyCall | None = None,
+        handler: Handler | None = None,
         *,
         gil: bool | None = None,
         request_timeout: float | None = None,
         inline: bool = True,
-    ) -> AnyCall:
+    ) -> Handler:
         """Answer ``method`` on ``path`` with ``handler``; as a decorator, return it unchanged.
 
         Args:
@@ -119,7 +134,7 @@ class Routes:
         }
         chosen = [f"{name}={value!r}" for name, value in options.items() if value is not None]
 
-        def register(handler: AnyCall) -> AnyCall:
+        def register[H: AnyCall](handler: H) -> H:
             names = path_names(path)
             for one in methods:
                 where = f"{one.upper()} {path}"
@@ -144,273 +159,36 @@ class Routes:
             self.has_gil_routes = self.has_gil_routes or bool(gil)
             return handler
 
-        return register if handler is None else register(handler)
+        # Where no handler is given nothing else decides what `Handler` is, so it is a `Decorator`.
+        return register if handler is None else register(handler)  # type: ignore[return-value]
 
-    if TYPE_CHECKING:
-
-        @overload
-        def get[F: AnyCall](
-            self,
-            path: str,
-            handler: F,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> F: ...
-
-        @overload
-        def get(
-            self,
-            path: str,
-            handler: None = None,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> Decorator: ...
-
-    def get(
-        self,
-        path: str,
-        handler: AnyCall | None = None,
-        *,
-        gil: bool | None = None,
-        request_timeout: float | None = None,
-        inline: bool = True,
-    ) -> AnyCall:
+    @verb
+    def get(self) -> None:
         """Answer GET on ``path``, and HEAD unless it has a route of its own; see `route`."""
-        return self.route(
-            "GET", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
-        )
 
-    if TYPE_CHECKING:
-
-        @overload
-        def post[F: AnyCall](
-            self,
-            path: str,
-            handler: F,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> F: ...
-
-        @overload
-        def post(
-            self,
-            path: str,
-            handler: None = None,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> Decorator: ...
-
-    def post(
-        self,
-        path: str,
-        handler: AnyCall | None = None,
-        *,
-        gil: bool | None = None,
-        request_timeout: float | None = None,
-        inline: bool = True,
-    ) -> AnyCall:
+    @verb
+    def post(self) -> None:
         """Answer POST requests on ``path``; see `route`."""
-        return self.route(
-            "POST", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
-        )
 
-    if TYPE_CHECKING:
-
-        @overload
-        def put[F: AnyCall](
-            self,
-            path: str,
-            handler: F,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> F: ...
-
-        @overload
-        def put(
-            self,
-            path: str,
-            handler: None = None,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> Decorator: ...
-
-    def put(
-        self,
-        path: str,
-        handler: AnyCall | None = None,
-        *,
-        gil: bool | None = None,
-        request_timeout: float | None = None,
-        inline: bool = True,
-    ) -> AnyCall:
+    @verb
+    def put(self) -> None:
         """Answer PUT requests on ``path``; see `route`."""
-        return self.route(
-            "PUT", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
-        )
 
-    if TYPE_CHECKING:
-
-        @overload
-        def delete[F: AnyCall](
-            self,
-            path: str,
-            handler: F,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> F: ...
-
-        @overload
-        def delete(
-            self,
-            path: str,
-            handler: None = None,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> Decorator: ...
-
-    def delete(
-        self,
-        path: str,
-        handler: AnyCall | None = None,
-        *,
-        gil: bool | None = None,
-        request_timeout: float | None = None,
-        inline: bool = True,
-    ) -> AnyCall:
+    @verb
+    def delete(self) -> None:
         """Answer DELETE requests on ``path``; see `route`."""
-        return self.route(
-            "DELETE", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
-        )
 
-    if TYPE_CHECKING:
-
-        @overload
-        def patch[F: AnyCall](
-            self,
-            path: str,
-            handler: F,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> F: ...
-
-        @overload
-        def patch(
-            self,
-            path: str,
-            handler: None = None,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> Decorator: ...
-
-    def patch(
-        self,
-        path: str,
-        handler: AnyCall | None = None,
-        *,
-        gil: bool | None = None,
-        request_timeout: float | None = None,
-        inline: bool = True,
-    ) -> AnyCall:
+    @verb
+    def patch(self) -> None:
         """Answer PATCH requests on ``path``; see `route`."""
-        return self.route(
-            "PATCH", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
-        )
 
-    if TYPE_CHECKING:
-
-        @overload
-        def options[F: AnyCall](
-            self,
-            path: str,
-            handler: F,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> F: ...
-
-        @overload
-        def options(
-            self,
-            path: str,
-            handler: None = None,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> Decorator: ...
-
-    def options(
-        self,
-        path: str,
-        handler: AnyCall | None = None,
-        *,
-        gil: bool | None = None,
-        request_timeout: float | None = None,
-        inline: bool = True,
-    ) -> AnyCall:
+    @verb
+    def options(self) -> None:
         """Answer OPTIONS requests on ``path`` instead of the engine; see `route`."""
-        return self.route(
-            "OPTIONS", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
-        )
 
-    if TYPE_CHECKING:
-
-        @overload
-        def head[F: AnyCall](
-            self,
-            path: str,
-            handler: F,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> F: ...
-
-        @overload
-        def head(
-            self,
-            path: str,
-            handler: None = None,
-            *,
-            gil: bool | None = None,
-            request_timeout: float | None = None,
-            inline: bool = True,
-        ) -> Decorator: ...
-
-    def head(
-        self,
-        path: str,
-        handler: AnyCall | None = None,
-        *,
-        gil: bool | None = None,
-        request_timeout: float | None = None,
-        inline: bool = True,
-    ) -> AnyCall:
+    @verb
+    def head(self) -> None:
         """Answer HEAD requests on ``path`` apart from GET; see `route`."""
-        return self.route(
-            "HEAD", path, handler, gil=gil, request_timeout=request_timeout, inline=inline
-        )
 
 
 def require_seconds(seconds: object, where: str) -> None:

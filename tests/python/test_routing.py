@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pyreframework import Pyre
+from pyreframework import Pyre, routing
 
 VERBS = ("get", "post", "put", "delete", "patch", "options", "head")
 
@@ -29,6 +32,35 @@ def test_verbs(verb: str) -> None:
         (verb.upper(), "/decorator"),
         (verb.upper(), "/main"),
     ]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_takes_what_route_takes_without_its_method(verb: str) -> None:
+    method = getattr(Pyre, verb)
+    takes = dict(inspect.signature(method).parameters)
+    of_route = dict(inspect.signature(Pyre.route).parameters)
+    del takes["self"], of_route["self"], of_route["method"]
+    assert list(takes.items()) == list(of_route.items())
+    assert method.__name__ == verb
+    assert method.__qualname__ == f"Routes.{verb}"
+    assert verb.upper() in method.__doc__
+    with pytest.raises(TypeError, match=rf"Routes\.{verb}\(\) got an unexpected .* 'gill'"):
+        method(Pyre(), "/", gill=True)
+
+
+def test_type_checkers_see_the_parameters_that_verbs_have() -> None:
+    found = {}
+    for node in ast.walk(ast.parse(Path(routing.__file__).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef) and node.name == "Verb":
+            (found["declared"],) = (one for one in node.body if isinstance(one, ast.FunctionDef))
+        elif isinstance(node, ast.FunctionDef) and node.name == "verb":
+            (found["there"],) = (one for one in node.body if isinstance(one, ast.FunctionDef))
+    declared, there = found["declared"], found["there"]
+    assert [one.arg for one in declared.args.args] == ["self", "path", "handler"]
+    for given in (declared, there):
+        given.args.args[0].annotation = None
+    assert ast.unparse(declared.args) == ast.unparse(there.args)
+    assert ast.dump(declared.type_params[0]) == ast.dump(there.type_params[0])
 
 
 def test_route() -> None:

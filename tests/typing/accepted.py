@@ -110,6 +110,9 @@ def elsewhere(req: PyreRequest) -> PyreResponse:
 # Decorators and calls give back the function they were given, as it was.
 assert_type(hello(PyreRequest.__new__(PyreRequest)), str)
 handler: Callable[[PyreRequest], str] = app.get("/again", hello)
+assert_type(app.put("/again", hello, inline=False)(PyreRequest.__new__(PyreRequest)), str)
+assert_type(app.patch("/again", gil=True)(hello)(PyreRequest.__new__(PyreRequest)), str)
+assert_type(app.route("QUERY", "/again", None)(hello)(PyreRequest.__new__(PyreRequest)), str)
 start_again: Callable[[], None] = app.on_startup(start)
 caught = app.exception_handler(ValueError, missing)
 assert_type(caught(PyreRequest.__new__(PyreRequest), KeyError()), tuple[dict[str, str], int])

@@ -6,11 +6,15 @@ Only mypy reads this file: pyright has no comment that must be needed.
 from pyreframework import HTTPError, Pyre, PyreResponse, redirect, set_cookie
 
 app = Pyre()
-app.get(5, lambda req: 1)  # type: ignore[call-overload]
-app.get("/", "handler")  # type: ignore[call-overload]
-app.get("/", lambda req: 1, gil="yes")  # type: ignore[call-overload]
-app.get("/", lambda req: 1, request_timeout="5")  # type: ignore[call-overload]
-app.get("/", lambda req: 1, inline=None)  # type: ignore[call-overload]
+app.get(5, lambda req: 1)  # type: ignore[arg-type]
+app.get("/", "handler")  # type: ignore[arg-type]
+app.get("/", lambda req: 1, gil="yes")  # type: ignore[arg-type]
+app.get("/", lambda req: 1, request_timeout="5")  # type: ignore[arg-type]
+app.get("/", lambda req: 1, inline=None)  # type: ignore[arg-type]
+app.delete("/", gill=True)  # type: ignore[call-arg]
+app.route("GET", "/", "handler")  # type: ignore[arg-type]
+app.route("GET", "/")("handler")  # type: ignore[type-var]
+app.post("/")("handler")  # type: ignore[type-var]
 app.run(prot=8000)  # type: ignore[arg-type]
 app.run(port="8000")  # type: ignore[arg-type]
 app.run(reload="yes")  # type: ignore[arg-type]
