@@ -55,6 +55,11 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def is_supervisor(pid: int) -> bool:
+    """Whether a process that has served is by now the supervisor of the one that does."""
+    return b"supervise.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 class Output:
     """What a process prints, collected by a thread; both streams in one."""
 

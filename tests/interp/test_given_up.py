@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from dialogue import Peer, request
 from gate import Gate
-from serving import Server, is_running, serve, wait_until
+from serving import Server, is_running, is_supervisor, serve, wait_until
 
 PROGRAM = """
     import os, socket
@@ -108,10 +108,7 @@ class Stage:
     def supervise(self) -> None:
         """Let the first process become the supervisor."""
         self.replace()
-        wait_until(self.is_supervisor, "a supervisor")
-
-    def is_supervisor(self) -> bool:
-        return b"supervise.py" in Path(f"/proc/{self.server.pid}/cmdline").read_bytes()
+        wait_until(lambda: is_supervisor(self.server.pid), "a supervisor")
 
     def nobody_listens(self) -> None:
         wait_until(lambda: not self.server.listens(), "nobody listens")

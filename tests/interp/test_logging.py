@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from dialogue import request
 from gate import Gate
-from serving import APPS, Server, child_environment, run_to_end, serve, wait_until
+from serving import APPS, Server, child_environment, is_supervisor, run_to_end, serve, wait_until
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 
@@ -257,10 +257,7 @@ def test_messages_of_the_server_are_objects_too(mode: str | None) -> None:
             seen = len(server.output.lines)
             server.signal(signal.SIGHUP)
             server.output.wait_for("serves now", since=seen)
-            wait_until(
-                lambda: b"supervise.py" in Path(f"/proc/{server.pid}/cmdline").read_bytes(),
-                f"the supervisor, {times}",
-            )
+            wait_until(lambda: is_supervisor(server.pid), f"the supervisor, {times}")
         lines = output_of(server)
     # The banner goes to standard output, which is the same here.
     said = [line for line in lines if not re.match(r"Pyre |  ", line)]

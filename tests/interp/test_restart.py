@@ -20,7 +20,16 @@ import httpx
 import pytest
 from dialogue import Peer, request
 from gate import Gate
-from serving import Output, Server, child_environment, is_running, run_to_end, serve, wait_until
+from serving import (
+    Output,
+    Server,
+    child_environment,
+    is_running,
+    is_supervisor,
+    run_to_end,
+    serve,
+    wait_until,
+)
 
 MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 Write = Callable[..., Path]
@@ -66,10 +75,6 @@ def serving_pid(server: Server) -> int:
     return int(server.get("/").text.split()[1])
 
 
-def is_supervisor(server: Server) -> bool:
-    return b"supervise.py" in Path(f"/proc/{server.pid}/cmdline").read_bytes()
-
-
 def restart(server: Server) -> int:
     """Restart, and return the process that serves then, once nobody else is left but it."""
     before = serving_pid(server)
@@ -77,7 +82,7 @@ def restart(server: Server) -> int:
     server.signal(signal.SIGHUP)
     wait_until(lambda: "serves now" in server.output.text()[seen:], "another process serves")
     wait_until(lambda: serving_pid(server) != before, "the process before accepts no more")
-    wait_until(lambda: is_supervisor(server), "the first process has become the supervisor")
+    wait_until(lambda: is_supervisor(server.pid), "the first process has become the supervisor")
     wait_until(lambda: before == server.pid or not alive(before), "the process before has ended")
     return serving_pid(server)
 
@@ -223,11 +228,11 @@ def test_running_requests_are_finished(write: Write, mode: str | None) -> None:
         server.output.wait_for("serves now")
         wait_until(lambda: serving_pid(server) != first, "the new process serves")
         wait_until(lambda: last_answer(other, first), "the one before is leaving")
-        assert not is_supervisor(server)
+        assert not is_supervisor(server.pid)
         gate.release("a", "late")
         reply = peer.reply()
         assert (reply.text, reply.closes) == ("late", True)
-        wait_until(lambda: is_supervisor(server), "all is answered")
+        wait_until(lambda: is_supervisor(server.pid), "all is answered")
 
 
 def test_idle_connections_learn_from_an_answer_that_they_end(write: Write) -> None:
@@ -249,7 +254,7 @@ def test_connections_that_stay_idle_are_closed(write: Write) -> None:
         server.signal(signal.SIGHUP)
         server.output.wait_for("serves now")
         idle.expect_end()
-        wait_until(lambda: is_supervisor(server), "nothing is left to wait for")
+        wait_until(lambda: is_supervisor(server.pid), "nothing is left to wait for")
 
 
 @pytest.mark.parametrize("times", [0, 1], ids=["first process", "supervisor"])
@@ -439,7 +444,7 @@ def test_a_replaced_process_hangs_in_a_hook(write: Write, hook: str, times: int)
             write(version="2")
             server.signal(signal.SIGHUP)
             assert gate.entered() == hook
-            wait_until(lambda: is_supervisor(server), "the first process is the supervisor")
+            wait_until(lambda: is_supervisor(server.pid), "the first process is the supervisor")
             wait_until(lambda: pid == server.pid or not alive(pid), "the one that hangs has ended")
             assert server.get("/").text.startswith("2 ")
             said = "is killed" if times and "atexit" in hook else "did not end in 0.5 s"
@@ -531,7 +536,7 @@ def test_restart_of_a_restart(write: Write) -> None:
         gate.release("start")
         gate.entered()  # Its worker.
         gate.release("start")
-        wait_until(lambda: is_supervisor(server), "the new process serves")
+        wait_until(lambda: is_supervisor(server.pid), "the new process serves")
         server.signal(signal.SIGHUP)
         gate.entered()
         write(version="2")
@@ -691,8 +696,7 @@ def test_a_terminal_that_closes_is_no_restart(write: Write, times: int) -> None:
         output.wait_for("try: curl")
         if times:
             process.send_signal(signal.SIGHUP)
-            command = Path(f"/proc/{process.pid}/cmdline")
-            wait_until(lambda: b"supervise.py" in command.read_bytes(), "a supervisor")
+            wait_until(lambda: is_supervisor(process.pid), "a supervisor")
     finally:
         os.close(ours)
     try:
@@ -850,7 +854,7 @@ def test_max_requests(write: Write, mode: str | None) -> None:
             return len(set(pids)) == 3
 
         wait_until(third, "two processes were replaced")
-        wait_until(lambda: is_supervisor(server), "the first one supervises")
+        wait_until(lambda: is_supervisor(server.pid), "the first one supervises")
 
 
 def test_max_requests_under_load(write: Write) -> None:

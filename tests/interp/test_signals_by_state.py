@@ -21,6 +21,7 @@ from serving import (
     Server,
     child_environment,
     is_running,
+    is_supervisor,
     launch,
     serve,
     wait_until,
@@ -92,9 +93,6 @@ class Stage:
     def serving_pid(self) -> int:
         return int(self.answer().split()[1])
 
-    def is_supervisor(self) -> bool:
-        return b"supervise.py" in Path(f"/proc/{self.server.pid}/cmdline").read_bytes()
-
     def hold(self) -> None:
         """Have a request in flight."""
         self.held = self.stack.enter_context(self.server.connect())
@@ -119,7 +117,7 @@ class Stage:
     def supervise(self) -> None:
         """Restart once, so that the process the test knows is the supervisor."""
         self.renew()
-        wait_until(self.is_supervisor, "a supervisor")
+        wait_until(lambda: is_supervisor(self.server.pid), "a supervisor")
         wait_until(lambda: self.answer().startswith("2 "), "the new one serves")
 
     def told(self, text: str, times: int = 1) -> None:
@@ -214,7 +212,7 @@ def restarts_when_it_serves(stage: Stage) -> None:
     found = stage.server.output.wait_for(r"http://([^:]+):(\d+)")
     stage.server.host, stage.server.port = found[1], int(found[2])
     stage.is_served_by("2")
-    wait_until(stage.is_supervisor, "a supervisor")
+    wait_until(lambda: is_supervisor(stage.server.pid), "a supervisor")
     stage.server.signal(TERM)
     stage.ends(0)
     assert stage.server.output.text().count("to take over") == 1
@@ -247,7 +245,7 @@ def is_replaced(stage: Stage) -> None:
     """What is in flight is answered by the process that has it."""
     stage.told("serves now")
     stage.let_go()
-    wait_until(stage.is_supervisor, "a supervisor")
+    wait_until(lambda: is_supervisor(stage.server.pid), "a supervisor")
     wait_until(lambda: stage.serving_pid() != stage.server.pid, "another one serves")
     stage.server.signal(TERM)
     stage.ends(0)
@@ -294,7 +292,7 @@ def goes_on(stage: Stage) -> None:
     stage.server.signal(HUP)
     stage.is_served_by("4")
     wait_until(lambda: stage.serving_pid() != before, "the next restart does better")
-    wait_until(stage.is_supervisor, "a supervisor")
+    wait_until(lambda: is_supervisor(stage.server.pid), "a supervisor")
 
 
 def restarts_again_afterwards(stage: Stage) -> None:

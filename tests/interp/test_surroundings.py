@@ -19,7 +19,15 @@ from typing import Any
 import pytest
 from dialogue import Peer
 from gate import Gate
-from serving import SAME_SIGNAL_S, SUCCESS_S, child_environment, run_to_end, serve, wait_until
+from serving import (
+    SAME_SIGNAL_S,
+    SUCCESS_S,
+    child_environment,
+    is_supervisor,
+    run_to_end,
+    serve,
+    wait_until,
+)
 
 MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 PYRE = [sys.executable, "-m", "pyreframework"]
@@ -91,11 +99,8 @@ class Bare:
         seen = [before]
         self.send(signal.SIGHUP)
         wait_until(lambda: seen.append(self.serving()) or seen[-1] != before, "another serves")
-        wait_until(self.is_supervisor, "the first process has become the supervisor")
+        wait_until(lambda: is_supervisor(self.pid), "the first process has become the supervisor")
         return seen[-1]
-
-    def is_supervisor(self) -> bool:
-        return b"supervise.py" in Path(f"/proc/{self.pid}/cmdline").read_bytes()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.send(number)
@@ -480,7 +485,7 @@ def test_a_folder_whose_name_is_no_text(
         assert "bad" in get("/argv") or "xc3" in get("/argv") or "udcc3" in get("/argv")
         server.send(signal.SIGHUP)
         wait_until(lambda: get("/") != pid, "another process serves")
-        wait_until(server.is_supervisor, "the first process has become the supervisor")
+        wait_until(lambda: is_supervisor(server.pid), "the first process has become the supervisor")
         assert server.stop() == 0
     assert not path.exists()
 

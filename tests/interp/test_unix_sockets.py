@@ -23,6 +23,7 @@ from serving import (
     Output,
     Server,
     child_environment,
+    is_supervisor,
     launch,
     run_to_end,
     serve,
@@ -220,10 +221,7 @@ def test_a_restart_makes_a_socket_that_was_removed_anew(tmp_path: Path) -> None:
             wait_until(path.exists, "it is there again")
             assert mode_of(path) == 0o660
             assert answers(path)
-            wait_until(
-                lambda: b"supervise.py" in Path(f"/proc/{server.pid}/cmdline").read_bytes(),
-                "a supervisor",
-            )
+            wait_until(lambda: is_supervisor(server.pid), "a supervisor")
     assert not path.exists()
 
 
@@ -248,10 +246,7 @@ def test_a_restart_serves_other_addresses_where_a_socket_cannot_be_made(
         else:
             folder.mkdir()
         seen = len(server.output.lines)
-        wait_until(
-            lambda: b"supervise.py" in Path(f"/proc/{server.pid}/cmdline").read_bytes(),
-            "a supervisor",
-        )
+        wait_until(lambda: is_supervisor(server.pid), "a supervisor")
         server.signal(signal.SIGHUP)
         server.output.wait_for("serves now", since=seen)
         wait_until(lambda: answers(path), "the next restart has made it")
@@ -288,10 +283,7 @@ def test_a_relative_path_in_a_program_that_changes_its_folder(
             server.output.wait_for("serves now", since=seen)
             assert path.stat().st_ino == inode
             assert answers(path)
-            wait_until(
-                lambda: b"supervise.py" in Path(f"/proc/{server.pid}/cmdline").read_bytes(),
-                "a supervisor",
-            )
+            wait_until(lambda: is_supervisor(server.pid), "a supervisor")
     assert not path.exists()
     assert not (tmp_path / "other" / "a.sock").exists()
 
