@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from perf.load.drawn import DEPTH_MAX, Plan, Request
+from perf.load.faults import Faults
 
 STALL_S = 30.0
 """A connection that has waited so long for an answer has lost it, on the slowest machine."""
@@ -28,7 +29,6 @@ answered by then."""
 PAUSE_S_MAX = 0.002
 """Between two pieces of a batch."""
 READ_BYTES = 1 << 18
-TEXTS_MAX = 20
 
 _CLOSED_SHARE = 0.02
 _PAUSED_SHARE = 0.3
@@ -40,7 +40,7 @@ _LENGTH = re.compile(rb"[0-9]+")
 
 
 @dataclass
-class Tally:
+class Tally(Faults):
     """What became of the requests."""
 
     sent: int = 0
@@ -56,9 +56,6 @@ class Tally:
     """Connections closed on purpose."""
     statuses: Counter[int] = field(default_factory=Counter)
     works: Counter[str] = field(default_factory=Counter)
-    faults: int = 0
-    wrong: list[str] = field(default_factory=list)
-    """The first faults in words."""
     longest_s: float = 0.0
     """The longest that a batch took until its last answer."""
     tasks: set[str] = field(default_factory=set)
@@ -66,14 +63,9 @@ class Tally:
     doubtful_tasks: set[str] = field(default_factory=set)
     """Requests that were abandoned and may have left one."""
 
-    def fault(self, text: str) -> None:
-        """Note something that must not be."""
-        self.faults += 1
-        if len(self.wrong) < TEXTS_MAX:
-            self.wrong.append(text)
-
     def add(self, other: Tally) -> None:
         """Add what another client has seen."""
+        self.add_faults(other)
         self.sent += other.sent
         self.answered += other.answered
         self.abandoned += other.abandoned
@@ -82,8 +74,6 @@ class Tally:
         self.closed += other.closed
         self.statuses += other.statuses
         self.works += other.works
-        self.faults += other.faults
-        self.wrong = [*self.wrong, *other.wrong][:TEXTS_MAX]
         self.longest_s = max(self.longest_s, other.longest_s)
         self.tasks |= other.tasks
         self.doubtful_tasks |= other.doubtful_tasks

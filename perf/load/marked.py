@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from perf.harness.exchange import Answer, BadAnswer, Client, Closed
+from perf.load.faults import Faults
 
 WORKS = {"answer": 40, "wait": 10, "late": 5, "leave": 15, "raise": 10, "cancel": 10}
 OF_COROUTINES = {**WORKS, "group": 10, "timeout": 5}
@@ -22,7 +23,6 @@ MARKS = ("none", "none", "task", "name", "callback")
 SILENCE_S = 30.0
 """A client that has waited so long for an answer has lost it, on the slowest machine."""
 PIPELINE_MAX = 4
-TEXTS_MAX = 20
 
 _EXPECTED = {"raise": 418, "cancel": 500}
 _IN_TIME = 504
@@ -30,7 +30,7 @@ _IN_TIME = 504
 
 
 @dataclass
-class Tally:
+class Tally(Faults):
     """What became of the requests."""
 
     sent: int = 0
@@ -40,15 +40,6 @@ class Tally:
     """Connections that the server closed before an answer came."""
     statuses: Counter[int] = field(default_factory=Counter)
     works: Counter[str] = field(default_factory=Counter)
-    faults: int = 0
-    wrong: list[str] = field(default_factory=list)
-    """The first faults in words."""
-
-    def fault(self, text: str) -> None:
-        """Note something that must not be."""
-        self.faults += 1
-        if len(self.wrong) < TEXTS_MAX:
-            self.wrong.append(text)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import socket
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,6 +18,7 @@ from perf.load import checked
 from perf.load.checked import Client, Tally
 from perf.load.crowd import Crowd
 from perf.load.drawn import WORKS, Plan
+from perf.tests.peers import Peer
 
 type Answers = list[bytes]
 type Spoil = Callable[[int, Answers], Answers]
@@ -75,24 +75,14 @@ def requests(received: bytearray) -> Iterator[tuple[bytes, bytes]]:
         yield head, body
 
 
-class Obedient:
+class Obedient(Peer):
     """A server that gives the right answers, unless something spoils them."""
 
     def __init__(self, spoil: Spoil = lambda _, answers: answers) -> None:
         self.spoil = spoil
         self.askers: set[str] = set()
         """Who has asked: the names of requests without their numbers."""
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port: int = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+        super().__init__()
 
     def serve(self, connection: socket.socket) -> None:
         received = bytearray()

@@ -27,25 +27,16 @@ from perf.harness.stacks import fold, self_time
 from perf.icount.dump import Counts, read
 from perf.icount.scenario import scenarios
 from perf.load import arrivals, numbered
+from perf.tests.peers import Peer
 
 
-class Peer:
+class Same(Peer):
     """A server that gives the same bytes to every request, over and over."""
 
     def __init__(self, answer: bytes) -> None:
         self.answer = answer
         self.asked = b""
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+        super().__init__()
 
     def serve(self, connection: socket.socket) -> None:
         with connection:
@@ -60,8 +51,8 @@ def answer(body: bytes, kind: str = "text/plain", status: str = "200 OK") -> byt
 
 
 @pytest.fixture
-def peer() -> Iterator[Peer]:
-    found = Peer(answer(b"Hello, World!"))
+def peer() -> Iterator[Same]:
+    found = Same(answer(b"Hello, World!"))
     yield found
     found.listener.close()
 
@@ -117,7 +108,7 @@ def test_a_right_answer_may_be_written_in_any_way() -> None:
     answers.compare("/json", "application/json", given)
 
 
-def test_a_server_that_copies_bytes_does_not_parse_json(peer: Peer) -> None:
+def test_a_server_that_copies_bytes_does_not_parse_json(peer: Same) -> None:
     peer.answer = answer(answers.ECHO_BODY, "application/json")
     echo = [answers.ROUTES["/echo"]]
     answers.check(peer.port, echo, parses_json=False)
@@ -125,14 +116,14 @@ def test_a_server_that_copies_bytes_does_not_parse_json(peer: Peer) -> None:
         answers.check(peer.port, echo, parses_json=True)
 
 
-def test_a_pipeline_needs_all_its_answers(peer: Peer) -> None:
+def test_a_pipeline_needs_all_its_answers(peer: Same) -> None:
     answers.check_pipeline(peer.port, answers.ROUTES["/"])
     peer.answer = answer(b"Hello, World!", status="503 Busy")
     with pytest.raises(answers.WrongAnswer, match="503"):
         answers.check_pipeline(peer.port, answers.ROUTES["/"])
 
 
-def test_the_client_reads_chunks(peer: Peer) -> None:
+def test_the_client_reads_chunks(peer: Same) -> None:
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     peer.answer = head + b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"
     with Client(peer.port) as client:
@@ -140,7 +131,7 @@ def test_the_client_reads_chunks(peer: Peer) -> None:
         assert client.ask("GET", "/").body == b"abcde"
 
 
-def test_the_client_refuses_what_is_not_http(peer: Peer) -> None:
+def test_the_client_refuses_what_is_not_http(peer: Same) -> None:
     peer.answer = b"SSH-2.0\r\n\r\n"
     with Client(peer.port) as client, pytest.raises(BadAnswer):
         client.ask("GET", "/")
@@ -220,7 +211,7 @@ def test_a_page_of_metrics_is_summed_over_labels() -> None:
     assert counters.total(counters.REFUSED, grown) == "-"
 
 
-def test_a_server_without_metrics_counts_nothing(peer: Peer) -> None:
+def test_a_server_without_metrics_counts_nothing(peer: Same) -> None:
     peer.answer = answer(b"pyre_take_backs_total 1\n", status="404 Not Found")
     assert counters.read(peer.port) == {}
     peer.answer = answer(b"pyre_take_backs_total 1\n")
@@ -302,7 +293,7 @@ def test_arrivals_are_the_same_for_the_same_seed() -> None:
     assert all(0 < arrival.due_s < 5.0 for arrival in plan)
 
 
-def test_every_arrival_gets_a_sample(peer: Peer) -> None:
+def test_every_arrival_gets_a_sample(peer: Same) -> None:
     plan = arrivals.poisson(500, 0.4, [("/", 1.0)], seed=3)
     samples = arrivals.run(peer.port, plan, connections=4)
     assert len(samples) == len(plan)
