@@ -5,8 +5,9 @@ A table stands between ``<!-- name -->`` and ``<!-- /name -->``. ``scripts/docs`
 
     .venv/bin/python docs/tables.py [perf/results/FOLDER]
 
-The folder names the benchmark whose figures the README shows; without it they stay those of the
-folder that the README names, or are left out.
+The folder names the benchmark whose figures the README shows, in a picture and a table; without it
+they stay those of the folder that the README names, or are left out. ``scripts/bench --readme``
+measures them, and calls this.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import statistics
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pyreframework.serving.settings.options import OPTIONS, Option
 
@@ -44,13 +46,17 @@ LIMITS = {
 }
 # Columns of the README's figures: heading, and the scenario in rounds.json.
 FIGURES = (
+    ("`/json`", "GET /json d1 c64"),
+    ("`/user/{id}`", "GET /user/{id} d1 c64"),
+    ("`POST /echo`", "POST /echo d1 c64"),
+    ("`/compute`", "GET /compute d1 c64"),
+    ("`/`", "GET / d1 c64"),
     ("`/` d16", "GET / d16 c64"),
-    ("`/` d1", "GET / d1 c64"),
-    ("`/json` d1", "GET /json d1 c64"),
-    ("`/user/{id}` d1", "GET /user/{id} d1 c64"),
-    ("`POST /echo` d1", "POST /echo d1 c64"),
-    ("`/compute` d1", "GET /compute d1 c64"),
 )
+PICTURE = "GET /json d1 c64"
+PICTURE_TITLE = "CPU time of one request for JSON, in microseconds: shorter is better"
+BAR_MAX = 44
+EIGHTHS = " \u258f\u258e\u258d\u258c\u258b\u258a\u2589"
 NO_FIGURES = "No figures have been recorded for this version."
 NAMES = {"ceiling": "ceiling (no Python)"}
 
@@ -136,29 +142,86 @@ def refusals() -> str:
     return table(["where", "what", "status"], rows)
 
 
+def benchmark(folder: str) -> dict[str, Any]:
+    """Return what was recorded of a benchmark."""
+    found: dict[str, Any] = json.loads((ROOT / folder / "rounds.json").read_text(encoding="utf-8"))
+    return found
+
+
+def title(name: str, version: str) -> str:
+    """Return what a contender is called in the README."""
+    return NAMES.get(name, f"{name} {version}")
+
+
 def figures(folder: str) -> str:
     """Return CPU time per request of each contender of a recorded benchmark, and where it ran."""
     if not folder:
         return NO_FIGURES
-    recorded = json.loads((ROOT / folder / "rounds.json").read_text(encoding="utf-8"))
+    recorded = benchmark(folder)
+    facts = recorded["facts"]
     shown = [column for column in FIGURES if column[1] in recorded["rounds"]]
     rows = []
     for name, version in recorded["versions"].items():
         cells = [cell(recorded["rounds"][scenario].get(name, [])) for _, scenario in shown]
-        title = NAMES.get(name, f"{name} {version}")
-        rows.append([f"**{title}**" if name == "pyre" else title, *cells])
-    facts = "; ".join(f"{name}: {value}" for name, value in recorded["facts"].items())
-    where = f"Measured with {facts}. [The whole report]({folder}/report.md)."
-    return f"{table(['us per request', *(title for title, _ in shown)], rows)}\n\n{where}"
+        weight = recorded["memory"].get(name)
+        cells.append(f"{weight['pss_kib'] / 1024:.0f}" if weight else "-")
+        bold = "**" if name == "pyre" else ""
+        rows.append([f"{bold}{title(name, version)}{bold}", *cells])
+    told = {name: f"`{fact}`" if name == "command" else fact for name, fact in facts.items()}
+    stated = "; ".join(f"{name}: {fact}" for name, fact in told.items())
+    where = f"Measured with {stated}. [The whole report]({folder}/report.md)."
+    header = ["us per request", *(heading for heading, _ in shown), "memory, MiB"]
+    return f"{table(header, rows)}\n\n{where}"
 
 
-def cell(rounds: list[dict[str, object]]) -> str:
-    """Return the median of one contender in one scenario; errors are marked."""
+def picture(folder: str) -> str:
+    """Return bars for one scenario of a recorded benchmark, the cheapest first."""
+    if not folder:
+        return NO_FIGURES
+    recorded = benchmark(folder)
+    rounds = recorded["rounds"].get(PICTURE, {})
+    found = {
+        title(name, version): middle
+        for name, version in recorded["versions"].items()
+        if (middle := median(rounds.get(name, []))) is not None
+    }
+    if not found:
+        return NO_FIGURES
+    wide = max(map(len, found))
+    lines = [
+        f"{name:{wide}}  {bar(value / max(found.values()))} {value:.3g}"
+        for name, value in sorted(found.items(), key=lambda one: one[1])
+    ]
+    facts = recorded["facts"]
+    on = ", ".join(facts[name] for name in ("python", "cpu") if name in facts)
+    measured = f"(commit {facts['commit']}, {on})"
+    return "\n".join(["```text", PICTURE_TITLE, measured, "", *lines, "```"])
+
+
+def bar(share: float) -> str:
+    """Return a bar that has this share of the longest one.
+
+    Example:
+        >>> len(bar(1.0)), len(bar(0.25)), bar(0.0)
+        (44, 11, '\u258f')
+    """
+    whole, eighths = divmod(max(1, round(share * BAR_MAX * 8)), 8)
+    return "\u2588" * whole + EIGHTHS[eighths].strip()
+
+
+def median(rounds: list[dict[str, Any]]) -> float | None:
+    """Return the middle CPU time of a contender's rounds."""
     values = [value for one in rounds if isinstance(value := one["cpu_us"], float)]
-    if not values:
+    return statistics.median(values) if values else None
+
+
+def cell(rounds: list[dict[str, Any]]) -> str:
+    """Return the median of one contender in one scenario; errors are marked."""
+    middle = median(rounds)
+    if middle is None:
         return "-"
-    errors = any(isinstance(seen := one["outcome"], dict) and seen["errors"] for one in rounds)
-    return f"{statistics.median(values):.3g}{' (errors)' if errors else ''}"
+    errors = any(one["outcome"]["errors"] for one in rounds)
+    return f"{middle:.3g}{' (errors)' if errors else ''}"
 
 
 def pages(folder: str | None = None) -> dict[Path, str]:
@@ -168,6 +231,7 @@ def pages(folder: str | None = None) -> dict[Path, str]:
     named = re.search(r"<!-- bench-table:? ?(.*?) -->", text)
     if folder is None and named:
         folder = named[1]
+    text = filled(text, "bench-picture", picture(folder or ""))
     written = {readme: filled(text, "bench-table", figures(folder or ""), folder or "")}
     for page, name, content in (
         ("docs/reference/running.md", "options", options()),

@@ -18,7 +18,7 @@ from perf.harness import answers, load, machine, processes, rounds
 from perf.harness.answers import ROUTES, WrongAnswer
 from perf.harness.contenders import CEILING, PYRE, Unavailable, contender, rival_names
 from perf.harness.load import Load
-from perf.harness.places import RESULTS, pyre_python
+from perf.harness.places import RESULTS, ROOT, pyre_python
 from perf.harness.progress import clear, say, show
 from perf.harness.report import Comparison, Scenario
 from perf.harness.rounds import Measure
@@ -42,6 +42,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--routes", help=f"comma-separated, of {' '.join(ROUTES)}")
     parser.add_argument("--loads", help=f"comma-separated, of {' '.join(ALL_LOADS)}")
     parser.add_argument("--quick", action="store_true", help="3 rounds, text and JSON only")
+    parser.add_argument(
+        "--readme", action="store_true", help="what the README shows, and write it there"
+    )
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
     parser.add_argument(
@@ -60,6 +63,12 @@ def arguments() -> argparse.Namespace:
         for name in filter(None, (value or "").split(",")):
             if name not in known:
                 parser.error(f"{name!r} is no {what}; there are {' '.join(known)}")
+    if chosen.readme:
+        if chosen.quick or chosen.only or chosen.routes or chosen.loads or chosen.output:
+            parser.error("--readme says itself what is measured, and where the results go")
+        if machine.commit().endswith("+"):
+            parser.error("the README shows figures of a commit: commit your changes first")
+        chosen.loads = "d1c64,d16c64"
     if chosen.server_core == chosen.load_core:
         parser.error("server and load need a core each")
     if (os.cpu_count() or 1) < 2:
@@ -193,6 +202,12 @@ def weigh(found: Comparison, chosen: argparse.Namespace) -> None:
             found.memory[name] = processes.memory(server.processes())
 
 
+def write_readme(folder: Path) -> None:
+    """Have the README show the figures of a folder of results."""
+    command = [str(pyre_python()), "docs/tables.py", str(folder.relative_to(ROOT))]
+    subprocess.run(command, check=True, cwd=ROOT)
+
+
 def main() -> int:
     """Run the comparison; 1 if Pyre could not be measured though it was asked for."""
     chosen = arguments()
@@ -227,7 +242,11 @@ def main() -> int:
     found.write(folder)
     print(found.as_markdown())
     say(f"written to {folder}")
-    return 1 if PYRE in names and PYRE not in found.versions else 0
+    if PYRE in names and PYRE not in found.versions:
+        return 1
+    if chosen.readme:
+        write_readme(folder)
+    return 0
 
 
 if __name__ == "__main__":

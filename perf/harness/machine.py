@@ -14,11 +14,12 @@ from perf.harness.places import ROOT
 
 
 def facts() -> dict[str, str]:
-    """Return machine, commit, command and date, as they stand in every result."""
+    """Return machine, commit, Python, command and date, as they stand in every result."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "commit": commit(),
         "command": shlex.join(["python", "-m", *_module(), *sys.argv[1:]]),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
         "cpu": f"{_cpu()} x {os.cpu_count()}",
         "memory": _memory(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",

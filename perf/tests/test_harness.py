@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import runpy
 import socket
+import sys
 import threading
 import time
 import xml.etree.ElementTree as ET
@@ -13,12 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from perf import bench
 from perf.harness import answers, counters, processes
 from perf.harness.chart import Bar, Panel, svg
 from perf.harness.contenders import Unavailable, build
 from perf.harness.exchange import Answer, BadAnswer, Client
 from perf.harness.flame import svg as flame
 from perf.harness.load import Load, Outcome
+from perf.harness.places import ROOT
 from perf.harness.report import Comparison, Scenario
 from perf.harness.rounds import Measure
 from perf.harness.series import Series, table
@@ -388,3 +393,40 @@ def test_numbered_requests_with_wrong_answers() -> None:
     outcome = numbered_run(server.port, at_the_end=server.stopping.set)
     server.close()
     assert any("b'0' for 1" in text for text in outcome.wrong)
+
+
+def bench_arguments(
+    monkeypatch: pytest.MonkeyPatch, commit: str, *words: str
+) -> argparse.Namespace:
+    monkeypatch.setattr(bench.machine, "commit", lambda: commit)
+    monkeypatch.setattr(sys, "argv", ["bench", *words])
+    return bench.arguments()
+
+
+def test_the_readme_says_itself_what_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = bench_arguments(monkeypatch, "a1", "--readme", "--rounds", "5")
+    assert (chosen.readme, chosen.rounds) == (True, 5)
+    tables = runpy.run_path(str(ROOT / "docs/tables.py"))
+    shown = {scenario for _, scenario in tables["FIGURES"]} | {tables["PICTURE"]}
+    assert shown <= {scenario.name for scenario in bench.scenarios(chosen)}
+
+
+@pytest.mark.parametrize(
+    ("commit", "words", "text"),
+    [
+        ("a1+", [], "commit your changes first"),
+        ("a1", ["--only", "pyre"], "--readme says itself"),
+        ("a1", ["--quick"], "--readme says itself"),
+        ("a1", ["--output", "r"], "--readme says itself"),
+    ],
+)
+def test_figures_that_the_readme_does_not_show(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    commit: str,
+    words: list[str],
+    text: str,
+) -> None:
+    with pytest.raises(SystemExit):
+        bench_arguments(monkeypatch, commit, "--readme", *words)
+    assert text in capsys.readouterr().err

@@ -7,7 +7,6 @@ import json
 import re
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -46,12 +45,15 @@ def test_every_option_has_its_row(tables: ModuleType) -> None:
     assert all(row.count(" | ") == 4 for row in rows)
 
 
-def test_figures_of_a_benchmark(tables: ModuleType, tmp_path: Path, monkeypatch: Any) -> None:
+@pytest.fixture
+def recorded(tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A benchmark, by its folder."""
+
     def rounds(*cpu_us: float, errors: dict[str, int] | None = None) -> list[dict[str, object]]:
         return [{"cpu_us": one, "outcome": {"errors": errors or {}}} for one in cpu_us]
 
     recorded = {
-        "facts": {"machine": "M", "commit": "C"},
+        "facts": {"commit": "C", "python": "P", "cpu": "M x 2", "command": "run --it"},
         "versions": {"pyre": "3", "ceiling": "0", "other": "1"},
         "rounds": {
             "GET / d16 c64": {
@@ -59,20 +61,50 @@ def test_figures_of_a_benchmark(tables: ModuleType, tmp_path: Path, monkeypatch:
                 "ceiling": rounds(0.1234),
                 "other": rounds(9.0, errors={"timeout": 1}),
             },
+            "GET /json d1 c64": {
+                "pyre": rounds(10.0, 11.0, 12.0),
+                "ceiling": rounds(5.5),
+                "other": rounds(88.0),
+            },
         },
+        "memory": {"pyre": {"pss_kib": 14710}, "other": {"pss_kib": 2048}},
     }
     monkeypatch.setattr(tables, "ROOT", tmp_path)
     (tmp_path / "r").mkdir()
     (tmp_path / "r/rounds.json").write_text(json.dumps(recorded))
-    assert tables.figures("r").splitlines() == [
-        "| us per request | `/` d16 |",
-        "| --- | --- |",
-        "| **pyre 3** | 0.2 |",
-        "| ceiling (no Python) | 0.123 |",
-        "| other 1 | 9 (errors) |",
+    return "r"
+
+
+def test_figures_of_a_benchmark(tables: ModuleType, recorded: str) -> None:
+    facts = "commit: C; python: P; cpu: M x 2; command: `run --it`"
+    measured = f"Measured with {facts}. [The whole report](r/report.md)."
+    assert tables.figures(recorded).splitlines() == [
+        "| us per request | `/json` | `/` d16 | memory, MiB |",
+        "| --- | --- | --- | --- |",
+        "| **pyre 3** | 11 | 0.2 | 14 |",
+        "| ceiling (no Python) | 5.5 | 0.123 | - |",
+        "| other 1 | 88 | 9 (errors) | 2 |",
         "",
-        "Measured with machine: M; commit: C. [The whole report](r/report.md).",
+        measured,
     ]
+
+
+def test_picture_of_a_benchmark(tables: ModuleType, recorded: str) -> None:
+    longest = "\u2588" * 44
+    assert tables.picture(recorded).splitlines() == [
+        "```text",
+        tables.PICTURE_TITLE,
+        "(commit C, P, M x 2)",
+        "",
+        "ceiling (no Python)  \u2588\u2588\u258a 5.5",
+        "pyre 3               \u2588\u2588\u2588\u2588\u2588\u258c 11",
+        f"other 1              {longest} 88",
+        "```",
+    ]
+
+
+def test_a_version_without_a_benchmark(tables: ModuleType) -> None:
+    assert tables.picture("") == tables.figures("") == tables.NO_FIGURES
 
 
 def test_marks_that_are_missing_are_told(tables: ModuleType) -> None:
