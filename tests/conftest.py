@@ -1,12 +1,18 @@
-"""What holds for all tests: the environment of the developer does not configure any server."""
+"""What holds for all tests: the environment of the developer does not configure any server.
+
+And what many of them need: `write` makes the files of a program.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from serving import Write
 
 from pyreframework import __version__, engine
 
@@ -42,3 +48,16 @@ def no_signals_ignored_from_outside() -> None:
     ):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a text into a file of the test's folder, and return where it is."""
+
+    def write(name: str, text: str) -> Path:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text))
+        return file
+
+    return write

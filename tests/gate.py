@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from typing import Self
 
-from dialogue import PEER_S
+from dialogue import PEER_S, Peer, request
+from serving import Server, wait_until
 
 
 class Gate:
@@ -48,6 +50,11 @@ class Gate:
         self._held[name.decode().strip()] = held
         return name.decode().strip()
 
+    def hold(self, peer: Peer, name: str) -> None:
+        """Have a peer ask for ``/wait`` of the program, whose handler is held here."""
+        peer.send(request("GET", f"/wait/{self.port}/{name}"))
+        assert self.entered() == name
+
     def is_empty(self, seconds: float) -> bool:
         """Whether nobody (else) comes in for a while."""
         self._listener.settimeout(seconds)
@@ -69,3 +76,21 @@ class Gate:
     def release_all_but(self, stays: str) -> None:
         for name in [name for name in self._held if name != stays]:
             self.release(name)
+
+
+def stop_beside_held_requests(server: Server, number: int) -> None:
+    """Send a stop signal while handlers run: they are let finish, and nobody else is let in."""
+    with Gate() as gate, ExitStack() as stack:
+        peers = {name: stack.enter_context(server.connect()) for name in ("a", "b", "c")}
+        for name, peer in peers.items():
+            gate.hold(peer, name)
+        server.signal(number)
+        wait_until(lambda: not server.listens(), "new connections are refused")
+        for name, peer in peers.items():
+            peer.expect_silence(0.05)
+            gate.release(name, f"late {name}")
+            reply = peer.reply()
+            assert (reply.status, reply.text) == (200, f"late {name}")
+            assert reply.closes
+            peer.expect_end()
+    assert server.wait() == 0

@@ -24,6 +24,9 @@ from dialogue import Peer, Reply
 
 APPS = Path(__file__).parent / "apps"
 
+type Write = Callable[[str, str], Path]
+"""The fixture `write`: takes name and text of a file."""
+
 SUCCESS_S = 30.0
 """How long anything that should happen may take, on the slowest machine we can imagine."""
 
@@ -136,6 +139,19 @@ def launch(
     )
 
 
+def program_arguments(program: str | Path | list[str]) -> list[str]:
+    """Arguments of the interpreter for a program of `tests/apps` (by name), a file, or any."""
+    if isinstance(program, str):
+        program = APPS / f"{program}.py"
+    return [str(program)] if isinstance(program, Path) else program
+
+
+def with_defaults(options: dict[str, object]) -> dict[str, object]:
+    """Options as they are given to most programs; None leaves one out."""
+    options = {"port": 0, "workers": 2} | options
+    return {name: value for name, value in options.items() if value is not None}
+
+
 class Server:
     """A program that serves, in a process of its own."""
 
@@ -147,9 +163,8 @@ class Server:
         cwd: Path | None = None,
         **options: object,
     ) -> None:
-        options = {"port": 0, "workers": 2} | options
-        options = {name: value for name, value in options.items() if value is not None}
-        self.process = launch(arguments, child_environment(env or {}, options), cwd)
+        environment = child_environment(env or {}, with_defaults(options))
+        self.process = launch(arguments, environment, cwd)
         self.pid = self.process.pid
         self.output = Output(self.process)
         try:
@@ -269,10 +284,7 @@ def serve(
     Options become `PYRE_<NAME>` variables. At the end the server has to stop in order: exit code 0,
     and no trace of a crash in what it printed.
     """
-    if isinstance(program, str):
-        program = APPS / f"{program}.py"
-    arguments = [str(program)] if isinstance(program, Path) else program
-    server = Server(arguments, env=env, cwd=cwd, **options)
+    server = Server(program_arguments(program), env=env, cwd=cwd, **options)
     try:
         yield server
         already = server.process.poll()
@@ -301,12 +313,8 @@ def run_to_end(
     **options: object,
 ) -> Ending:
     """Run a program that is expected to end by itself."""
-    if isinstance(program, str):
-        program = APPS / f"{program}.py"
-    arguments = [str(program)] if isinstance(program, Path) else program
-    options = {"port": 0, "workers": 2} | options
-    options = {name: value for name, value in options.items() if value is not None}
-    process = launch(arguments, child_environment(env or {}, options), cwd)
+    environment = child_environment(env or {}, with_defaults(options))
+    process = launch(program_arguments(program), environment, cwd)
     try:
         output, _ = process.communicate(timeout=SUCCESS_S)
     except subprocess.TimeoutExpired:

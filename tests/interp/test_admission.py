@@ -78,8 +78,7 @@ def test_clients_that_go_are_not_counted_for_ever(server: Server) -> None:
         for turn in range(3):
             for number in range(MAX):
                 peer = server.connect()
-                peer.send(request("GET", f"/wait/{gate.port}/{turn}-{number}"))
-                assert gate.entered() == f"{turn}-{number}"
+                gate.hold(peer, f"{turn}-{number}")
                 peer.abort()
 
             wait_until(lambda: IDLE in server.get("/metrics").text, "nothing is in flight")

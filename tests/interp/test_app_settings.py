@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dialogue import request
 from gate import Gate
+from places import MODES
 from serving import serve, wait_until
 
-MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 Program = Callable[[str], Path]
 
 
@@ -198,8 +197,7 @@ def test_stop_from_a_handler(program: Program, mode: str | None) -> None:
             print("run() returned", flush=True)
     """
     with serve(program(text), mode=mode) as server, Gate() as gate, server.connect() as peer:
-        peer.send(request("GET", f"/wait/{gate.port}/a"))
-        assert gate.entered() == "a"
+        gate.hold(peer, "a")
         assert server.request("POST", "/stop").text == "stopping"
         wait_until(lambda: not server.listens(), "new connections are refused")
         gate.release("a")

@@ -17,17 +17,12 @@ from pathlib import Path
 import pytest
 from dialogue import Peer, request
 from gate import Gate
+from places import PLACES
 from serving import Server, serve, wait_until
 
 INTERNAL = {"error": "internal server error"}
 
-PLACES: dict[str, dict[str, object]] = {
-    "workers": {"threads": 4},
-    "one-thread": {"threads": 1},
-    "main": {"mode": "default"},
-    "main-one-thread": {"mode": "default", "gil_threads": 1},
-    "gil": {"env": {"TEST_GIL": "1"}},
-}
+LOOPS = PLACES | {"main-one-thread": {"mode": "default", "gil_threads": 1}}
 """Where coroutines can run; one worker each, so that all requests meet on one loop."""
 
 
@@ -49,11 +44,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path] |
     return paths
 
 
-@pytest.fixture(scope="module", params=PLACES)
+@pytest.fixture(scope="module", params=LOOPS)
 def server(
     request: pytest.FixtureRequest, certificate: tuple[Path, Path] | None
 ) -> Iterator[Server]:
-    place = dict(PLACES[request.param])
+    place = dict(LOOPS[request.param])
     env: dict[str, str] = place.pop("env", {})  # type: ignore[assignment]
     if certificate is not None:
         env = env | {"TEST_CERTIFICATE": str(certificate[0])}

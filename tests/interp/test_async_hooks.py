@@ -6,23 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 from dialogue import Reply
+from places import PLACES
 from serving import Server, serve
 
 INTERNAL = {"error": "internal server error"}
 ALL = "first, first went on, second, third, after first, after second"
 
-PLACES: dict[str, dict[str, object]] = {
-    "workers": {"threads": 4},
-    "one-thread": {"threads": 1},
-    "main": {"mode": "default"},
-    "main-one-thread": {"mode": "default", "gil_threads": 1},
-    "gil": {"env": {"TEST_GIL": "1"}},
-}
+LOOPS = PLACES | {"main-one-thread": {"mode": "default", "gil_threads": 1}}
 
 
-@pytest.fixture(scope="module", params=PLACES)
+@pytest.fixture(scope="module", params=LOOPS)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serve("async_hooks", workers=1, **PLACES[request.param]) as server:  # type: ignore[arg-type]
+    with serve("async_hooks", workers=1, **LOOPS[request.param]) as server:  # type: ignore[arg-type]
         yield server
         assert server.get("/sync").status == 200
 

@@ -8,14 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 from gate import Gate
+from places import MODES, PLACES
 from serving import Server, serve, wait_until
 
-PLACES: dict[str, dict[str, object]] = {
-    "workers": {"threads": 4},
-    "one-thread": {"threads": 1},
-    "main": {"mode": "default"},
-    "gil": {"env": {"TEST_GIL": "1"}},
-}
 KINDS = ("/task", "/task-async", "/async-task", "/async-task-async")
 
 
@@ -118,7 +113,7 @@ def test_stop_waits_for_them(place: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", KINDS)
-@pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
+@MODES
 def test_stop_gives_them_up_in_the_end(mode: str | None, path: str) -> None:
     with serve("departures", workers=1, mode=mode, shutdown_timeout=0.5) as server, Gate() as gate:
         assert server.get(f"{path}/{gate.port}/a").text == "answered"

@@ -17,13 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from dialogue import request
 from gate import Gate
+from places import MODES
 from serving import APPS, Output, Server, child_environment, run_to_end, serve, wait_until
 
 from pyreframework.testing import TestClient
 
-MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 MEBIBYTE = 1 << 20
 BROKEN = ("Fatal Python error", "panicked", "Traceback")
 
@@ -125,8 +124,7 @@ def test_requests_are_finished_when_the_main_thread_ends(
     write: Callable[..., Path], mode: str | None
 ) -> None:
     with serving(write(), mode=mode) as (server, go_on), Gate() as gate, server.connect() as peer:
-        peer.send(request("GET", f"/wait/{gate.port}/a"))
-        assert gate.entered() == "a"
+        gate.hold(peer, "a")
         go_on()
         wait_until(lambda: not server.listens(), "nobody is accepted any more")
         gate.release("a", "late")
@@ -155,8 +153,7 @@ def test_what_does_not_finish_is_left_when_the_main_thread_ends(
 ) -> None:
     with serving(write(), shutdown_timeout=0.2) as (server, go_on), Gate() as gate:
         with server.connect() as peer:
-            peer.send(request("GET", f"/wait/{gate.port}/a"))
-            assert gate.entered() == "a"
+            gate.hold(peer, "a")
             go_on()
             assert server.wait() == 1
         assert not any(mark in server.output.text() for mark in BROKEN), server.output.text()

@@ -8,11 +8,9 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-import pytest
 from gate import Gate
+from places import MODES
 from serving import Server, serve, wait_until
-
-MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 
 ENTER = """
 import asyncio, socket

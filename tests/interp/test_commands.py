@@ -9,14 +9,12 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from serving import Output, Server, child_environment, launch, run_to_end, serve
+from places import MODES
+from serving import Output, Server, Write, child_environment, launch, run_to_end, serve
 
-MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
-Write = Callable[[str, str], Path]
 PYRE = ["-m", "pyreframework"]
 
 HELLO = """
@@ -38,17 +36,6 @@ HELLO = """
         made.get("/", lambda req: "made")
         return made
 """
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, text: str) -> Path:
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(textwrap.dedent(text))
-        return file
-
-    return write
 
 
 def test_the_scripts_are_installed() -> None:

@@ -10,38 +10,16 @@ from pathlib import Path
 
 import pytest
 from dialogue import request
-from gate import Gate
-from serving import serve, wait_until
-
-PLACES: dict[str, dict[str, object]] = {
-    "workers": {"threads": 4},
-    "one-thread": {"threads": 1},
-    "main": {"mode": "default"},
-    "gil": {"env": {"TEST_GIL": "1"}},
-}
+from gate import Gate, stop_beside_held_requests
+from places import PLACES
+from serving import serve
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
 def test_coroutines_that_wait_are_finished(place: str, number: signal.Signals) -> None:
-    with serve("departures", workers=1, **PLACES[place]) as server, Gate() as gate:  # type: ignore[arg-type]
-        with ExitStack() as stack:
-            peers = []
-            for name in "abc":
-                peer = stack.enter_context(server.connect())
-                peer.send(request("GET", f"/wait/{gate.port}/{name}"))
-                assert gate.entered() == name
-                peers.append(peer)
-            server.signal(number)
-            wait_until(lambda: not server.listens(), "new connections are refused")
-            for name, peer in zip("abc", peers, strict=True):
-                peer.expect_silence(0.05)
-                gate.release(name, f"late {name}")
-                reply = peer.reply()
-                assert (reply.status, reply.text) == (200, f"late {name}")
-                assert reply.closes
-                peer.expect_end()
-        assert server.wait() == 0
+    with serve("departures", workers=1, **PLACES[place]) as server:  # type: ignore[arg-type]
+        stop_beside_held_requests(server, number)
 
 
 @pytest.mark.parametrize("place", PLACES)

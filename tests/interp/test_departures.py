@@ -9,14 +9,9 @@ from collections.abc import Iterator
 import pytest
 from dialogue import Peer, request
 from gate import Gate
+from places import PLACES
 from serving import Server, serve, wait_until
 
-PLACES: dict[str, dict[str, object]] = {
-    "workers": {"threads": 4},
-    "one-thread": {"threads": 1},
-    "main": {"mode": "default"},
-    "gil": {"env": {"TEST_GIL": "1"}},
-}
 HALF_CLOSED_S = 0.5
 """How long a client that has said all it wants to may wait for its answer."""
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from serving import Server, run_to_end, serve
+from serving import Server, Write, run_to_end, serve
 
 WORKER, MAIN = "__mp_main__", "__main__"
-Write = Callable[[str, str], Path]
 
 HEAD = """
 import asyncio
@@ -113,16 +110,6 @@ def locked():
     with LOCK:
         return __name__
 """
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, text: str) -> Path:
-        file = tmp_path / name
-        file.write_text(text)
-        return file
-
-    return write
 
 
 def routes(names: list[str]) -> str:

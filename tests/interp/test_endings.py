@@ -8,14 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 from dialogue import request
+from places import PLACES
 from serving import Server, serve
 
-PLACES: dict[str, dict[str, object]] = {
-    "workers": {"threads": 4},
-    "one-thread": {"threads": 1},
-    "main": {"mode": "default"},
-    "gil": {"env": {"TEST_GIL": "1"}},
-}
 CASES = [(place, hooks) for place in PLACES for hooks in ("def", "async")]
 IDS = ["-".join(case) for case in CASES]
 

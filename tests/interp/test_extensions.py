@@ -5,12 +5,11 @@ from __future__ import annotations
 import pickle
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from serving import Server, run_to_end, serve, wait_until
+from serving import Server, Write, run_to_end, serve, wait_until
 
 WORKER, MAIN = "__mp_main__", "__main__"
 MOVED = {
@@ -23,7 +22,6 @@ MOVED = {
     "GET /orjson": "orjson",
     "GET /inside": "numpy",
 }
-Write = Callable[[str, str], Path]
 
 
 @pytest.fixture(scope="module", params=[WORKER, MAIN], ids=["workers", "main"])
@@ -37,17 +35,6 @@ def server(home: str) -> Iterator[Server]:
     with serve("extensions", mode="default" if home == MAIN else None) as server:
         yield server
         assert server.get("/plain").status == 200
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, text: str) -> Path:
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(textwrap.dedent(text))
-        return file
-
-    return write
 
 
 def banner(server: Server) -> list[str]:

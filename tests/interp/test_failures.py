@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from dialogue import request
+from places import in_both_modes
 from serving import Server, serve
 
 INTERNAL = {"error": "internal server error"}
@@ -110,7 +111,7 @@ KINDS = ("def", "gil", "async", "async-later", "async-gil", "async-gil-later")
 IN_COROUTINES = {"stop-iteration": "RuntimeError"}
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with serve("failures", mode=request.param, **ONE_OF_EACH) as server:
         yield server

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from dialogue import Peer, request
 from gate import Gate
+from places import MODES
 from serving import Output, Server, child_environment, is_running, serve, wait_until
 
-MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 # CPython itself warns of a fork beside threads.
 QUIET = {"PYTHONWARNINGS": "ignore"}
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import pytest
 from dialogue import request
 from gate import Gate
+from places import in_both_modes
 from serving import Server, serve, wait_until
 
 import pyreframework
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def mode(request: pytest.FixtureRequest) -> Iterator[str | None]:
     return request.param  # type: ignore[no-any-return]
 
@@ -118,8 +119,7 @@ def test_figures(mode: str | None) -> None:
         with Gate() as gate:
             peers = [server.connect() for _ in range(30)]
             for number in range(2):
-                peers[number].send(request("GET", f"/wait/{gate.port}/{number}"))
-                gate.entered()
+                gate.hold(peers[number], str(number))
             for peer in peers[2:]:
                 peer.send(request("GET", "/sleep/0"))
             wait_until(lambda: "503" in server.get("/metrics").text, "some are refused")

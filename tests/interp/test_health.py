@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from dialogue import request
 from gate import Gate
+from places import in_both_modes
 from serving import Server, serve, wait_until
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def mode(request: pytest.FixtureRequest) -> Iterator[str | None]:
     return request.param  # type: ignore[no-any-return]
 
@@ -22,8 +23,7 @@ def test_with_every_lane_stuck(mode: str | None) -> None:
     with serve("insight", mode=mode, **options) as server, Gate() as gate:
         peers = [server.connect() for _ in range(2)]
         for number, peer in enumerate(peers):
-            peer.send(request("GET", f"/wait/{gate.port}/{number}"))
-            gate.entered()
+            gate.hold(peer, str(number))
         assert server.get("/livez").json() == {"status": "alive"}
         assert server.get("/readyz").json() == {"status": "ready"}
         assert server.request("HEAD", "/readyz").status == 200
@@ -46,8 +46,7 @@ def test_probes_are_exact(mode: str | None) -> None:
 def test_a_server_that_drains_is_not_ready(mode: str | None) -> None:
     with serve("insight", mode=mode) as server, Gate() as gate:
         busy, probe = server.connect(), server.connect()
-        busy.send(request("GET", f"/wait/{gate.port}/a"))
-        gate.entered()
+        gate.hold(busy, "a")
         # A head that has begun is still answered once the drain has begun.
         head = request("GET", "/readyz")
         probe.send(head[:-2])

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 from dialogue import Reply
+from places import in_both_modes
 from serving import Server, serve, wait_until
 
 INTERNAL = {"error": "internal server error"}
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with serve("hooks", mode=request.param) as server:
         yield server
@@ -164,7 +165,7 @@ def test_head_of_an_error(server: Server) -> None:
         assert peer.get("/").text == "handled"
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def constants(request: pytest.FixtureRequest) -> Iterator[Server]:
     with serve("constants", mode=request.param, workers=1) as server:
         yield server

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from places import in_both_modes
 from serving import Server, serve
 
 ID = "12345678-1234-5678-1234-567812345678"
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with serve("injection", mode=request.param) as server:
         yield server

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from dialogue import Peer, request
+from places import in_both_modes
 from serving import Server, serve, wait_until
 
 BATCH = 100
@@ -14,7 +15,7 @@ WINDOWS = 3
 MEBIBYTE = 1 << 20
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with serve(
         "leaks", mode=request.param, workers=1, threads=2, gil_threads=2, io_workers=1

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from dialogue import request
 from gate import Gate
+from places import in_both_modes
 from serving import APPS, Server, child_environment, is_supervisor, run_to_end, serve, wait_until
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def mode(request: pytest.FixtureRequest) -> Iterator[str | None]:
     return request.param  # type: ignore[no-any-return]
 
@@ -446,8 +447,7 @@ def test_requests_that_somebody_keeps_are_logged(mode: str | None) -> None:
 def test_durations(mode: str | None) -> None:
     with serve("logging_app", mode=mode, log=1, log_format="json") as server:
         with Gate() as gate, server.connect() as peer:
-            peer.send(request("GET", f"/wait/{gate.port}/a"))
-            gate.entered()
+            gate.hold(peer, "a")
             assert gate.is_empty(0.05)
             gate.release("a")
             assert peer.reply().status == 200
@@ -523,8 +523,7 @@ def test_the_last_records_before_the_process_is_stopped_at_once() -> None:
         try:
             with server.connect() as peer:
                 server.get("/log/info?early")
-                peer.send(request("GET", f"/wait/{gate.port}/a"))
-                gate.entered()
+                gate.hold(peer, "a")
                 server.signal(signal.SIGTERM)
                 wait_until(lambda: not server.listens(), "the drain has begun")
                 server.end_at_once(signal.SIGTERM)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from dialogue import Reply, request
 from gate import Gate
+from places import MODES, in_both_modes
 from prometheus_client.parser import text_string_to_metric_families
 from serving import Server, run_to_end, serve, wait_until
 
@@ -18,7 +19,7 @@ type Labels = dict[str, str]
 type Samples = list[tuple[str, Labels, float]]
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with serve("insight", mode=request.param, workers=2, threads=2, gil_threads=4) as server:
         yield server
@@ -106,8 +107,7 @@ def test_durations(server: Server) -> None:
     name = "pyre_request_duration_seconds"
     route = {"method": "GET", "route": "/wait/{port:int}/{name}"}
     with Gate() as gate, server.connect() as peer:
-        peer.send(request("GET", f"/wait/{gate.port}/a"))
-        assert gate.entered() == "a"
+        gate.hold(peer, "a")
         assert gate.is_empty(0.06)
         gate.release("a")
         assert peer.reply().text == "released"
@@ -133,16 +133,14 @@ def test_gauges(server: Server) -> None:
         peers = []
         for number in range(3):
             peers.append(server.connect())
-            peers[-1].send(request("GET", f"/wait/{gate.port}/{number}"))
-            gate.entered()
+            gate.hold(peers[-1], str(number))
         assert value(server, "pyre_jobs_in_flight") == 3
         assert value(server, "pyre_lanes_busy") >= 3
         assert value(server, "pyre_connections_open") >= 3
         assert value(server, "pyre_queue_depth") == 0
         # All lanes of workers, or of main, are held; one more has to wait.
         peers.append(server.connect())
-        peers[-1].send(request("GET", f"/wait/{gate.port}/3"))
-        gate.entered()
+        gate.hold(peers[-1], "3")
         peers.append(server.connect())
         peers[-1].send(request("GET", "/"))
         wait_until(lambda: value(server, "pyre_queue_depth") == 1, "one batch waits")
@@ -164,7 +162,7 @@ def test_about_the_process(server: Server) -> None:
     assert value(server, "pyre_connections_total") > 0
 
 
-@pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
+@MODES
 def test_the_label_of_an_interpreter(mode: str | None, tmp_path: Path) -> None:
     """A number or `main`, once each; where there is a loop lane, it is counted with the others."""
     file = tmp_path / "loops.py"
@@ -196,8 +194,7 @@ def test_overload_is_counted() -> None:
     options = {"workers": 1, "threads": 1, "io_workers": 1, "queue_depth": 2}
     with serve("insight", **options) as server, Gate() as gate:
         peers = [server.connect() for _ in range(40)]
-        peers[0].send(request("GET", f"/wait/{gate.port}/a"))
-        gate.entered()
+        gate.hold(peers[0], "a")
         for peer in peers[1:]:
             peer.send(request("GET", "/"))
         wait_until(lambda: value(server, "pyre_overloaded_total") > 0, "some are refused")
@@ -209,7 +206,7 @@ def test_overload_is_counted() -> None:
         assert requests_total(server, "GET", "/", 503) == refused
 
 
-@pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
+@MODES
 def test_a_handler_that_takes_too_long_is_counted_once(mode: str | None) -> None:
     """Also when it answers later; and the log knows what was asked for."""
     options = {"mode": mode, "request_timeout": 0.05, "access_log": True, "log_format": "json"}

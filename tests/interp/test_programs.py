@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from serving import serve
-
-MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
-Write = Callable[[str, str], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, text: str) -> Path:
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(textwrap.dedent(text))
-        return file
-
-    return write
-
+from places import MODES
+from serving import Write, serve
 
 HELLO = """
     from pyreframework import Pyre

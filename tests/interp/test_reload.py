@@ -12,7 +12,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from dialogue import request
 from gate import Gate
 from serving import Output, Server, child_environment, launch, run_to_end, serve, wait_until
 
@@ -187,8 +186,7 @@ def test_folder_of_other_files(folder: Path) -> None:
 def test_running_requests_outlive_a_change(folder: Path) -> None:
     with serve([*PYRE, "dev", "shop:app"], cwd=folder, env=environment(folder)) as server:
         with Gate() as gate, server.connect() as peer:
-            peer.send(request("GET", f"/wait/{gate.port}/a"))
-            gate.entered()
+            gate.hold(peer, "a")
             write(folder / "package/words.py", "word = 'two'\n")
             says(server, "two")
             gate.release("a", "late")

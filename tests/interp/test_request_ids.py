@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from dialogue import request
+from places import in_both_modes
 from serving import Server, serve
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -18,7 +19,7 @@ TRACEPARENT = f"00-{TRACE_ID}-{SPAN_ID}-01"
 HEADER = "x-request-id"
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def mode(request: pytest.FixtureRequest) -> Iterator[str | None]:
     return request.param  # type: ignore[no-any-return]
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 from gate import Gate
+from places import MODES
 from serving import child_environment, serve
-
-MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 
 
 @MODES

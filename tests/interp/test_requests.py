@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 from dialogue import request
+from places import in_both_modes
 from serving import Server, serve
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """One worker, so that what one request leaves behind the next one finds."""
     with serve("request_attributes", mode=request.param, workers=1) as server:

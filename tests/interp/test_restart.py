@@ -20,6 +20,7 @@ import httpx
 import pytest
 from dialogue import Peer, request
 from gate import Gate
+from places import MODES
 from serving import (
     Output,
     Server,
@@ -31,7 +32,6 @@ from serving import (
     wait_until,
 )
 
-MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 Write = Callable[..., Path]
 
 PROGRAM = """
@@ -221,8 +221,7 @@ def test_running_requests_are_finished(write: Write, mode: str | None) -> None:
         server.connect() as peer,
         server.connect() as other,
     ):
-        peer.send(request("GET", f"/wait/{gate.port}/a"))
-        assert gate.entered() == "a"
+        gate.hold(peer, "a")
         first = server.pid
         server.signal(signal.SIGHUP)
         server.output.wait_for("serves now")
@@ -485,8 +484,7 @@ def test_started_where_ends_of_children_are_not_told(write: Write, how: str, end
 def test_an_end_that_was_not_told_before_there_was_a_supervisor(write: Write, how: str) -> None:
     """Nobody knows how the process has ended, but that it has is known."""
     with serve(unseen(write(), how), workers=1) as server, Gate() as gate, server.connect() as peer:
-        peer.send(request("GET", f"/wait/{gate.port}/a"))
-        gate.entered()
+        gate.hold(peer, "a")
         server.signal(signal.SIGHUP)
         server.output.wait_for("serves now")
         pid = started(server)
@@ -548,8 +546,7 @@ def test_restart_of_a_restart(write: Write) -> None:
 def test_signals_while_the_last_requests_are_answered(write: Write) -> None:
     """A SIGHUP is followed when the process has become the supervisor, none is lost."""
     with serve(write()) as server, Gate() as gate, server.connect() as peer:
-        peer.send(request("GET", f"/wait/{gate.port}/a"))
-        gate.entered()
+        gate.hold(peer, "a")
         server.signal(signal.SIGHUP)
         server.output.wait_for("serves now")
         write(version="2")
@@ -562,8 +559,7 @@ def test_signals_while_the_last_requests_are_answered(write: Write) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
 def test_stop_while_the_last_requests_are_answered(write: Write, number: signal.Signals) -> None:
     with serve(write()) as server, Gate() as gate, server.connect() as peer:
-        peer.send(request("GET", f"/wait/{gate.port}/a"))
-        gate.entered()
+        gate.hold(peer, "a")
         server.signal(signal.SIGHUP)
         server.output.wait_for("serves now")
         server.signal(number)
@@ -580,8 +576,7 @@ def test_stop_through_the_supervisor(write: Write, number: signal.Signals, to_al
     with serve(write()) as server, Gate() as gate:
         pid = restart(server)
         with server.connect() as peer:
-            peer.send(request("GET", f"/wait/{gate.port}/a"))
-            gate.entered()
+            gate.hold(peer, "a")
             if to_all:
                 os.kill(pid, number)
             server.signal(number)
@@ -595,8 +590,7 @@ def test_second_signal_through_the_supervisor(write: Write) -> None:
     with serve(write(), shutdown_timeout=600) as server, Gate() as gate:
         restart(server)
         with server.connect() as peer:
-            peer.send(request("GET", f"/wait/{gate.port}/a"))
-            gate.entered()
+            gate.hold(peer, "a")
             server.signal(signal.SIGTERM)
             wait_until(lambda: not server.listens(), "nobody is accepted any more")
             server.end_at_once(signal.SIGTERM)
@@ -610,8 +604,7 @@ def test_timeout_of_coreutils_loses_no_request(write: Write, times: int) -> None
         for _ in range(times):
             restart(server)
         with server.connect() as peer:
-            peer.send(request("GET", f"/wait/{gate.port}/a"))
-            gate.entered()
+            gate.hold(peer, "a")
             server.signal(signal.SIGTERM)
             os.killpg(server.pid, signal.SIGTERM)
             wait_until(lambda: not server.listens(), "nobody is accepted any more")
@@ -624,8 +617,7 @@ def test_exit_codes_of_the_process_that_serves(write: Write) -> None:
     with serve(write(), shutdown_timeout=0.2) as server, Gate() as gate:
         restart(server)
         with server.connect() as peer:
-            peer.send(request("GET", f"/wait/{gate.port}/a"))
-            gate.entered()
+            gate.hold(peer, "a")
             server.signal(signal.SIGTERM)
             assert server.wait() == 1
     with serve(write(extra="app.get('/stop', lambda req: app.stop())")) as server:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from places import in_both_modes
 from serving import Server, serve, wait_until
 
 TEXT = "text/plain; charset=utf-8"
@@ -13,7 +14,7 @@ JSON = "application/json"
 OCTETS = "application/octet-stream"
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with serve("results", mode=request.param) as server:
         yield server

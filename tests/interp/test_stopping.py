@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 from dialogue import request
-from gate import Gate
+from gate import Gate, stop_beside_held_requests
+from places import MODES
 from serving import APPS, child_environment, run_to_end, serve, wait_until
-
-MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 
 
 @MODES
@@ -32,24 +31,8 @@ def test_idle_server_stops(number: signal.Signals, mode: str | None) -> None:
 @MODES
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
 def test_running_requests_are_finished(number: signal.Signals, mode: str | None) -> None:
-    with serve("plain", mode=mode) as server, Gate() as gate:
-        peers = []
-        for name in ("a", "b"):
-            peer = server.connect()
-            peer.send(request("GET", f"/wait/{gate.port}/{name}"))
-            assert gate.entered() == name
-            peers.append(peer)
-        server.signal(number)
-        wait_until(lambda: not server.listens(), "new connections are refused")
-        for name, peer in zip("ab", peers, strict=True):
-            peer.expect_silence(0.05)
-            gate.release(name, f"late {name}")
-            reply = peer.reply()
-            assert (reply.status, reply.text) == (200, f"late {name}")
-            assert reply.closes
-            peer.expect_end()
-            peer.socket.close()
-        assert server.wait() == 0
+    with serve("plain", mode=mode) as server:
+        stop_beside_held_requests(server, number)
 
 
 @MODES
@@ -172,8 +155,7 @@ def test_big_answer_under_way_is_finished() -> None:
 def test_second_signal_stops_at_once(mode: str | None) -> None:
     with serve("plain", mode=mode, shutdown_timeout=600) as server, Gate() as gate:
         with server.connect() as peer:
-            peer.send(request("GET", f"/wait/{gate.port}/a"))
-            assert gate.entered() == "a"
+            gate.hold(peer, "a")
             server.signal(signal.SIGTERM)
             wait_until(lambda: not server.listens(), "new connections are refused")
             server.end_at_once(signal.SIGTERM)
@@ -185,8 +167,7 @@ def test_the_same_signal_to_the_process_and_its_group(mode: str | None) -> None:
     """As `timeout` of coreutils sends it: that is one request to stop, and nothing is lost."""
     with serve("plain", mode=mode, shutdown_timeout=600) as server, Gate() as gate:
         with server.connect() as peer:
-            peer.send(request("GET", f"/wait/{gate.port}/a"))
-            assert gate.entered() == "a"
+            gate.hold(peer, "a")
             server.signal(signal.SIGTERM)
             os.killpg(server.pid, signal.SIGTERM)
             wait_until(lambda: not server.listens(), "new connections are refused")
@@ -199,8 +180,7 @@ def test_the_same_signal_to_the_process_and_its_group(mode: str | None) -> None:
 def test_what_does_not_finish_is_left(mode: str | None) -> None:
     with serve("plain", mode=mode, shutdown_timeout=0.5) as server, Gate() as gate:
         with server.connect() as peer:
-            peer.send(request("GET", f"/wait/{gate.port}/a"))
-            assert gate.entered() == "a"
+            gate.hold(peer, "a")
             begun = time.monotonic()
             server.signal(signal.SIGTERM)
             server.wait()

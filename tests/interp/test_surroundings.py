@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from dialogue import Peer
 from gate import Gate
+from places import MODES
 from serving import (
     SAME_SIGNAL_S,
     SUCCESS_S,
@@ -29,7 +30,6 @@ from serving import (
     wait_until,
 )
 
-MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 PYRE = [sys.executable, "-m", "pyreframework"]
 # A stop that waits for nobody takes this long at most, on a busy machine.
 STOP_S = 20.0
@@ -561,25 +561,12 @@ def test_too_few_descriptors(
     options: dict[str, object] = {"port": 0, "workers": 2}
     if mode:
         options["mode"] = mode
-    ended = subprocess.Popen(
-        ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", *map(str, command)],
-        env=child_environment({}, options),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    with ended:
-        assert ended.stdout is not None
-        first = ended.stdout.readline()
-        if first.startswith("Pyre "):
-            ended.send_signal(signal.SIGTERM)
-        rest, _ = ended.communicate(timeout=SUCCESS_S)
+    code, first, rest = within("-n", limit, command, options)
     if first.startswith("Pyre "):
         assert limit > 16
-        assert ended.returncode == 0, first + rest
+        assert code == 0, first + rest
     else:
-        assert ended.returncode == 3, first + rest
+        assert code == 3, first + rest
         assert f"may have open ({limit}): raise the limit" in first
         assert rest == ""
 
@@ -593,11 +580,16 @@ def test_too_few_descriptors_for_the_loops(write: Callable[..., Path], limit: in
     assert "Exception ignored" not in said
 
 
-def start_with(flag: str, limit: int, file: Path) -> str:
-    """Start within a limit; return what was said where it was too narrow."""
+def within(
+    flag: str, limit: int, command: list[str | Path], options: dict[str, object]
+) -> tuple[int, str, str]:
+    """Start within a limit of the shell's `ulimit`, and stop once there is a banner.
+
+    Returns the exit code, the first line and all others.
+    """
     ended = subprocess.Popen(
-        ["sh", "-c", f'ulimit {flag} {limit}; exec "$@"', "sh", *map(str, run(file))],
-        env=child_environment({}, {"port": 0, "workers": 2}),
+        ["sh", "-c", f'ulimit {flag} {limit}; exec "$@"', "sh", *command],
+        env=child_environment({}, options),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -609,11 +601,17 @@ def start_with(flag: str, limit: int, file: Path) -> str:
         if first.startswith("Pyre "):
             ended.terminate()
         rest, _ = ended.communicate(timeout=SUCCESS_S)
+    return ended.returncode, first, rest
+
+
+def start_with(flag: str, limit: int, file: Path) -> str:
+    """Start within a limit; return what was said where it was too narrow."""
+    code, first, rest = within(flag, limit, run(file), {"port": 0, "workers": 2})
     # Where a few bytes are not to be had there is nothing to say it with: the allocator's users in
     # CPython and in Rust abort.
-    if first.startswith("Pyre ") or (flag == "-v" and ended.returncode == -signal.SIGABRT):
+    if first.startswith("Pyre ") or (flag == "-v" and code == -signal.SIGABRT):
         return ""
-    assert ended.returncode == 3, first + rest
+    assert code == 3, first + rest
     return first + rest
 
 

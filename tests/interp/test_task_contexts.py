@@ -8,20 +8,15 @@ from typing import Any
 
 import pytest
 from dialogue import request
+from places import PLACES
 from serving import Server, serve, wait_until
 
-PLACES: dict[str, dict[str, Any]] = {
-    "workers": {"threads": 4},
-    "one-thread": {"threads": 1},
-    "main": {"mode": "default"},
-    "gil": {"env": {"TEST_GIL": "1"}},
-    "hooks": {"env": {"TEST_HOOKS": "1"}},
-}
+WITH_HOOKS = PLACES | {"hooks": {"env": {"TEST_HOOKS": "1"}}}
 
 
-@pytest.fixture(scope="module", params=PLACES)
+@pytest.fixture(scope="module", params=WITH_HOOKS)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    options = PLACES[request.param]
+    options = WITH_HOOKS[request.param]
     with serve("task_contexts", workers=1, log_format="json", **options) as server:
         yield server
 

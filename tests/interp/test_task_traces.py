@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from dialogue import Peer, request
+from places import MODES
 from serving import Server, serve, wait_until
 
 PLACES: dict[str, dict[str, object]] = {
@@ -224,7 +225,7 @@ MISUSE = """
 """
 
 
-@pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
+@MODES
 def test_a_program_that_leaves_its_task_does_not_keep_its_worker_from_ending(
     tmp_path: Path, mode: str | None
 ) -> None:

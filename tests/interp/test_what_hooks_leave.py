@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
-from pathlib import Path
 
-import pytest
-from serving import serve
+from serving import Write, serve
 
 WORKER, MAIN = "__mp_main__", "__main__"
-Write = Callable[[str, str], Path]
 HEAD = """
 import asyncio
 import threading
 import numpy as np
 from pyreframework import Pyre
 """
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, text: str) -> Path:
-        file = tmp_path / name
-        file.write_text(text)
-        return file
-
-    return write
 
 
 BACKGROUND = """

@@ -553,18 +553,30 @@ def test_what_cpython_itself_refuses() -> None:
     assert lines == [f"<stand-in for module 'readline': {reason}> 1"]
 
 
-def test_a_python_file_in_place_of_its_extension(tmp_path: Path) -> None:
-    """As with what Cython or mypyc compiles from Python files that are shipped as well."""
+INSTALLED = """
+sys.path.insert(0, {site!r})
+from pyreframework.program import imports
+imports.install()
+space = {{'__name__': '__mp_main__'}}
+"""
+
+
+def twofold(tmp_path: Path, init: str) -> Path:
+    """A package with an extension that is refused; the Python file beside it is still missing."""
     refusing = extension("readline")
     package = tmp_path / "site-packages/twofold"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text("from . import readline\nfrom .readline import kind")
-    (package / "readline.py").write_text("kind = 'python ' + __name__")
+    (package / "__init__.py").write_text(init)
     shutil.copy(refusing, package / refusing.name)
+    return package
+
+
+def test_a_python_file_in_place_of_its_extension(tmp_path: Path) -> None:
+    """As with what Cython or mypyc compiles from Python files that are shipped as well."""
+    package = twofold(tmp_path, "from . import readline\nfrom .readline import kind")
+    (package / "readline.py").write_text("kind = 'python ' + __name__")
     lines = run_isolated(
-        f"sys.path.insert(0, {str(tmp_path / 'site-packages')!r})\n"
-        "from pyreframework.program import imports\nimports.install()\n"
-        "space = {'__name__': '__mp_main__'}\n"
+        f"{INSTALLED.format(site=str(package.parent))}"
         "exec('import twofold\\nprint(twofold.kind, twofold.readline.__file__)', space)\n"
         "print(imports.replaced, imports.reasons)\n"
         "imports.remove()\n"
@@ -581,21 +593,15 @@ def test_a_python_file_in_place_of_its_extension(tmp_path: Path) -> None:
 
 def test_a_python_file_that_only_explains(tmp_path: Path) -> None:
     """Beside its extension, for those who have not compiled that: it is none to run instead."""
-    refusing = extension("readline")
-    package = tmp_path / "site-packages/explaining"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("from . import readline")
+    package = twofold(tmp_path, "from . import readline")
     (package / "readline.py").write_text("raise ImportError('please compile it first')")
-    shutil.copy(refusing, package / refusing.name)
     lines = run_isolated(
-        f"sys.path.insert(0, {str(tmp_path / 'site-packages')!r})\n"
-        "from pyreframework.program import imports\nimports.install()\n"
-        "space = {'__name__': '__mp_main__'}\n"
-        "exec('import explaining\\nprint(explaining.run(1) is None)', space)\n"
+        f"{INSTALLED.format(site=str(package.parent))}"
+        "exec('import twofold\\nprint(twofold.run(1) is None)', space)\n"
         "print(imports.reasons, imports.replaced)\n"
     )
     reason = "module readline does not support loading in subinterpreters"
-    assert lines == ["False", f"{ {'explaining': reason} } {{}}"]
+    assert lines == ["False", f"{ {'twofold': reason} } {{}}"]
 
 
 def test_a_package_that_hides_what_was_refused(tmp_path: Path) -> None:

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import textwrap
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from serving import Write
 
 from pyreframework.program.description import pack
 from pyreframework.program.loading import Program
-
-Write = Callable[[str, str], Path]
 
 APP = """
 from pyreframework import Pyre
 app = Pyre()
 app.get("/served", lambda req: 1)
 """
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, text: str) -> Path:
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(textwrap.dedent(text))
-        return file
-
-    return write
 
 
 def load(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from serving import Write
 
 from pyreframework import Pyre
 from pyreframework.program import apps, target
 from pyreframework.program.target import Launch, ProgramFailed, Target, TargetError
-
-Write = Callable[[str, str], None]
 
 ONE = """
     from pyreframework import Pyre
@@ -38,16 +36,6 @@ def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             sys.modules[name] = module
     target.launch = None
     apps.origin = None
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, text: str) -> None:
-        file = tmp_path / name
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(textwrap.dedent(text))
-
-    return write
 
 
 def look(text: str, app_dir: str | None = None) -> Pyre:

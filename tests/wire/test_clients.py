@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from places import in_both_modes
 from serving import Server, serve
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with serve("plain", mode=request.param) as server:
         yield server

@@ -17,8 +17,7 @@ def hold(server: Server, gate: Gate, count: int) -> list[Peer]:
     peers = []
     for n in range(count):
         peer = server.connect()
-        peer.send(request("GET", f"/wait/{gate.port}/lane{n}"))
-        assert gate.entered() == f"lane{n}"
+        gate.hold(peer, f"lane{n}")
         peers.append(peer)
     return peers
 

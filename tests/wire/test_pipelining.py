@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from dialogue import Peer, Reply, request
 from gate import Gate
+from places import in_both_modes
 from serving import Server, serve
 
 
-@pytest.fixture(scope="module", params=[None, "default"], ids=["workers", "main"])
+@in_both_modes
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with serve("plain", mode=request.param, threads=4, gil_threads=4) as server:
         yield server
@@ -157,8 +158,7 @@ def test_slow_ones_hold_back_only_what_is_behind_them(server: Server) -> None:
 def test_direct_answers_wait_for_the_handler_before_them(server: Server) -> None:
     """404, 405 and OPTIONS need no Python, and still do not overtake."""
     with Gate() as gate, server.connect() as peer:
-        peer.send(request("GET", f"/wait/{gate.port}/a"))
-        assert gate.entered() == "a"
+        gate.hold(peer, "a")
         peer.send(request("GET", "/no") + request("PUT", "/") + request("OPTIONS", "/"))
         peer.expect_silence(0.1)
         gate.release("a")
@@ -168,8 +168,7 @@ def test_direct_answers_wait_for_the_handler_before_them(server: Server) -> None
 
 def test_requests_that_arrive_while_one_runs(server: Server) -> None:
     with Gate() as gate, server.connect() as peer:
-        peer.send(request("GET", f"/wait/{gate.port}/a"))
-        assert gate.entered() == "a"
+        gate.hold(peer, "a")
         for n in range(500):
             peer.send(request("GET", f"/number/{n}"))
         gate.release("a")
