@@ -361,6 +361,12 @@ class Counting:
                     line, _, received = received.partition(b"\r\n\r\n")
                     number = line.split(b" ")[1].rpartition(b"/")[2]
                     if self.answered is not None and count == self.answered:
+                        # To close with requests unread would reset the connection, and what
+                        # was answered might not arrive.
+                        connection.shutdown(socket.SHUT_WR)
+                        connection.settimeout(None)
+                        while connection.recv(65536):
+                            pass
                         return
                     count += 1
                     connection.sendall(answer(b"0" if self.wrong else number))
