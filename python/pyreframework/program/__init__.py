@@ -25,6 +25,8 @@ What a worker does about modules that CPython refuses there, as it comes to it:
 - ``handed``: what hooks of the start have changed for one, and leave running
 - ``moves``: which routes therefore run on the main interpreter
 - ``reach``: which stand-ins a handler reaches
+- ``deferred``: what imports inside of functions give, and which are refused
+- ``lacks``: what a handler uses of what libraries have lost
 - ``anatomy``: what is inside of code and objects
 - ``taints``: plain values out of stand-ins, and who asked for them
 - ``flow``: where plain values out of stand-ins go

@@ -11,7 +11,6 @@ It has bounds: beyond them nothing is followed, and a use that was not seen rais
 
 from __future__ import annotations
 
-import _ast
 import builtins
 import gc
 import importlib
@@ -31,7 +30,6 @@ from pyreframework.handlers.absent import stood_in
 from pyreframework.program import imports
 from pyreframework.program.anatomy import (
     Bound,
-    Lazy,
     Uses,
     attributes,
     codes,
@@ -39,14 +37,11 @@ from pyreframework.program.anatomy import (
     is_a,
     is_own,
     kind_of,
-    package_of,
     read,
     unwrap,
     unwrapped,
-    words,
 )
 from pyreframework.program.apps import Enrolled
-from pyreframework.program.imports import is_standard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,9 +58,8 @@ ATOMS = (
     BuiltinFunctionType, Enrolled, AppTable,
 )  # fmt: skip
 
-# Builtins that give all globals of the code that names them, and what reads attributes by texts.
+# Builtins that give all globals of the code that names them.
 SPACES = ("eval", "exec", "globals")
-DYNAMIC = (*SPACES, "getattr", "vars", "attrgetter", "__dict__")
 # What a global is before a lazy import is used (PEP 810); from 3.15 on.
 LAZY: type | None = getattr(types, "LazyImportType", None)
 # What leads on by its code, however far it is from the handler.
@@ -162,10 +156,10 @@ class Graph:
                 self.tainted(number, taken)
         module = stood_in(value)
         if module is None and imports.hollow and not self.depths[number]:
-            module = self.lacks(value)
-            if module is not None:
-                from pyreframework.program import refusals
+            from pyreframework.program import lacks, refusals
 
+            module = lacks.missing_to(self, value)
+            if module is not None:
                 imports.reasons.setdefault(module, refusals.reason_of(module))
         if module is not None:
             self.missing(number, module)
@@ -217,14 +211,20 @@ class Graph:
             for name, chain in uses.cells:
                 if name in cells:
                     found += self.along(number, content(cells[name]), chain, uses)
-            for lazy in uses.imports:
-                found += self.imported(number, lazy, code, space)
+            if uses.imports:
+                from pyreframework.program import deferred
+
+                for lazy in uses.imports:
+                    found += deferred.imported(self, number, lazy, code, space)
         if "__globals__" in names:
             self.check_module(number, space)
         if owner is not None:
             self.check_attributes(number, owner, names)
             found += attributes(owner, names)
-        self.check_texts(number, function, found)
+        if imports.without:
+            from pyreframework.program import lacks
+
+            lacks.note_texts(self, number, function, found)
         if self.eager:
             for value in found:
                 self.check_methods(number, value, names)
@@ -271,7 +271,9 @@ class Graph:
             name = names.pop(0)
             self.check_taint(number, space, name)
             if imports.without and name not in space:
-                self.check_loss(number, value, name)
+                from pyreframework.program import lacks
+
+                lacks.note_loss(self, number, value, name)
             value = self.real(space, name)
         if names and stood_in(value) is None and is_own(kind_of(value)):
             if imports.marked:
@@ -307,11 +309,11 @@ class Graph:
             # The module itself uses the name, which puts what is imported in its place.
             return eval(name, space)  # noqa: S307 - a name
         except (Exception, SystemExit):  # noqa: BLE001 - it will raise again, where it is used
-            missing = missing_of(shown.split("'")[1:2])
+            from pyreframework.program import deferred, substitutes
+
+            missing = deferred.missing_of(shown.split("'")[1:2])
             if missing is None:
                 return None
-            from pyreframework.program import substitutes
-
             return substitutes.stand_in(missing)
 
     def check_taint(self, number: int, space: dict[str, Any], name: str) -> None:
@@ -348,52 +350,6 @@ class Graph:
             if module is not None and module[0] is one:
                 self.tainted(number, module[1])
 
-    def lacks(self, value: Any) -> str | None:
-        """Return what is missing to something of a library that the program itself holds.
-
-        Its module has something that only raises in place of what it lost. What is deeper inside of
-        a library may never be called.
-        """
-        if id(value) in imports.hollow:
-            return imports.hollow[id(value)]
-        if type(value) in (dict, list, tuple):
-            held = value.values() if type(value) is dict else value
-            return next(filter(None, map(self.module_lacks, held)), None)
-        return self.module_lacks(value)
-
-    def module_lacks(self, value: Any) -> str | None:
-        """Return what is missing to the module that defines a function, a class or an object's."""
-        if is_a(value, FunctionType):
-            space = value.__globals__
-        else:
-            space = vars(sys.modules.get(str(vars(kind_of(value)).get("__module__")), builtins))
-        if id(space) not in self.hollow:
-            held = (imports.hollow.get(id(one)) for one in space.values())
-            found = None if imports.is_program(space) else next(filter(None, held), None)
-            self.hollow[id(space)] = found
-        return self.hollow[id(space)]
-
-    def check_texts(self, number: int, function: FunctionType, found: list[object]) -> None:
-        """Note what a function names to a library that goes on without it.
-
-        As in ``BeautifulSoup(page, "lxml")``.
-        """
-        wanted = {
-            name.partition(".")[0]
-            for package in {package_of(value) for value in found}
-            for name in imports.without.get(package, ())
-            if name.partition(".")[0] != package
-        }
-        if wanted:
-            from pyreframework.program import refusals
-
-            defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
-            constants = (one for code in codes(function.__code__) for one in code.co_consts)
-            named = words((*constants, *defaults, *found), function.__doc__)
-            for module in wanted & named:
-                imports.reasons.setdefault(module, refusals.reason_of(module))
-                self.missing(number, module)
-
     def check_methods(self, number: int, value: Any, names: set[str]) -> None:
         """Note what a class or object of a library imports in methods, and is refused: `cffi.FFI`.
 
@@ -420,48 +376,13 @@ class Graph:
         """
         space = function.__globals__
         if self.eager and not imports.is_program(space) and not imports.is_ours(space):
-            for lazy in self.uses(function.__code__).imports:
-                self.refused_in(number, lazy, function.__code__, space)
+            code = function.__code__
+            found = self.uses(code).imports
+            if found:
+                from pyreframework.program import deferred
 
-    def refused_in(self, number: int, lazy: Lazy, code: CodeType, space: dict[str, Any]) -> None:
-        """Note what an import in a function of a library is refused.
-
-        One that depends on something is only tried if it is of an extension, as a library's own
-        backend is: others may be for what nobody asks for.
-        """
-        try:
-            name = imports.absolute(lazy.name, space, lazy.level)
-        except (AttributeError, KeyError):
-            return
-        if is_standard(name) or is_there(name, lazy.items) or goes_on(code, lazy.line, name, space):
-            return
-        if is_conditional(code, lazy.line) and not imports.is_extension(imports.spec_of(name)):
-            return
-        if name not in self.library:
-            from pyreframework.program import refusals
-
-            self.library[name] = refusals.refused_import(name)
-        missing = self.library[name]
-        if missing is not None:
-            self.missing(number, missing)
-
-    def check_loss(self, number: int, module: ModuleType, name: str) -> None:
-        """Note that a node asks a library for a name that it has lost with a refused extension."""
-        from pyreframework.program import losses
-
-        space = vars(module)
-        reason = losses.reason_for(str(space.get("__name__")))
-        if reason is None or ("__getattr__" in space and not self.eager):
-            return
-        try:
-            # Asked as the handler will: the module may make the attribute only then.
-            getattr(module, name)
-        except AttributeError:
-            full = f"{space['__name__']}.{name}"
-            imports.reasons.setdefault(full, reason)
-            self.missing(number, full)
-        except Exception:  # noqa: BLE001 - it will raise again, where it is asked
-            return
+                for lazy in found:
+                    deferred.note_refused(self, number, lazy, code, space)
 
     def uses(self, code: CodeType) -> Uses:
         """Return what a piece of code names, read once."""
@@ -469,73 +390,6 @@ class Graph:
         if found is None:
             found = self.codes[code] = read(code)
         return found
-
-    def imported(
-        self, number: int, lazy: Lazy, code: CodeType, space: dict[str, Any]
-    ) -> Iterator[object]:
-        """Yield what an import in a function gives, and note if it is refused."""
-        try:
-            name = imports.absolute(lazy.name, space, lazy.level)
-        except (AttributeError, KeyError):
-            return  # It fails when it is called, here as on the main interpreter.
-        wanted = [name, *(f"{name}.{item}" for item in lazy.items)]
-        if self.eager and not is_standard(name) and not is_there(name, lazy.items):
-            self.try_import(lazy, code, space)
-        missing = missing_of(wanted)
-        if missing is not None:
-            if not goes_on(code, lazy.line, missing, space):
-                self.missing(number, missing)
-            return
-        module = sys.modules.get(name)
-        for item in lazy.items:
-            yield from self.along(number, module, (item,), self.uses(code))
-        if not lazy.items:
-            if imports.without and module is not None:
-                from pyreframework.program import sources
-
-                for item in sources.asked_of(code, name) - vars(module).keys():
-                    self.check_loss(number, module, item)
-            # What the code asks it for is among the names there, if it does so by names.
-            uses = self.uses(code)
-            whole = any(name in DYNAMIC for name, _ in uses.chains)
-            yield from self.along(number, module, (), uses, whole)
-
-    def try_import(self, lazy: Lazy, code: CodeType, space: dict[str, Any]) -> None:
-        """Import what a function imports, once, unless it is known to be missing."""
-        key = (imports.absolute(lazy.name, space, lazy.level), tuple(lazy.items))
-        if key in self.tried or goes_on(code, lazy.line, lazy.name, space):
-            return
-        self.tried.add(key)
-        try:
-            # A list would say that C code imports for itself.
-            imports.import_name(lazy.name, space, None, tuple(lazy.items), lazy.level)
-        except (Exception, SystemExit):  # noqa: BLE001 - it will raise again, where it is called
-            return
-
-
-def missing_of(names: list[str]) -> str | None:
-    """Return the first module that one of the names needs and that has a stand-in."""
-    for name in names:
-        for part in imports.parts(name):
-            if part in imports.reasons and part not in sys.modules:
-                return part
-    return None
-
-
-def goes_on(code: CodeType, line: int, module: str, space: dict[str, Any]) -> bool:
-    """Tell whether code catches the error when a module is refused there."""
-    from pyreframework.program import sources
-
-    refused = ImportError(name=module)
-    return sources.catches_in(code, line, refused, space)
-
-
-def is_conditional(code: CodeType, line: int) -> bool:
-    """Tell whether a line of a function is inside of anything but ``try`` and ``with``."""
-    from pyreframework.program import sources
-
-    plain = (_ast.Import, _ast.ImportFrom, _ast.Try, _ast.With, _ast.AsyncWith)
-    return not all(isinstance(one, plain) for one in sources.enclosing(code, line))
 
 
 def gives_modules(value: object) -> bool:
@@ -547,9 +401,3 @@ def gives_modules(value: object) -> bool:
         or value is imports.plain_import
         or value is imports.plain_import_module
     )
-
-
-def is_there(name: str, items: list[str]) -> bool:
-    """Tell whether an import finds everything loaded."""
-    module = sys.modules.get(name)
-    return module is not None and all(item in vars(module) for item in items)
