@@ -22,7 +22,9 @@ What a worker does about modules that CPython refuses there, as it comes to it:
 - ``execution``: goes on behind statements that need what is refused
 - ``facts``: what the names of a program hold, in texts that another interpreter compares
 - ``differences``: which of them hold something else for a stand-in
-- ``handed``: what hooks of the start have changed for one, and leave running
+- ``scans``: reads the hooks of the start, and what they call
+- ``touched``: what these change for a stand-in
+- ``handed``: what they leave running, and what is shared with that
 - ``moves``: which routes therefore run on the main interpreter
 - ``reach``: which stand-ins a handler reaches
 - ``deferred``: what imports inside of functions give, and which are refused

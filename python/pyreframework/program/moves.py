@@ -77,7 +77,9 @@ def follow_hooks(app: App, eager: bool) -> None:
         from pyreframework.program import handed
 
         if eager:
-            handed.find_changed(app)
+            from pyreframework.program import touched
+
+            touched.find(app)
         handed.find(app)
 
 
