@@ -31,8 +31,10 @@ What a worker does about modules that CPython refuses there, as it comes to it:
 - ``lacks``: what a handler uses of what libraries have lost
 - ``anatomy``: what is inside of code and objects
 - ``taints``: plain values out of stand-ins, and who asked for them
+- ``statements``: those at the top level of the program's modules
 - ``flow``: where plain values out of stand-ins go
 - ``expressions``, ``quiet``: what the program's code stands for, and what it leaves behind
+- ``advice``: what to say where a stand-in may be why the start fails
 
 Sees ``handlers``, ``logs`` and the engine. Workers import it, so what only some of them need is
 imported late.

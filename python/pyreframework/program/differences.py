@@ -23,7 +23,8 @@ from pyreframework.handlers.absent import stood_in
 from pyreframework.program import expressions, facts, flow, imports, loading, sources
 from pyreframework.program.anatomy import Bound, codes, is_a, is_own
 from pyreframework.program.facts import UNKNOWN
-from pyreframework.program.flow import Statement, TaintGraph
+from pyreframework.program.flow import TaintGraph
+from pyreframework.program.statements import Statement, bound, program_statements, run_now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class DoubtGraph(TaintGraph):
 def tests_of(node: _ast.stmt) -> set[str]:
     """Return the names by which a statement decides, or of which it makes what it gives an app."""
     parts: list[_ast.AST] = []
-    for one in flow.run_now(node):
+    for one in run_now(node):
         parts += [getattr(one, field) for field in DECIDING if hasattr(one, field)]
         if isinstance(one, (_ast.Try, _ast.TryStar)):
             parts += one.body
@@ -116,7 +117,7 @@ def tests_of(node: _ast.stmt) -> set[str]:
             parts += [
                 each for each in expressions.arguments(one) if not isinstance(each, _ast.Name)
             ]
-    return {one.id for part in parts for one in flow.run_now(part) if isinstance(one, _ast.Name)}
+    return {one.id for part in parts for one in run_now(part) if isinstance(one, _ast.Name)}
 
 
 class Scope:
@@ -163,7 +164,7 @@ def find() -> None:
     differing = differing_from_main() if loading.facts else []
     if not differing:
         return
-    statements = list(flow.program_statements())
+    statements = list(program_statements())
     graph = DoubtGraph()
     numbers = [graph.add(statement) for statement in statements]
     reached = graph.spread()
@@ -243,7 +244,7 @@ def bound_by(
     """Return the globals that statements bind, or the objects of which they change, and why."""
     found: dict[tuple[int, str], str] = {}
     for number, statement in statements.items():
-        for name in {*flow.bound(statement.node), *sources.assigned(statement.node)}:
+        for name in {*bound(statement.node), *sources.assigned(statement.node)}:
             found.setdefault((id(statement.space), name), min(reached[number]))
     return found
 
@@ -275,40 +276,3 @@ def count(entry: Entry, module: str) -> None:
         imports.tainted.setdefault((id(entry.holder), entry.attribute), module)
         imports.partly.setdefault(id(entry.holder), (entry.holder, module))
     flow.mark(entry.value, module)
-
-
-def blame(difference: str) -> str | None:
-    """Return what to say of a program that registers something else here, if a stand-in may be why.
-
-    That is which statement has to do with the app and reaches a stand-in.
-
-    Args:
-        difference: What differs, with the places of functions in it, as ``(app.py:7)``.
-    """
-    graph = DoubtGraph()
-    statements = [one for one in flow.program_statements() if one.names_app]
-    numbers = [graph.add(statement) for statement in statements]
-    reached = graph.spread()
-    found = [
-        (not covers_place(statement, difference), module, place_of(statement))
-        for number, statement in zip(numbers, statements, strict=True)
-        for module in sorted(reached.get(number, ()))[:1]
-    ]
-    if not found:
-        return None
-    _, module, place = min(found, key=lambda one: one[0])
-    return flow.advice_for(module, place)
-
-
-def place_of(statement: Statement) -> str:
-    """Return where a statement is: ``app.py:7``."""
-    file = statement.codes[0].co_filename.rpartition("/")[2]
-    return f"{file}:{sources.first_line(statement.node)}"
-
-
-def covers_place(statement: Statement, text: str) -> bool:
-    """Tell whether a text names a place that is inside of a statement."""
-    file = statement.codes[0].co_filename.rpartition("/")[2]
-    last = getattr(statement.node, "end_lineno", 0)
-    lines = range(sources.first_line(statement.node), last + 1)
-    return any(f"({file}:{line})" in text for line in lines)

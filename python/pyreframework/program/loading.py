@@ -286,9 +286,9 @@ def refuse(native: AppTable, difference: str | None) -> str | None:
     if found is None:
         return None
     if imports.reasons:
-        from pyreframework.program import differences
+        from pyreframework.program import advice
 
-        why = differences.blame(f"{found} {detail}")
+        why = advice.blame(f"{found} {detail}")
         if why is not None:
             return f"{found}; {why}"
     # Which way a `try` around an import goes may be what makes the difference.

@@ -70,7 +70,7 @@ def explain(error: BaseException, route: str | None) -> None:
 
         losses.explain(error, route)
     if route is None and imports.taken:
-        from pyreframework.program.flow import advice
+        from pyreframework.program.advice import advice
 
         error.add_note(advice())
     if route is None:
