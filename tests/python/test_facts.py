@@ -17,8 +17,9 @@ import pytest
 
 from pyreframework import Pyre
 from pyreframework.program import facts, imports
+from pyreframework.program.digest import ITEMS_MAX, UNKNOWN, Entry, Reader
 
-Collect = Callable[[str], dict[str, facts.Entry]]
+Collect = Callable[[str], dict[str, Entry]]
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collect:
     monkeypatch.setattr(imports, "is_program_file", lambda file: file.startswith(own))
     monkeypatch.setattr(imports, "program_files", {})
 
-    def collect(text: str) -> dict[str, facts.Entry]:
+    def collect(text: str) -> dict[str, Entry]:
         module = types.ModuleType("facts_program")
         module.__file__ = f"{own}facts_program.py"
         monkeypatch.setitem(sys.modules, "facts_program", module)
@@ -44,8 +45,8 @@ def collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collect:
 
 
 def digest(*values: object) -> str:
-    entry = facts.Entry(None, "", "", None)
-    facts.Reader().read(entry, list(values))
+    entry = Entry(None, "", "", None)
+    Reader().read(entry, list(values))
     return entry.digest
 
 
@@ -137,7 +138,7 @@ ran.clear()
 """
     )
     assert found["ran"].value == []
-    assert found["text"].digest != facts.UNKNOWN
+    assert found["text"].digest != UNKNOWN
     assert (
         found["numbers"].digest
         != collect("class Numbers(list):\n    pass\nnumbers = Numbers([1])")["numbers"].digest
@@ -155,17 +156,17 @@ def test_what_goes_in_circles_ends(collect: Collect) -> None:
 
 
 def test_bounds(collect: Collect, monkeypatch: pytest.MonkeyPatch) -> None:
-    many = list(range(facts.ITEMS_MAX + 1))
+    many = list(range(ITEMS_MAX + 1))
     assert digest(many) == digest([*many[:-1], None])
     assert digest(many) != digest(many[:-1])
     deep: Any = None
     for _ in range(10_000):
         deep = [deep]
-    assert digest(deep) != facts.UNKNOWN
-    monkeypatch.setattr(facts, "VALUES_MAX", 10)
+    assert digest(deep) != UNKNOWN
+    monkeypatch.setattr("pyreframework.program.digest.VALUES_MAX", 10)
     found = collect("few = [1, 2]\nmany = list(range(20))\nlast = 1")
-    assert found["few"].digest != facts.UNKNOWN
-    assert found["many"].digest == found["last"].digest == facts.UNKNOWN
+    assert found["few"].digest != UNKNOWN
+    assert found["many"].digest == found["last"].digest == UNKNOWN
 
 
 def test_what_functions_and_handlers_keep(collect: Collect) -> None:

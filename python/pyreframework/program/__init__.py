@@ -21,6 +21,7 @@ What a worker does about modules that CPython refuses there, as it comes to it:
 - ``sources``: answers from the source of the program
 - ``execution``: goes on behind statements that need what is refused
 - ``facts``: what the names of a program hold, in texts that another interpreter compares
+- ``digest``: what one value holds
 - ``differences``: which of them hold something else for a stand-in
 - ``scans``: reads the hooks of the start, and what they call
 - ``touched``: what these change for a stand-in

@@ -22,7 +22,7 @@ from types import FunctionType, ModuleType
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import expressions, facts, flow, imports, loading, sources
 from pyreframework.program.anatomy import Bound, codes, is_a, is_own
-from pyreframework.program.facts import UNKNOWN
+from pyreframework.program.digest import UNKNOWN, Entry
 from pyreframework.program.flow import TaintGraph
 from pyreframework.program.statements import Statement, bound, program_statements, run_now
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from pyreframework.program.anatomy import Uses
     from pyreframework.program.apps import App
-    from pyreframework.program.facts import Entry
 
 # Builtins that lead to the globals of the code that names them.
 SPACES = ("eval", "exec", "globals", "locals", "vars")
@@ -211,9 +210,9 @@ def differing_from_main() -> list[Entry]:
         if space is None:
             continue
         if not attribute and name not in space:
-            found.append(facts.Entry(space, name, "", None))
+            found.append(Entry(space, name, "", None))
         elif attribute and is_own_object(space.get(name)):
-            found.append(facts.Entry(space[name], name, attribute, None))
+            found.append(Entry(space[name], name, attribute, None))
     return found
 
 
