@@ -18,7 +18,8 @@ import pytest
 from pyreframework import Pyre
 from pyreframework.program import anatomy, imports, moves
 from pyreframework.program.reach import Graph
-from pyreframework.program.standins import ModuleStandIn, PartialModule
+from pyreframework.program.standins import ModuleStandIn
+from pyreframework.program.substitutes import PartialModule
 
 np: Any = ModuleStandIn("numpy", "refused")
 pd: Any = ModuleStandIn("pandas", "refused")

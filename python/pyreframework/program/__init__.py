@@ -17,6 +17,7 @@ What a worker does about modules that CPython refuses there, as it comes to it:
 - ``refusals``: tells a refusal from other errors, and says what to do
 - ``substitutes``: what an import gives instead
 - ``standins``: what the program gets in place of a module
+- ``loop_setters``: what sets an event loop takes one, and does nothing
 - ``losses``: what libraries lose that catch a refusal
 - ``sources``: answers from the source of the program
 - ``execution``: goes on behind statements that need what is refused

@@ -16,7 +16,7 @@ from pyreframework.program import imports
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import CellType
+    from types import CellType, FrameType
     from typing import Any
 
 CACHE = opmap["CACHE"]
@@ -26,6 +26,9 @@ IMPORT = opmap["IMPORT_NAME"]
 # From 3.14 on small numbers have an instruction of their own.
 SMALL = opmap.get("LOAD_SMALL_INT", -1)
 SUPER_ATTR = opmap["LOAD_SUPER_ATTR"]
+# What code does that asks a stand-in.
+CONTAINS, CALL = "CONTAINS_OP", "CALL"
+UNPACK_SEQUENCE, UNPACK_EX, EXTENDED_ARG = "UNPACK_SEQUENCE", "UNPACK_EX", "EXTENDED_ARG"
 
 
 def import_shift() -> int:
@@ -262,3 +265,33 @@ def content(cell: CellType) -> object:
         return cell.cell_contents
     except ValueError:
         return None
+
+
+def looks_up(frame: FrameType) -> bool:
+    """Tell whether the program asks, where a frame is, if a set or a table has something.
+
+    A set finds no stand-in among numbers, and says so without asking for more than its hash.
+    """
+    from opcode import opname
+
+    if not imports.is_program(frame.f_globals):
+        return False
+    operation = opname[frame.f_code.co_code[frame.f_lasti]]
+    return operation == CONTAINS or (
+        operation.startswith(CALL) and frame.f_code.co_name == "<module>"
+    )
+
+
+def unpacked(frame: FrameType) -> int | None:
+    """Return how many values the frame wants, if it is unpacking: ``a, b = stand_in``."""
+    from opcode import opname
+
+    code, place = frame.f_code.co_code, frame.f_lasti
+    operation, count = opname[code[place]], code[place + 1]
+    if operation == UNPACK_SEQUENCE:
+        return count
+    if operation == UNPACK_EX:
+        # `a, *b, c`: how many come before the star, and in the byte before how many behind it.
+        behind = code[place - 1] if opname[code[place - 2]] == EXTENDED_ARG else 0
+        return count + behind
+    return None

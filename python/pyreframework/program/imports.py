@@ -109,9 +109,9 @@ def remove() -> None:
     if SourceFileLoader.exec_module is exec_module:
         SourceFileLoader.exec_module = plain_exec_module  # type: ignore[method-assign]
     if STAND_INS in sys.modules:
-        from pyreframework.program import standins
+        from pyreframework.program import loop_setters
 
-        standins.give_back_event_loops()
+        loop_setters.give_back()
     if "pyreframework.program.sources" in sys.modules:
         from pyreframework.program import sources
 
@@ -329,9 +329,9 @@ class Import:
         try:
             module = self.attempt(self.items)
             if STAND_INS in sys.modules:
-                from pyreframework.program import standins
+                from pyreframework.program import loop_setters
 
-                standins.keep_event_loops()
+                loop_setters.keep()
             if not without or not self.find_lost(module):
                 return module
         except Exception as error:

@@ -14,13 +14,13 @@ do without it.
 
 from __future__ import annotations
 
-import sys
 from abc import ABCMeta
 from sys import _getframe
 from types import ModuleType
 
 from pyreframework.handlers import absent
 from pyreframework.handlers.absent import WorkerImportError
+from pyreframework.program.anatomy import looks_up, unpacked
 from pyreframework.program.imports import is_program
 
 TYPE_CHECKING = False
@@ -41,12 +41,6 @@ modules: dict[str, object] = {}
 routes: dict[CodeType, list[str]] = {}
 
 ERROR_NAMES = ("Error", "Exception", "Warning")
-# What makes asyncio take another event loop. Here it has its own, whatever the program says.
-LOOP_SETTERS = ("set_event_loop", "set_event_loop_policy", "_set_event_loop_policy")
-# Where such a function was put in the place of asyncio's.
-kept: list[tuple[dict[str, Any], str, Any, Any]] = []
-CONTAINS, CALL = "CONTAINS_OP", "CALL"
-UNPACK_SEQUENCE, UNPACK_EX, EXTENDED_ARG = "UNPACK_SEQUENCE", "UNPACK_EX", "EXTENDED_ARG"
 
 
 class StandIn:
@@ -225,28 +219,6 @@ class ModuleStandIn(ModuleType):
         return f"<stand-in for module {self.__name__!r}: {self.__doc__}>"
 
 
-class PartialModule(ModuleType):
-    """A module that loads, seen by the program together with stand-ins for parts that do not.
-
-    The module itself is left as it is, so that libraries find it without those parts.
-    """
-
-    def __init__(self, module: ModuleType, parts: dict[str, object]) -> None:
-        super().__init__(module.__name__, module.__doc__)
-        self.__dict__["pyre_whole"] = module
-        self.__dict__["pyre_parts"] = parts
-
-    def __getattr__(self, name: str) -> object:
-        parts = self.__dict__["pyre_parts"]
-        return parts[name] if name in parts else getattr(self.__dict__["pyre_whole"], name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if is_dunder(name):
-            super().__setattr__(name, value)
-        else:
-            setattr(self.__dict__["pyre_whole"], name, value)
-
-
 class StandInClass(ABCMeta):
     """The metaclass of classes that derive from a stand-in; none of them can be used in a worker.
 
@@ -414,68 +386,3 @@ def shown(stand_in: StandIn) -> str:
     """Return what is printed in place of a stand-in."""
     name, module = stand_in.pyre_name, stand_in.pyre_module
     return f"<stand-in for {name}, as {module} does not load in workers>"
-
-
-def looks_up(frame: FrameType) -> bool:
-    """Tell whether the program asks, where a frame is, if a set or a table has something.
-
-    A set finds no stand-in among numbers, and says so without asking for more than its hash.
-    """
-    from opcode import opname
-
-    if not is_program(frame.f_globals):
-        return False
-    operation = opname[frame.f_code.co_code[frame.f_lasti]]
-    return operation == CONTAINS or (
-        operation.startswith(CALL) and frame.f_code.co_name == "<module>"
-    )
-
-
-def unpacked(frame: FrameType) -> int | None:
-    """Return how many values the frame wants, if it is unpacking: ``a, b = stand_in``."""
-    from opcode import opname
-
-    code, place = frame.f_code.co_code, frame.f_lasti
-    operation, count = opname[code[place]], code[place + 1]
-    if operation == UNPACK_SEQUENCE:
-        return count
-    if operation == UNPACK_EX:
-        # `a, *b, c`: how many come before the star, and in the byte before how many behind it.
-        behind = code[place - 1] if opname[code[place - 2]] == EXTENDED_ARG else 0
-        return count + behind
-    return None
-
-
-def keep_event_loops() -> None:
-    """Let asyncio take a stand-in for an event loop or a policy, and do nothing about it.
-
-    ``asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())`` is a line of many programs, and has
-    no effect here: it must not end the start, nor count as a use of what is missing.
-    """
-    for name in ("asyncio", "asyncio.events"):
-        space = vars(sys.modules[name]) if name in sys.modules else {}
-        for setter in LOOP_SETTERS:
-            plain = space.get(setter)
-            if plain is not None and all(plain is not one for _, _, _, one in kept):
-                lenient = unless_stand_in(plain)
-                kept.append((space, setter, plain, lenient))
-                space[setter] = lenient
-
-
-def unless_stand_in(plain: Any) -> Any:
-    """Return a function that does what another one does, unless it is given a stand-in."""
-
-    def lenient(*values: object, **named: object) -> object:
-        if any(of(value) is not None for value in (*values, *named.values())):
-            return None
-        return plain(*values, **named)
-
-    return lenient
-
-
-def give_back_event_loops() -> None:
-    """Let asyncio have its own functions again, where the program has put nothing over ours."""
-    while kept:
-        space, setter, plain, lenient = kept.pop()
-        if space.get(setter) is lenient:
-            space[setter] = plain

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import builtins
 import sys
+from types import ModuleType
 
-from pyreframework.program import imports, standins
-from pyreframework.program.standins import PartialModule
+from pyreframework.program import imports, loop_setters, standins
+from pyreframework.program.standins import is_dunder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +19,28 @@ if TYPE_CHECKING:
     from typing import Any
 
 partials: dict[str, Any] = {}
+
+
+class PartialModule(ModuleType):
+    """A module that loads, seen by the program together with stand-ins for parts that do not.
+
+    The module itself is left as it is, so that libraries find it without those parts.
+    """
+
+    def __init__(self, module: ModuleType, parts: dict[str, object]) -> None:
+        super().__init__(module.__name__, module.__doc__)
+        self.__dict__["pyre_whole"] = module
+        self.__dict__["pyre_parts"] = parts
+
+    def __getattr__(self, name: str) -> object:
+        parts = self.__dict__["pyre_parts"]
+        return parts[name] if name in parts else getattr(self.__dict__["pyre_whole"], name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if is_dunder(name):
+            super().__setattr__(name, value)
+        else:
+            setattr(self.__dict__["pyre_whole"], name, value)
 
 
 def substitute(wanted: imports.Import) -> Any:
@@ -52,7 +75,7 @@ def stand_in(name: str) -> Any:
     if name not in standins.modules:
         made = standins.ModuleStandIn(name, imports.reasons[name])
         standins.modules[name] = standins.of_name(name) if name in imports.lost else made
-        standins.keep_event_loops()
+        loop_setters.keep()
     return standins.modules[name]
 
 
