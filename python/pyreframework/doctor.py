@@ -304,17 +304,17 @@ def modules_of(seen: Sequence[str] | dict[str, None]) -> dict[str, tuple[str, st
 
     Modules of the program and of the standard library are left out, unless they are refused.
     """
-    from pyreframework.program import imports
+    from pyreframework.program import imports, ownership
 
     found: dict[str, tuple[str, str]] = {}
     for module in seen:
         loaded = sys.modules.get(module)
-        if loaded is None or imports.is_standard(module) or module == __package__:
+        if loaded is None or ownership.is_standard(module) or module == __package__:
             continue
         # A package of several distributions, such as `google`, has folders and no file.
         folders = [f"{folder}/" for folder in getattr(loaded, "__path__", ())]
         file = getattr(loaded, "__file__", None) or next(iter(folders), None)
-        if isinstance(file, str) and not imports.is_program_file(file):
+        if isinstance(file, str) and not ownership.is_program_file(file):
             left = [part for part in imports.replaced if part.startswith(f"{module}.")]
             left += imports.without.get(module, ())
             if left:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pyreframework import Pyre
-from pyreframework.program import facts, imports
+from pyreframework.program import description, facts, ownership
 from pyreframework.program.digest import ITEMS_MAX, UNKNOWN, Entry, Reader
 
 Collect = Callable[[str], dict[str, Entry]]
@@ -26,8 +26,8 @@ Collect = Callable[[str], dict[str, Entry]]
 def collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collect:
     """Run a text as the only module of a program, and return what its names hold."""
     own = f"{tmp_path}/"
-    monkeypatch.setattr(imports, "is_program_file", lambda file: file.startswith(own))
-    monkeypatch.setattr(imports, "program_files", {})
+    monkeypatch.setattr(ownership, "is_program_file", lambda file: file.startswith(own))
+    monkeypatch.setattr(ownership, "program_files", {})
 
     def collect(text: str) -> dict[str, Entry]:
         module = types.ModuleType("facts_program")
@@ -202,11 +202,11 @@ def test_what_a_worker_cannot_be_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 
     loaded = {name: sys.modules[name] for name in ("sys", "os", "json", "pyreframework")}
     monkeypatch.setattr(sys, "modules", Only(loaded))
-    assert not imports.is_foreign()
+    assert not description.is_foreign()
     curses = types.ModuleType("curses")
     monkeypatch.setattr(sys, "modules", Only(loaded | {"curses": curses}))
-    assert imports.is_foreign()
+    assert description.is_foreign()
     library = types.ModuleType("library")
     library.__file__ = "/usr/lib/python3/site-packages/library.py"
     monkeypatch.setattr(sys, "modules", Only(loaded | {"library": library}))
-    assert imports.is_foreign()
+    assert description.is_foreign()

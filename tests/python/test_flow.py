@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pyreframework.program import apps, imports, moves, sources
+from pyreframework.program import apps, imports, moves, ownership, sources
 from pyreframework.program.standins import ModuleStandIn
 
 np = ModuleStandIn("numpy", "refused")
@@ -31,7 +31,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
         monkeypatch.setattr(imports, name, {})
     # The modules of other tests are no part of the program, whichever have been imported.
     own = f"{tmp_path}/"
-    monkeypatch.setattr(imports, "is_program_file", lambda file: file.startswith(own))
+    monkeypatch.setattr(ownership, "is_program_file", lambda file: file.startswith(own))
     monkeypatch.syspath_prepend(tmp_path)
     made: list[str] = []
 

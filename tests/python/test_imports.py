@@ -17,7 +17,7 @@ import pytest
 
 import pyreframework
 from pyreframework import WorkerImportError
-from pyreframework.program import imports, refusals
+from pyreframework.program import imports, ownership, refusals
 
 REFUSES = 'raise ImportError(f"module {__name__} does not support loading in subinterpreters")'
 SITE = {
@@ -94,12 +94,13 @@ def run(site: Path, text: str, **files: str) -> list[str]:
     write(folder, {"main.py": textwrap.dedent(text)})
     command = f"""
 import sys
-from pyreframework.program import imports
+from pyreframework.program import imports, ownership
 sys.path[:0] = [{str(folder)!r}, {str(site)!r}]
 from pyreframework.program.standins import of
 from pyreframework.program.loading import Program
 from pyreframework.program import loading
-space = {{"__name__": "__mp_main__", "__file__": {str(program)!r}, "of": of, "imports": imports}}
+space = {{"__name__": "__mp_main__", "__file__": {str(program)!r}, "of": of}}
+space |= {{"imports": imports, "ownership": ownership}}
 imports.install()
 with open({str(program)!r}) as source:
     code = compile(source.read(), {str(program)!r}, "exec")
@@ -487,7 +488,7 @@ def test_an_own_package_in_site_packages(site: Path) -> None:
     """As with ``python -m package``."""
     write(site, {"mine/__init__.py": "import grid"})
     assert run(site, "import mine\nprint(of(mine))")[0] == "mine"
-    text = "imports.own_packages.add('mine')\nimport mine\nprint(of(mine), of(mine.grid))"
+    text = "ownership.own_packages.add('mine')\nimport mine\nprint(of(mine), of(mine.grid))"
     assert run(site, text)[0] == "None grid"
 
 
@@ -639,7 +640,7 @@ def test_a_package_that_hides_what_was_refused(tmp_path: Path) -> None:
     ],
 )
 def test_which_files_are_the_program(file: str, expected: bool) -> None:
-    assert imports.is_program_file(file) is expected
+    assert ownership.is_program_file(file) is expected
 
 
 def test_errors_of_handlers_are_completed() -> None:

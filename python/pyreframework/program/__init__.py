@@ -7,6 +7,7 @@ How it gets there:
 - ``description``: describes it for workers
 - ``loading``: loads it in a worker
 - ``changes``: which files it was made of, and whether one has changed
+- ``ownership``: whose a module is: the program's, ours, Python's, a library's
 - ``laziness``: this package's own imports stay eager
 - ``frames``: ``sys._current_frames`` while there are workers
 - ``outline``: what decides the answers of an app, compared between interpreters

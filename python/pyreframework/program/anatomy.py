@@ -11,7 +11,7 @@ import sys
 from opcode import opmap
 from types import CodeType, FunctionType, MappingProxyType, MemberDescriptorType, ModuleType
 
-from pyreframework.program import imports
+from pyreframework.program import ownership
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def kind_of(value: Any) -> type[Any]:
 def is_own(kind: type) -> bool:
     """Tell whether a class is defined by the program."""
     module = sys.modules.get(str(body_of(kind).get("__module__")))
-    return module is not None and imports.is_program(vars(module))
+    return module is not None and ownership.is_program(vars(module))
 
 
 def body_of(kind: type) -> MappingProxyType[str, Any]:
@@ -274,7 +274,7 @@ def looks_up(frame: FrameType) -> bool:
     """
     from opcode import opname
 
-    if not imports.is_program(frame.f_globals):
+    if not ownership.is_program(frame.f_globals):
         return False
     operation = opname[frame.f_code.co_code[frame.f_lasti]]
     return operation == CONTAINS or (

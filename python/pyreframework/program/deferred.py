@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from pyreframework.program import imports
-from pyreframework.program.imports import is_standard
+from pyreframework.program.ownership import is_standard
 from pyreframework.program.reach import SPACES
 
 TYPE_CHECKING = False
@@ -84,11 +84,11 @@ def note_refused(
         return
     if is_standard(name) or is_there(name, lazy.items) or goes_on(code, lazy.line, name, space):
         return
-    if is_conditional(code, lazy.line) and not imports.is_extension(imports.spec_of(name)):
+    from pyreframework.program import refusals
+
+    if is_conditional(code, lazy.line) and not refusals.is_extension(refusals.spec_of(name)):
         return
     if name not in graph.library:
-        from pyreframework.program import refusals
-
         graph.library[name] = refusals.refused_import(name)
     missing = graph.library[name]
     if missing is not None:

@@ -6,10 +6,12 @@ As a list of texts, the only thing that can travel to another interpreter; `load
 from __future__ import annotations
 
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 
 from pyreframework.program import apps
 from pyreframework.program.apps import WORKER_NAME
 from pyreframework.program.loading import Program, find
+from pyreframework.program.ownership import is_ours, is_program, is_standard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,10 +153,23 @@ def facts_of(app: App | None, packages: list[str]) -> str:
 
     Empty where only modules of Python and of the program are loaded: no worker is refused these.
     """
-    from pyreframework.program import imports
-
-    if app is None or not imports.is_foreign():
+    if app is None or not is_foreign():
         return ""
     from pyreframework.program import facts
 
     return facts.written(facts.collect(app, set(packages)))
+
+
+def is_foreign() -> bool:
+    """Tell whether anything is loaded that a worker might be refused.
+
+    That is what is neither Python's own nor of the program in Python.
+    """
+    for name, module in list(sys.modules.items()):
+        space = vars(module) if type(module) is type(sys) else {}
+        if is_standard(name) or is_ours(space):
+            continue
+        extension = str(space.get("__file__")).endswith(tuple(EXTENSION_SUFFIXES))
+        if extension or not is_program(space):
+            return True
+    return False

@@ -20,7 +20,7 @@ import sys
 from types import FunctionType, ModuleType
 
 from pyreframework.handlers.absent import stood_in
-from pyreframework.program import expressions, facts, flow, imports, loading, sources
+from pyreframework.program import expressions, facts, flow, imports, loading, ownership, sources
 from pyreframework.program.anatomy import Bound, codes, is_a, is_own
 from pyreframework.program.digest import UNKNOWN, Entry
 from pyreframework.program.flow import TaintGraph
@@ -155,7 +155,7 @@ def note_loaded(app: App) -> None:
     Args:
         app: The app of the program, which has been loaded.
     """
-    before.update(facts.collect(app, imports.own_packages))
+    before.update(facts.collect(app, ownership.own_packages))
 
 
 def find() -> None:
@@ -203,7 +203,7 @@ def differing_from_main() -> list[Entry]:
         and entry.digest != there.get(key)
     ]
     # A name that only the main interpreter has: who reads it fails in a worker.
-    places = dict(facts.spaces(imports.own_packages))
+    places = dict(facts.spaces(ownership.own_packages))
     for key in there.keys() - before.keys():
         where, name, attribute = key.split(facts.SEPARATOR)
         space = places.get(where)
@@ -226,7 +226,7 @@ def changed_since(app: App) -> list[Entry]:
 
     What has become an object of a library shows nothing plain.
     """
-    now = facts.collect(app, imports.own_packages) if before else {}
+    now = facts.collect(app, ownership.own_packages) if before else {}
     return [
         entry
         for key, entry in now.items()
@@ -258,7 +258,7 @@ def names_of(entry: Entry, names: dict[tuple[int, str], str]) -> str | None:
 
 def spaces_by_id() -> dict[int, dict[str, Any]]:
     """Return the globals of the program's modules by their ids."""
-    return {id(space): space for _, space in facts.spaces(imports.own_packages)}
+    return {id(space): space for _, space in facts.spaces(ownership.own_packages)}
 
 
 def registering(statements: dict[int, Statement], reached: dict[int, set[str]]) -> str | None:

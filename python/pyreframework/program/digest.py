@@ -21,7 +21,7 @@ from types import (
 )
 
 from pyreframework.handlers.absent import stood_in
-from pyreframework.program import imports
+from pyreframework.program import ownership
 from pyreframework.program.anatomy import (
     body_of,
     content,
@@ -157,7 +157,7 @@ class Reader:
     def put_function(self, value: FunctionType, depth: int) -> None:
         """Write down which function it is, and of one of the program what it has kept."""
         self.parts.append(value.__qualname__)
-        if not imports.is_program(value.__globals__):
+        if not ownership.is_program(value.__globals__):
             self.put(vars(value).get("__wrapped__"), depth)
             return
         code = value.__code__

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 
 from pyreframework.handlers.absent import stood_in
-from pyreframework.program import imports, refusals, sources
+from pyreframework.program import imports, ownership, refusals, sources
 from pyreframework.program.apps import Enrolled, is_app
 
 TYPE_CHECKING = False
@@ -70,7 +70,7 @@ def missing_for(error: BaseException, seen: int) -> str | None:
     trace = error.__traceback__
     while trace is not None:
         frame = trace.tb_frame
-        if not imports.is_ours(frame.f_globals):
+        if not ownership.is_ours(frame.f_globals):
             for module in stand_ins_of(frame, trace.tb_lineno):
                 return module
         trace = trace.tb_next
@@ -214,7 +214,7 @@ def assign_stand_ins(statement: stmt, space: dict[str, Any], module: str) -> Non
     for name in sources.assigned(statement):
         if name not in stored:
             # An object that would have been changed.
-            if not imports.is_standard_module(space.get(name)):
+            if not ownership.is_standard_module(space.get(name)):
                 imports.tainted[id(space), name] = module
         elif name not in space or holds_state(space[name]):
             space[name] = StandIn(module, name)
@@ -259,7 +259,7 @@ def function_of(hook: Any) -> FunctionType | None:
         if inner is None:
             break
         hook = inner
-    if isinstance(hook, FunctionType) and imports.is_program(hook.__globals__):
+    if isinstance(hook, FunctionType) and ownership.is_program(hook.__globals__):
         return hook
     return None
 

@@ -18,7 +18,7 @@ from types import (
 )
 
 from pyreframework.handlers.absent import stood_in
-from pyreframework.program import imports
+from pyreframework.program import ownership
 from pyreframework.program.anatomy import (
     is_a,
     is_own,
@@ -47,7 +47,7 @@ def spaces(own: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, module in list(sys.modules.items()):
         space = vars(module) if is_a(module, ModuleType) else {}
         if id(space) in seen or not (
-            imports.is_program(space) or (name.partition(".")[0] in own and "__file__" in space)
+            ownership.is_program(space) or (name.partition(".")[0] in own and "__file__" in space)
         ):
             continue
         seen.add(id(space))

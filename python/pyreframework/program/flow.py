@@ -20,7 +20,7 @@ import sys
 from types import FunctionType, MethodType, ModuleType
 
 from pyreframework.handlers.absent import stood_in
-from pyreframework.program import imports, sources
+from pyreframework.program import imports, ownership, sources
 from pyreframework.program.advice import described
 from pyreframework.program.anatomy import Bound, is_a, is_own, kind_of
 from pyreframework.program.apps import Enrolled
@@ -300,7 +300,7 @@ def mark(value: object, module: str) -> None:
         return
     if is_a(value, FunctionType):
         function: Any = value
-        shared = not imports.is_program(function.__globals__)
+        shared = not ownership.is_program(function.__globals__)
         if shared and "<locals>" not in function.__qualname__:
             return
     elif is_a(value, type):

@@ -17,7 +17,7 @@ from __future__ import annotations
 import _ast
 from types import FunctionType, MethodType, ModuleType
 
-from pyreframework.program import flow, imports, quiet, sources
+from pyreframework.program import flow, imports, ownership, quiet, sources
 from pyreframework.program.anatomy import Bound, is_a, is_own, kind_of
 from pyreframework.program.expressions import resolve
 from pyreframework.program.reach import ATOMS
@@ -96,7 +96,7 @@ def share_function(value: Any, module: str) -> None:
     """Count as taken what a function of the program changes or hands values to."""
     function = plain_function(value)
     space = function.__globals__
-    if not imports.is_program(space):
+    if not ownership.is_program(space):
         return
     for name in sources.declared_global(function.__code__):
         imports.tainted.setdefault((id(space), name), module)

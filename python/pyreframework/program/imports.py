@@ -8,8 +8,8 @@ name beside it is replaced by that file. A library that catches the error and is
 it needs fails with it all the same, see `losses`. Modules of the program go on behind statements
 that need what is refused, see `execution`.
 
-The program is what is neither in the standard library nor in ``site-packages``. State of one
-interpreter; every worker imports this, so it imports nothing before something is refused.
+State of one interpreter; every worker imports this, so it imports nothing before something is
+refused.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from _thread import get_ident
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, SourceFileLoader
 from sys import _getframe
 
+from pyreframework.program.ownership import is_program
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,10 +33,6 @@ if TYPE_CHECKING:
     from pyreframework.program.taints import Place
 
 STAND_INS = "pyreframework.program.standins"
-PACKAGE = __name__.partition(".")[0]
-MAIN_NAMES = ("__mp_main__", "__main__")
-# What workers are refused of the standard library.
-STANDARD_REFUSED = ("curses", "faulthandler", "readline", "tracemalloc")
 
 # Extensions that were refused, in order, and those of them that a Python file replaced.
 refused: list[str] = []
@@ -69,8 +67,6 @@ failed_hooks: dict[int, str] = {}
 handed: set[tuple[str, int]] = set()
 # Where such values were taken of which it cannot be told where they went.
 unfollowed: dict[str, str] = {}
-# Top-level packages that belong to the program although they are in `site-packages`.
-own_packages: set[str] = set()
 # Packages to refuse although they might load, and why: `pyre doctor` has seen them crash.
 banned: dict[str, str] = {}
 # Told of each import in the program's code, before it and after it.
@@ -81,7 +77,6 @@ plain_import = builtins.__import__
 plain_import_module = importlib.import_module
 plain_create_module = ExtensionFileLoader.create_module
 plain_exec_module = SourceFileLoader.exec_module
-program_files: dict[str, bool] = {}
 # The modules whose code runs, of each thread, the innermost last.
 running: dict[int, list[Running]] = {}
 
@@ -410,18 +405,6 @@ class Import:
         return substitutes.substitute(self)
 
 
-def is_standard_module(value: object) -> bool:
-    """Tell whether a value is a module of the standard library.
-
-    What one is told of a stand-in, as in ``warnings.simplefilter("ignore", missing.OldWarning)``,
-    is about things that are not there either: it works as before.
-    """
-    if type(value) is not type(sys):
-        return False
-    name = vars(value).get("__name__")
-    return isinstance(name, str) and name.partition(".")[0] in sys.stdlib_module_names
-
-
 def set_serving(serving: bool) -> None:
     """Let every further use of a stand-in raise, or none any more, as requests have been served."""
     stand_ins = sys.modules.get(STAND_INS)
@@ -449,68 +432,3 @@ def drop_orphans(before: set[str]) -> None:
     for name in set(sys.modules) - before:
         if any(part not in sys.modules for part in parts(name)[:-1]):
             del sys.modules[name]
-
-
-def is_program(space: Mapping[str, object]) -> bool:
-    """Tell whether a module with these globals belongs to the program."""
-    name = space.get("__name__")
-    if name in MAIN_NAMES:
-        return True
-    file = space.get("__file__")
-    if not isinstance(name, str) or not isinstance(file, str):
-        return False
-    return is_program_file(file) or name.partition(".")[0] in own_packages
-
-
-def is_standard(name: str) -> bool:
-    """Tell whether a module is in the standard library, and loads in workers."""
-    top = name.partition(".")[0]
-    return top in sys.stdlib_module_names and top not in STANDARD_REFUSED
-
-
-def is_foreign() -> bool:
-    """Tell whether anything is loaded that a worker might be refused.
-
-    That is what is neither Python's own nor of the program in Python.
-    """
-    for name, module in list(sys.modules.items()):
-        space = vars(module) if type(module) is type(sys) else {}
-        if is_standard(name) or is_ours(space):
-            continue
-        extension = str(space.get("__file__")).endswith(tuple(EXTENSION_SUFFIXES))
-        if extension or not is_program(space):
-            return True
-    return False
-
-
-def is_ours(space: Mapping[str, object]) -> bool:
-    """Tell whether a module with these globals belongs to this package."""
-    return str(space.get("__name__")).partition(".")[0] == PACKAGE
-
-
-def is_program_file(file: str) -> bool:
-    """Tell whether a file belongs neither to a library nor to this package."""
-    known = program_files.get(file)
-    if known is None:
-        standard = str(sys.modules["os"].__file__).rpartition("/")[0]
-        package = __file__.rsplit("/", 2)[0]
-        library = (standard + "/", package + "/")
-        folders = file.split("/")
-        known = not (
-            file.startswith(library) or "site-packages" in folders or "dist-packages" in folders
-        )
-        program_files[file] = known
-    return known
-
-
-def spec_of(name: str) -> ModuleSpec | None:
-    """Return the spec of a module, or None if there is none or its package is not loaded."""
-    parent, _, _ = name.rpartition(".")
-    path = getattr(sys.modules.get(parent), "__path__", None) if parent else None
-    found = (finder.find_spec(name, path) for finder in sys.meta_path)
-    return next((spec for spec in found if spec is not None), None)
-
-
-def is_extension(spec: ModuleSpec | None) -> bool:
-    """Tell whether a module is an extension."""
-    return spec is not None and (spec.origin or "").endswith(tuple(EXTENSION_SUFFIXES))

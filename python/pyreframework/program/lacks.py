@@ -10,7 +10,7 @@ import builtins
 import sys
 from types import FunctionType, ModuleType
 
-from pyreframework.program import imports, losses, refusals
+from pyreframework.program import imports, losses, ownership, refusals
 from pyreframework.program.anatomy import codes, is_a, kind_of, package_of, words
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ def missing_to_module(graph: Graph, value: Any) -> str | None:
         space = vars(sys.modules.get(str(vars(kind_of(value)).get("__module__")), builtins))
     if id(space) not in graph.hollow:
         held = (imports.hollow.get(id(one)) for one in space.values())
-        found = None if imports.is_program(space) else next(filter(None, held), None)
+        found = None if ownership.is_program(space) else next(filter(None, held), None)
         graph.hollow[id(space)] = found
     return graph.hollow[id(space)]
 

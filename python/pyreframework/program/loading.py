@@ -138,11 +138,11 @@ def load(texts: list[str]) -> AppTable:
         RuntimeError: The program made no such app here.
     """
     global expected, facts
-    from pyreframework.program import imports
+    from pyreframework.program import imports, ownership
 
     frames.guard()
     program = Program.unpack(texts)
-    imports.own_packages.update(program.own)
+    ownership.own_packages.update(program.own)
     if imports.listener is None:
         imports.listener = note_import
     imports.install()

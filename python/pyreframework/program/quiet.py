@@ -10,7 +10,7 @@ import _ast
 from types import FunctionType, MethodType, ModuleType
 
 from pyreframework.handlers.absent import stood_in
-from pyreframework.program import imports, sources
+from pyreframework.program import imports, ownership, sources
 from pyreframework.program.anatomy import Bound, is_a, is_own, kind_of
 from pyreframework.program.expressions import (
     FUNCTIONS,
@@ -46,7 +46,7 @@ def is_quiet_call(callee: Any, module: str, depth: int = 0) -> bool:
     if is_a(callee, MethodType):
         return is_quiet_call(callee.__func__, module, depth)
     if is_a(callee, FunctionType):
-        if not imports.is_program(callee.__globals__):
+        if not ownership.is_program(callee.__globals__):
             inner = getattr(callee, "__wrapped__", None)
             return inner is None or is_quiet_call(inner, module, depth + 1)
         return is_quiet(callee.__code__, callee.__globals__, module, depth)
@@ -189,7 +189,7 @@ def is_of_program(callee: object) -> bool:
     """Tell whether this is a function or method that the program defines."""
     if is_a(callee, (Bound, MethodType)):
         callee = getattr(callee, "function", None) or getattr(callee, "__func__", None)
-    return is_a(callee, FunctionType) and imports.is_program(callee.__globals__)  # type: ignore[attr-defined]
+    return is_a(callee, FunctionType) and ownership.is_program(callee.__globals__)  # type: ignore[attr-defined]
 
 
 def is_quiet_argument(node: _ast.expr, space: dict[str, Any], module: str, depth: int = 0) -> bool:

@@ -27,7 +27,7 @@ from types import (
 
 from pyreframework.engine import AppTable
 from pyreframework.handlers.absent import stood_in
-from pyreframework.program import imports
+from pyreframework.program import imports, ownership
 from pyreframework.program.anatomy import (
     Bound,
     Uses,
@@ -188,7 +188,7 @@ class Graph:
         yield from vars(function).values()
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         space = function.__globals__
-        if not imports.is_program(space):
+        if not ownership.is_program(space):
             if self.depths[number] <= WRAPPED_DEPTH:
                 self.check_imports(number, function)
             # A wrapper of a library has what it wraps in its closure; a method of a base class may
@@ -263,7 +263,7 @@ class Graph:
                 if whole:
                     self.check_module(number, space)
                 # It goes on under another name: whatever the code names may be meant.
-                if imports.is_program(space):
+                if ownership.is_program(space):
                     for name in uses.attributes & space.keys():
                         self.check_taint(number, space, name)
                         yield space[name]
@@ -375,7 +375,7 @@ class Graph:
         it.
         """
         space = function.__globals__
-        if self.eager and not imports.is_program(space) and not imports.is_ours(space):
+        if self.eager and not ownership.is_program(space) and not ownership.is_ours(space):
             code = function.__code__
             found = self.uses(code).imports
             if found:

@@ -8,13 +8,15 @@ the program, has failed.
 from __future__ import annotations
 
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 
 from pyreframework.handlers.absent import WorkerImportError
-from pyreframework.program import imports
+from pyreframework.program import imports, ownership
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
     from types import FrameType
 
 # What CPython, and extensions that check for themselves (by PyO3, by Cython), say when they refuse.
@@ -85,7 +87,7 @@ def is_caught(frame: FrameType | None, error: BaseException) -> FrameType | None
     from pyreframework.program import sources
 
     while frame is not None:
-        if imports.is_program(frame.f_globals) and sources.catches(frame, frame.f_lineno, error):
+        if ownership.is_program(frame.f_globals) and sources.catches(frame, frame.f_lineno, error):
             return frame
         frame = frame.f_back
     return None
@@ -181,9 +183,22 @@ def is_program_source(name: str, error: BaseException) -> bool:
             trace = trace.tb_next
         if trace is not None and trace.tb_frame.f_globals.get("__name__") == name:
             return False
-    spec = imports.spec_of(name)
-    if spec is None or imports.is_extension(spec):
+    spec = spec_of(name)
+    if spec is None or is_extension(spec):
         return False
     origin = spec.origin or ""
-    own = name.partition(".")[0] in imports.own_packages or imports.is_program_file(origin)
+    own = name.partition(".")[0] in ownership.own_packages or ownership.is_program_file(origin)
     return own if origin.startswith("/") else spec.origin is None
+
+
+def spec_of(name: str) -> ModuleSpec | None:
+    """Return the spec of a module, or None if there is none or its package is not loaded."""
+    parent, _, _ = name.rpartition(".")
+    path = getattr(sys.modules.get(parent), "__path__", None) if parent else None
+    found = (finder.find_spec(name, path) for finder in sys.meta_path)
+    return next((spec for spec in found if spec is not None), None)
+
+
+def is_extension(spec: ModuleSpec | None) -> bool:
+    """Tell whether a module is an extension."""
+    return spec is not None and (spec.origin or "").endswith(tuple(EXTENSION_SUFFIXES))

@@ -10,7 +10,7 @@ import _ast
 from types import FunctionType, MethodType
 
 from pyreframework.handlers.absent import stood_in
-from pyreframework.program import expressions, imports, quiet, sources
+from pyreframework.program import expressions, imports, ownership, quiet, sources
 from pyreframework.program.anatomy import Bound, content, is_a, is_own
 from pyreframework.program.differences import DoubtGraph
 from pyreframework.program.execution import function_of
@@ -182,7 +182,7 @@ def scans(app: App, depth_max: int = DEPTH_MAX) -> Iterator[Scan]:
             continue
         seen.add(function.__code__)
         node = sources.definition(function.__code__)
-        if node is not None and imports.is_program(function.__globals__):
+        if node is not None and ownership.is_program(function.__globals__):
             scan = Scan(function, node, owner)
             yield scan
             waiting += [(one, depth + 1) for one in scan.calls()]

@@ -21,7 +21,7 @@ from types import ModuleType
 from pyreframework.handlers import absent
 from pyreframework.handlers.absent import WorkerImportError
 from pyreframework.program.anatomy import looks_up, unpacked
-from pyreframework.program.imports import is_program
+from pyreframework.program.ownership import is_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

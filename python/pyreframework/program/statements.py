@@ -11,7 +11,7 @@ import _ast
 import sys
 from types import FunctionType, MethodType, ModuleType
 
-from pyreframework.program import imports, sources
+from pyreframework.program import ownership, sources
 from pyreframework.program.anatomy import is_a
 from pyreframework.program.apps import Enrolled
 from pyreframework.program.expressions import FUNCTIONS, resolve
@@ -31,7 +31,7 @@ def program_statements() -> Iterator[Statement]:
     seen: set[int] = set()
     for module in list(sys.modules.values()):
         space = vars(module) if is_a(module, ModuleType) else {}
-        if id(space) in seen or not imports.is_program(space):
+        if id(space) in seen or not ownership.is_program(space):
             continue
         seen.add(id(space))
         file = str(space.get("__file__"))
@@ -102,7 +102,7 @@ class Statement:
 def is_of_app(value: Any) -> bool:
     """Tell whether this is an app, or one of the ways to register something with it."""
     if is_a(value, FunctionType):
-        return imports.is_ours(value.__globals__)
+        return ownership.is_ours(value.__globals__)
     return is_a(value, Enrolled) or (is_a(value, MethodType) and is_a(value.__self__, Enrolled))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import _ast
 
-from pyreframework.program import apps, imports, sources
+from pyreframework.program import apps, imports, ownership, sources
 from pyreframework.program.expressions import is_harmless
 
 TYPE_CHECKING = False
@@ -50,8 +50,8 @@ def taint(module: str, frame: FrameType, truth: bool | None) -> bool:
     places: list[Place] = []
     answer = truth
     walk: FrameType | None = frame
-    while walk is not None and not imports.is_ours(walk.f_globals):
-        if imports.is_program(walk.f_globals):
+    while walk is not None and not ownership.is_ours(walk.f_globals):
+        if ownership.is_program(walk.f_globals):
             code, line = walk.f_code, walk.f_lineno
             owner = walk.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
             places.append(Place(code, line, walk.f_globals, owner, in_hook))
@@ -66,7 +66,7 @@ def taint(module: str, frame: FrameType, truth: bool | None) -> bool:
             elif code.co_name != "<module>":
                 names = sources.declared_global(code)
             for name in names:
-                if not imports.is_standard_module(walk.f_globals.get(name)):
+                if not ownership.is_standard_module(walk.f_globals.get(name)):
                     imports.tainted[id(walk.f_globals), name] = module
         walk = walk.f_back
     if places:

@@ -77,7 +77,7 @@ def note(_number: int, _frame: FrameType | None) -> None:
 
 def is_of_program(frame: FrameType | None) -> bool:
     """Tell whether a frame and all its callers are of the program, and there is one."""
-    from pyreframework.program.imports import is_program_file
+    from pyreframework.program.ownership import is_program_file
 
     found = False
     while frame is not None:
