@@ -16,6 +16,7 @@ What a worker does about modules that CPython refuses there, as it comes to it:
 
 - ``imports``: watches over imports; has the state of all the others
 - ``refusals``: tells a refusal from other errors, and says what to do
+- ``missing``: which modules an import misses, and whether the program catches that
 - ``substitutes``: what an import gives instead
 - ``standins``: what the program gets in place of a module
 - ``loop_setters``: what sets an event loop takes one, and does nothing

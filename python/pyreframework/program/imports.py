@@ -315,9 +315,13 @@ class Import:
         known = next((part for part in parts(self.name) if part in reasons), None)
         if known is not None and known not in sys.modules:
             error = ImportError(reasons[known], name=known)
-            if self.is_caught(error, known):
+            from pyreframework.program import missing
+
+            if missing.is_caught(self, error, known):
                 raise error
-            return self.substitute()
+            from pyreframework.program import substitutes
+
+            return substitutes.substitute(self)
         if listener is not None:
             listener("begin", self.name)
         before, seen = set(sys.modules), len(refused)
@@ -327,79 +331,24 @@ class Import:
                 from pyreframework.program import loop_setters
 
                 loop_setters.keep()
-            if not without or not self.find_lost(module):
+            if not without:
+                return module
+            from pyreframework.program import missing
+
+            if not missing.find_lost(self, module):
                 return module
         except Exception as error:
-            from pyreframework.program import refusals
+            from pyreframework.program import missing, refusals
 
             reason = refusals.refusal(error, refused[seen:])
             if reason is None:
                 raise
-            drop_orphans(before)
-            if not self.find_missing(error, reason):
+            missing.drop_orphans(before)
+            if not missing.find_missing(self, error, reason):
                 raise
         finally:
             if listener is not None:
                 listener("end", self.name)
-        return self.substitute()
-
-    def find_missing(self, error: Exception, reason: str) -> bool:
-        """Note which modules are missing; tell whether there are any and nothing catches that."""
-        from pyreframework.program.refusals import is_program_source, refusal
-
-        failed = next((part for part in parts(self.name) if part not in sys.modules), None)
-        if failed is not None:
-            if is_program_source(failed, error) or self.is_caught(error, failed):
-                return False
-            reasons[failed] = reason
-            return True
-        found = False
-        for item in self.items:
-            # One after the other: the first that failed has hidden the others.
-            full = f"{self.name}.{item}"
-            before, seen = set(sys.modules), len(refused)
-            try:
-                self.attempt((item,))
-            except Exception as failure:  # noqa: BLE001 - raised again by the caller, if it matters
-                why = refusal(failure, refused[seen:])
-                if why is None or is_program_source(full, failure):
-                    return False
-                if self.is_caught(failure, full):
-                    return False
-                drop_orphans(before)
-                reasons[full] = why
-                found = True
-        return found
-
-    def find_lost(self, module: ModuleType) -> bool:
-        """Note which names a library lacks in workers; tell whether nothing catches that."""
-        from pyreframework.program import losses
-
-        found = False
-        for item in self.items:
-            # What the program's code would raise next, behind the import.
-            error = ImportError(f"cannot import name {item!r} from {self.name!r}", name=self.name)
-            error.name_from = item
-            missing = None if hasattr(module, item) else losses.lost_name(error)
-            if missing is None or self.is_caught(error, missing[0]):
-                continue
-            lost.add(missing[0])
-            reasons[missing[0]] = missing[1]
-            found = True
-        return found
-
-    def is_caught(self, error: BaseException, module: str) -> bool:
-        """Tell whether the program's code around the import catches its error and goes on."""
-        from pyreframework.program import refusals
-
-        frame = refusals.is_caught(self.frame, error)
-        if frame is None:
-            return False
-        caught[module] = f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
-        return True
-
-    def substitute(self) -> Any:
-        """Return what the import gives in place of the module."""
         from pyreframework.program import substitutes
 
         return substitutes.substitute(self)
@@ -425,10 +374,3 @@ def absolute(name: str, space: Mapping[str, object], level: int) -> str:
     package = space.get("__package__") or space["__spec__"].parent  # type: ignore[attr-defined]
     base = str(package).rsplit(".", level - 1)[0]
     return f"{base}.{name}" if name else base
-
-
-def drop_orphans(before: set[str]) -> None:
-    """Remove what a failed import left of packages that were not imported in the end."""
-    for name in set(sys.modules) - before:
-        if any(part not in sys.modules for part in parts(name)[:-1]):
-            del sys.modules[name]

@@ -153,13 +153,15 @@ def refused_import(name: str) -> str | None:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - also panics of Rust; it will raise when called
+        from pyreframework.program import missing
+
         reason = refusal(error, imports.refused[seen:])
-        imports.drop_orphans(before)
+        missing.drop_orphans(before)
         if reason is None:
             return None
-        missing = refused_module(imports.refused[seen:], error, reason)
-        imports.reasons.setdefault(missing, reason)
-        return missing
+        module = refused_module(imports.refused[seen:], error, reason)
+        imports.reasons.setdefault(module, reason)
+        return module
     return None
 
 
