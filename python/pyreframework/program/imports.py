@@ -17,8 +17,8 @@ from __future__ import annotations
 import builtins
 import importlib
 import sys
+from _frozen_importlib_external import ExtensionFileLoader, SourceFileLoader
 from _thread import get_ident
-from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, SourceFileLoader
 from sys import _getframe
 
 from pyreframework.program.ownership import is_program
@@ -245,6 +245,7 @@ def exec_module(loader: SourceFileLoader, module: ModuleType) -> None:
 
 def python_file(extension: str | None) -> str | None:
     """Return the Python file that the extension beside it was compiled from, if there is one."""
+    from importlib.machinery import EXTENSION_SUFFIXES
     from os.path import isfile
 
     for suffix in EXTENSION_SUFFIXES:

@@ -230,7 +230,7 @@ def run(program: Program) -> None:
 
 def code_of(program: Program) -> tuple[CodeType, ModuleSpec, str | None]:
     """Return the code of a program, the spec of its module, and its file."""
-    from importlib.machinery import PathFinder, SourceFileLoader
+    from _frozen_importlib_external import PathFinder, SourceFileLoader
 
     if program.kind == "file":
         source = SourceFileLoader(WORKER_NAME, program.target)
