@@ -8,7 +8,6 @@ and in those where a module was refused.
 from __future__ import annotations
 
 import sys
-from opcode import opmap
 from types import CodeType, FunctionType, MappingProxyType, MemberDescriptorType, ModuleType
 
 from pyreframework.program import ownership
@@ -16,8 +15,12 @@ from pyreframework.program import ownership
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from opcode import opmap
     from types import CellType, FrameType
     from typing import Any
+else:
+    # Where `opcode` has it from, without the tables that this makes of it.
+    from _opcode_metadata import opmap
 
 CACHE = opmap["CACHE"]
 EXTENDED, GLOBAL, NAME = opmap["EXTENDED_ARG"], opmap["LOAD_GLOBAL"], opmap["LOAD_NAME"]
