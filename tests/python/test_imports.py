@@ -97,7 +97,7 @@ import sys
 from pyreframework.program import imports, ownership
 sys.path[:0] = [{str(folder)!r}, {str(site)!r}]
 from pyreframework.program.standins import of
-from pyreframework.program.loading import Program
+from pyreframework.program.rerun import Program
 from pyreframework.program import loading
 space = {{"__name__": "__mp_main__", "__file__": {str(program)!r}, "of": of}}
 space |= {{"imports": imports, "ownership": ownership}}

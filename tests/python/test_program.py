@@ -11,7 +11,7 @@ import pytest
 from serving import Write
 
 from pyreframework.program.description import pack
-from pyreframework.program.loading import Program
+from pyreframework.program.rerun import Program
 
 APP = """
 from pyreframework import Pyre

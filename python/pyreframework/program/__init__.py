@@ -5,7 +5,8 @@ How it gets there:
 - ``apps``: the apps of an interpreter, and what of them is seen in this room
 - ``target``: what the command line names, and how the main interpreter loads it
 - ``description``: describes it for workers
-- ``loading``: loads it in a worker
+- ``rerun``: runs it again in a worker
+- ``loading``: loads it in a worker, as the engine calls for it, and ends it
 - ``changes``: which files it was made of, and whether one has changed
 - ``ownership``: whose a module is: the program's, ours, Python's, a library's
 - ``laziness``: this package's own imports stay eager

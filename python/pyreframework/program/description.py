@@ -1,6 +1,6 @@
 """Describes the program of the main interpreter, so that workers can load it.
 
-As a list of texts, the only thing that can travel to another interpreter; `loading` reads them.
+As a list of texts, the only thing that can travel to another interpreter; `rerun` reads them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from importlib.machinery import EXTENSION_SUFFIXES
 
 from pyreframework.program import apps
 from pyreframework.program.apps import WORKER_NAME
-from pyreframework.program.loading import Program, find
 from pyreframework.program.ownership import is_ours, is_program, is_standard
+from pyreframework.program.rerun import Program, find
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

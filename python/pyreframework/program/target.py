@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pyreframework.logs import console
-from pyreframework.program import apps, loading
+from pyreframework.program import apps
 from pyreframework.program.apps import is_app
+from pyreframework.program.rerun import ProgramSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class Launch:
         module.__file__ = path
         loader = module.__loader__ = SourceFileLoader(name, path)
         if not self.serves:
-            module.__spec__ = loading.ProgramSpec(loader, path)
+            module.__spec__ = ProgramSpec(loader, path)
         sys.modules[name] = sys.modules["__main__"] = module
         note(path)
         with reporting(path):
