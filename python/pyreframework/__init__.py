@@ -39,8 +39,8 @@ from pyreframework.engine import (
     get_gil_metrics,
 )
 from pyreframework.errors import HTTPError, StartError, WorkerImportError
-from pyreframework.logs.console import open_missing
 from pyreframework.logs.records import emit_python_log, init_logger
+from pyreframework.logs.streams import open_missing
 from pyreframework.redirects import redirect
 
 # First of all: whatever is opened next would get the number of a closed standard stream.

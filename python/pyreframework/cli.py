@@ -13,7 +13,7 @@ import sys
 from difflib import get_close_matches
 
 from pyreframework import __version__
-from pyreframework.logs import console
+from pyreframework.logs import console, streams
 from pyreframework.logs.console import complain
 from pyreframework.program.apps import WORKER_NAME
 from pyreframework.program.target import Launch, ProgramFailed, Target, TargetError
@@ -105,7 +105,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
 def has_colours() -> bool:
     """Tell whether standard output is a terminal that may be coloured (https://no-color.org)."""
-    return console.is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
+    return streams.is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
 
 
 class Parser(argparse.ArgumentParser):
@@ -146,8 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     import atexit
 
-    atexit.unregister(console.settle)
-    atexit.register(console.settle, for_good=True)
+    atexit.unregister(streams.settle)
+    atexit.register(streams.settle, for_good=True)
     try:
         code = obey(list(sys.argv[1:] if arguments is None else arguments))
     except console.OutputLost as error:
@@ -321,7 +321,7 @@ def run(options: argparse.Namespace) -> int:
     launch = Launch(Target.parse(options.target), flags_of(options))
     reload_on_change(launch, options)
     # Before the program runs, which may print.
-    console.take_over()
+    streams.take_over()
     app = launch.load(options.rest, options.app_dir)
     if app is not None:
         launch.serve(app)

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 
-from pyreframework.logs import console
+from pyreframework.logs import console, streams
 from pyreframework.logs.console import complain
 from pyreframework.program.apps import FALLBACK
 from pyreframework.program.target import Launch, ProgramFailed, Target, TargetError
@@ -248,8 +248,8 @@ def child(given: str) -> int:
 
     failed = _interpreters.exec(_interpreters.create("isolated"), code)
     if failed is not None:
-        console.put(sys.stderr, console.ERROR, "", failed.errdisplay, "ERROR")
-    console.settle()
+        streams.put(sys.stderr, streams.ERROR, "", failed.errdisplay, "ERROR")
+    streams.settle()
     # Without finalisation: it is not what is examined, and extensions may not survive it.
     os._exit(GRACEFUL if failed is None else START_FAILED)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import pyreframework
-from pyreframework.logs import console
+from pyreframework.logs import console, streams
 
 PACKAGE = Path(pyreframework.__file__).parent
 # Objects of these modules are streams, or print.
@@ -26,7 +26,7 @@ def test_no_other_place_prints() -> None:
     """What writes to a standard stream elsewhere might fail, or wait."""
     found = []
     for file in sorted(PACKAGE.rglob("*.py")):
-        if file.name == "console.py" or "testing" in file.parts:
+        if file.name in ("console.py", "streams.py") or "testing" in file.parts:
             continue
         for node in ast.walk(ast.parse(file.read_text())):
             if not isinstance(node, ast.Call):
@@ -59,8 +59,8 @@ def test_a_stream_of_the_program_that_fails(
     console.complain("a message")
     console.report(KeyError("a"), None)
     console.show("a banner", sys.stdout)
-    assert not console.is_terminal(sys.stdout)
-    console.settle()
+    assert not streams.is_terminal(sys.stdout)
+    streams.settle()
 
 
 def test_a_stream_of_the_program_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ def test_what_an_encoding_has_no_characters_for(
         def encoding(self) -> Any:
             return encoding
 
-    assert console.encoded(Stream(), text) == expected
+    assert streams.encoded(Stream(), text) == expected
 
 
 def in_child(source: str) -> tuple[int, str]:
@@ -97,7 +97,7 @@ def in_child(source: str) -> tuple[int, str]:
     told, tell = os.pipe()
     # Below it are those that a child closes.
     assert tell > 2
-    lines = ["import os, sys", "from pyreframework.logs import console", f"tell = {tell}"]
+    lines = ["import os, sys", "from pyreframework.logs import console, streams", f"tell = {tell}"]
     process = subprocess.Popen(
         [sys.executable, "-c", "\n".join([*lines, textwrap.dedent(source)])],
         pass_fds=[tell],
@@ -248,7 +248,7 @@ def test_closed_descriptors_are_opened_on_the_null_device(closed: tuple[int, ...
     source = f"""
         for number in {closed}:
             os.close(number)
-        console.open_missing()
+        streams.open_missing()
         for number in {closed}:
             assert os.readlink(f"/proc/self/fd/{{number}}") == "/dev/null"
             assert os.get_inheritable(number)
@@ -260,10 +260,10 @@ def test_closed_descriptors_are_opened_on_the_null_device(closed: tuple[int, ...
 
 def test_without_a_null_device() -> None:
     source = """
-        console.NULL_DEVICE = "/nowhere/null"
+        streams.NULL_DEVICE = "/nowhere/null"
         for number in range(3):
             os.close(number)
-        console.open_missing()
+        streams.open_missing()
         assert os.dup(0) > 2
         assert os.read(0, 1) == b""
         for number in (1, 2):

@@ -7,7 +7,8 @@ In the order in which a message travels:
 - ``traces``: the text of an exception, with a bound on its lines
 - ``strays``: tracebacks of threads, and warnings, as records where the log is JSON
 - ``bridge``: from `logging` of one interpreter to the writer of the process
-- ``console``: standard output and standard error: all that Pyre itself prints
+- ``streams``: standard output and standard error, and what is printed to them; in every worker
+- ``console``: what Pyre itself says
 
 Sees the engine, and no other room.
 """

@@ -11,7 +11,7 @@ import sys
 import warnings
 
 from pyreframework.logs import records
-from pyreframework.logs.console import ERROR, put
+from pyreframework.logs.streams import ERROR, put
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

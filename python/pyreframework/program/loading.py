@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 
 from pyreframework.engine import note_import
-from pyreframework.logs import console, records
+from pyreframework.logs import records, streams
 from pyreframework.program import apps, frames
 from pyreframework.program.apps import HandedOver, Loading
 from pyreframework.program.rerun import Program, run
@@ -53,8 +53,8 @@ def load(texts: list[str]) -> AppTable:
     imports.install()
     sys.argv[:] = program.argv
     sys.path[:] = program.path
-    console.adopt(is_worker=True)
-    console.catch_the_rest()
+    streams.adopt(is_worker=True)
+    streams.catch_the_rest()
     level, form = program.log.split()
     if form == "json":
         from pyreframework.logs import strays
@@ -225,4 +225,4 @@ def stop_worker(native: AppTable) -> None:
     if app is not None and app.native is native:
         app.end_worker()
         app.loop.close()
-    console.settle(for_good=True)
+    streams.settle(for_good=True)

@@ -6,7 +6,7 @@ import os
 import sys
 
 from pyreframework.engine import __version__
-from pyreframework.logs import console
+from pyreframework.logs import console, streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def show(text: Sequence[str], stream: TextIO | None = None) -> None:
     """Print the banner to standard output, its first line bold on a terminal."""
     stream = sys.stdout if stream is None else stream
     head, *rest = text
-    if console.is_terminal(stream) and not os.environ.get("NO_COLOR"):
+    if streams.is_terminal(stream) and not os.environ.get("NO_COLOR"):
         head = f"\x1b[1m{head}\x1b[0m"
     console.show("\n".join([head, *rest]), stream)
 

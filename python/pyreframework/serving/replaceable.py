@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from pyreframework.logs import console
+from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.serving.processes.channel import close_all
 from pyreframework.serving.processes.succession import (
@@ -219,7 +219,7 @@ class Replaceable(Serving):
             import atexit
 
             # The streams are the supervisor's.
-            atexit.unregister(console.settle)
+            atexit.unregister(streams.settle)
             # All that would run at the end of this program, which is now.
             with self.bounded(code, lambda: "what the program has registered with atexit"):
                 atexit._run_exitfuncs()  # noqa: SLF001 - as multiprocessing does before it leaves

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pyreframework.logs import console
+from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.program import target
 from pyreframework.serving.processes.link import find_link
@@ -40,7 +40,7 @@ def serve(app: App, given: Mapping[str, object]) -> None:
     if launch is not None and not launch.lets_serve(app, given):
         return
     check_serves_here(app)
-    console.take_over()
+    streams.take_over()
     try:
         code = serve_here(app, given, launch)
     except (OSError, MemoryError, RuntimeError) as error:
@@ -51,7 +51,7 @@ def serve(app: App, given: Mapping[str, object]) -> None:
         code = START_FAILED
     finally:
         # Python does so behind a program, and would wait for whoever reads.
-        console.settle()
+        streams.settle()
     if code != GRACEFUL:
         raise SystemExit(code)
 

@@ -20,7 +20,7 @@ import threading
 import time
 from functools import cache
 
-from pyreframework.logs import console
+from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.program import apps
 from pyreframework.program.changes import program_files
@@ -374,7 +374,7 @@ def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -
         state: What the supervisor has to know; descriptors in it stay open.
         stop: Has caught the signals so far.
     """
-    console.settle()
+    streams.settle()
     if threading.current_thread() is threading.main_thread():
         # If it is ignored, nobody knows how a process has ended that does so before we look.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

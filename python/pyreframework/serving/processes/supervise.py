@@ -18,10 +18,10 @@ def main() -> None:
         state = json.load(notes)
     sys.path[:] = state["path"]
     from pyreframework.engine import set_log_defaults
-    from pyreframework.logs import console
+    from pyreframework.logs import streams
     from pyreframework.serving.processes.supervisor import Supervisor
 
-    console.take_over()
+    streams.take_over()
     # Its messages stand between the lines of those that serve.
     set_log_defaults(state["log_format"] == "json", 0)
     raise SystemExit(Supervisor(sys.argv[3:], state).run())

@@ -17,7 +17,7 @@ import time
 from enum import Enum
 from queue import SimpleQueue
 
-from pyreframework.logs import console
+from pyreframework.logs import console, streams
 from pyreframework.serving.signals import forks, hold
 from pyreframework.serving.signals.hold import has_terminal
 
@@ -288,7 +288,7 @@ def end_fork(what: str, error: BaseException | None = None) -> None:
     if isinstance(error, SystemExit):
         if not isinstance(error.code, int) and error.code is not None:
             console.complain(str(error.code))
-        console.settle()
+        streams.settle()
         os._exit(code_of(error))
     if error is not None:
         console.report(error, error.__traceback__)
@@ -307,6 +307,6 @@ def code_of(error: SystemExit) -> int:
 def exit_now(code: int, reason: str, flush: bool = True) -> NoReturn:
     """End the process without finalising interpreters, which a stuck thread would not survive."""
     if flush:
-        console.settle()
+        streams.settle()
     console.last_words(reason)
     os._exit(code)
