@@ -16,7 +16,8 @@ from pyreframework import __version__
 from pyreframework.logs import console, streams
 from pyreframework.logs.console import complain
 from pyreframework.program.apps import WORKER_NAME
-from pyreframework.program.target import Launch, ProgramFailed, Target, TargetError
+from pyreframework.program.launch import Launch, ProgramFailed
+from pyreframework.program.target import Target, TargetError
 from pyreframework.serving.processes import link, succession
 from pyreframework.serving.settings.addresses import activated
 from pyreframework.serving.settings.options import OPTIONS, Option, UsageError

@@ -17,7 +17,8 @@ import sys
 from pyreframework.logs import console, streams
 from pyreframework.logs.console import complain
 from pyreframework.program.apps import FALLBACK
-from pyreframework.program.target import Launch, ProgramFailed, Target, TargetError
+from pyreframework.program.launch import Launch, ProgramFailed
+from pyreframework.program.target import Target, TargetError
 from pyreframework.serving import banner
 from pyreframework.serving.signals.stop import GRACEFUL, START_FAILED, USAGE
 

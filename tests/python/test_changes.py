@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from pyreframework.program import changes
-from pyreframework.program.changes import Changes, Told, Watch, program_files, signature
+from pyreframework.program.changes import Changes, program_files, signature
+from pyreframework.serving.processes.watch import SHARE, Told, Watch
 
 
 def write(path: Path, text: str = "") -> str:
@@ -77,7 +78,7 @@ def test_files_of_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     found = program_files([other, "<string>", str(tmp_path / "missing.py")])
     assert found[own] == signature(own) is not None
     assert {own, other, str(tmp_path / "package/__init__.py")} <= set(found)
-    for name in ("json", "pytest", "pyreframework.serving.settings.resolution"):
+    for name in ("json", "pytest", "pyreframework.serving.processes.watch"):
         assert sys.modules[name].__file__ not in found
     for name in ("package", "package.own_module"):
         del sys.modules[name]
@@ -234,7 +235,7 @@ def test_much_to_look_at_is_looked_at_less_often(
     monkeypatch.setattr(watch.changes, "look", slow)
     watch.next_look = 0.0
     assert watch.take() == []
-    assert watch.patience() > 0.1 * changes.SHARE * 0.9
+    assert watch.patience() > 0.1 * SHARE * 0.9
     watch.close()
 
 

@@ -11,8 +11,9 @@ import pytest
 from serving import Write
 
 from pyreframework import Pyre
-from pyreframework.program import apps, target
-from pyreframework.program.target import Launch, ProgramFailed, Target, TargetError
+from pyreframework.program import apps, launch
+from pyreframework.program.launch import Launch, ProgramFailed
+from pyreframework.program.target import Target, TargetError
 
 ONE = """
     from pyreframework import Pyre
@@ -34,7 +35,7 @@ def restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, module in before.items():
         if module is not None:
             sys.modules[name] = module
-    target.launch = None
+    launch.launch = None
     apps.origin = None
 
 
@@ -172,7 +173,7 @@ def test_what_a_program_raises_is_printed(
     shown = capsys.readouterr().err
     assert printed in shown and "bad.py" in shown
     # It begins with the program, not with what loaded it.
-    assert "importlib" not in shown and "target.py" not in shown
+    assert "importlib" not in shown and "launch.py" not in shown
 
 
 def test_folders(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,8 @@
 How it gets there:
 
 - ``apps``: the apps of an interpreter, and what of them is seen in this room
-- ``target``: what the command line names, and how the main interpreter loads it
+- ``target``: what the command line names
+- ``launch``: loads that on the main interpreter
 - ``description``: describes it for workers
 - ``rerun``: runs it again in a worker
 - ``loading``: loads it in a worker, as the engine calls for it, and ends it

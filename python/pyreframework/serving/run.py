@@ -10,7 +10,7 @@ import os
 
 from pyreframework.logs import streams
 from pyreframework.logs.console import complain
-from pyreframework.program import target
+from pyreframework.program import launch as launching
 from pyreframework.serving.processes.link import find_link
 from pyreframework.serving.processes.succession import become_reloader, can_renew
 from pyreframework.serving.replaceable import Replaceable
@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyreframework.program.target import Launch
+    from pyreframework.program.launch import Launch
     from pyreframework.serving.app import App
 
 
@@ -36,7 +36,7 @@ def serve(app: App, given: Mapping[str, object]) -> None:
         SystemExit: The code is not 0.
         RuntimeError: The app is being served already.
     """
-    launch = target.launch
+    launch = launching.launch
     if launch is not None and not launch.lets_serve(app, given):
         return
     check_serves_here(app)

@@ -4,6 +4,7 @@
 - ``channel``: the pair of sockets between a process that serves and its supervisor
 - ``link``: the end that serves
 - ``supervisor``: the other end: the process that stays while others take turns at serving
+- ``watch``: tells it that files of the program have changed
 - ``supervise``: the program of the supervisor
 
 Sees ``settings`` and ``signals`` beside it, ``program``, ``handlers``, ``logs`` and the engine.

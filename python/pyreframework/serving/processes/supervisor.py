@@ -16,7 +16,6 @@ import sys
 import time
 
 from pyreframework.logs.console import complain
-from pyreframework.program.changes import Watch
 from pyreframework.serving.processes.channel import Channel, close_all
 from pyreframework.serving.processes.succession import (
     AT_ONCE_SECONDS,
@@ -26,6 +25,7 @@ from pyreframework.serving.processes.succession import (
     is_child,
     spawn,
 )
+from pyreframework.serving.processes.watch import Watch
 from pyreframework.serving.signals.hold import has_terminal
 from pyreframework.serving.signals.stop import ABANDONED, SAME_SIGNAL_SECONDS, USAGE, nothing
 
