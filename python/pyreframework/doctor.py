@@ -37,8 +37,8 @@ SHOWN_ROUTES_MAX = 3
 EXAMINE = """
 import sys
 sys.path[:] = {path!r}
-from pyreframework import doctor
-doctor.examine({texts!r}, {banned!r}, {pipe})
+from pyreframework.program import examination
+examination.examine({texts!r}, {banned!r}, {pipe})
 """
 
 
@@ -222,6 +222,8 @@ def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 def child(given: str) -> int:
     """Load the program as the server does, in this process; the pipe gets what comes of it."""
+    from pyreframework.program.examination import tell
+
     asked = json.loads(given)
     pipe: int = asked["pipe"]
     tell(pipe, "stage", "main")
@@ -253,79 +255,3 @@ def child(given: str) -> int:
     streams.settle()
     # Without finalisation: it is not what is examined, and extensions may not survive it.
     os._exit(GRACEFUL if failed is None else START_FAILED)
-
-
-def tell(pipe: int, event: str, value: object) -> None:
-    """Write a line to the parent; small ones at once, so that a crash cannot cut them."""
-    data = f"{json.dumps([event, value])}\n".encode()
-    while data:
-        data = data[os.write(pipe, data) :]
-
-
-def examine(texts: list[str], banned: dict[str, str], pipe: int) -> None:
-    """Load the program in this interpreter, which is like a worker's, and tell what was found."""
-    from pyreframework.program import apps, imports, loading, moves
-
-    seen: dict[str, None] = {}
-
-    def listen(event: str, module: str) -> None:
-        seen[module.partition(".")[0]] = None
-        tell(pipe, event, module)
-
-    imports.banned.update(banned)
-    imports.listener = listen
-    loading.load(texts)
-    app = apps.loaded
-    assert app is not None, "just loaded"
-    refusal = loading.refuse(app.native, None)
-    moves.note_start_hooks(app)
-    moved = moves.survey(app, eager=True)
-    imports.remove()
-    routes = [f"{method} {path}" for method, path in app.native.route_table()]
-    insists = {number for number, _, gil in app.handlers() if gil is False}
-    tell(
-        pipe,
-        "found",
-        {
-            "modules": modules_of(seen),
-            "routes": routes,
-            "moves": [(number, user, sorted(missing)) for number, user, missing in moved],
-            "insists": [
-                f"{routes[number]} has gil=False, so the program would not start"
-                for number, _, _ in moved
-                if number in insists
-            ],
-            "refusal": refusal,
-        },
-    )
-
-
-def modules_of(seen: Sequence[str] | dict[str, None]) -> dict[str, tuple[str, str]]:
-    """Return for each module that the program imports whether it loads here, and why not.
-
-    Modules of the program and of the standard library are left out, unless they are refused.
-    """
-    from pyreframework.program import imports, ownership
-
-    found: dict[str, tuple[str, str]] = {}
-    for module in seen:
-        loaded = sys.modules.get(module)
-        if loaded is None or ownership.is_standard(module) or module == __package__:
-            continue
-        # A package of several distributions, such as `google`, has folders and no file.
-        folders = [f"{folder}/" for folder in getattr(loaded, "__path__", ())]
-        file = getattr(loaded, "__file__", None) or next(iter(folders), None)
-        if isinstance(file, str) and not ownership.is_program_file(file):
-            left = [part for part in imports.replaced if part.startswith(f"{module}.")]
-            left += imports.without.get(module, ())
-            if left:
-                from pyreframework.program.losses import listed
-
-                found[module] = ("partly", f"without {listed(left)}")
-            elif not any(name.startswith(f"{module}.") for name in imports.reasons):
-                found[module] = ("yes", "")
-    for module, why in imports.reasons.items():
-        found[module] = ("no", why)
-    for module, place in imports.caught.items():
-        found[module] = ("no", f"{place} goes on without it")
-    return found

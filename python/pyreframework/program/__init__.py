@@ -41,6 +41,7 @@ What a worker does about modules that CPython refuses there, as it comes to it:
 - ``flow``: where plain values out of stand-ins go
 - ``expressions``, ``quiet``: what the program's code stands for, and what it leaves behind
 - ``advice``: what to say where a stand-in may be why the start fails
+- ``examination``: what ``pyre doctor`` asks of an interpreter
 
 Sees ``handlers``, ``logs`` and the engine. Workers import it, so what only some of them need is
 imported late.
