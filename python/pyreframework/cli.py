@@ -23,8 +23,9 @@ from pyreframework.serving.settings.addresses import activated
 from pyreframework.serving.settings.options import OPTIONS, Option, UsageError
 from pyreframework.serving.settings.resolution import check, read, resolve
 from pyreframework.serving.shortage import shortage
+from pyreframework.serving.signals.endings import START_FAILED, USAGE
 from pyreframework.serving.signals.hold import hold
-from pyreframework.serving.signals.stop import START_FAILED, USAGE, Stop
+from pyreframework.serving.signals.stop import Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from pyreframework.program.apps import FALLBACK
 from pyreframework.program.launch import Launch, ProgramFailed
 from pyreframework.program.target import Target, TargetError
 from pyreframework.serving import banner
-from pyreframework.serving.signals.stop import GRACEFUL, START_FAILED, USAGE
+from pyreframework.serving.signals.endings import GRACEFUL, START_FAILED, USAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

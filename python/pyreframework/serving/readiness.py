@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 
 from pyreframework.logs import records
-from pyreframework.serving.signals.stop import end_fork
+from pyreframework.serving.signals.endings import end_fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

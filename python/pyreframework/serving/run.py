@@ -19,7 +19,8 @@ from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.settings.resolution import resolve
 from pyreframework.serving.shortage import shortage
 from pyreframework.serving.signals import forks
-from pyreframework.serving.signals.stop import GRACEFUL, START_FAILED, USAGE, Stop
+from pyreframework.serving.signals.endings import GRACEFUL, START_FAILED, USAGE
+from pyreframework.serving.signals.stop import Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

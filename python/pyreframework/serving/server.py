@@ -30,16 +30,15 @@ from pyreframework.serving.settings.addresses import as_bytes
 from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.shortage import shortage
 from pyreframework.serving.signals import endings, forks
-from pyreframework.serving.signals.stop import (
+from pyreframework.serving.signals.endings import (
     ABANDONED,
     GRACEFUL,
     START_FAILED,
     USAGE,
-    News,
-    Stop,
     end_fork,
     exit_now,
 )
+from pyreframework.serving.signals.stop import News, Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from pyreframework.serving import banner
 from pyreframework.serving.run import check_serves_here
 from pyreframework.serving.server import CannotListen, Serving
 from pyreframework.serving.settings.options import UsageError
-from pyreframework.serving.signals.stop import Stop, left_behind
+from pyreframework.serving.signals.endings import left_behind
+from pyreframework.serving.signals.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

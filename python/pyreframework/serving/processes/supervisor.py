@@ -26,8 +26,9 @@ from pyreframework.serving.processes.succession import (
     spawn,
 )
 from pyreframework.serving.processes.watch import Watch
+from pyreframework.serving.signals.endings import ABANDONED, USAGE
 from pyreframework.serving.signals.hold import has_terminal
-from pyreframework.serving.signals.stop import ABANDONED, SAME_SIGNAL_SECONDS, USAGE, nothing
+from pyreframework.serving.signals.stop import SAME_SIGNAL_SECONDS, nothing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ where it stands, unless it comes so soon that both mean the same.
 from __future__ import annotations
 
 import atexit
-import os
 import signal
 import socket
 import threading
@@ -17,8 +16,8 @@ import time
 from enum import Enum
 from queue import SimpleQueue
 
-from pyreframework.logs import console, streams
 from pyreframework.serving.signals import forks, hold
+from pyreframework.serving.signals.endings import ABANDONED, end_fork, exit_now
 from pyreframework.serving.signals.hold import has_terminal
 
 TYPE_CHECKING = False
@@ -31,8 +30,6 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RENEW_SIGNAL = signal.SIGHUP
 # Bytes that are no signal: a request to stop, one to be replaced, and the end of the thread.
 REQUEST, RENEW, DETACH = 0, 255, 254
-# What the process ends with: all is well, requests were given up, wrong use, a start that failed.
-GRACEFUL, ABANDONED, USAGE, START_FAILED = 0, 1, 2, 3
 # A stop signal that comes sooner after the first is that one again: `timeout` of coreutils, and
 # whoever else signals a process and its group, means to say it once.
 SAME_SIGNAL_SECONDS = 0.2
@@ -240,8 +237,6 @@ def nothing(number: int, frame: FrameType | None) -> None:
 
 # Those entered on other threads than the main one, which may come to the end of the program first.
 elsewhere: set[Stop] = set()
-# Tell whether threads have ended that could not be ended in time, and are inside an interpreter.
-left_behind: list[Callable[[], bool]] = []
 
 
 def end_all() -> None:
@@ -259,54 +254,3 @@ def end_all() -> None:
         exit_now(ABANDONED, "stopped at once by a second signal", flush=False)
     if not all(ended):
         exit_now(ABANDONED, "what a thread serves did not end with the program; leaving without it")
-
-
-def leave_threads_behind() -> None:
-    """End the process if a thread is still where Python would not survive it."""
-    if not all(has_ended() for has_ended in left_behind):
-        exit_now(ABANDONED, "a thread of the server could not be ended; leaving without it")
-
-
-# Behind what others have registered, as it may be the last that is done.
-atexit.register(leave_threads_behind)
-# A child has none of them.
-os.register_at_fork(after_in_child=left_behind.clear)
-
-
-def end_fork(what: str, error: BaseException | None = None) -> None:
-    """End this process if it is a child of the one that serves, in which ``what`` has ended.
-
-    Nothing that follows is the child's to do: it would serve beside its parent, with nobody who
-    connects, and end with what the parent needs.
-
-    Args:
-        what: What has ended although nobody goes on behind it.
-        error: What it raised. A child that exits does so as it says.
-    """
-    if not forks.forked:
-        return
-    if isinstance(error, SystemExit):
-        if not isinstance(error.code, int) and error.code is not None:
-            console.complain(str(error.code))
-        streams.settle()
-        os._exit(code_of(error))
-    if error is not None:
-        console.report(error, error.__traceback__)
-    reason = f"{what} returned in a process that it had forked; end it with os._exit()"
-    # What is in the buffers of streams is the parent's to write.
-    exit_now(ABANDONED, reason, flush=False)
-
-
-def code_of(error: SystemExit) -> int:
-    """Return the exit code that Python makes of what was raised."""
-    if error.code is None:
-        return 0
-    return error.code & 0xFF if isinstance(error.code, int) else 1
-
-
-def exit_now(code: int, reason: str, flush: bool = True) -> NoReturn:
-    """End the process without finalising interpreters, which a stuck thread would not survive."""
-    if flush:
-        streams.settle()
-    console.last_words(reason)
-    os._exit(code)
