@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pyreframework import __version__, cli
+from pyreframework.cli import commands, parsing
 from pyreframework.serving.settings.options import OPTIONS, Option, UsageError
 
 
@@ -22,8 +23,8 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
 
 
 def flags(*arguments: str) -> dict[str, object]:
-    _, commands = cli.parsers()
-    return cli.flags_of(commands["run"].parse_args([*arguments, "app.py"]))
+    _, found = parsing.parsers()
+    return parsing.flags_of(found["run"].parse_args([*arguments, "app.py"]))
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +43,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = said(capsys, "--help")
     assert code == 0
-    for name in cli.COMMANDS:
+    for name in commands.COMMANDS:
         assert re.search(rf"^    {name} +\w", out, re.MULTILINE)
     assert "examples:" in out
 
@@ -69,12 +70,12 @@ def test_help_has_every_option(
         if option.kind == "switch":
             assert f"--no-{option.flag[2:]}" in out
     options = out.partition("options:")[2].partition("targets:")[0]
-    assert max(map(len, options.splitlines())) <= min(int(columns), cli.WIDTH_MAX)
+    assert max(map(len, options.splitlines())) <= min(int(columns), parsing.WIDTH_MAX)
 
 
 def test_help_tells_default_bounds_and_variable() -> None:
     def words(name: str) -> str:
-        return cli.help_of(next(option for option in OPTIONS if option.name == name))
+        return parsing.help_of(next(option for option in OPTIONS if option.name == name))
 
     assert words("port").endswith("(0 to 65535; default 8000; PYRE_PORT or PORT)")
     assert words("keep_alive_timeout").endswith(
@@ -86,9 +87,9 @@ def test_help_tells_default_bounds_and_variable() -> None:
 
 def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    assert cli.has_colours()
+    assert parsing.has_colours()
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not cli.has_colours()
+    assert not parsing.has_colours()
 
 
 SAMPLES: dict[str, tuple[str, Any]] = {
@@ -166,7 +167,7 @@ def test_mistakes(arguments: list[str], words: str, capsys: pytest.CaptureFixtur
 
 
 def test_sections_name_options_once() -> None:
-    named = [name for names in cli.SECTIONS.values() for name in names]
+    named = [name for names in parsing.SECTIONS.values() for name in names]
     assert len(named) == len(set(named))
 
 
@@ -177,7 +178,7 @@ def test_dev_reloads_and_shows_tracebacks_unless_told(monkeypatch: pytest.Monkey
         seen.append(options)
         return 0
 
-    monkeypatch.setattr(cli, "run", run)
+    monkeypatch.setattr(commands, "run", run)
     for arguments, debug, reload in (
         ([], True, True),
         (["--no-debug"], False, True),

@@ -36,7 +36,7 @@ def test_public_names() -> None:
     modules = {name for name in public if hasattr(getattr(pyreframework, name), "__path__")}
     assert set(pyreframework.__all__) <= public | {"__version__"}
     # Rooms, and what a test has imported before.
-    assert modules <= {"handlers", "logs", "program", "serving", "testing"}
+    assert modules <= {"cli", "handlers", "logs", "program", "serving", "testing"}
 
 
 def test_version() -> None:
