@@ -9,13 +9,8 @@ import threading
 
 import pytest
 
-from pyreframework.serving.processes.succession import (
-    can_renew,
-    command,
-    ending,
-    is_child,
-    pidfd_of,
-)
+from pyreframework.serving.processes.child import ending, is_child, pidfd_of
+from pyreframework.serving.processes.command import can_renew, command
 
 
 def asked(arguments: list[str], text: str | None = None) -> str:
@@ -26,7 +21,7 @@ def asked(arguments: list[str], text: str | None = None) -> str:
     return ended.stdout.strip()
 
 
-ASK = "from pyreframework.serving.processes import succession; print(succession.command())"
+ASK = "from pyreframework.serving.processes import command; print(command.command())"
 
 
 def test_commands_that_can_be_given_again(tmp_path: object) -> None:

@@ -8,13 +8,13 @@ import threading
 from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.serving.processes.channel import close_all
+from pyreframework.serving.processes.child import ending
+from pyreframework.serving.processes.command import can_renew
 from pyreframework.serving.processes.succession import (
     AT_ONCE_SECONDS,
     LEAVE_SECONDS,
     Heir,
     become_supervisor,
-    can_renew,
-    ending,
 )
 from pyreframework.serving.server import Serving
 from pyreframework.serving.settings.options import UsageError

@@ -11,8 +11,9 @@ import os
 from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.program import launch as launching
+from pyreframework.serving.processes.command import can_renew
 from pyreframework.serving.processes.link import find_link
-from pyreframework.serving.processes.succession import become_reloader, can_renew
+from pyreframework.serving.processes.succession import become_reloader
 from pyreframework.serving.replaceable import Replaceable
 from pyreframework.serving.settings.addresses import activated
 from pyreframework.serving.settings.options import UsageError

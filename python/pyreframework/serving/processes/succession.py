@@ -18,14 +18,13 @@ import subprocess
 import sys
 import threading
 import time
-from functools import cache
 
 from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.program import apps
 from pyreframework.program.changes import program_files
-from pyreframework.serving.processes.channel import Channel
-from pyreframework.serving.processes.link import environment_with
+from pyreframework.serving.processes.child import pidfd_of, spawn
+from pyreframework.serving.processes.command import can_renew, command, program_file
 from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.signals import endings
 from pyreframework.serving.signals.stop import News
@@ -50,92 +49,6 @@ LEAVE_SECONDS = 5.0
 
 # What a process has to end in that is told to do so at once; then it is killed.
 AT_ONCE_SECONDS = 2.0
-
-
-@cache
-def command() -> list[str] | None:
-    """Return the command line that starts this program again, or None if nothing does.
-
-    A program read from a terminal or a pipe is not there any more to be started. Decided once, when
-    the program begins to serve: a file may be absent for a moment while it is replaced.
-    """
-    arguments = sys.orig_argv[1:]
-    if not sys.executable or not sys.orig_argv:
-        return None
-    main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None)
-    is_named = getattr(main, "__spec__", None) is not None or "-c" in arguments
-    if not is_named and (file is None or not os.path.exists(file)):
-        return None
-    return [sys.executable, *arguments]
-
-
-@cache
-def program_file() -> str | None:
-    """Return the file that `command` runs, as it is named there; None if that is no file."""
-    main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None)
-    if file is None or getattr(main, "__spec__", None) is not None:
-        return None
-    folder = apps.started_in or ""
-    plain = os.path.normpath(os.path.join(folder, file))
-    for argument in sys.orig_argv[1:]:
-        if os.path.normpath(os.path.join(folder, argument)) == plain:
-            return argument
-    return None
-
-
-def can_renew() -> bool:
-    """Tell whether this process can be replaced: by the main thread, from the same command."""
-    return threading.current_thread() is threading.main_thread() and command() is not None
-
-
-def spawn(
-    arguments: list[str],
-    folder: str | None,
-    listeners: Listeners,
-    activated: int,
-    is_watched: bool = False,
-    file: str | None = None,
-) -> tuple[subprocess.Popen[bytes], Channel]:
-    """Start a process that is to serve with these sockets, which stay the caller's too.
-
-    Args:
-        arguments: What to start.
-        folder: Where to start it; None: here.
-        listeners: The sockets, by address.
-        activated: How many of them a service manager has opened.
-        is_watched: Whether it is to tell which files its program comes from.
-        file: What `program_file` has said of the command.
-
-    Raises:
-        OSError: It cannot be started.
-    """
-    if file is not None and not os.path.exists(os.path.join(folder or "", file)):
-        where = "" if os.path.isabs(file) else f" in {folder or os.getcwd()}"
-        raise OSError(f"there is no file {file!r}{where}")
-    ours, theirs = Channel.pair()
-    try:
-        process = subprocess.Popen(  # noqa: S603 - the command this program was started by
-            arguments,
-            cwd=folder,
-            env=environment_with(theirs.fileno()),
-            pass_fds=[theirs.fileno()],
-        )
-    except OSError:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-    try:
-        ours.tell_listeners(listeners)
-        ours.tell("start", activated, is_watched)
-    except OSError:
-        ours.close()
-        process.kill()
-        process.wait()
-        raise
-    return process, ours
 
 
 class Heir:
@@ -289,44 +202,6 @@ class Heir:
         self.stopping = True
         self.channel.tell(what)
         self.channel.refuse_listeners()
-
-
-def is_child(pid: int) -> bool:
-    """Tell whether this is a child of this process that has not been waited for."""
-    try:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
-
-
-def pidfd_of(pid: int) -> int | None:
-    """Return a descriptor of a child; None if it is gone, or the system has no such descriptors."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except OSError:
-        return None
-    try:
-        os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except OSError:
-        # Where SIGCHLD is ignored it may have ended already, and this be another one.
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def ending(code: int | None) -> str:
-    """Say how a process has ended, as far as that is known.
-
-    Example:
-        >>> ending(3), ending(-9), ending(None)
-        ('ended with code 3', 'was ended by SIGKILL', 'has ended, nobody knows how')
-    """
-    if code is None:
-        return "has ended, nobody knows how"
-    if code >= 0:
-        return f"ended with code {code}"
-    return f"was ended by {signal.Signals(-code).name}"
 
 
 def become_reloader(

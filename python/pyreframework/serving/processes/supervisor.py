@@ -17,14 +17,8 @@ import time
 
 from pyreframework.logs.console import complain
 from pyreframework.serving.processes.channel import Channel, close_all
-from pyreframework.serving.processes.succession import (
-    AT_ONCE_SECONDS,
-    FORWARDED,
-    LEAVE_SECONDS,
-    ending,
-    is_child,
-    spawn,
-)
+from pyreframework.serving.processes.child import Child, ending, is_child, spawn
+from pyreframework.serving.processes.succession import AT_ONCE_SECONDS, FORWARDED, LEAVE_SECONDS
 from pyreframework.serving.processes.watch import Watch
 from pyreframework.serving.signals.endings import ABANDONED, USAGE
 from pyreframework.serving.signals.hold import has_terminal
@@ -41,30 +35,6 @@ if TYPE_CHECKING:
 NAMES_MAX = 3
 # What a process that has not come to serve has to end in where nobody serves before the next one.
 MAKE_WAY_SECONDS = 5.0
-
-
-class Child:
-    """A process that serves, is about to, or has done so."""
-
-    def __init__(self, pid: int, channel: Channel, patience: float) -> None:
-        self.pid = pid
-        self.channel = channel
-        # What it may take to end once it was told to.
-        self.patience = patience
-        # When it is killed, if it was told to end and has not.
-        self.due: float | None = None
-        self.hung_up = False
-        self.started_ns = time.time_ns()
-
-    def send(self, number: int) -> None:
-        """Send a signal, if the process is ours and not yet waited for: else it may be another."""
-        if is_child(self.pid):
-            os.kill(self.pid, number)
-
-    def has_until(self, seconds: float) -> None:
-        """Bound the time that is left to it; a bound that is nearer stays."""
-        due = time.monotonic() + seconds
-        self.due = due if self.due is None else min(self.due, due)
 
 
 class Supervisor:
