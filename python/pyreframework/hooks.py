@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
-    from typing import Any, overload
+    from typing import Any
 
     from pyreframework.engine import AppTable
     from pyreframework.routing import Decorator
@@ -58,15 +58,7 @@ class Hooks:
         # What runs in every interpreter, in the order of registration: kind, for what, function.
         self.registered: list[tuple[str, str, AnyCall]] = []
 
-    if TYPE_CHECKING:
-
-        @overload
-        def before_request[F: AnyCall](self, hook: F) -> F: ...
-
-        @overload
-        def before_request(self, hook: None = None) -> Decorator: ...
-
-    def before_request(self, hook: AnyCall | None = None) -> AnyCall:
+    def before_request[Hook: AnyCall = Decorator](self, hook: Hook | None = None) -> Hook:
         """Register ``hook(req)`` to run before every handler, in order of registration.
 
         A hook that returns anything but None has given the answer: later hooks and the handler are
@@ -84,15 +76,7 @@ class Hooks:
         """
         return self._request_hook("before_request", hook)
 
-    if TYPE_CHECKING:
-
-        @overload
-        def after_request[F: AnyCall](self, hook: F) -> F: ...
-
-        @overload
-        def after_request(self, hook: None = None) -> Decorator: ...
-
-    def after_request(self, hook: AnyCall | None = None) -> AnyCall:
+    def after_request[Hook: AnyCall = Decorator](self, hook: Hook | None = None) -> Hook:
         """Register ``hook(req, resp)`` to run after every handler, errors included.
 
         What it returns replaces the answer, unless it is None.
@@ -102,15 +86,7 @@ class Hooks:
         """
         return self._request_hook("after_request", hook)
 
-    if TYPE_CHECKING:
-
-        @overload
-        def fallback[F: AnyCall](self, handler: F) -> F: ...
-
-        @overload
-        def fallback(self, handler: None = None) -> Decorator: ...
-
-    def fallback(self, handler: AnyCall | None = None) -> AnyCall:
+    def fallback[Handler: AnyCall = Decorator](self, handler: Handler | None = None) -> Handler:
         """Register ``handler(req)`` for requests that no route matches, instead of 404.
 
         Raises:
@@ -118,15 +94,7 @@ class Hooks:
         """
         return self._request_hook("fallback", handler)
 
-    if TYPE_CHECKING:
-
-        @overload
-        def on_startup[F: AnyCall](self, hook: F) -> F: ...
-
-        @overload
-        def on_startup(self, hook: None = None) -> Decorator: ...
-
-    def on_startup(self, hook: AnyCall | None = None) -> AnyCall:
+    def on_startup[Hook: AnyCall = Decorator](self, hook: Hook | None = None) -> Hook:
         """Register ``hook()`` to run once, on the main interpreter, before serving.
 
         It may be an ``async def`` function.
@@ -135,27 +103,11 @@ class Hooks:
         """
         return self._life_hook("on_startup", hook)
 
-    if TYPE_CHECKING:
-
-        @overload
-        def on_shutdown[F: AnyCall](self, hook: F) -> F: ...
-
-        @overload
-        def on_shutdown(self, hook: None = None) -> Decorator: ...
-
-    def on_shutdown(self, hook: AnyCall | None = None) -> AnyCall:
+    def on_shutdown[Hook: AnyCall = Decorator](self, hook: Hook | None = None) -> Hook:
         """Register ``hook()`` to run once, on the main interpreter, after serving."""
         return self._life_hook("on_shutdown", hook)
 
-    if TYPE_CHECKING:
-
-        @overload
-        def on_worker_start[F: AnyCall](self, hook: F) -> F: ...
-
-        @overload
-        def on_worker_start(self, hook: None = None) -> Decorator: ...
-
-    def on_worker_start(self, hook: AnyCall | None = None) -> AnyCall:
+    def on_worker_start[Hook: AnyCall = Decorator](self, hook: Hook | None = None) -> Hook:
         """Register ``hook()`` to run once in each interpreter that runs handlers, before any.
 
         That is every worker, and the main interpreter if it runs any routes. If it raises, the
@@ -163,31 +115,13 @@ class Hooks:
         """
         return self._life_hook("on_worker_start", hook)
 
-    if TYPE_CHECKING:
-
-        @overload
-        def on_worker_stop[F: AnyCall](self, hook: F) -> F: ...
-
-        @overload
-        def on_worker_stop(self, hook: None = None) -> Decorator: ...
-
-    def on_worker_stop(self, hook: AnyCall | None = None) -> AnyCall:
+    def on_worker_stop[Hook: AnyCall = Decorator](self, hook: Hook | None = None) -> Hook:
         """Register ``hook()`` to run once in each interpreter that ran handlers, after the last."""
         return self._life_hook("on_worker_stop", hook)
 
-    if TYPE_CHECKING:
-
-        @overload
-        def exception_handler[F: AnyCall](self, kind: type[BaseException], handler: F) -> F: ...
-
-        @overload
-        def exception_handler(
-            self, kind: type[BaseException], handler: None = None
-        ) -> Decorator: ...
-
-    def exception_handler(
-        self, kind: type[BaseException], handler: AnyCall | None = None
-    ) -> AnyCall:
+    def exception_handler[Handler: AnyCall = Decorator](
+        self, kind: type[BaseException], handler: Handler | None = None
+    ) -> Handler:
         """Register ``handler(req, exc)`` to answer for exceptions of a type and its subtypes.
 
         The handler of the nearest type is taken; a later one for the same type replaces the former.
@@ -206,7 +140,7 @@ class Hooks:
         if not absent and not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise TypeError(f"exception_handler needs a type of exception, not {kind!r}")
 
-        def register(handler: AnyCall) -> AnyCall:
+        def register[H: AnyCall](handler: H) -> H:
             require_callable(handler, "exception_handler")
             require_arguments(handler, ("req", "exc"), "an exception_handler")
             self.registered.append(("exception_handler", name_of_type(kind), handler))
@@ -216,7 +150,8 @@ class Hooks:
                 self._caught[kind] = handler
             return handler
 
-        return register if handler is None else register(handler)
+        # Where no handler is given nothing else decides what `Handler` is, so it is a `Decorator`.
+        return register if handler is None else register(handler)  # type: ignore[return-value]
 
     def request_hooks(self) -> list[tuple[str, AnyCall]]:
         """Return every hook that can be part of any request, with its kind."""
@@ -274,8 +209,8 @@ class Hooks:
                 records.hook_failed("lifespan", error)
         self._run_all("on_worker_stop")
 
-    def _request_hook(self, kind: str, hook: AnyCall | None) -> AnyCall:
-        def register(hook: AnyCall) -> AnyCall:
+    def _request_hook[Hook: AnyCall = Decorator](self, kind: str, hook: Hook | None) -> Hook:
+        def register[H: AnyCall](hook: H) -> H:
             require_callable(hook, kind)
             if kind == "fallback":
                 self.native.set_fallback(*plan_for(hook, (), kind), is_async(hook))
@@ -292,10 +227,10 @@ class Hooks:
             self._note_async(hook)
             return hook
 
-        return register if hook is None else register(hook)
+        return register if hook is None else register(hook)  # type: ignore[return-value]
 
-    def _life_hook(self, kind: str, hook: AnyCall | None) -> AnyCall:
-        def register(hook: AnyCall) -> AnyCall:
+    def _life_hook[Hook: AnyCall = Decorator](self, kind: str, hook: Hook | None) -> Hook:
+        def register[H: AnyCall](hook: H) -> H:
             require_callable(hook, kind)
             require_arguments(hook, (), f"an {kind} hook")
             if kind in ("on_worker_start", "on_worker_stop"):
@@ -305,7 +240,7 @@ class Hooks:
             self._life[kind].append(hook)
             return hook
 
-        return register if hook is None else register(hook)
+        return register if hook is None else register(hook)  # type: ignore[return-value]
 
     def _note_async(self, hook: AnyCall) -> None:
         if is_async(hook):
