@@ -17,8 +17,8 @@ import pyreframework
 HELLO = Path(__file__).parents[2] / "examples" / "hello.py"
 HEAVY = {
     "argparse", "asyncio", "collections.abc", "dataclasses", "datetime", "enum", "functools",
-    "inspect", "json", "logging", "pathlib", "re", "socket", "subprocess", "tempfile", "threading",
-    "traceback", "typing",
+    "importlib.machinery", "inspect", "json", "logging", "opcode", "pathlib", "re", "socket",
+    "subprocess", "tempfile", "threading", "traceback", "typing",
 }  # fmt: skip
 
 
@@ -119,5 +119,8 @@ def test_a_worker_is_lean(tmp_path: Path) -> None:
     assert "__mp_main__" in found
     assert found & HEAVY <= modules_after("") & HEAVY
     # What only a refused module needs, and what only the main interpreter does.
-    unneeded = {"doctor", "program.sources", "program.standins", "serving"}
+    unneeded = {
+        "doctor", "logs.console", "program.deferred", "program.lacks", "program.missing",
+        "program.refusals", "program.sources", "program.standins", "serving",
+    }  # fmt: skip
     assert not found & {f"pyreframework.{name}" for name in unneeded}
