@@ -416,7 +416,7 @@ def test_what_a_destructor_raises_at_the_end_is_told(tmp_path: Path, mode: str |
     with serve(file, mode=mode) as server:
         assert server.get("/").text == "hello"
         assert server.stop() == 0
-    assert "del failed" in server.output.text()
+    server.output.wait_for("del failed")
     assert "ImportError" not in server.output.text()
 
 
