@@ -143,6 +143,10 @@ class Peer:
         if not self.received:
             self._more("a reply")
 
+    def receive(self, size: int) -> None:
+        """Take so many bytes of what has come at most."""
+        self.received += self.socket.recv(size)
+
     def has_more(self) -> bool:
         """Whether something follows; False if the connection ends here."""
         if not self.received:

@@ -77,26 +77,25 @@ def costliest(scenario: Scenario, found: PerRequest) -> str:
 
 def exceeded(scenario: Scenario, found: PerRequest) -> list[str]:
     """Return a line for each budget that is not kept."""
-    limits: list[tuple[str, float, float]] = [
-        ("instructions", found.instructions, scenario.instructions_max)
+    limits: list[tuple[str, float, float | None]] = [
+        ("instructions", found.instructions, scenario.instructions_max),
+        ("allocations", found.allocations, scenario.allocations_max),
     ]
-    if scenario.allocations_max is not None:
-        limits.append(("allocations", found.allocations, scenario.allocations_max))
     return [
         f"{scenario.name}: {counted:.2f} {what}, {allowed} allowed"
         for what, counted, allowed in limits
-        if counted > allowed
+        if allowed is not None and counted > allowed
     ]
 
 
 def row(scenario: Scenario, found: PerRequest) -> list[str]:
     """Return one line of the table."""
-    allowed = scenario.allocations_max
+    budget, allowed = scenario.instructions_max, scenario.allocations_max
     return [
         scenario.name,
         f"{found.instructions:.0f}",
-        str(scenario.instructions_max),
-        f"{found.instructions / scenario.instructions_max:.0%}",
+        "-" if budget is None else str(budget),
+        "-" if budget is None else f"{found.instructions / budget:.0%}",
         f"{found.allocations:.3f}",
         "-" if allowed is None else f"{allowed:g}",
     ]

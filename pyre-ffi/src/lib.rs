@@ -79,7 +79,7 @@ pub use names::Names;
 pub use number::{Bool, Float, Int, none};
 pub use object::{Any, Builtin, Kind, Object, Type};
 pub use owned::Owned;
-pub use raised::{Exception, ExceptionKind, Raised, RecursionGuard};
+pub use raised::{Exception, ExceptionKind, Raised, RecursionGuard, finally};
 pub use referents::Differing;
 pub use text::{Str, Text};
 pub use threads::{

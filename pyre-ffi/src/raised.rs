@@ -1,4 +1,4 @@
-//! `Raised`: an exception is set on this thread. Raise, take, restore, test.
+//! `Raised`: an exception is set on this thread. Raise, take, restore, test, set aside.
 
 use std::{ffi::CStr, marker::PhantomData, mem, ptr::NonNull};
 
@@ -246,6 +246,30 @@ impl Drop for Raised {
             unsafe { ffi::PyErr_Clear() };
         }
     }
+}
+
+/// Does what is to be done at the end, whatever has become of what came before, whose outcome goes on.
+/// What has raised is set aside meanwhile: CPython must not be called while an exception is set.
+///
+/// # Errors
+///
+/// That of the outcome, or that of the end, which then has the other one as its context.
+pub fn finally<T>(
+    outcome: Result<T, Raised>,
+    py: Attached<'_>,
+    end: impl FnOnce() -> Result<(), Raised>,
+) -> Result<T, Raised> {
+    let first = match outcome {
+        Ok(value) => return end().map(|()| value),
+        Err(raised) => raised.take(py),
+    };
+    let Err(raised) = end() else { return Err(Raised::restore(py, first)) };
+    let second = raised.take(py);
+    if !second.is(&first) {
+        // SAFETY: live exceptions, on an attached thread; the reference to the first is given away.
+        unsafe { ffi::PyException_SetContext(second.as_ptr(), first.into_pointer()) };
+    }
+    Err(Raised::restore(py, second))
 }
 
 impl Object<Exception> {

@@ -4,7 +4,7 @@
 
 use pyre_ffi::{
     Attached, Bool, Buffer, Bytes, Dict, Differing, ExceptionKind, Float, Int, Kind, List, Owned,
-    Raised, Step, Str, Text, Tuple, collect_garbage, disable_gc, enable_gc, freeze_gc,
+    Raised, Step, Str, Text, Tuple, collect_garbage, disable_gc, enable_gc, finally, freeze_gc,
     gc_is_enabled, import,
     interpreter::{Ended, IsolatedConfig, embed, run_isolated},
     none, run_source,
@@ -499,6 +499,37 @@ fn exceptions_are_raised_taken_and_put_back() {
         let first = Raised::type_error(py, "first");
         drop(Raised::type_error(py, "second"));
         assert_eq!(message(first, py), "SystemError: the exception was lost");
+    });
+}
+
+#[test]
+fn what_is_done_at_the_end_sees_no_exception_and_loses_none() {
+    attached(|py| {
+        // An exception that was still set would be lost by this.
+        let work = || {
+            Raised::runtime_error(py, "came and went").clear(py);
+            Ok(())
+        };
+        let fail = || Err(Raised::type_error(py, "second"));
+        assert_eq!(finally(Ok(7), py, work).ok(), Some(7));
+        let failed = finally(Err::<(), _>(Raised::value_error(py, "first")), py, work);
+        assert_eq!(message(failed.unwrap_err(), py), "ValueError: first");
+        assert_eq!(message(finally(Ok(7), py, fail).unwrap_err(), py), "TypeError: second");
+
+        let first = Raised::value_error(py, "first").take(py);
+        let before = first.reference_count();
+        let failed = finally(Err::<(), _>(Raised::restore(py, first.clone())), py, fail);
+        let second = failed.unwrap_err().take(py);
+        assert!(second.is_kind(ExceptionKind::TypeError));
+        assert!(second.attr(&name(py, "__context__"), py).unwrap().is(&first));
+        drop(second);
+        assert_eq!(first.reference_count(), before);
+
+        // The same exception again has no context.
+        let again = || Err(Raised::restore(py, first.clone()));
+        let failed = finally(Err::<(), _>(Raised::restore(py, first.clone())), py, again);
+        assert!(failed.unwrap_err().take(py).attr(&name(py, "__context__"), py).unwrap().is_none());
+        assert_eq!(first.reference_count(), before);
     });
 }
 

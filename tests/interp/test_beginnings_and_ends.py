@@ -416,5 +416,51 @@ def test_what_a_destructor_raises_at_the_end_is_told(tmp_path: Path, mode: str |
     with serve(file, mode=mode) as server:
         assert server.get("/").text == "hello"
         assert server.stop() == 0
-    assert "del failed" in server.output.text()
+    server.output.wait_for("del failed")
     assert "ImportError" not in server.output.text()
+
+
+NO_ROOM = """
+    import re, resource
+    from pathlib import Path
+    from pyreframework import Pyre
+
+    app = Pyre()
+
+    @app.get("/")
+    async def hello(req):
+        return "hello"
+
+    app.get("/plain")(lambda req: "hello")
+
+    @app.on_worker_start
+    async def leave_no_room():
+        # For no stack of a thread, which takes twice as much; there is room for all else.
+        status = Path("/proc/self/status").read_text()
+        size = int(re.search(r"VmSize:\\s+(\\d+) kB", status)[1]) << 10
+        resource.setrlimit(resource.RLIMIT_AS, (size + (4 << 20), before[1]))
+        print("opened", flush=True)
+
+    @app.on_worker_stop
+    async def leave_room():
+        resource.setrlimit(resource.RLIMIT_AS, before)
+        print("closed", flush=True)
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    if __name__ == "__main__":
+        app.run()
+"""
+
+
+def test_a_worker_without_room_for_its_threads_closes_what_its_hooks_have_opened(
+    tmp_path: Path,
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(NO_ROOM))
+    # CPython tells of what was not closed.
+    env = {"PYTHONWARNINGS": "default::ResourceWarning"}
+    ending = run_to_end(program, env=env, workers=1)
+    assert ending.code == 3, ending.output
+    assert re.findall(r"^(?:opened|closed)$", ending.output, re.MULTILINE) == ["opened", "closed"]
+    assert "needs more memory or threads" in ending.output
+    assert "ResourceWarning" not in ending.output

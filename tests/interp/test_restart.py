@@ -902,3 +902,22 @@ def test_jitter() -> None:
     assert jitter(max_requests_jitter=5) == {0}
     assert jitter(max_requests=10) == {10}
     assert jitter(max_requests=10, max_requests_jitter=2) == {10, 11, 12}
+
+
+@MODES
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+@pytest.mark.parametrize("arguments", ["", "reload=True"], ids=["restart", "reload"])
+def test_nothing_is_left_open(
+    write: Write, arguments: str, end: signal.Signals, mode: str | None
+) -> None:
+    """By the supervisor, and by the process that serves and ends with it."""
+    # CPython tells of what was not closed.
+    telling = {"PYTHONWARNINGS": "default::ResourceWarning"}
+    with serve(write(arguments), mode=mode, workers=1, env=telling) as server:
+        if not arguments:
+            restart(server)
+        server.signal(end)
+        # Its output ends with the last of the processes.
+        server.wait()
+    said = server.output.text()
+    assert "past run in" in said and "ResourceWarning" not in said

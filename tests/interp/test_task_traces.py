@@ -236,4 +236,7 @@ def test_a_program_that_leaves_its_task_does_not_keep_its_worker_from_ending(
             assert server.get("/leave").text == "left"
             assert server.get("/").text == "hello"
         assert server.stop() == 0
-    assert "could not be ended" not in server.output.text()
+    said = server.output.text()
+    assert "could not be ended" not in said
+    # Told each time, of the request that has done it.
+    assert len(re.findall(r"^RuntimeError: .*\btask\b", said, re.MULTILINE)) == 3

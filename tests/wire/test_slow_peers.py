@@ -115,6 +115,21 @@ def test_an_idle_connection_whose_answer_is_still_on_its_way(server: Server) -> 
         assert len(peer.reply().body) == size
 
 
+def test_a_peer_that_goes_on_taking_its_last_answer(server: Server) -> None:
+    """As long as it does, what it sends does not cost it the rest."""
+    size = 200_000
+    with server.connect(receive_bytes=4096) as peer:
+        peer.send(request("GET", f"/big/{size}", [("Connection", "close")]))
+        peer.await_some()
+        # Longer than a peer has that takes nothing.
+        for _ in range(14):
+            time.sleep(0.5)
+            peer.receive(1000)
+        assert peer.send_pieces([request("GET", "/")] * 50)
+        assert len(peer.reply().body) == size
+        peer.expect_end()
+
+
 def test_use_renews_the_idle_deadline(server: Server) -> None:
     with server.connect() as peer:
         for _ in range(5):

@@ -84,6 +84,8 @@ pub(crate) struct Connection {
     pub(crate) alarm_ms: u64,
     /// When lingering ends, whatever the peer does.
     pub(crate) linger_until_ms: u64,
+    /// How much of the last answer the peer's system had not taken when lingering was last looked at.
+    pub(crate) undelivered_bytes: usize,
 }
 
 impl Connection {
@@ -105,6 +107,7 @@ impl Connection {
             deadline_ms: u64::MAX,
             alarm_ms: u64::MAX,
             linger_until_ms: u64::MAX,
+            undelivered_bytes: usize::MAX,
         }
     }
 
@@ -120,6 +123,13 @@ impl Connection {
         self.phase = Phase::Answering;
         self.awaiting = Awaiting::Reply;
         self.deadline_ms = until_ms;
+    }
+
+    /// Whether its peer goes on taking the last answer, since this was asked before.
+    pub(crate) fn is_delivering(&mut self) -> bool {
+        let before = self.undelivered_bytes;
+        self.undelivered_bytes = self.transport.sent_bytes();
+        (1..before).contains(&self.undelivered_bytes)
     }
 
     /// Whether reading it could bring something about.

@@ -10,7 +10,7 @@ use crate::connection::state::{Awaiting, Connection, Outbound, Phase};
 use crate::connection::timers::Timers;
 use crate::connection::waits::Spans;
 use crate::settings::bounds::{LINGER_IDLE_MS, LINGER_MS_MAX};
-use crate::shared::control::Stage;
+use crate::shared::control::{Left, Stage};
 use crate::sys::Clock;
 
 /// Token of the doorbell; connections have their slot, listeners count down from here.
@@ -35,6 +35,8 @@ pub(crate) struct Connections {
     /// Those to read from in this turn, and how many of them have been read.
     reading: Vec<u32>,
     read: usize,
+    /// How many are left to read their last answer.
+    lingering: usize,
 }
 
 impl Connections {
@@ -50,6 +52,7 @@ impl Connections {
             ready: Vec::new(),
             reading: Vec::new(),
             read: 0,
+            lingering: 0,
         }
     }
 
@@ -100,6 +103,15 @@ impl Connections {
     /// How many connections are open.
     pub(crate) fn open(&self) -> usize {
         self.slots.open()
+    }
+
+    /// What is left to drain.
+    pub(crate) fn left(&self) -> Left {
+        match self.open() {
+            0 => Left::Nothing,
+            open if open == self.lingering => Left::LastAnswers,
+            _ => Left::Requests,
+        }
     }
 
     /// Notes of every connection how much has been received: the server begins to leave.
@@ -156,9 +168,16 @@ impl Connections {
         }
     }
 
-    /// As `read_last`, of every connection.
+    /// As `read_last`, of every connection. Those that linger have no longer for it than those that
+    /// begin to do so now.
     pub(crate) fn read_last_of_all(&mut self) {
+        let until_ms = self.clock.now_ms() + LINGER_IDLE_MS;
         for slot in self.slots.slots() {
+            if let Some(connection) = self.slots.get(slot)
+                && connection.phase == Phase::Lingering
+            {
+                connection.linger_until_ms = connection.linger_until_ms.min(until_ms);
+            }
             self.read_last(slot);
         }
     }
@@ -180,6 +199,7 @@ impl Connections {
             return self.close(slot);
         }
         connection.phase = Phase::Lingering;
+        self.lingering += 1;
         connection.linger_until_ms = now_ms + span_ms;
         connection.readable = true;
         if let Some(job) = connection.inbound.take() {
@@ -193,6 +213,7 @@ impl Connections {
     pub(crate) fn close(&mut self, slot: u32) {
         if let Some(mut connection) = self.slots.remove(slot) {
             self.timers.disarm(slot);
+            self.lingering -= usize::from(connection.phase == Phase::Lingering);
             if let Some(job) = connection.inbound.take() {
                 self.jobs.give_back(job);
             }

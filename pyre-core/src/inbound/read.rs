@@ -64,8 +64,10 @@ pub(crate) fn read(connections: &mut Connections, responder: &mut Responder, slo
         connections.jobs.give_back(job);
     } else {
         connection.inbound = Some(job);
-        if !connection.readable {
-            await_rest(connections, slot);
+        let has_more = connection.readable;
+        // Also while more is there: a body that keeps coming is no connection without a request.
+        await_rest(connections, slot);
+        if !has_more {
             return Read::Nothing;
         }
     }

@@ -25,15 +25,17 @@ impl Reactor {
         if connection.awaiting == Awaiting::Reply && connection.phase == Phase::Answering {
             return self.give_up_reply(slot);
         }
-        if connection.awaiting == Awaiting::End
-            && is_ending
-            && connection.linger_until_ms > now_ms
+        if connection.phase == Phase::Lingering && connection.linger_until_ms > now_ms {
+            // While the server drains it looks often, and at the time alone.
+            let is_delivering = connection.is_delivering();
+            if is_delivering || is_ending && connection.undelivered_bytes > 0 {
+                return self.connections.await_next(slot, Awaiting::End);
+            }
+        }
+        if connection.phase == Phase::Reading
+            && connection.awaiting == Awaiting::Request
             && connection.transport.sent_bytes() > 0
         {
-            // The peer has not got all of the last answer yet.
-            return self.connections.await_next(slot, Awaiting::End);
-        }
-        if connection.awaiting == Awaiting::Request && connection.transport.sent_bytes() > 0 {
             // The peer reads slowly: what it asks for just now must not cost it the rest.
             return self.connections.linger(slot);
         }

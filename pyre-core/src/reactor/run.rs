@@ -135,9 +135,7 @@ impl Reactor {
     /// Tells the server what is left to drain.
     fn report_drain(&self) {
         self.control.set_running(self.index, self.dispatch.running() + self.errands_left());
-        if self.connections.open() == 0 {
-            self.control.reactor_drained(self.index);
-        }
+        self.control.set_left(self.index, self.connections.left());
     }
 
     /// Sleeps until something happens. Workers ring the doorbell only of a reactor that sleeps.

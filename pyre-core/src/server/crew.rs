@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyre_ffi::interpreter::{InterpreterHandle, forks};
-use pyre_ffi::{Attached, Guarded, Held, Owned, Raised, Str, copy_context, import};
+use pyre_ffi::{Attached, Guarded, Held, Owned, Raised, Str, copy_context, finally, import};
 use pyre_interp::invoke::application::Application;
 use pyre_interp::objects::toolkit::Toolkit;
 use pyre_interp::ring::{Baton, Doorbell, LaneSeat, Roster};
@@ -279,9 +279,7 @@ fn within_context(
     introduce.bind(py).call1(&*Str::new(py, name)?, py)?;
     let context = context.bind(py).copied_context(py)?;
     context.enter_context(py)?;
-    let outcome = run();
-    context.exit_context(py)?;
-    outcome
+    finally(run(), py, || context.exit_context(py))
 }
 
 /// The thread of an event loop, before it runs.

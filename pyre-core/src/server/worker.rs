@@ -69,7 +69,6 @@ fn serve(
     ticket: &mut Ticket,
 ) -> Result<(), String> {
     let words = |raised: Raised| traceback(py, raised);
-    let no_thread = |error: io::Error| format!("no thread for a lane: {error}");
     let go_on =
         |goes_on| if goes_on { Ok(()) } else { Err("another worker has failed".to_owned()) };
     let index = ticket.index();
@@ -82,8 +81,34 @@ fn serve(
     let native = load(py, &program, &plan.program).map_err(words)?;
     let app = check(py, &program, &native, &plan.routes)?;
     go_on(ticket.reach(Step::Starting))?;
-    let moves = start(py, &program, &native, index == 0).map_err(words)?;
-    let name = format!("pyre-worker-{index}");
+    let (begun, served) = match start(py, &program, &native, index == 0) {
+        Ok(moves) => (true, occupy(plan, py, handle, (&program, &native, app), moves, ticket)),
+        Err(raised) => (false, Err(words(raised))),
+    };
+    if let Err(reason) = served {
+        // Told first: lanes that have started end once the start of the others is given up.
+        ticket.end(Err(reason));
+    }
+    // Hooks run when no handler does any more; with a lane that is stuck they never would.
+    if handle.close(END_WAIT, py) {
+        stop(py, &program, &native, begun).map_err(words)?;
+    }
+    Ok(())
+}
+
+/// Starts the lanes of a worker whose program is ready, and runs the one that is this thread's to its
+/// end.
+fn occupy(
+    plan: WorkerPlan,
+    py: Attached<'_>,
+    handle: &InterpreterHandle,
+    (program, native, app): (&Object, &Object, LoadedApp),
+    moves: Moves,
+    ticket: &mut Ticket,
+) -> Result<(), String> {
+    let words = |raised: Raised| traceback(py, raised);
+    let no_thread = |error: io::Error| format!("no thread for a lane: {error}");
+    let name = format!("pyre-worker-{}", ticket.index());
     let origin = Origin::here(py).map_err(words)?;
     let station = Station { name, handle: handle.clone(), app, cpu: plan.cpu, origin };
     let CrewParts { lanes, event_loop } = plan.parts;
@@ -101,16 +126,12 @@ fn serve(
     };
     // All descriptors are open, and what is left disturbs nobody.
     ticket.pass_turn();
-    call(py, &program, "settle_worker", &native).map_err(words)?;
+    settle(py, program, native).map_err(words)?;
     if let Some(seat) = seat {
         crew::run_loop(py, seat, &station, || ticket.end(Ok(moves)));
     } else if let Some(berth) = own {
         ticket.end(Ok(moves));
         crew::run_lane(py, berth, &station);
-    }
-    // Hooks run when no handler does any more; with a lane that is stuck they never would.
-    if handle.close(END_WAIT, py) {
-        call(py, &program, "stop_worker", &native).map_err(words)?;
     }
     Ok(())
 }
@@ -157,8 +178,14 @@ fn start(
     Moves::read(py, &moves)
 }
 
-fn call(py: Attached<'_>, program: &Object, function: &str, native: &Object) -> Result<(), Raised> {
-    program.call_method1(&*Str::intern(py, function)?, native, py).map(drop)
+fn settle(py: Attached<'_>, program: &Object, native: &Object) -> Result<(), Raised> {
+    program.call_method1(&*Str::intern(py, "settle_worker")?, native, py).map(drop)
+}
+
+/// Ends the program in Python; its hooks run if those of the start have.
+fn stop(py: Attached<'_>, program: &Object, native: &Object, begun: bool) -> Result<(), Raised> {
+    let name = Str::intern(py, "stop_worker")?;
+    program.call_method2(&name, native, &*Bool::new(py, begun), py).map(drop)
 }
 
 /// Checks that this interpreter has the same routes as the main one, as they are called by number, and

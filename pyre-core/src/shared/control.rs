@@ -28,12 +28,23 @@ pub(crate) enum Stage {
     Stopping,
 }
 
+/// What a reactor has left to drain.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Left {
+    /// No connection.
+    Nothing,
+    /// Connections whose last answer is on its way to a peer that has not taken it yet.
+    LastAnswers,
+    /// Connections that have requests, or may.
+    Requests,
+}
+
 /// Shared between the server object and its reactors.
 pub(crate) struct Control {
     stage: AtomicU8,
     doorbells: Vec<Arc<Doorbell>>,
-    /// Which reactors have no connection left.
-    drained: Mutex<Vec<bool>>,
+    /// What every reactor has left to drain.
+    left: Mutex<Vec<Left>>,
     changed: Condvar,
     /// What lanes read of the stage.
     draining: Arc<AtomicBool>,
@@ -58,7 +69,7 @@ impl Control {
     pub(crate) fn new(doorbells: Vec<Arc<Doorbell>>, limit: Option<Limit>) -> Self {
         Self {
             stage: AtomicU8::new(Stage::Serving as u8),
-            drained: Mutex::new(vec![false; doorbells.len()]),
+            left: Mutex::new(vec![Left::Requests; doorbells.len()]),
             changed: Condvar::new(),
             draining: Arc::default(),
             running: doorbells.iter().map(|_| AtomicUsize::new(0)).collect(),
@@ -116,7 +127,7 @@ impl Control {
         self.draining.store(stage != Stage::Serving, Ordering::Relaxed);
         self.stage.fetch_max(stage as u8, Ordering::AcqRel);
         // With the lock, so that whoever has looked at the stage and not begun to wait is told too.
-        drop(self.drained.lock());
+        drop(self.left.lock());
         self.changed.notify_all();
         for doorbell in &self.doorbells {
             doorbell.notify();
@@ -128,37 +139,38 @@ impl Control {
     /// # Threads
     /// Blocks the caller.
     pub(crate) fn wait_stopping(&self, patience: Duration) -> bool {
-        let mut drained = self.drained.lock();
+        let mut left = self.left.lock();
         if self.stage() != Stage::Stopping {
-            self.changed.wait_for(&mut drained, patience);
+            self.changed.wait_for(&mut left, patience);
         }
         self.stage() == Stage::Stopping
     }
 
-    /// A reactor has no connection left.
-    pub(crate) fn reactor_drained(&self, reactor: u32) {
-        let mut drained = self.drained.lock();
-        if let Some(entry) = drained.get_mut(reactor as usize)
-            && !*entry
+    /// Notes what a reactor has left to drain.
+    pub(crate) fn set_left(&self, reactor: u32, what: Left) {
+        let mut left = self.left.lock();
+        if let Some(entry) = left.get_mut(reactor as usize)
+            && *entry != what
         {
-            *entry = true;
+            *entry = what;
             self.changed.notify_all();
         }
     }
 
-    /// Waits until no reactor has a connection left, at most so long. Returns whether that is so.
+    /// Waits until no reactor has a connection left, at most so long. Returns whether all requests
+    /// are answered by then: a peer that does not take its answer is no reason to call them given up.
     ///
     /// # Threads
     /// Blocks the caller.
     pub(crate) fn wait_drained(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
-        let mut drained = self.drained.lock();
-        while drained.contains(&false) {
-            if self.changed.wait_until(&mut drained, deadline).timed_out() {
-                return !drained.contains(&false);
+        let mut left = self.left.lock();
+        while left.iter().any(|what| *what != Left::Nothing) {
+            if self.changed.wait_until(&mut left, deadline).timed_out() {
+                break;
             }
         }
-        true
+        !left.contains(&Left::Requests)
     }
 
     /// Looks now and then whether something nobody tells of has happened, until the deadline. Returns
@@ -167,10 +179,10 @@ impl Control {
     /// # Threads
     /// Blocks the caller.
     pub(crate) fn wait_until(&self, deadline: Instant, happened: impl Fn() -> bool) -> bool {
-        let mut drained = self.drained.lock();
+        let mut left = self.left.lock();
         while !happened() {
             let next = (Instant::now() + LOOK).min(deadline);
-            self.changed.wait_until(&mut drained, next);
+            self.changed.wait_until(&mut left, next);
             if Instant::now() >= deadline {
                 return happened();
             }

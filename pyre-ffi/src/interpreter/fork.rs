@@ -6,6 +6,12 @@
 //! CPython's list before it looks, in a handler that the C library calls first; what they hold
 //! stays where it is, in pages that the child shares and never touches.
 //!
+//! What stays is CPython's count of the interpreters that have each static type (`interp_count` of
+//! `_PyRuntime.types`): too high in the child by those that were taken out. Only its own end looks there.
+//! Built-in types are taken apart as the main interpreter ends, whatever the count, and a build with
+//! assertions aborts as it is not 0; those of extension modules, such as `datetime`, are left as they are,
+//! as if somebody still had them. No function sets the count and no table says where it is.
+//!
 //! Where the list is, CPython says itself, to debuggers: `_Py_DebugOffsets`, at the beginning of
 //! `_PyRuntime`. What is read there is compared with what `PyInterpreterState_Head` shows, and believed
 //! only if they agree.

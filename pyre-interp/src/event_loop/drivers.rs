@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use pyre_ffi::{
     Attached, ClassHandle, Differing, ExceptionKind, Held, Instance, Int, List, Object, Owned,
-    Raised, Step, Str, Tuple, copy_context, import, none,
+    Raised, Step, Str, Tuple, copy_context, finally, import, none,
 };
 
 use crate::event_loop::asyncio::EventLoop;
@@ -250,7 +250,9 @@ impl<'py> Drivers<'py> {
             if self.pristine.is_like(&driver, self.pristine.idle, self.py) {
                 return match self.pristine.give_name(&mut driver, self.py) {
                     Ok(()) => self.enter(event_loop, driver),
-                    Err(raised) => self.end_driver(event_loop, driver).and(Err(raised)),
+                    Err(raised) => {
+                        finally(Err(raised), self.py, || self.end_driver(event_loop, driver))
+                    }
                 };
             }
             self.end_driver(event_loop, driver)?;
@@ -272,13 +274,21 @@ impl<'py> Drivers<'py> {
         if let Err(raised) = self.leave(event_loop) {
             raised.write_unraisable("the event loop", self.py);
         }
-        driver.context.enter_context(self.py)?;
-        let entered = event_loop.enter_task(&driver.task);
-        if entered.is_err() {
-            driver.context.exit_context(self.py)?;
+        let py = self.py;
+        let entered = driver.context.enter_context(py).and_then(|()| {
+            match event_loop.enter_task(&driver.task) {
+                Ok(()) => Ok(()),
+                failed => finally(failed, py, || driver.context.exit_context(py)),
+            }
+        });
+        match entered {
+            Ok(()) => {
+                self.entered = Some(driver);
+                Ok(())
+            }
+            // Another task is the current one: the program has said so, or left it so.
+            failed => finally(failed, py, || self.end_driver(event_loop, driver)),
         }
-        self.entered = Some(driver);
-        entered
     }
 
     /// Leaves the driver that is entered; it is idle then.
@@ -295,15 +305,14 @@ impl<'py> Drivers<'py> {
         event_loop: &EventLoop<'py>,
     ) -> Result<Option<Driver<'py>>, Raised> {
         let Some(driver) = self.entered.take() else { return Ok(None) };
+        let py = self.py;
         // A program that calls `asyncio.tasks._leave_task` itself has left it already.
         let left = event_loop.leave_task(&driver.task);
-        let exited = driver.context.exit_context(self.py);
-        match left.and(exited) {
+        match finally(left, py, || driver.context.exit_context(py)) {
             Ok(()) => Ok(Some(driver)),
+            // Dropped as it is, its task would be waited for at the end, for ever.
             Err(raised) => {
-                // Dropped as it is, its task would be waited for at the end, for ever.
-                self.end_driver(event_loop, driver)?;
-                Err(raised)
+                finally(Err(raised), py, || self.end_driver(event_loop, driver)).map(|()| None)
             }
         }
     }

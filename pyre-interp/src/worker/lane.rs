@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use pyre_ffi::interpreter::forks;
 use pyre_ffi::{
-    Attached, Guarded, Instance, List, Owned, Raised, ThreadId, copy_context, withdraw_from_thread,
+    Attached, Exception, Guarded, Instance, List, Owned, Raised, ThreadId, copy_context, finally,
+    withdraw_from_thread,
 };
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
@@ -53,7 +54,8 @@ pub struct Shared {
 pub(crate) struct Tasks<'py> {
     list: Owned<'py, List>,
     /// A copy of the context that its handler ran in: the request, and the variables that it has set.
-    context: Result<Owned<'py>, Raised>,
+    /// Or why there is none.
+    context: Result<Owned<'py>, Owned<'py, Exception>>,
 }
 
 /// What a lane works with.
@@ -274,6 +276,8 @@ impl<'py, 'a> Lane<'py, 'a> {
         context: Result<Owned<'py>, Raised>,
     ) {
         self.app.tasks.begin(list.len());
+        // An exception must not stay set until then.
+        let context = context.map_err(|raised| raised.take(self.py));
         self.tasks.push(Tasks { list, context });
     }
 
@@ -302,11 +306,10 @@ impl<'py, 'a> Lane<'py, 'a> {
     /// Runs the tasks of one request in its context. On a loop lane what begins here takes it over.
     fn run_tasks_of(&self, tasks: Tasks<'py>) -> Result<(), Raised> {
         let Some(run) = &self.app.run_tasks else { return Ok(()) };
-        let context = tasks.context?;
+        let context = tasks.context.map_err(|exception| Raised::restore(self.py, exception))?;
         context.enter_context(self.py)?;
         let ran = run.bind(self.py).call1(&tasks.list, self.py);
-        let left = context.exit_context(self.py);
-        ran.map(drop).and(left)
+        finally(ran, self.py, || context.exit_context(self.py)).map(drop)
     }
 
     /// [`Self::finish`] for the loop lane, so that the hot path of other lanes has it to itself.

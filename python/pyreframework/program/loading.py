@@ -212,10 +212,15 @@ def version_types() -> None:
         waiting += new
 
 
-def stop_worker(native: AppTable) -> None:
-    """Run the ``on_worker_stop`` hooks and flush what the worker has printed.
+def stop_worker(native: AppTable, begun: bool = True) -> None:
+    """Run the ``on_worker_stop`` hooks, close the event loop and flush what the worker has printed.
 
     A hook that raises is reported, and the next one runs.
+
+    Args:
+        native: The app that `load` returned.
+        begun: What runs as a worker starts has not failed. If it has, it may have left the event
+            loop open, and there is nothing for the hooks to end.
     """
     from pyreframework.program import imports
 
@@ -223,6 +228,7 @@ def stop_worker(native: AppTable) -> None:
     imports.set_serving(False)
     app = apps.loaded
     if app is not None and app.native is native:
-        app.end_worker()
+        if begun:
+            app.end_worker()
         app.loop.close()
     streams.settle(for_good=True)

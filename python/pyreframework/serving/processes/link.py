@@ -7,6 +7,7 @@ that nothing serves that nobody knows of.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import socket
@@ -43,6 +44,8 @@ class Link:
         self.activated = 0
         start = channel.receive()
         self.stopped = not start
+        # The supervisor is gone, and nobody reads what it might say.
+        self.is_over = self.stopped
         self.thread: threading.Thread | None = None
         self.told_files: dict[str, Signature] = {}
         self.is_watched = False
@@ -50,6 +53,7 @@ class Link:
             self.activated, self.is_watched = start[1], start[2]
             self.thread = threading.Thread(target=self.listen, name="pyre-link", daemon=True)
             self.thread.start()
+        atexit.register(self.end)
 
     @classmethod
     def find(cls) -> Link | None:
@@ -88,6 +92,11 @@ class Link:
         """Hang up, in a process that was forked from this one."""
         self.channel.forget()
 
+    def end(self) -> None:
+        """Hang up at the end of the program, unless the thread that listens still does."""
+        if self.is_over:
+            self.channel.close()
+
     def listen(self) -> None:
         """Pass on what the supervisor says; if it is gone, stop as if it had said so."""
         # New modules may be imported at any time.
@@ -102,6 +111,7 @@ class Link:
             if message in ([], ["stop"]) or stop is None:
                 # Also for a run() to come.
                 self.stopped = True
+                self.is_over = not message
                 if stop is not None:
                     if not message:
                         # Nobody else says any more when it is to end at once.

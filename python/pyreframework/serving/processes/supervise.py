@@ -24,7 +24,10 @@ def main() -> None:
     streams.take_over()
     # Its messages stand between the lines of those that serve.
     set_log_defaults(state["log_format"] == "json", 0)
-    raise SystemExit(Supervisor(sys.argv[3:], state).run())
+    supervisor = Supervisor(sys.argv[3:], state)
+    code = supervisor.run()
+    supervisor.close()
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

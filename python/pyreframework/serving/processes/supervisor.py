@@ -119,6 +119,15 @@ class Supervisor:
             self.kill()
         return self.code if self.stops < 2 else ABANDONED
 
+    def close(self) -> None:
+        """Catch signals no more, and close what `run` has listened to."""
+        signal.set_wakeup_fd(-1)
+        self.unwatch()
+        self.let_go()
+        self.selector.close()
+        self.signals.close()
+        self.wakeup.close()
+
     def patience(self) -> float | None:
         """Return how many seconds to wait at most for something to happen."""
         now = time.monotonic()
