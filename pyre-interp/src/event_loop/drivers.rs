@@ -4,29 +4,24 @@
 //! While the lane steps coroutines, one driver is *entered*: its task is the current one and its
 //! context the one that code runs in. What one request can see of its task, no later request sees:
 //! before each request the driver is looked at, and if it is not as it was made, another one takes
-//! its place. Whoever might know of the task since then would have left a trace, so that a task which
-//! passes is one that could as well have been freed and made anew in the same place:
-//! - a reference counts, to the task, its context or its coroutine;
-//! - a weak reference is in the object's list;
-//! - all else that a task keeps (its name, callbacks, attributes, who awaits it) its type shows to
-//!   the garbage collector. A name that was read is another object than one that nobody has read, as
-//!   asyncio keeps a number until then; the next request gets another name;
-//! - requests to cancel pass through the coroutine, or stand in a count.
-//!
-//! What is left are flags of asyncio's own, such as `_log_destroy_pending`: they tell nothing of a
-//! request, and a program that sets them on its own task has to be written for that.
+//! its place.
+
+mod pristine; // whether it is as it was made
+mod steps; // the first steps of a coroutine, under the driver that is entered
 
 use std::cell::Cell;
 use std::sync::Arc;
 
 use pyre_ffi::{
-    Attached, ClassHandle, Differing, ExceptionKind, Held, Instance, Int, List, Object, Owned,
-    Raised, Step, Str, Tuple, copy_context, finally, import, none,
+    Attached, ClassHandle, Held, Instance, Int, List, Owned, Raised, Str, Tuple, copy_context,
+    finally, import,
 };
 
 use crate::event_loop::asyncio::EventLoop;
 use crate::event_loop::request_coroutine::{RequestCoroutine, Turnstile};
-use crate::job::Target;
+use pristine::{Counts, Names, Pristine};
+
+pub(crate) use steps::Stepped;
 
 /// Drivers kept for reuse.
 const IDLE_MAX: usize = 1024;
@@ -68,69 +63,6 @@ struct Name {
     renamed: u64,
 }
 
-/// How many references there are to the parts of a driver.
-#[derive(Clone, Copy)]
-struct Counts {
-    task: isize,
-    coroutine: isize,
-    context: isize,
-}
-
-impl Counts {
-    const MOST: Counts = Counts { task: isize::MAX, coroutine: isize::MAX, context: isize::MAX };
-
-    #[inline]
-    fn of(driver: &Driver<'_>) -> Counts {
-        Counts {
-            task: driver.task.reference_count(),
-            coroutine: driver.coroutine.reference_count(),
-            context: driver.context.reference_count(),
-        }
-    }
-
-    #[inline]
-    fn equal(self, other: Counts) -> bool {
-        self.task == other.task
-            && self.coroutine == other.coroutine
-            && self.context == other.context
-    }
-
-    /// The lower ones: whoever else looks at a driver only adds to them.
-    fn lower(self, other: Counts) -> Counts {
-        Counts {
-            task: self.task.min(other.task),
-            coroutine: self.coroutine.min(other.coroutine),
-            context: self.context.min(other.context),
-        }
-    }
-}
-
-/// What drivers are like that nobody else knows of.
-struct Pristine<'py> {
-    names: Names<'py>,
-    /// While no request has it, and while it is entered.
-    idle: Counts,
-    entered: Counts,
-    /// What keeps the values of context variables; all contexts share it until one is set. None if
-    /// contexts do not show that they have such a thing.
-    variables: Option<Owned<'py>>,
-    /// The variables that have a value, with it.
-    values: Vec<(Owned<'py>, Owned<'py>)>,
-}
-
-/// What came of a coroutine's first steps.
-pub(crate) enum Stepped<'py> {
-    /// It has ended.
-    Ended(Result<Owned<'py>, Raised>),
-    /// It waits for this, and the driver's task will go on with it.
-    Waits {
-        /// None: for the next iteration of the loop.
-        future: Owned<'py>,
-        /// The task was asked to cancel meanwhile, with this message or None.
-        cancel: Option<Owned<'py>>,
-    },
-}
-
 /// The drivers of one event loop.
 pub(crate) struct Drivers<'py> {
     py: Attached<'py>,
@@ -146,17 +78,6 @@ pub(crate) struct Drivers<'py> {
     /// The task that CPython has in C, whose name is a number until it is read; if there is one.
     native_class: Option<Owned<'py>>,
     pristine: Pristine<'py>,
-}
-
-/// Attributes that are asked for with every request.
-struct Names<'py> {
-    callbacks: Owned<'py, Str>,
-    callback: Owned<'py, Str>,
-    tells_of_end: Owned<'py, Str>,
-    set_name: Owned<'py, Str>,
-    cancelling: Owned<'py, Str>,
-    blocking: Owned<'py, Str>,
-    get_loop: Owned<'py, Str>,
 }
 
 impl<'py> Drivers<'py> {
@@ -317,106 +238,6 @@ impl<'py> Drivers<'py> {
         }
     }
 
-    /// Makes the first steps of a coroutine, under the driver that is entered.
-    #[inline]
-    pub(crate) fn step(
-        &mut self,
-        event_loop: &EventLoop<'py>,
-        coroutine: &Owned<'py>,
-        target: Target,
-    ) -> Stepped<'py> {
-        let py = self.py;
-        let driver = self.entered.as_ref().expect("a driver is entered while a lane steps");
-        driver.coroutine.begin(target);
-        let mut stepped = coroutine.send(&none(py), py);
-        loop {
-            let future = match stepped {
-                Ok(Step::Returned(value)) => {
-                    driver.coroutine.put_back();
-                    return Stepped::Ended(Ok(value));
-                }
-                Err(raised) => {
-                    driver.coroutine.put_back();
-                    return Stepped::Ended(Err(raised));
-                }
-                Ok(Step::Yielded(future)) => future,
-            };
-            match self.wait_for(event_loop, driver, &future) {
-                Ok(cancel) => return Stepped::Waits { future, cancel },
-                Err(raised) => stepped = throw(py, coroutine, raised),
-            }
-        }
-    }
-
-    /// Has the driver's task woken when the future is done, as the task would itself. Answers with
-    /// what message the task was asked to cancel before, if it was.
-    ///
-    /// # Errors
-    /// What asyncio raises in a coroutine that waits for something impossible, word for word.
-    fn wait_for(
-        &self,
-        event_loop: &EventLoop<'py>,
-        driver: &Driver<'py>,
-        future: &Owned<'py>,
-    ) -> Result<Option<Owned<'py>>, Raised> {
-        let py = self.py;
-        let cancelling = match driver.coroutine.take_cancelling(py) {
-            Some(message) if self.still_cancels(driver)? => Some(message),
-            _ => None,
-        };
-        let wakeup = driver.coroutine.wakeup(py).ok_or_else(|| {
-            Raised::runtime_error(py, "the task of this request does not wait to be woken")
-        })?;
-        if future.is_none() {
-            if let Some(message) = cancelling {
-                return Err(Raised::with(py, &self.cancelled_error, &*message));
-            }
-            event_loop.call_soon(&wakeup, driver.coroutine.as_any(), &driver.context)?;
-            return Ok(None);
-        }
-        let names = &self.pristine.names;
-        let blocking = &names.blocking;
-        let shown = |object: &Object| {
-            let shown = object.repr(py)?;
-            shown.as_utf8(py).map(str::to_owned)
-        };
-        let refuse = |text: String| match &cancelling {
-            None => Err(Raised::runtime_error(py, &text)),
-            // As in asyncio, that goes first.
-            Some(message) => Err(Raised::with(py, &self.cancelled_error, &**message)),
-        };
-        match future.attr_if_any(blocking, py)? {
-            None => return refuse(format!("Task got bad yield: {}", shown(future)?)),
-            Some(blocks) if !blocks.is_true(py)? => {
-                let (task, future) = (shown(&driver.task)?, shown(future)?);
-                return refuse(format!(
-                    "yield was used instead of yield from in task {task} with {future}"
-                ));
-            }
-            Some(_) => {}
-        }
-        let its_loop = future.call_method0(&names.get_loop, py)?;
-        if !its_loop.is(event_loop.object()) {
-            let (task, future) = (shown(&driver.task)?, shown(future)?);
-            return refuse(format!("Task {task} got Future {future} attached to a different loop"));
-        }
-        if future.is(&driver.task) {
-            // The next request has this task as well.
-            future.set_attr(blocking, &*pyre_ffi::Bool::new(py, false), py)?;
-            return refuse(format!("Task cannot await on itself: {}", shown(&driver.task)?));
-        }
-        future.set_attr(blocking, &*pyre_ffi::Bool::new(py, false), py)?;
-        event_loop.when_done(future, &wakeup, &driver.context)?;
-        Ok(cancelling)
-    }
-
-    /// Whether a request to cancel that came during the steps has not been taken back since: the
-    /// last `uncancel()` makes a task forget what it has not told its coroutine.
-    #[cold]
-    fn still_cancels(&self, driver: &Driver<'py>) -> Result<bool, Raised> {
-        driver.task.call_method0(&self.pristine.names.cancelling, self.py)?.is_true(self.py)
-    }
-
     /// There is nothing to do for now: what requests have left with the driver that is entered is
     /// let go of. That may give the loop something to do.
     #[inline]
@@ -512,101 +333,5 @@ impl<'py> Drivers<'py> {
             Driver { coroutine, task, context, referents, name, weakly, has_flown, is_single };
         self.pristine.idle = self.pristine.idle.lower(Counts::of(&driver));
         Ok(driver)
-    }
-}
-
-impl<'py> Pristine<'py> {
-    /// Whether a driver is as it was made but for the name of its task, so that the next request
-    /// would not notice that there was one before. A driver that cannot be looked at is not.
-    #[inline]
-    fn is_like(&self, driver: &Driver<'py>, counts: Counts, py: Attached<'py>) -> bool {
-        Counts::of(driver).equal(counts)
-            && !driver.coroutine.was_cancelled()
-            && driver.task.newest_weak_reference_is(driver.weakly.as_deref(), py)
-            && driver.context.newest_weak_reference_is(None, py)
-            && self.has_its_values(&driver.context, py)
-            && match driver.task.differing_referents(&driver.referents, py) {
-                Differing::None => true,
-                Differing::One(place) => {
-                    driver.name.is_known.set(true);
-                    place == driver.name.place
-                }
-                Differing::More => false,
-            }
-            && !driver.is_single
-            && (!driver.has_flown.get() || self.is_like_after_flight(driver, py))
-    }
-
-    /// Gives a task that is like a new one a name of its own, if somebody may know its name.
-    #[inline]
-    fn give_name(&self, driver: &mut Driver<'py>, py: Attached<'py>) -> Result<(), Raised> {
-        if driver.name.is_known.get() { self.rename(driver, py) } else { Ok(()) }
-    }
-
-    #[inline(never)]
-    fn rename(&self, driver: &mut Driver<'py>, py: Attached<'py>) -> Result<(), Raised> {
-        let Driver { task, name, referents, .. } = driver;
-        name.renamed += 1;
-        let text = Str::new(py, &format!("Task-{}.{}", name.number, name.renamed))?;
-        task.call_method1(&self.names.set_name, &*text, py)?;
-        // The very object, as its type is that of all names.
-        referents[name.place] = text.into_any();
-        Ok(())
-    }
-
-    /// What a task keeps in mind of steps that it has made itself.
-    fn is_like_after_flight(&self, driver: &Driver<'py>, py: Attached<'py>) -> bool {
-        let looked = || -> Result<bool, Raised> {
-            let requests = driver.task.call_method0(&self.names.cancelling, py)?;
-            // A task that was awaited by itself is left like this.
-            let blocks = driver.task.attr(&self.names.blocking, py)?;
-            Ok(!requests.is_true(py)? && !blocks.is_true(py)?)
-        };
-        // Dropped, an exception is cleared.
-        let is_like = looked().unwrap_or(false);
-        driver.has_flown.set(!is_like);
-        is_like
-    }
-
-    /// Whether the context variables have the very values that they had at first, whatever was set
-    /// in between.
-    #[inline]
-    fn has_its_values(&self, context: &Owned<'py>, py: Attached<'py>) -> bool {
-        match &self.variables {
-            Some(variables) if context.refers_to(variables, py) => true,
-            _ => self.has_each_value(context, py).unwrap_or(false),
-        }
-    }
-
-    #[cold]
-    fn has_each_value(&self, context: &Owned<'py>, py: Attached<'py>) -> Result<bool, Raised> {
-        if context.length(py)? != self.values.len() {
-            return Ok(false);
-        }
-        for (variable, value) in &self.values {
-            // A variable that is gone raises, which says the same.
-            if !context.item(variable, py)?.is(value) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-}
-
-/// Raises in a coroutine what was wrong with what it yielded.
-#[cold]
-fn throw<'py>(
-    py: Attached<'py>,
-    coroutine: &Owned<'py>,
-    raised: Raised,
-) -> Result<Step<'py>, Raised> {
-    let exception = raised.take(py);
-    match coroutine.call_method1(&*Str::intern(py, "throw")?, &*exception, py) {
-        Ok(yielded) => Ok(Step::Yielded(yielded)),
-        Err(raised) if raised.matches(ExceptionKind::StopIteration, py) => {
-            let stopped = raised.take(py).into_any();
-            stopped.attr(&*Str::intern(py, "value")?, py).map(Step::Returned)
-        }
-        Err(raised) => Err(raised),
     }
 }
