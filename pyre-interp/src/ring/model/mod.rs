@@ -18,8 +18,11 @@ mod bells;
 /// Rosters: parking, calling, suspecting, leaving.
 mod lanes;
 
-/// Batons: leaving, coming back, taking; lending a reactor and what becomes of it.
+/// Batons: leaving, coming back, taking.
 mod batons;
+
+/// Loans: lending a reactor by its baton, and what becomes of it.
+mod loans;
 
 use super::sync::{Site, weakening};
 use std::{env, process::Command};
@@ -160,13 +163,13 @@ hold! {
     baton_chosen_lane_that_parks_finds_the_offer: batons::chosen_lane_that_parks_finds_the_offer;
     baton_chosen_lane_that_cancels_finds_the_offer:
         batons::chosen_lane_that_cancels_finds_the_offer;
-    baton_choice_wakes_a_lane_that_parks: batons::choice_wakes_a_lane_that_parks;
-    baton_comes_home_however_a_loan_ends: batons::comes_home_however_a_loan_ends;
-    baton_lane_that_carries_calls_another: batons::lane_that_carries_calls_another;
+    baton_choice_wakes_a_lane_that_parks: loans::choice_wakes_a_lane_that_parks;
+    baton_comes_home_however_a_loan_ends: loans::comes_home_however_a_loan_ends;
+    baton_lane_that_carries_calls_another: loans::lane_that_carries_calls_another;
     baton_reply_comes_home_to_whoever_has_the_reactor:
-        batons::reply_comes_home_to_whoever_has_the_reactor;
-    baton_comes_home_though_the_roster_closes: batons::comes_home_though_the_roster_closes;
-    baton_is_dropped_once_wherever_it_is: batons::is_dropped_once_wherever_it_is;
+        loans::reply_comes_home_to_whoever_has_the_reactor;
+    baton_comes_home_though_the_roster_closes: loans::comes_home_though_the_roster_closes;
+    baton_is_dropped_once_wherever_it_is: loans::is_dropped_once_wherever_it_is;
 }
 
 break_when_weakened! {
