@@ -145,16 +145,20 @@ pub(super) fn goes_to_one_who_accepts_or_back() {
     drops.check(baton);
 }
 
-/// A keeper that waits for the value sleeps no longer than until a lane returns it.
-fn waits_for_the_return(wait: fn(&Baton<Value>)) {
+/// A keeper that waits for the value sleeps no longer than until a lane lets go of it.
+fn waits_for_a_lane(
+    let_go: fn(Hold<Value>),
+    have: fn(&Arc<Baton<Value>>) -> Option<Hold<Value>>,
+    wait: fn(&Baton<Value>),
+) {
     let drops = Drops::default();
     let (baton, mut hold) = drops.value(());
     let lane = thread::spawn(move || {
         hold.step();
-        hold.give_back();
+        let_go(hold);
     });
     let mut hold = loop {
-        match baton.reclaim() {
+        match have(&baton) {
             Some(hold) => break hold,
             None => wait(&baton),
         }
@@ -167,12 +171,12 @@ fn waits_for_the_return(wait: fn(&Baton<Value>)) {
 
 /// A keeper that dozes wakes when the value is returned, however long it meant to doze.
 pub(super) fn return_wakes_a_keeper_that_dozes() {
-    waits_for_the_return(|baton| baton.doze(Duration::MAX));
+    waits_for_a_lane(Hold::give_back, Baton::reclaim, |baton| baton.doze(Duration::MAX));
 }
 
 /// A keeper that sleeps wakes when the value is returned, and does not sleep again.
 pub(super) fn return_wakes_a_keeper_that_sleeps() {
-    waits_for_the_return(|baton| {
+    waits_for_a_lane(Hold::give_back, Baton::reclaim, |baton| {
         baton.sleep();
         baton.sleep();
     });
@@ -180,22 +184,11 @@ pub(super) fn return_wakes_a_keeper_that_sleeps() {
 
 /// A lane that leaves, and never comes back, wakes a keeper that goes to sleep at that moment.
 pub(super) fn leaving_wakes_a_keeper_that_sleeps() {
-    let drops = Drops::default();
-    let (baton, mut hold) = drops.value(());
-    let lane = thread::spawn(move || {
-        hold.step();
-        drop(hold.leave());
-    });
-    let mut hold = loop {
-        match baton.take(baton.glance()) {
-            Some(hold) => break hold,
-            None => baton.sleep(),
-        }
-    };
-    assert_eq!(hold.step(), 2);
-    drop(hold);
-    lane.join().unwrap();
-    drops.check(baton);
+    waits_for_a_lane(
+        |hold| drop(hold.leave()),
+        |baton| baton.take(baton.glance()),
+        |baton| baton.sleep(),
+    );
 }
 
 /// A lane that is chosen finds what was offered, if it has not been withdrawn.

@@ -102,11 +102,35 @@ impl<T: Send + 'static> Loan<T> {
         })
     }
 
-    /// All threads have ended but this one: so many lanes are gone, none of them with the value, which
-    /// is gone too, and so many jobs were taken.
-    fn check(self, drops: &Drops, lanes: usize, jobs: usize) {
+    /// The keeper, on a thread of its own.
+    fn keeper(
+        &self,
+        drops: &Drops,
+        keep: impl FnOnce(&Self, &Drops) + 'static,
+    ) -> thread::JoinHandle<()> {
+        let (loan, drops) = (self.clone(), drops.clone());
+        thread::spawn(move || keep(&loan, &drops))
+    }
+
+    /// Closes the roster once the keeper has ended, and checks what is left when the lane has, too.
+    fn end(
+        self,
+        keeper: thread::JoinHandle<()>,
+        lane: thread::JoinHandle<()>,
+        drops: &Drops,
+        jobs: usize,
+    ) {
+        keeper.join().unwrap();
+        self.worker.roster.close();
+        lane.join().unwrap();
+        self.check(drops, jobs);
+    }
+
+    /// All threads have ended but this one: the only lane is gone, without the value, which is gone
+    /// too, and so many jobs were taken.
+    fn check(self, drops: &Drops, jobs: usize) {
         let Worker { roster, taken, .. } = &*self.worker;
-        assert_eq!((roster.free(), roster.busy(), taken.load(Relaxed)), (0, lanes, jobs));
+        assert_eq!((roster.free(), roster.busy(), taken.load(Relaxed)), (0, 1, jobs));
         drops.check(self.baton);
     }
 }
@@ -125,24 +149,18 @@ fn run_an_errand(mut hold: Hold<Value>) {
 pub(super) fn comes_home_however_a_loan_ends() {
     let (loan, drops) = (Loan::new(1), Drops::default());
     let lane = loan.lane(run_an_errand);
-    let keeper = thread::spawn({
-        let (loan, drops) = (loan.clone(), drops.clone());
-        move || {
-            let hold = drops.begin(&loan.baton, ());
-            let (mut hold, end) = loan.lend(hold);
-            let steps = match end {
-                End::Withdrawn => 0,
-                End::Taken => 1,
-                End::Returned => 2,
-            };
-            assert_eq!(hold.step(), steps + 1);
-        }
+    let keeper = loan.keeper(&drops, |loan, drops| {
+        let hold = drops.begin(&loan.baton, ());
+        let (mut hold, end) = loan.lend(hold);
+        let steps = match end {
+            End::Withdrawn => 0,
+            End::Taken => 1,
+            End::Returned => 2,
+        };
+        assert_eq!(hold.step(), steps + 1);
     });
     loan.worker.push();
-    keeper.join().unwrap();
-    loan.worker.roster.close();
-    lane.join().unwrap();
-    loan.check(&drops, 1, 1);
+    loan.end(keeper, lane, &drops, 1);
 }
 
 /// A lane that parks while it is chosen comes for the value: a keeper that waits has it back.
@@ -152,26 +170,20 @@ pub(super) fn choice_wakes_a_lane_that_parks() {
         hold.step();
         hold.give_back();
     });
-    let keeper = thread::spawn({
-        let (loan, drops) = (loan.clone(), drops.clone());
-        move || {
-            drops.begin(&loan.baton, ()).offer();
-            let steps = if loan.worker.roster.choose() { 1 } else { 0 };
-            let mut hold = loop {
-                let withdrawn = if steps == 0 { loan.baton.withdraw() } else { None };
-                match withdrawn.or_else(|| loan.baton.reclaim()) {
-                    Some(hold) => break hold,
-                    None => loan.baton.sleep(),
-                }
-            };
-            loan.worker.roster.vacate();
-            assert_eq!(hold.step(), steps + 1);
-        }
+    let keeper = loan.keeper(&drops, |loan, drops| {
+        drops.begin(&loan.baton, ()).offer();
+        let steps = if loan.worker.roster.choose() { 1 } else { 0 };
+        let mut hold = loop {
+            let withdrawn = if steps == 0 { loan.baton.withdraw() } else { None };
+            match withdrawn.or_else(|| loan.baton.reclaim()) {
+                Some(hold) => break hold,
+                None => loan.baton.sleep(),
+            }
+        };
+        loan.worker.roster.vacate();
+        assert_eq!(hold.step(), steps + 1);
     });
-    keeper.join().unwrap();
-    loan.worker.roster.close();
-    lane.join().unwrap();
-    loan.check(&drops, 1, 0);
+    loan.end(keeper, lane, &drops, 0);
 }
 
 /// A lane that goes off with the value leaves the job, which it was relied on to find, to another.
@@ -260,27 +272,21 @@ pub(super) fn reply_comes_home_to_whoever_has_the_reactor() {
     let (loan, drops) = (Loan::new(1), Drops::default());
     let (mut replies, end) = ring(2);
     let lane = loan.lane(move |hold| run_jobs(hold, &mut replies));
-    let keeper = thread::spawn({
-        let (loan, drops) = (loan.clone(), drops.clone());
-        move || {
-            let this = thread::current();
-            let bell = Arc::new(Doorbell::new(move || this.unpark()));
-            let reactor = Reactor { replies: end, bell, answered: Vec::new() };
-            let hold = drops.begin(&loan.baton, reactor);
-            let (mut hold, end) = loan.lend(hold);
-            hold.step();
-            if end == End::Taken {
-                hold.inside.wait();
-            }
-            let answered: &[usize] = if end == End::Withdrawn { &[] } else { &[1, 2] };
-            assert_eq!(hold.inside.answered, answered);
-            assert_eq!(hold.inside.replies.pop(), None);
+    let keeper = loan.keeper(&drops, move |loan, drops| {
+        let this = thread::current();
+        let bell = Arc::new(Doorbell::new(move || this.unpark()));
+        let reactor = Reactor { replies: end, bell, answered: Vec::new() };
+        let hold = drops.begin(&loan.baton, reactor);
+        let (mut hold, end) = loan.lend(hold);
+        hold.step();
+        if end == End::Taken {
+            hold.inside.wait();
         }
+        let answered: &[usize] = if end == End::Withdrawn { &[] } else { &[1, 2] };
+        assert_eq!(hold.inside.answered, answered);
+        assert_eq!(hold.inside.replies.pop(), None);
     });
-    keeper.join().unwrap();
-    loan.worker.roster.close();
-    lane.join().unwrap();
-    loan.check(&drops, 1, 0);
+    loan.end(keeper, lane, &drops, 0);
 }
 
 /// The roster closes while a lane is chosen, or carries the value: the keeper has it back even if the
@@ -288,25 +294,22 @@ pub(super) fn reply_comes_home_to_whoever_has_the_reactor() {
 pub(super) fn comes_home_though_the_roster_closes() {
     let (loan, drops) = (Loan::new(1), Drops::default());
     let lane = loan.lane(run_an_errand);
-    let keeper = thread::spawn({
-        let (loan, drops) = (loan.clone(), drops.clone());
-        move || {
-            let hold = drops.begin(&loan.baton, ());
-            hold.offer();
-            loan.worker.roster.choose();
-            let (mut hold, _) = loop {
-                match loan.look() {
-                    Some(had) => break had,
-                    None => loan.baton.doze(PAUSE),
-                }
-            };
-            hold.step();
-        }
+    let keeper = loan.keeper(&drops, |loan, drops| {
+        let hold = drops.begin(&loan.baton, ());
+        hold.offer();
+        loan.worker.roster.choose();
+        let (mut hold, _) = loop {
+            match loan.look() {
+                Some(had) => break had,
+                None => loan.baton.doze(PAUSE),
+            }
+        };
+        hold.step();
     });
     loan.worker.roster.close();
     keeper.join().unwrap();
     lane.join().unwrap();
-    loan.check(&drops, 1, 0);
+    loan.check(&drops, 0);
 }
 
 /// The keeper wants the value back once, and ends with it or without: it is dropped by the keeper, by
@@ -317,20 +320,17 @@ pub(super) fn is_dropped_once_wherever_it_is() {
         hold.step();
         drop(hold.leave().back());
     });
-    let keeper = thread::spawn({
-        let (loan, drops) = (loan.clone(), drops.clone());
-        move || {
-            let mut hold = drops.begin(&loan.baton, ());
-            hold.step();
-            hold.offer();
-            loan.worker.roster.choose();
-            drop(loan.look().or_else(|| loan.look()));
-            loan.worker.roster.vacate();
-        }
+    let keeper = loan.keeper(&drops, |loan, drops| {
+        let mut hold = drops.begin(&loan.baton, ());
+        hold.step();
+        hold.offer();
+        loan.worker.roster.choose();
+        drop(loan.look().or_else(|| loan.look()));
+        loan.worker.roster.vacate();
     });
     keeper.join().unwrap();
     loan.worker.roster.close();
     lane.join().unwrap();
     loan.worker.roster.vacate();
-    loan.check(&drops, 1, 0);
+    loan.check(&drops, 0);
 }
