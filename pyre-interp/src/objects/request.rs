@@ -1,24 +1,23 @@
 //! `PyreRequest`: read-only, and nothing of it is made before it is read. Hot path.
 
+mod attributes; // what is read of it
+mod body; // its body, decoded
+
 use std::cell::{Cell, Ref};
 use std::ffi::CStr;
 use std::sync::Arc;
 
 use pyre_ffi::{
-    Arguments, Attached, Bool, Borrowed, Bytes, Class, ClassSpec, Dict, Exception, ExceptionKind,
-    Instance, Int, List, Object, Owned, Raised, Signature, Str, Tuple, Visitor, none,
+    Arguments, Attached, Bool, Borrowed, Class, ClassSpec, Dict, Exception, Instance, List, Object,
+    Owned, Raised, Str, Tuple, Visitor, none,
 };
-use pyre_http::correlation::is_traceparent;
-use pyre_http::span::Span;
 
 use crate::invoke::application::Application;
-use crate::invoke::arguments;
-use crate::job::{Call, Client, Job};
-use crate::objects::fields::{self, Fields};
+use crate::job::{Call, Job};
+use crate::objects::fields::Fields;
 use crate::objects::request_id;
 use crate::objects::source::{Source, call_of};
 use crate::objects::toolkit::Toolkit;
-use crate::serialize::json::{self, DecodeFailure};
 use crate::worker::departures::Departures;
 
 /// A request, as handlers and hooks see it.
@@ -144,219 +143,6 @@ impl Request {
             .ok_or_else(|| Raised::runtime_error(py, "this request object belongs to no request"))
     }
 
-    /// A piece of the request as text; everything but the body is below U+0100.
-    fn piece<'py>(
-        &self,
-        py: Attached<'py>,
-        span: impl FnOnce(&Call) -> Span,
-    ) -> Result<Owned<'py>, Raised> {
-        let job = self.job(py)?;
-        let span = span(call_of(&job));
-        Str::latin1(py, span.of(&job.bytes)).map(Owned::into_any)
-    }
-
-    fn method<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.piece(py, |call| call.request.method_span)
-    }
-
-    fn path<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.piece(py, |call| call.request.path)
-    }
-
-    fn query<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.piece(py, |call| call.request.query)
-    }
-
-    fn http_version<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let version = call_of(&*self.job(py)?).request.version;
-        Str::intern(py, version.as_str()).map(Owned::into_any)
-    }
-
-    fn scheme<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        Str::intern(py, "http").map(Owned::into_any)
-    }
-
-    fn params<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.touched.set(self.touched.get() | PARAMS);
-        let made = self.fields.params.get_or_make(py, || {
-            let job = self.job(py)?;
-            let call = call_of(&job);
-            let parameters = &self.app.handler(call.target).parameters;
-            let raw = arguments::raw_parameters(&job, call.params);
-            if let ([parameter], [raw]) = (&parameters[..], raw)
-                && !arguments::runs_python(parameters)
-            {
-                let value = arguments::value(py, raw.of(&job.bytes), parameter)?;
-                return self.fields.dict_of_one(py, &parameter.name.bind(py), &value);
-            }
-            let raw = raw.iter().map(|span| span.of(&job.bytes));
-            if !arguments::runs_python(parameters) {
-                return arguments::dict(py, raw, parameters);
-            }
-            // Meanwhile the lane may take the job back, if this is another thread.
-            let raw: Vec<Vec<u8>> = raw.map(<[u8]>::to_vec).collect();
-            drop(job);
-            arguments::dict(py, raw.iter().map(Vec::as_slice), parameters)
-        });
-        made.map(Owned::into_any)
-    }
-
-    fn query_params<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let made = self.fields().query_params.get_or_make(py, || {
-            let job = self.job(py)?;
-            fields::last_values(py, call_of(&job).request.query.of(&job.bytes))
-        });
-        made.map(Owned::into_any)
-    }
-
-    fn query_params_all<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let made = self.fields().query_params_all.get_or_make(py, || {
-            let job = self.job(py)?;
-            fields::all_values(py, call_of(&job).request.query.of(&job.bytes))
-        });
-        made.map(Owned::into_any)
-    }
-
-    fn headers<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let job = || self.job(py);
-        self.fields().headers.get_or_make(py, || fields::headers(py, &*job()?)).map(Owned::into_any)
-    }
-
-    fn cookies<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let job = || self.job(py);
-        self.fields().cookies.get_or_make(py, || fields::cookies(py, &*job()?)).map(Owned::into_any)
-    }
-
-    fn client_ip<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        match self.source.client() {
-            Client::Tcp(address) => {
-                Str::new(py, &address.ip().to_canonical().to_string()).map(Owned::into_any)
-            }
-            Client::Local => Ok(none(py)),
-        }
-    }
-
-    fn client<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        match self.source.client() {
-            Client::Tcp(address) => {
-                let ip = Str::new(py, &address.ip().to_canonical().to_string())?;
-                let port = Int::new(py, address.port().into())?;
-                Tuple::new(py, [ip.into_any(), port.into_any()]).map(Owned::into_any)
-            }
-            Client::Local => Ok(none(py)),
-        }
-    }
-
-    fn body<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.fields().body.get_or_make(py, || {
-            let job = self.job(py)?;
-            Bytes::new(py, call_of(&job).request.body.of(&job.bytes)).map(Owned::into_any)
-        })
-    }
-
-    fn state<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.fields().state.get_or_make(py, || fields::namespace(py))
-    }
-
-    fn id_attribute<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.id(py).map(Owned::into_any)
-    }
-
-    fn traceparent<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let job = self.job(py)?;
-        let table = fields::header_table(&job);
-        match pyre_http::header::find_only(table, &job.bytes, b"traceparent") {
-            Some(value) if is_traceparent(value.of(&job.bytes)) => {
-                Str::latin1(py, value.of(&job.bytes)).map(Owned::into_any)
-            }
-            _ => Ok(none(py)),
-        }
-    }
-
-    fn route<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let target = call_of(&*self.job(py)?).target;
-        Ok(match &self.app.handler(target).pattern {
-            Some(pattern) => pattern.to_owned(py).into_any(),
-            None => none(py),
-        })
-    }
-
-    fn app<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        Ok(self.app.owner.as_ref().map_or_else(|| none(py), |owner| owner.to_owned(py)))
-    }
-
-    fn text<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let text = {
-            let job = self.job(py)?;
-            Str::utf8(py, call_of(&job).request.body.of(&job.bytes))
-        };
-        text.map(Owned::into_any).map_err(|raised| self.complain(py, raised))
-    }
-
-    fn json<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let value = {
-            let job = self.job(py)?;
-            let body = call_of(&job).request.body.of(&job.bytes);
-            self.tools.keys.with(py, |keys| json::decode(py, body, keys)).map_err(|failure| {
-                match failure {
-                    DecodeFailure::Malformed(error) => {
-                        Raised::value_error(py, &error.message(body))
-                    }
-                    DecodeFailure::Raised(raised) => raised,
-                }
-            })
-        };
-        value.map_err(|raised| self.complain(py, raised))
-    }
-
-    fn form<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let made = self.fields().form.get_or_make(py, || {
-            let job = self.job(py)?;
-            check_form_type(py, &job)?;
-            fields::last_values(py, call_of(&job).request.body.of(&job.bytes))
-        });
-        made.map(Owned::into_any).map_err(|raised| self.complain(py, raised))
-    }
-
-    /// Remembers the exception that says that the client sent something malformed: if the
-    /// handler lets it through, the answer is 400.
-    fn complain(&self, py: Attached<'_>, raised: Raised) -> Raised {
-        let exception = raised.take(py);
-        if exception.is_kind(ExceptionKind::ValueError) {
-            self.fields().complaint.set(py, exception.clone().into_any());
-        }
-        Raised::restore(py, exception)
-    }
-
-    fn header<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
-        let [name, default] = given.parse(&HEADER, py)?;
-        let name = text_argument(py, "header", name)?;
-        let found = fields::header(py, &*self.job(py)?, name.as_utf8(py)?.as_bytes())?;
-        Ok(found.map_or_else(|| or_none(py, default), Owned::into_any))
-    }
-
-    fn param<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
-        let [name, default] = given.parse(&PARAM, py)?;
-        let name = text_argument(py, "param", name)?;
-        let params = self.params(py)?;
-        let params = params.cast::<pyre_ffi::Dict>().expect("params are a dict");
-        Ok(params.get(&name, py)?.unwrap_or_else(|| or_none(py, default)))
-    }
-
-    fn query_param<'py>(
-        &self,
-        py: Attached<'py>,
-        given: Arguments<'_>,
-    ) -> Result<Owned<'py>, Raised> {
-        let [name, default] = given.parse(&QUERY_PARAM, py)?;
-        let name = text_argument(py, "query_param", name)?;
-        let name = name.as_utf8(py)?;
-        let job = self.job(py)?;
-        let query = call_of(&job).request.query.of(&job.bytes);
-        let found = fields::query_value(py, query, name)?;
-        Ok(found.map_or_else(|| or_none(py, default), Owned::into_any))
-    }
-
     fn add_task<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
         let Some((function, values)) = given.positional().split_first() else {
             return Err(Raised::type_error(py, "add_task() takes a function and its arguments"));
@@ -395,48 +181,6 @@ impl Request {
         Str::new(py, &format!("<PyreRequest {method} {target}>"))
     }
 }
-
-const HEADER: Signature<2> = lookup("header");
-const PARAM: Signature<2> = lookup("param");
-const QUERY_PARAM: Signature<2> = lookup("query_param");
-
-/// `function(name, default=None)`.
-const fn lookup(function: &'static str) -> Signature<2> {
-    Signature { function, names: ["name", "default"], required: 1, positional_max: 2 }
-}
-
-fn text_argument<'a>(
-    py: Attached<'_>,
-    function: &str,
-    name: Option<Borrowed<'a>>,
-) -> Result<Borrowed<'a, Str>, Raised> {
-    let name = name.expect("the signature requires it");
-    name.into_cast::<Str>().ok_or_else(|| {
-        let text = format!("{function}() takes the name as a str, not {}", name.type_name());
-        Raised::type_error(py, &text)
-    })
-}
-
-fn or_none<'py>(py: Attached<'py>, default: Option<Borrowed<'_>>) -> Owned<'py> {
-    default.map_or_else(|| none(py), |default| default.to_owned(py))
-}
-
-/// RFC 9110 section 15.5.16 would have the handler say 415; whoever asks for a form of something
-/// else is told so.
-fn check_form_type(py: Attached<'_>, job: &Job) -> Result<(), Raised> {
-    let table = fields::header_table(job);
-    let found = pyre_http::header::find(table, &job.bytes, b"content-type");
-    let media_type = found.map_or(&b""[..], |span| span.of(&job.bytes));
-    let essence = media_type.split(|&byte| byte == b';').next().unwrap_or_default();
-    if essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
-        return Ok(());
-    }
-    Err(Raised::value_error(
-        py,
-        "the body is not a form: its Content-Type is not application/x-www-form-urlencoded",
-    ))
-}
-
 impl Class for Request {
     const NAME: &'static CStr = c"pyreframework.engine.PyreRequest";
     const DOC: &'static CStr =

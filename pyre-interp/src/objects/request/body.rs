@@ -1,0 +1,77 @@
+//! The body of a request, as it is and decoded. What is malformed is the client's fault.
+
+use pyre_ffi::{Attached, Bytes, ExceptionKind, Owned, Raised, Str};
+
+use super::Request;
+use crate::job::Job;
+use crate::objects::fields;
+use crate::objects::source::call_of;
+use crate::serialize::json::{self, DecodeFailure};
+
+impl Request {
+    pub(super) fn body<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.fields().body.get_or_make(py, || {
+            let job = self.job(py)?;
+            Bytes::new(py, call_of(&job).request.body.of(&job.bytes)).map(Owned::into_any)
+        })
+    }
+
+    pub(super) fn text<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let text = {
+            let job = self.job(py)?;
+            Str::utf8(py, call_of(&job).request.body.of(&job.bytes))
+        };
+        text.map(Owned::into_any).map_err(|raised| self.complain(py, raised))
+    }
+
+    pub(super) fn json<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let value = {
+            let job = self.job(py)?;
+            let body = call_of(&job).request.body.of(&job.bytes);
+            self.tools.keys.with(py, |keys| json::decode(py, body, keys)).map_err(|failure| {
+                match failure {
+                    DecodeFailure::Malformed(error) => {
+                        Raised::value_error(py, &error.message(body))
+                    }
+                    DecodeFailure::Raised(raised) => raised,
+                }
+            })
+        };
+        value.map_err(|raised| self.complain(py, raised))
+    }
+
+    pub(super) fn form<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let made = self.fields().form.get_or_make(py, || {
+            let job = self.job(py)?;
+            check_form_type(py, &job)?;
+            fields::last_values(py, call_of(&job).request.body.of(&job.bytes))
+        });
+        made.map(Owned::into_any).map_err(|raised| self.complain(py, raised))
+    }
+
+    /// Remembers the exception that says that the client sent something malformed: if the
+    /// handler lets it through, the answer is 400.
+    fn complain(&self, py: Attached<'_>, raised: Raised) -> Raised {
+        let exception = raised.take(py);
+        if exception.is_kind(ExceptionKind::ValueError) {
+            self.fields().complaint.set(py, exception.clone().into_any());
+        }
+        Raised::restore(py, exception)
+    }
+}
+
+/// RFC 9110 section 15.5.16 would have the handler say 415; whoever asks for a form of something
+/// else is told so.
+fn check_form_type(py: Attached<'_>, job: &Job) -> Result<(), Raised> {
+    let table = fields::header_table(job);
+    let found = pyre_http::header::find(table, &job.bytes, b"content-type");
+    let media_type = found.map_or(&b""[..], |span| span.of(&job.bytes));
+    let essence = media_type.split(|&byte| byte == b';').next().unwrap_or_default();
+    if essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+        return Ok(());
+    }
+    Err(Raised::value_error(
+        py,
+        "the body is not a form: its Content-Type is not application/x-www-form-urlencoded",
+    ))
+}
