@@ -1,15 +1,16 @@
 //! Opening the listeners: one per bound address and reactor, or those of the process that this one
 //! succeeds.
 
+mod tcp; // by address
+mod unix; // by path
+
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{SockAddr, Socket};
 
-use crate::inbound::claim::Claim;
 use crate::inbound::listener::{Listener, note_number};
 use crate::inbound::socket_file::{FileId, SocketFile};
 use crate::log::writer;
@@ -101,8 +102,8 @@ fn bind_all(
             continue;
         }
         match bind {
-            Bind::Tcp(host, port) => bind_tcp(settings, host, *port, bound)?,
-            Bind::Unix(path) => bind_unix(settings, path, bound)?,
+            Bind::Tcp(host, port) => tcp::bind(settings, host, *port, bound)?,
+            Bind::Unix(path) => unix::bind(settings, path, bound)?,
             Bind::Descriptor(number) => {
                 let socket = sys::duplicate(*number).map_err(|error| {
                     format!("descriptor {number} cannot be listened on: {error}")
@@ -180,7 +181,7 @@ fn find_or_make(settings: &Settings, path: &Path, bound: &mut Bound) -> Place {
         bound.handed_files.push(file);
         return Place::Kept;
     }
-    let reason = match bind_unix(settings, path, bound) {
+    let reason = match unix::bind(settings, path, bound) {
         Ok(()) => return Place::Made,
         Err(CannotBind::Twice(text) | CannotBind::Failed(text)) => text,
     };
@@ -219,247 +220,5 @@ impl Bound {
     /// The copies of the entry that is being bound.
     fn copy(&mut self) -> &mut Handed {
         self.copies.last_mut().expect("each entry begins with an empty list")
-    }
-}
-
-fn bind_tcp(
-    settings: &Settings,
-    host: &str,
-    port: u16,
-    bound: &mut Bound,
-) -> Result<(), CannotBind> {
-    let addresses: Vec<SocketAddr> = (host, port)
-        .to_socket_addrs()
-        .map_err(|error| format!("cannot find the address of host {host:?}: {error}"))?
-        .collect();
-    // A name such as `localhost` may stand for an IPv6 and an IPv4 address: both are served. With
-    // port 0 all of them share the port that the first one is given.
-    let mut chosen_port = port;
-    let mut seen: Vec<SocketAddr> = Vec::new();
-    let mut failure = None;
-    for mut address in addresses {
-        address.set_port(chosen_port);
-        if seen.contains(&address) {
-            continue;
-        }
-        if let Some(other) = bound.addresses.iter().find(|other| overlap(address, **other)) {
-            return Err(CannotBind::Twice(format!(
-                "{host}:{port} is listened on already, by way of {other}: leave one of them out"
-            )));
-        }
-        match bind_address(settings, address, bound) {
-            Ok(local) => {
-                chosen_port = local.port();
-                address.set_port(chosen_port);
-                seen.push(address);
-                bound.urls.push(format!("http://{local}"));
-                bound.addresses.push(local);
-            }
-            Err(error) => failure = Some((address, error)),
-        }
-    }
-    match failure {
-        None if !seen.is_empty() => Ok(()),
-        None => Err(format!("host {host:?} has no address").into()),
-        // A machine without IPv6 still resolves `localhost` to ::1.
-        Some((_, error)) if !seen.is_empty() && is_missing_family(&error) => Ok(()),
-        Some((address, error)) => Err(explain(address, &error).into()),
-    }
-}
-
-fn is_missing_family(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT)
-    )
-}
-
-fn explain(address: SocketAddr, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "{address} is in use by another server; stop it, choose another port, or set \
-             reuse_port=True in both to share the port"
-        ),
-        io::ErrorKind::PermissionDenied => format!(
-            "no permission to listen on {address}; ports below 1024 need a privilege, choose a \
-             higher one"
-        ),
-        io::ErrorKind::AddrNotAvailable => {
-            format!("{address} is not an address of this machine")
-        }
-        _ => format!("cannot listen on {address}: {error}"),
-    }
-}
-
-/// Binds one address once per reactor, and returns it with its real port.
-fn bind_address(
-    settings: &Settings,
-    address: SocketAddr,
-    bound: &mut Bound,
-) -> io::Result<SocketAddr> {
-    let mut local = address;
-    let mut sockets = Vec::new();
-    for index in 0..settings.reactors {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        if address.is_ipv6() {
-            // One listener an address family: `[::]` does not take what belongs to `0.0.0.0`.
-            socket.set_only_v6(true)?;
-        }
-        socket.set_reuse_address(true)?;
-        // SO_REUSEPORT lets our own reactors share the port. The first socket is bound without
-        // it, so that a port another server listens on is refused, and joins the group after.
-        let exclusive = index == 0 && !settings.reuse_port;
-        if !exclusive {
-            socket.set_reuse_port(true)?;
-        }
-        socket.bind(&SockAddr::from(local))?;
-        if exclusive && settings.reactors > 1 {
-            socket.set_reuse_port(true)?;
-        }
-        if index == 0
-            && let Some(chosen) = socket.local_addr()?.as_socket()
-        {
-            local = chosen;
-        }
-        socket.set_nonblocking(true)?;
-        sockets.push(socket);
-    }
-    // Listening starts when all are bound: the kernel spreads connections over the whole group.
-    for socket in &sockets {
-        socket.listen(settings.backlog)?;
-    }
-    bound.share(false, sockets)?;
-    Ok(local)
-}
-
-/// Binds a Unix-domain socket, which all reactors share.
-fn bind_unix(settings: &Settings, path: &Path, bound: &mut Bound) -> Result<(), CannotBind> {
-    let shown = path.display();
-    if bound.files.iter().any(|other| other.is_at(path)) {
-        return Err(CannotBind::Twice(format!(
-            "unix:{shown} is listened on already: leave one of them out"
-        )));
-    }
-    let (socket, file) = listen_on(path, settings.uds_mode, settings.backlog)?;
-    bound.copy().file = Some(file.id());
-    bound.files.push(file);
-    bound
-        .share(true, vec![socket])
-        .map_err(|error| format!("cannot listen on unix:{shown}: {error}"))?;
-    bound.urls.push(format!("unix:{shown}"));
-    Ok(())
-}
-
-/// Makes a socket that listens on a path, in place of one that a server which is gone has left behind.
-fn listen_on(path: &Path, mode: u32, backlog: i32) -> Result<(Socket, SocketFile), String> {
-    let shown = path.display();
-    let fail = |error: io::Error| format!("cannot listen on unix:{shown}: {error}");
-    SockAddr::unix(path).map_err(fail)?;
-    // Until it listens: nobody must take it for one that was left behind.
-    let _claim = Claim::stake(path).map_err(fail)?;
-    let answer = ask(path).map_err(fail)?;
-    if matches!(answer, Answer::Serves) {
-        return Err(format!("unix:{shown} is in use by another server; stop it or choose a path"));
-    }
-    if let Ok(metadata) = std::fs::symlink_metadata(path) {
-        if !metadata.file_type().is_socket() {
-            return Err(format!("unix:{shown} is a file that is no socket; choose another path"));
-        }
-        if let Answer::Unknown(error) = answer {
-            return Err(format!(
-                "unix:{shown} is a socket that may be another server's, which cannot be asked: \
-                 {error}; remove it if that server is gone, or choose another path"
-            ));
-        }
-        std::fs::remove_file(path).map_err(fail)?;
-    }
-    let (socket, file) = SocketFile::make(path, mode).map_err(fail)?;
-    if let Err(error) = socket.listen(backlog).and_then(|()| socket.set_nonblocking(true)) {
-        file.unlink();
-        return Err(fail(error));
-    }
-    Ok((socket, file))
-}
-
-/// What is known of a path on which a server is to listen.
-enum Answer {
-    /// There is nothing, or what nobody listens on.
-    Nobody,
-    /// Somebody listens there.
-    Serves,
-    /// It could not be found out.
-    Unknown(io::Error),
-}
-
-/// Asks whether somebody listens on a path, without waiting for that one.
-///
-/// # Errors
-/// There is no socket to ask with, or this can be no address.
-fn ask(path: &Path) -> io::Result<Answer> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    let Err(error) = socket.connect(&SockAddr::unix(path)?) else { return Ok(Answer::Serves) };
-    Ok(match error.raw_os_error() {
-        Some(libc::ECONNREFUSED | libc::ENOENT) => Answer::Nobody,
-        // The queue of who listens is full, or it is a socket of another kind, which is open.
-        Some(libc::EAGAIN | libc::EINPROGRESS | libc::EPROTOTYPE) => Answer::Serves,
-        _ => Answer::Unknown(error),
-    })
-}
-
-/// Whether nobody can listen on both addresses.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let is_wildcard = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.is_ipv4() == other.is_ipv4()
-        && one.port() == other.port()
-        && (one.ip() == other.ip() || is_wildcard)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Barrier;
-    use std::thread;
-
-    use super::*;
-
-    #[test]
-    fn of_servers_that_start_at_once_one_has_the_socket() {
-        let path = std::env::temp_dir().join(format!("pyre-at-once-{}", std::process::id()));
-        for round in 0..100 {
-            if round % 2 == 0 {
-                // One that is gone has left it behind.
-                drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-            }
-            let barrier = Barrier::new(4);
-            let started: Vec<(Socket, SocketFile)> = thread::scope(|scope| {
-                let start = || {
-                    barrier.wait();
-                    listen_on(&path, 0o600, 16)
-                };
-                let threads: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
-                let outcomes = threads.into_iter().map(|thread| thread.join().unwrap());
-                outcomes.filter_map(Result::ok).collect()
-            });
-            assert_eq!(started.len(), 1, "round {round}");
-            assert!(started[0].1.is_there(), "round {round}");
-            started[0].1.unlink();
-            assert!(!path.exists(), "round {round}");
-        }
-    }
-
-    #[test]
-    fn addresses_overlap_by_port_and_family() {
-        for (one, other, expected) in [
-            ("127.0.0.1:80", "127.0.0.1:80", true),
-            ("127.0.0.1:80", "127.0.0.1:81", false),
-            ("127.0.0.1:80", "127.0.0.2:80", false),
-            ("0.0.0.0:80", "127.0.0.1:80", true),
-            ("[::1]:80", "[::]:80", true),
-            ("0.0.0.0:80", "[::]:80", false),
-        ] {
-            let [one, other] = [one, other].map(|text| text.parse().unwrap());
-            assert_eq!(overlap(one, other), expected, "{one} {other}");
-            assert_eq!(overlap(other, one), expected, "{other} {one}");
-        }
     }
 }

@@ -1,0 +1,148 @@
+//! Addresses of TCP: each is bound once per reactor.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use super::{Bound, CannotBind};
+use crate::settings::Settings;
+
+pub(super) fn bind(
+    settings: &Settings,
+    host: &str,
+    port: u16,
+    bound: &mut Bound,
+) -> Result<(), CannotBind> {
+    let addresses: Vec<SocketAddr> = (host, port)
+        .to_socket_addrs()
+        .map_err(|error| format!("cannot find the address of host {host:?}: {error}"))?
+        .collect();
+    // A name such as `localhost` may stand for an IPv6 and an IPv4 address: both are served. With
+    // port 0 all of them share the port that the first one is given.
+    let mut chosen_port = port;
+    let mut seen: Vec<SocketAddr> = Vec::new();
+    let mut failure = None;
+    for mut address in addresses {
+        address.set_port(chosen_port);
+        if seen.contains(&address) {
+            continue;
+        }
+        if let Some(other) = bound.addresses.iter().find(|other| overlap(address, **other)) {
+            return Err(CannotBind::Twice(format!(
+                "{host}:{port} is listened on already, by way of {other}: leave one of them out"
+            )));
+        }
+        match bind_address(settings, address, bound) {
+            Ok(local) => {
+                chosen_port = local.port();
+                address.set_port(chosen_port);
+                seen.push(address);
+                bound.urls.push(format!("http://{local}"));
+                bound.addresses.push(local);
+            }
+            Err(error) => failure = Some((address, error)),
+        }
+    }
+    match failure {
+        None if !seen.is_empty() => Ok(()),
+        None => Err(format!("host {host:?} has no address").into()),
+        // A machine without IPv6 still resolves `localhost` to ::1.
+        Some((_, error)) if !seen.is_empty() && is_missing_family(&error) => Ok(()),
+        Some((address, error)) => Err(explain(address, &error).into()),
+    }
+}
+
+fn is_missing_family(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT)
+    )
+}
+
+fn explain(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "{address} is in use by another server; stop it, choose another port, or set \
+             reuse_port=True in both to share the port"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "no permission to listen on {address}; ports below 1024 need a privilege, choose a \
+             higher one"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("{address} is not an address of this machine")
+        }
+        _ => format!("cannot listen on {address}: {error}"),
+    }
+}
+
+/// Binds one address once per reactor, and returns it with its real port.
+fn bind_address(
+    settings: &Settings,
+    address: SocketAddr,
+    bound: &mut Bound,
+) -> io::Result<SocketAddr> {
+    let mut local = address;
+    let mut sockets = Vec::new();
+    for index in 0..settings.reactors {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            // One listener an address family: `[::]` does not take what belongs to `0.0.0.0`.
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_address(true)?;
+        // SO_REUSEPORT lets our own reactors share the port. The first socket is bound without
+        // it, so that a port another server listens on is refused, and joins the group after.
+        let exclusive = index == 0 && !settings.reuse_port;
+        if !exclusive {
+            socket.set_reuse_port(true)?;
+        }
+        socket.bind(&SockAddr::from(local))?;
+        if exclusive && settings.reactors > 1 {
+            socket.set_reuse_port(true)?;
+        }
+        if index == 0
+            && let Some(chosen) = socket.local_addr()?.as_socket()
+        {
+            local = chosen;
+        }
+        socket.set_nonblocking(true)?;
+        sockets.push(socket);
+    }
+    // Listening starts when all are bound: the kernel spreads connections over the whole group.
+    for socket in &sockets {
+        socket.listen(settings.backlog)?;
+    }
+    bound.share(false, sockets)?;
+    Ok(local)
+}
+
+/// Whether nobody can listen on both addresses.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_wildcard = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.is_ipv4() == other.is_ipv4()
+        && one.port() == other.port()
+        && (one.ip() == other.ip() || is_wildcard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_overlap_by_port_and_family() {
+        for (one, other, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::1]:80", "[::]:80", true),
+            ("0.0.0.0:80", "[::]:80", false),
+        ] {
+            let [one, other] = [one, other].map(|text| text.parse().unwrap());
+            assert_eq!(overlap(one, other), expected, "{one} {other}");
+            assert_eq!(overlap(other, one), expected, "{other} {one}");
+        }
+    }
+}
