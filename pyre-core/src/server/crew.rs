@@ -1,28 +1,29 @@
 //! The threads of one interpreter that run handlers: its lanes, and the one that runs its event loop.
 
+mod lanes; // its lanes
+mod event_loop; // the one that runs its event loop
+
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use pyre_ffi::interpreter::{InterpreterHandle, forks};
-use pyre_ffi::{Attached, Guarded, Held, Owned, Raised, Str, copy_context, finally, import};
+use pyre_ffi::{Attached, Guarded, Held, Raised, Str, copy_context, finally, import};
 use pyre_interp::invoke::application::Application;
 use pyre_interp::objects::toolkit::Toolkit;
-use pyre_interp::ring::{Baton, Doorbell, LaneSeat, Roster};
+use pyre_interp::ring::{Doorbell, Roster};
 use pyre_interp::worker::departures::Departures;
-use pyre_interp::worker::lane::{self, Shared};
-use pyre_interp::worker::loop_lane::{self, Bell, Berth};
+use pyre_interp::worker::lane::Shared;
 use pyre_interp::worker::watch::Watch;
 
-use crate::reactor::run::Reactor;
 use crate::server::failure;
 use crate::server::plumbing::LaneParts;
 use crate::server::threads::Threads;
-use crate::server::worker::traceback;
-use crate::sys::LoopBell;
+
+pub(crate) use event_loop::{prepare_loop, run_loop, start_loop};
+pub(crate) use lanes::{run_lane, start_lanes};
 
 /// What all lanes of a server know.
 #[derive(Clone)]
@@ -144,51 +145,6 @@ impl Crews {
     }
 }
 
-/// A lane before it runs.
-pub(crate) struct LaneBerth {
-    shared: Arc<Shared>,
-    seat: LaneSeat,
-    baton: Option<Arc<Baton<Reactor>>>,
-    /// What its thread is called.
-    name: String,
-}
-
-/// Starts the lanes of an interpreter, the first of them on the calling thread: that one is returned,
-/// to be run with [`run_lane`].
-///
-/// # Errors
-/// If the system has no room for another thread.
-pub(crate) fn start_lanes(
-    py: Attached<'_>,
-    parts: LaneParts,
-    station: &Station,
-    around: &Surroundings,
-    is_first_own: bool,
-) -> io::Result<Option<LaneBerth>> {
-    let (lanes, baton) = (parts.lanes, parts.baton.clone());
-    let shared = share(py, parts, around);
-    let start_lane: StartLane = {
-        let (shared, station, threads) = (shared.clone(), station.clone(), around.threads.clone());
-        let baton = baton.clone();
-        let number = AtomicUsize::new(usize::from(is_first_own));
-        Box::new(move || {
-            let number = number.fetch_add(1, Ordering::Relaxed);
-            start_lane(&threads, &station, &shared, baton.as_ref(), number)
-        })
-    };
-    let own = is_first_own.then(|| LaneBerth {
-        shared: shared.clone(),
-        seat: shared.roster.seat(),
-        baton,
-        name: lane_name(station, 0),
-    });
-    for _ in usize::from(is_first_own)..lanes {
-        start_lane()?;
-    }
-    around.crews.add(crew_of(station, &shared, Some(start_lane)));
-    Ok(own)
-}
-
 fn crew_of(station: &Station, shared: &Shared, start_lane: Option<StartLane>) -> Crew {
     Crew {
         name: station.name.clone(),
@@ -216,57 +172,6 @@ fn share(py: Attached<'_>, parts: LaneParts, around: &Surroundings) -> Arc<Share
     })
 }
 
-fn lane_name(station: &Station, number: usize) -> String {
-    format!("{}.{number}", station.name)
-}
-
-fn start_lane(
-    threads: &Arc<Threads>,
-    station: &Station,
-    shared: &Arc<Shared>,
-    baton: Option<&Arc<Baton<Reactor>>>,
-    number: usize,
-) -> io::Result<()> {
-    let name = lane_name(station, number);
-    // Taken by the thread, so that it is still here if there is no thread.
-    let place = Arc::new(Mutex::new(Some(shared.roster.seat())));
-    let station = station.clone();
-    let started = {
-        let (shared, baton, place) = (shared.clone(), baton.cloned(), place.clone());
-        threads.start(name.clone(), station.cpu, move || {
-            let handle = station.handle.clone();
-            let entered = handle.enter(|py| {
-                let seat = place.lock().take();
-                let seat = seat.expect("taken only here, or if there is no thread");
-                run_lane(py, LaneBerth { shared, seat, baton, name }, &station);
-                // Released here, where the interpreter may be touched.
-                drop(station);
-            });
-            // Closed: the interpreter ended before this lane began.
-            let _ = entered;
-        })
-    };
-    if started.is_err()
-        && let Some(seat) = place.lock().take()
-    {
-        // Another thread may have it, when the system has room for one.
-        seat.give_back();
-    }
-    started
-}
-
-/// Runs a lane to its end. One that panics takes a job with it, whose client would wait for ever;
-/// so it takes the process, as a reactor does.
-pub(crate) fn run_lane(py: Attached<'_>, berth: LaneBerth, station: &Station) {
-    let LaneBerth { shared, seat, baton, name } = berth;
-    let LoadedApp { application, toolkit } = &station.app;
-    end_process_if_it_fails(py, "a lane", || {
-        within_context(py, station, &name, || {
-            lane::run(py, &shared, seat, application, toolkit, baton.as_ref())
-        })
-    });
-}
-
 /// Runs what a thread of the interpreter is for, known to `threading` by its name and in a copy of the
 /// context in which the program was loaded: which lane has a request decides nothing that it sees.
 fn within_context(
@@ -280,87 +185,6 @@ fn within_context(
     let context = context.bind(py).copied_context(py)?;
     context.enter_context(py)?;
     finally(run(), py, || context.exit_context(py))
-}
-
-/// The thread of an event loop, before it runs.
-pub(crate) struct LoopSeat {
-    shared: Arc<Shared>,
-    seat: LaneSeat,
-    bell: Arc<LoopBell>,
-}
-
-/// Prepares the lane that runs the event loop of an interpreter, and opens that: what is missing for it
-/// is found while the start can still fail.
-///
-/// # Errors
-/// If the process has no more descriptors.
-pub(crate) fn prepare_loop(
-    py: Attached<'_>,
-    parts: LaneParts,
-    station: &Station,
-    around: &Surroundings,
-) -> io::Result<LoopSeat> {
-    event_loop_of(py, &station.app).map_err(|raised| io::Error::other(traceback(py, raised)))?;
-    let bell = Arc::new(LoopBell::new()?);
-    let shared = share(py, parts, around);
-    let seat = {
-        let bell = bell.clone();
-        shared.roster.seat_with_bell(move || bell.ring())
-    };
-    around.crews.add(crew_of(station, &shared, None));
-    Ok(LoopSeat { shared, seat, bell })
-}
-
-/// Runs the lane of an event loop to its end. Calls `opened` when lanes may await coroutines on it.
-pub(crate) fn run_loop(py: Attached<'_>, seat: LoopSeat, station: &Station, opened: impl FnOnce()) {
-    let LoopSeat { shared, seat, bell } = seat;
-    let LoadedApp { application, toolkit } = &station.app;
-    end_process_if_it_fails(py, "an event loop", || {
-        within_context(py, station, &loop_name(station), || {
-            let event_loop = event_loop_of(py, &station.app)?;
-            let berth = Berth { seat, bell: &*bell };
-            loop_lane::run(py, &shared, berth, event_loop, application, toolkit, opened)
-        })
-    });
-}
-
-fn loop_name(station: &Station) -> String {
-    format!("{}.loop", station.name)
-}
-
-/// The loop that the app has opened in this interpreter.
-fn event_loop_of<'py>(py: Attached<'py>, app: &LoadedApp) -> Result<Owned<'py>, Raised> {
-    let owner = app.application.owner.as_ref().ok_or_else(|| {
-        Raised::runtime_error(py, "the app has no owner that could open an event loop")
-    })?;
-    owner.bind(py).call_method0(&*Str::intern(py, "open_loop")?, py)
-}
-
-/// Starts the lane of an event loop on a thread of its own, and waits until the loop is open.
-///
-/// # Errors
-/// If the system has no room for another thread.
-pub(crate) fn start_loop(
-    py: Attached<'_>,
-    threads: &Arc<Threads>,
-    station: &Station,
-    seat: LoopSeat,
-) -> io::Result<()> {
-    let station = station.clone();
-    let (sender, opened) = mpsc::channel();
-    threads.start(loop_name(&station), station.cpu, move || {
-        let handle = station.handle.clone();
-        let entered = handle.enter(|py| {
-            run_loop(py, seat, &station, || {
-                // Whoever started it waits for this.
-                let _ = sender.send(());
-            });
-            drop(station);
-        });
-        let _ = entered;
-    })?;
-    // A loop that cannot be opened ends the process.
-    py.detach(move || opened.recv()).map_err(|_| io::Error::other("the event loop did not open"))
 }
 
 fn end_process_if_it_fails(py: Attached<'_>, name: &str, run: impl FnOnce() -> Result<(), Raised>) {
