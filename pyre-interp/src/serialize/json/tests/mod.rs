@@ -1,7 +1,9 @@
 //! Both ways against the standard library's `json`, in an embedded interpreter.
 
-mod decoding;
-mod encoding;
+mod texts; // what decoding is tried with
+mod decoding; // bytes to objects
+mod encoding; // objects to bytes
+mod random; // any objects, there and back
 
 use std::time::{Duration, Instant};
 
