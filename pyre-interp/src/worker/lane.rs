@@ -1,16 +1,15 @@
 //! A lane: one thread of an interpreter that takes jobs and runs them, one after the other.
 //! Hot path.
 
+mod tasks; // what requests have left to be done
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pyre_ffi::interpreter::forks;
-use pyre_ffi::{
-    Attached, Exception, Guarded, Instance, List, Owned, Raised, ThreadId, copy_context, finally,
-    withdraw_from_thread,
-};
+use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised, ThreadId, withdraw_from_thread};
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
 
@@ -24,7 +23,9 @@ use crate::serialize::wire::{self, Manner};
 use crate::worker::carry::{self, Carried};
 use crate::worker::departures::Departures;
 use crate::worker::inlet::Inlet;
+use crate::worker::unrung::Unrung;
 use crate::worker::watch::Watch;
+use tasks::Tasks;
 
 /// What the lanes of one interpreter share with each other and with the reactors.
 pub struct Shared {
@@ -48,14 +49,6 @@ pub struct Shared {
     pub draining: Arc<AtomicBool>,
     /// Ends a process that something of the program has forked, and in which that returned.
     pub end_fork: fn() -> !,
-}
-
-/// What one request has left to be done.
-pub(crate) struct Tasks<'py> {
-    list: Owned<'py, List>,
-    /// A copy of the context that its handler ran in: the request, and the variables that it has set.
-    /// Or why there is none.
-    context: Result<Owned<'py>, Owned<'py, Exception>>,
 }
 
 /// What a lane works with.
@@ -260,58 +253,6 @@ impl<'py, 'a> Lane<'py, 'a> {
         job
     }
 
-    /// Takes what the request that is loaded has left to be done, in the context that runs.
-    #[inline]
-    pub(crate) fn take_tasks(&mut self) {
-        if let Some(tasks) = self.request.get().take_tasks(self.py) {
-            self.keep_tasks(tasks, copy_context(self.py));
-        }
-    }
-
-    /// Keeps what a request has left to be done until its answer is on its way.
-    #[cold]
-    pub(crate) fn keep_tasks(
-        &mut self,
-        list: Owned<'py, List>,
-        context: Result<Owned<'py>, Raised>,
-    ) {
-        self.app.tasks.begin(list.len());
-        // An exception must not stay set until then.
-        let context = context.map_err(|raised| raised.take(self.py));
-        self.tasks.push(Tasks { list, context });
-    }
-
-    /// Wakes the reactors and runs what handlers have left to be done. On a loop lane it only begins
-    /// here.
-    #[inline]
-    pub(crate) fn run_tasks(&mut self) {
-        if !self.tasks.is_empty() {
-            self.run_each_task();
-        }
-    }
-
-    #[cold]
-    fn run_each_task(&mut self) {
-        self.unrung.ring(&self.shared.doorbells);
-        for tasks in std::mem::take(&mut self.tasks) {
-            self.watch.begin_callbacks();
-            if let Err(raised) = self.run_tasks_of(tasks) {
-                raised.write_unraisable("what a request left to be done", self.py);
-            }
-            self.end_piece();
-            self.end_if_forked();
-        }
-    }
-
-    /// Runs the tasks of one request in its context. On a loop lane what begins here takes it over.
-    fn run_tasks_of(&self, tasks: Tasks<'py>) -> Result<(), Raised> {
-        let Some(run) = &self.app.run_tasks else { return Ok(()) };
-        let context = tasks.context.map_err(|exception| Raised::restore(self.py, exception))?;
-        context.enter_context(self.py)?;
-        let ran = run.bind(self.py).call1(&tasks.list, self.py);
-        finally(ran, self.py, || context.exit_context(self.py)).map(drop)
-    }
-
     /// [`Self::finish`] for the loop lane, so that the hot path of other lanes has it to itself.
     #[inline(never)]
     pub(crate) fn finish_apart(&mut self, answer: Answer<'py>, manner: Manner) -> Box<Job> {
@@ -370,28 +311,5 @@ pub(crate) fn manner_of(call: &Call) -> Manner {
     Manner {
         connection: Connection::of(&call.request),
         head_only: call.request.method == Method::Head,
-    }
-}
-
-/// The reactors to wake at the end of a batch.
-pub(crate) struct Unrung {
-    reactors: Vec<usize>,
-}
-
-impl Unrung {
-    fn new(reactors: usize) -> Self {
-        Self { reactors: Vec::with_capacity(reactors) }
-    }
-
-    fn add(&mut self, reactor: usize) {
-        if !self.reactors.contains(&reactor) {
-            self.reactors.push(reactor);
-        }
-    }
-
-    pub(crate) fn ring(&mut self, doorbells: &[Arc<Doorbell>]) {
-        for reactor in self.reactors.drain(..) {
-            doorbells[reactor].notify();
-        }
     }
 }
