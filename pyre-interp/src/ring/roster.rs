@@ -255,17 +255,10 @@ impl Roster {
         // Pairs with the Acquire in `LaneSeat::block`, and with the one in `LaneSeat::cancel`: a lane
         // that finds itself chosen sees what was offered.
         fence(Site::RosterPushed);
-        let mut states = States(self.states.load(Relaxed));
-        while let Some(lane) = states.last_parked() {
-            match self.replace(states, states.leave(lane)) {
-                Ok(()) => {
-                    self.lanes[lane as usize].wake();
-                    return true;
-                }
-                Err(now) => states = now,
-            }
-        }
-        false
+        self.rouse(States(self.states.load(Relaxed)), |states| {
+            let lane = states.last_parked()?;
+            Some((lane, states.leave(lane)))
+        })
     }
 
     /// Whether no lane is awake, and one could be called.
@@ -300,10 +293,21 @@ impl Roster {
 
     /// Calls a parked lane, unless one is awake by now.
     #[cold]
-    fn call_one(&self, mut states: States) -> bool {
-        while states.awake() == 0 {
-            let Some(lane) = states.first_parked(self.reserve()) else { return false };
-            match self.replace(states, states.call(lane)) {
+    fn call_one(&self, states: States) -> bool {
+        self.rouse(states, |states| {
+            if states.awake() != 0 {
+                return None;
+            }
+            let lane = states.first_parked(self.reserve())?;
+            Some((lane, states.call(lane)))
+        })
+    }
+
+    /// Moves a parked lane to another state and wakes it: `pick` tells from the states which one, and
+    /// what they are then, until nobody is in between. Tells whether there was one.
+    fn rouse(&self, mut states: States, pick: impl Fn(States) -> Option<(u32, States)>) -> bool {
+        while let Some((lane, next)) = pick(states) {
+            match self.replace(states, next) {
                 Ok(()) => {
                     self.lanes[lane as usize].wake();
                     return true;
