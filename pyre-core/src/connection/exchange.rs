@@ -3,6 +3,7 @@
 
 use pyre_http::method::Method;
 use pyre_http::span::Span;
+use pyre_http::version::Version;
 use pyre_interp::job::{Job, Target};
 
 use crate::metrics::ledger::Awaited;
@@ -23,15 +24,15 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// The next request of a job goes to its handler, to be answered until then. The path is kept for
-    /// the access log only.
+    /// The next request of a job goes to its handler, to be answered until then. Path and version are
+    /// kept for the access log only.
     #[inline]
     pub(crate) fn begin(
         &mut self,
         job: &Job,
         target: Target,
         method: Method,
-        path: Option<Span>,
+        asked: Option<(Span, Version)>,
         until_ms: u64,
     ) {
         self.until_ms = until_ms;
@@ -44,7 +45,8 @@ impl Exchange {
             self.awaited.id.clear();
             self.awaited.id.extend_from_slice(id);
         }
-        if let Some(path) = path {
+        if let Some((path, version)) = asked {
+            self.awaited.version = version;
             self.awaited.path.clear();
             self.awaited.path.extend_from_slice(path.of(&job.bytes));
         }
@@ -79,5 +81,16 @@ mod tests {
         // Its handler knows; what is left is the time that it has.
         exchange.has_departed();
         assert_eq!(exchange.departs(2_000), Some(1_000));
+    }
+
+    #[test]
+    fn the_log_knows_path_and_version_of_what_takes_too_long() {
+        let mut job = Job::new();
+        job.bytes.extend_from_slice(b"GET /a HTTP/1.0");
+        let mut exchange = Exchange::default();
+        let asked = Some((Span::new(4, 6), Version::Http10));
+        exchange.begin(&job, Target::Fallback, Method::Get, asked, 1_000);
+        assert_eq!(exchange.awaited.path, b"/a");
+        assert_eq!(exchange.awaited.version, Version::Http10);
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn submit(
     job.now_s = connections.clock.wall_s();
     let Some(call) = job.current() else { return Some(job) };
     let (pool, target, request) = (call.pool, call.target, &call.request);
-    let (method, path) = (request.method, request.path);
+    let (method, path, version) = (request.method, request.path, request.version);
     let now_ms = connections.clock.now_ms();
     let until_ms = now_ms.saturating_add(responder.frozen.allowances.for_job(&job));
     let Some(connection) = connections.get(to.slot) else {
@@ -28,8 +28,8 @@ pub(crate) fn submit(
         return None;
     };
     connection.begin_answering(until_ms);
-    let path = responder.ledger.logs_answers().then_some(path);
-    connection.protocol.exchange().begin(&job, target, method, path, until_ms);
+    let asked = responder.ledger.logs_answers().then_some((path, version));
+    connection.protocol.exchange().begin(&job, target, method, asked, until_ms);
     let needs_alarm = connection.deadline_ms < connection.alarm_ms;
     let has_closed_side = connection.end_seen || connection.read_closed;
     if let Err(mut job) = dispatch.submit(job, pool, now_ms) {

@@ -22,8 +22,9 @@ pub(crate) struct Awaited {
     pub(crate) method: Method,
     /// When it was received, in microseconds of the clock.
     pub(crate) since_us: u64,
-    /// Kept for the access log only.
+    /// Kept for the access log only, as the version is.
     pub(crate) path: Vec<u8>,
+    pub(crate) version: Version,
     /// Its id, if ids are given.
     pub(crate) id: Vec<u8>,
 }
@@ -35,6 +36,7 @@ impl Default for Awaited {
             method: Method::Get,
             since_us: 0,
             path: Vec::new(),
+            version: Version::Http11,
             id: Vec::new(),
         }
     }
@@ -143,7 +145,7 @@ impl Ledger {
                 time_us: self.wall_us,
                 took_us: self.now_us.saturating_sub(awaited.since_us),
                 client,
-                asked: Some(Asked { method, path: &awaited.path, version: Version::Http11 }),
+                asked: Some(Asked { method, path: &awaited.path, version: awaited.version }),
                 label,
                 status: 504,
                 bytes,
