@@ -46,7 +46,9 @@ class Gate:
         held.settimeout(PEER_S)
         name = b""
         while not name.endswith(b"\n"):
-            name += held.recv(100)
+            part = held.recv(100)
+            assert part, "a handler left before it had said its name"
+            name += part
         self._held[name.decode().strip()] = held
         return name.decode().strip()
 
