@@ -152,7 +152,10 @@ def test_what_is_named_is_there(page: Path) -> None:
 
 def test_names_in_files_are_found() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    assert ("panics_stop_at_the_border", "pyre-ffi/tests/classes.rs") in NAME_IN_FILE.findall(text)
+    assert (
+        "panics_stop_at_the_border",
+        "pyre-ffi/tests/classes/behaviour.rs",
+    ) in NAME_IN_FILE.findall(text)
     assert len(PATH.findall(text)) > 50
 
 
