@@ -185,6 +185,32 @@ pub struct DictItems<'a, 'py> {
     py: Attached<'py>,
 }
 
+impl DictItems<'_, '_> {
+    /// Passes the next item, and says whether its key is this very object.
+    #[inline]
+    pub fn next_is_under<K>(&mut self, key: &Object<K>) -> bool {
+        self.next_place().is_some_and(|(found, _)| found == key.pointer())
+    }
+
+    /// Passes the next item, and gives the addresses of key and value; the dict has them until it is
+    /// changed.
+    #[inline(always)]
+    pub(crate) fn next_place(
+        &mut self,
+    ) -> Option<(NonNull<ffi::PyObject>, NonNull<ffi::PyObject>)> {
+        let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
+        let (dict, position) = (self.dict.as_ptr(), &raw mut self.position);
+        self.left = self.left.saturating_sub(1);
+        // SAFETY: a live dict, on an attached thread. `PyDict_Next` checks the position against
+        // the dict as it is now, so a dict that was changed does no harm.
+        let found = unsafe { ffi::PyDict_Next(dict, position, &raw mut key, &raw mut value) };
+        if found == 0 {
+            return None;
+        }
+        Some((NonNull::new(key)?, NonNull::new(value)?))
+    }
+}
+
 impl<'py> Iterator for DictItems<'_, 'py> {
     type Item = Result<(Owned<'py>, Owned<'py>), Raised>;
 
@@ -198,17 +224,10 @@ impl<'py> Iterator for DictItems<'_, 'py> {
             let text = "dictionary changed size during iteration";
             return Some(Err(Raised::new(self.py, ExceptionKind::RuntimeError, text)));
         }
-        self.left = self.left.checked_sub(1)?;
-        let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
-        let position = &raw mut self.position;
-        // SAFETY: a live dict, on an attached thread. `PyDict_Next` checks the position against
-        // the dict as it is now, so a dict that was changed and kept its length does no harm.
-        let found =
-            unsafe { ffi::PyDict_Next(self.dict.as_ptr(), position, &raw mut key, &raw mut value) };
-        if found == 0 {
+        if self.left == 0 {
             return None;
         }
-        let (key, value) = (NonNull::new(key)?, NonNull::new(value)?);
+        let (key, value) = self.next_place()?;
         // SAFETY: the dict keeps both alive until they are counted, which is at once.
         let key = unsafe { Borrowed::<Any>::from_pointer(key) }.to_owned(self.py);
         // SAFETY: as above; counting the key runs no code.

@@ -188,7 +188,9 @@ impl<T> Slot<T> {
         drop(self.take(py));
     }
 
-    fn fill(&self, py: Attached<'_>, object: Owned<'_, T>) {
+    /// Keeps `object`, in a slot that is empty.
+    #[inline(always)]
+    pub(crate) fn fill(&self, py: Attached<'_>, object: Owned<'_, T>) {
         let pointer = object.pointer();
         mem::forget(object);
         self.home.set(py.interpreter());

@@ -10,7 +10,8 @@
 //!    end with the attachment they were made under, and neither is `Send`. What outlives an
 //!    attachment is kept in a [`Held`] or a [`Slot`]: these know their interpreter and check it.
 //! 3. Lists and dicts may change whenever Python code runs, so their items come as `Owned`.
-//!    Tuples, strings and bytes never change, so views into them are borrowed.
+//!    Tuples, strings and bytes never change, so views into them are borrowed. (A [`Slate`] writes
+//!    over a string, while it is the only one that has it.)
 //! 4. Any call that takes an [`Attached`] may run Python code, and so may the drop of an `Owned`:
 //!    other threads of the interpreter may run meanwhile, and class methods may be re-entered.
 //! 5. Every border function stops panics, and turns them into a `RuntimeError`.
@@ -44,7 +45,9 @@ mod gc;
 
 // One type each: make, read, fill.
 mod layout;
+mod ascii;
 mod text;
+mod slate;
 mod bytes;
 mod buffer;
 mod number;
@@ -61,6 +64,7 @@ pub mod module;
 pub mod interpreter;
 mod guarded;
 
+pub use ascii::Ascii;
 pub use attached::{Attached, InterpreterId};
 pub use borrowed::Borrowed;
 pub use buffer::Buffer;
@@ -81,6 +85,7 @@ pub use object::{Any, Builtin, Kind, Object, Type};
 pub use owned::Owned;
 pub use raised::{Exception, ExceptionKind, Raised, RecursionGuard, finally};
 pub use referents::Differing;
+pub use slate::Slate;
 pub use text::{Str, Text};
 pub use threads::{
     ThreadId, frame_of_thread, frames_of_other_threads, frames_of_threads, raise_in_thread,

@@ -10,7 +10,13 @@ use std::{
 
 use pyo3_ffi as ffi;
 
-use crate::{Attached, Borrowed, Dict, Object, Owned, Raised, layout, object::builtin, run_source};
+use crate::{
+    Ascii, Attached, Borrowed, Dict, Object, Owned, Raised,
+    ascii::{copy, is_ascii},
+    layout,
+    object::builtin,
+    run_source,
+};
 
 /// Marks a `str`.
 pub enum Str {}
@@ -45,9 +51,10 @@ impl Text<'_> {
 
 /// The word that says how a string is kept. Above its fields there is padding that nobody writes, so
 /// every look masks what it asks for.
-mod state {
+pub(crate) mod state {
     use crate::layout;
 
+    pub(crate) const INTERNED: u32 = 0b11 << layout::STRING_INTERNED_BIT;
     pub(super) const KIND: u32 = 0b111 << layout::STRING_KIND_BIT;
     pub(super) const KIND_1: u32 = 1 << layout::STRING_KIND_BIT;
     pub(super) const KIND_2: u32 = 2 << layout::STRING_KIND_BIT;
@@ -80,6 +87,13 @@ impl Str {
         let object = unsafe { ffi::PyUnicode_FromStringAndSize(start, length) };
         // SAFETY: a new reference to a str, or NULL with an exception set.
         unsafe { Owned::or_raised(object, py) }
+    }
+
+    /// A string with the text.
+    #[inline]
+    pub fn ascii<'py>(py: Attached<'py>, text: Ascii<'_>) -> Result<Owned<'py, Str>, Raised> {
+        // SAFETY: the type says that no byte is above 0x7f.
+        unsafe { from_narrow(py, text.as_bytes(), 0x7f) }
     }
 
     /// A string of which each byte is one character below U+0100; ASCII is the fast case.
@@ -120,7 +134,14 @@ impl Str {
 
     /// The one string with this text that the interpreter uses for names.
     pub fn intern<'py>(py: Attached<'py>, text: &str) -> Result<Owned<'py, Str>, Raised> {
-        let mut object = Str::new(py, text)?.into_pointer();
+        Str::new(py, text)?.interned(py)
+    }
+}
+
+impl<'py> Owned<'py, Str> {
+    /// The one string with the same text that the interpreter uses for names.
+    pub(crate) fn interned(self, py: Attached<'py>) -> Result<Owned<'py, Str>, Raised> {
+        let mut object = self.into_pointer();
         // SAFETY: `object` is our reference to a str; it is exchanged for the interned one.
         unsafe { ffi::PyUnicode_InternInPlace(&raw mut object) };
         // SAFETY: never NULL: interning keeps the string it was given if it fails.
@@ -150,44 +171,6 @@ unsafe fn from_narrow<'py>(
     Ok(text)
 }
 
-/// Whether all bytes are ASCII. Most text is short, and then two looks that overlap are enough.
-#[inline(always)]
-fn is_ascii(bytes: &[u8]) -> bool {
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        if bytes.len() > 16 {
-            return bytes.is_ascii();
-        }
-        return (u64::from_le_bytes(*first) | u64::from_le_bytes(*last)) & HIGHS == 0;
-    }
-    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        return (u32::from_le_bytes(*first) | u32::from_le_bytes(*last)) & HIGHS as u32 == 0;
-    }
-    bytes.iter().all(u8::is_ascii)
-}
-
-/// Copies `bytes` to `target`, which is as long; short text without the call of `memcpy`.
-#[inline(always)]
-fn copy(bytes: &[u8], target: &mut [MaybeUninit<u8>]) {
-    let is_short = bytes.len() <= 16;
-    if !(is_short && (copy_ends::<8>(bytes, target) || copy_ends::<4>(bytes, target))) {
-        target.write_copy_of_slice(bytes);
-    }
-}
-
-/// Copies the first and the last `N` bytes, if there are so many.
-#[inline(always)]
-fn copy_ends<const N: usize>(bytes: &[u8], target: &mut [MaybeUninit<u8>]) -> bool {
-    let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) else {
-        return false;
-    };
-    let Some(start) = target.first_chunk_mut::<N>() else { return false };
-    *start = first.map(MaybeUninit::new);
-    let Some(end) = target.last_chunk_mut::<N>() else { return false };
-    *end = last.map(MaybeUninit::new);
-    true
-}
-
 fn decode<'py>(
     py: Attached<'py>,
     bytes: &[u8],
@@ -204,7 +187,7 @@ impl Object<Str> {
     /// The number of characters.
     #[inline(always)]
     pub fn len(&self) -> usize {
-        // SAFETY: the mark says that this is a live str; its length never changes.
+        // SAFETY: the mark says that this is a live str.
         unsafe { (*self.as_ptr().cast::<ffi::PyASCIIObject>()).length as usize }
     }
 
@@ -215,7 +198,7 @@ impl Object<Str> {
     }
 
     #[inline(always)]
-    fn state(&self) -> u32 {
+    pub(crate) fn state(&self) -> u32 {
         // SAFETY: the mark says that this is a live str.
         unsafe { (*self.as_ptr().cast::<ffi::PyASCIIObject>()).state }
     }
@@ -243,7 +226,7 @@ impl Object<Str> {
         }
         let start = self.data(true).cast::<u8>();
         // SAFETY: a compact ASCII string keeps its `len` bytes behind the short header; they do
-        // not change while it lives.
+        // not change while anybody has it (see `Slate`).
         let bytes = unsafe { slice::from_raw_parts(start, self.len()) };
         // SAFETY: the state says that all bytes are ASCII.
         Some(unsafe { str::from_utf8_unchecked(bytes) })
@@ -374,7 +357,7 @@ impl Object<Str> {
     }
 
     /// Whether the object is read as this text here, and by CPython.
-    fn is_seen_as(&self, text: &str) -> bool {
+    pub(crate) fn is_seen_as(&self, text: &str) -> bool {
         // SAFETY: a live str, on the attached thread that its handle shows; never fails.
         let length = unsafe { ffi::PyUnicode_GetLength(self.as_ptr()) };
         let (start, bytes) = (text.as_ptr().cast::<c_char>(), text.len() as ffi::Py_ssize_t);

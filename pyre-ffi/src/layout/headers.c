@@ -30,11 +30,13 @@ static void expect(const char *name, unsigned long expected, unsigned long found
 
 int main(void) {
     EXPECT(STRING_LENGTH, offsetof(PyASCIIObject, length));
+    EXPECT(STRING_HASH, offsetof(PyASCIIObject, hash));
     EXPECT(STRING_STATE, offsetof(PyASCIIObject, state));
     EXPECT(STRING_ASCII_HEADER, sizeof(PyASCIIObject));
     EXPECT(STRING_COMPACT_HEADER, sizeof(PyCompactUnicodeObject));
     EXPECT(STRING_DATA, offsetof(PyUnicodeObject, data));
 
+    expect("the word with interned", 3ul << STRING_INTERNED_BIT, WORD_WITH(interned));
     expect("the word with the kind", 7ul << STRING_KIND_BIT, WORD_WITH(kind));
     expect("the word with compact", 1ul << STRING_COMPACT_BIT, WORD_WITH(compact));
     expect("the word with ascii", 1ul << STRING_ASCII_BIT, WORD_WITH(ascii));

@@ -10,7 +10,7 @@ use std::ffi::CStr;
 
 use pyo3_ffi as ffi;
 
-use crate::{Attached, ExceptionKind, Raised, dict, number, text};
+use crate::{Attached, ExceptionKind, Raised, dict, number, slate, text};
 
 pub(crate) use numbers::*;
 
@@ -20,7 +20,7 @@ pub(crate) use numbers::*;
 ///
 /// `ImportError` if they differ: a module that loads into such an interpreter has to refuse to.
 pub(crate) fn check(py: Attached<'_>) -> Result<(), Raised> {
-    let what = if !text::check_layout(py)? {
+    let what = if !text::check_layout(py)? || !slate::check_layout(py)? {
         "strings"
     } else if !number::check_layout(py)? {
         "ints"

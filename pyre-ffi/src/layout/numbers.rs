@@ -3,8 +3,12 @@
 
 /// Where `PyASCIIObject` keeps the number of characters, in bytes.
 pub(crate) const STRING_LENGTH: usize = 16;
+/// Where `PyASCIIObject` keeps the hash, which is -1 until it is asked for, in bytes.
+pub(crate) const STRING_HASH: usize = 24;
 /// Where `PyASCIIObject` keeps the word of bit fields that say how a string is kept.
 pub(crate) const STRING_STATE: usize = 32;
+/// The first bit of the two that say whether the interpreter uses a string for names.
+pub(crate) const STRING_INTERNED_BIT: u32 = 0;
 /// The first bit of the three that give the bytes of a character.
 pub(crate) const STRING_KIND_BIT: u32 = 2;
 /// The bit that says that the characters stand behind the header.

@@ -3,14 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod text; // text, bytes, buffers
+mod slates; // texts that are written over
 mod values; // numbers, lists, tuples, dicts, kinds
 mod calls; // what runs Python code, and what it raises
 mod references; // who keeps what, and when it is gone
 
 use pyre_ffi::{
-    Attached, Bool, Buffer, Bytes, Dict, Differing, ExceptionKind, Float, Int, Kind, List, Owned,
-    Raised, Step, Str, Text, Tuple, collect_garbage, disable_gc, enable_gc, finally, freeze_gc,
-    gc_is_enabled, import,
+    Ascii, Attached, Bool, Buffer, Bytes, Dict, Differing, ExceptionKind, Float, Int, Kind, List,
+    Owned, Raised, Slate, Step, Str, Text, Tuple, collect_garbage, disable_gc, enable_gc, finally,
+    freeze_gc, gc_is_enabled, import,
     interpreter::{Ended, IsolatedConfig, embed, run_isolated},
     none, run_source,
 };

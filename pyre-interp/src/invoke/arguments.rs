@@ -1,11 +1,16 @@
 //! Path values, decoded and converted, as arguments of the handler and as `req.params`.
 
-use pyre_ffi::{Attached, Bool, Dict, Float, Int, Object, Owned, Raised, Str, import};
+use pyre_ffi::{
+    Ascii, Attached, Bool, Dict, Float, Int, Object, Owned, Raised, Slate, Str, import,
+};
 use pyre_http::form::percent_decoded;
 use pyre_http::span::Span;
 
 use crate::invoke::application::{Argument, Conversion, Parameter};
 use crate::job::Job;
+
+/// Texts of parameters, by their place in the pattern, which are written anew for each request.
+pub(crate) type Slates = [Slate; 4];
 
 /// Why a value is not what it should be.
 pub(crate) enum Unfit<'a> {
@@ -42,22 +47,22 @@ pub(crate) fn raw_parameters(job: &Job, params: (u32, u32)) -> &[Span] {
     &job.params[params.0 as usize..params.1 as usize]
 }
 
-/// Appends the positional arguments of a handler.
-pub(crate) fn arguments<'py, 'a>(
+/// Appends the positional arguments of a handler; `raw` gives the text of each parameter.
+#[inline(always)]
+pub(crate) fn arguments<'py, 'a, 'b>(
     py: Attached<'py>,
     request: &Object,
-    job: &Job,
-    params: (u32, u32),
+    raw: impl Fn(usize) -> &'b [u8],
     plan: &[Argument],
     parameters: &'a [Parameter],
+    slates: &Slates,
     arguments: &mut Vec<Owned<'py>>,
 ) -> Result<(), Unfit<'a>> {
-    let raw = raw_parameters(job, params);
     for argument in plan {
         arguments.push(match *argument {
             Argument::Request => request.to_owned(py),
             Argument::Parameter { index, conversion } => {
-                match convert(py, raw[index].of(&job.bytes), conversion)? {
+                match convert(py, raw(index), conversion, slates.get(index))? {
                     Some(value) => value,
                     None => return Err(Unfit::Value { parameter: &parameters[index], conversion }),
                 }
@@ -92,7 +97,7 @@ pub(crate) fn value<'py>(
     raw: &[u8],
     parameter: &Parameter,
 ) -> Result<Owned<'py>, Raised> {
-    match convert(py, raw, parameter.conversion)? {
+    match convert(py, raw, parameter.conversion, None)? {
         Some(value) => Ok(value),
         // The router lets only text through that converts; what it does not know is a str.
         None => decoded(py, raw).map(Owned::into_any),
@@ -110,9 +115,16 @@ fn convert<'py>(
     py: Attached<'py>,
     raw: &[u8],
     conversion: Conversion,
+    slate: Option<&Slate>,
 ) -> Result<Option<Owned<'py>>, Raised> {
-    if conversion == Conversion::Str && is_plain(raw) {
-        return Str::latin1(py, raw).map(|text| Some(text.into_any()));
+    if conversion == Conversion::Str
+        && let Some(text) = plain(raw)
+    {
+        let text = match slate {
+            Some(slate) => slate.write(py, text)?,
+            None => Str::ascii(py, text)?,
+        };
+        return Ok(Some(text.into_any()));
     }
     let mut scratch = Vec::new();
     let text = percent_decoded(raw, &mut scratch);
@@ -128,9 +140,10 @@ fn convert<'py>(
     })
 }
 
-/// Whether the text stands for itself: ASCII, and nothing encoded.
-fn is_plain(raw: &[u8]) -> bool {
-    raw.iter().fold(true, |plain, &byte| plain & (byte < 0x80) & (byte != b'%'))
+/// The text, if it stands for itself: ASCII, and nothing encoded.
+#[inline]
+fn plain(raw: &[u8]) -> Option<Ascii<'_>> {
+    Ascii::without(b'%', raw)
 }
 
 /// Digits with an optional sign, at most as many as Python converts in any configuration.

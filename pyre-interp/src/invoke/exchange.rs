@@ -6,7 +6,7 @@
 use pyre_ffi::{Owned, Raised};
 
 use crate::invoke::application::{Argument, Handler, Plan};
-use crate::invoke::arguments::{Unfit, arguments};
+use crate::invoke::arguments::{Unfit, arguments, raw_parameters};
 use crate::invoke::stages::{Next, Stages};
 use crate::serialize::answer::{Answer, Body};
 use crate::worker::lane::Lane;
@@ -48,7 +48,9 @@ impl<'py> Lane<'py, '_> {
         let mut made = std::mem::take(&mut self.arguments);
         let request = self.request.as_any();
         let outcome = self.request.get().with_call(|job, call| {
-            arguments(py, request, job, call.params, plan, &handler.parameters, &mut made)
+            let spans = raw_parameters(job, call.params);
+            let raw = |index: usize| spans[index].of(&job.bytes);
+            arguments(py, request, raw, plan, &handler.parameters, &self.slates, &mut made)
         });
         let result = match outcome {
             Ok(()) => handler.callable.bind(py).call(Owned::borrow_all(&made), py),

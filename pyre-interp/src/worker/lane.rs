@@ -14,6 +14,7 @@ use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
 
 use crate::invoke::application::{Application, Handler};
+use crate::invoke::arguments::Slates;
 use crate::job::{Call, Job, Pool, REPLY_PART_BYTES, REQUEST_ID_HEADER, Stint, Target};
 use crate::objects::request::Request;
 use crate::objects::toolkit::Toolkit;
@@ -61,6 +62,8 @@ pub(crate) struct Lane<'py, 'a> {
     pub(crate) desk: Desk,
     /// Room for the arguments of a call; empty between calls.
     pub(crate) arguments: Vec<Owned<'py>>,
+    /// Texts among them.
+    pub(crate) slates: Slates,
     pub(crate) shared: &'a Shared,
     pub(crate) watch: Arc<Watch>,
     /// Reactors that were sent something since they were last woken.
@@ -153,6 +156,7 @@ impl<'py, 'a> Lane<'py, 'a> {
             request: Request::new(py, tools, app, &shared.departures)?,
             desk: Desk::default(),
             arguments: Vec::new(),
+            slates: Slates::default(),
             shared,
             watch,
             unrung: Unrung::new(shared.doorbells.len()),
