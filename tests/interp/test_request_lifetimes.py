@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from gate import Gate
@@ -89,7 +90,20 @@ def test_parameters_of_a_request_are_its_own(tmp_path: Path, mode: str | None) -
 
         @app.get("/{action}/{id}")
         def both(req):
-            return req.params
+            found = list(req.params.items())
+            match req.query:
+                case "swap":
+                    req.params["action"] = req.params.pop("action")
+                case "rename":
+                    req.params["other"] = req.params.pop("id")
+            return found
+
+        @app.get("/{number:int}/of/{id}")
+        def mixed(req):
+            found = list(req.params.items())
+            if req.query == "swap":
+                req.params["number"] = req.params.pop("number")
+            return found
 
         @app.get("/{id}")
         def one(req):
@@ -129,11 +143,188 @@ def test_parameters_of_a_request_are_its_own(tmp_path: Path, mode: str | None) -
                 name = f"{action or 'nothing'}-{turn}"
                 assert peer.get(f"/{name}?{action}").json() == {"id": name}
                 assert peer.get("/behind").json() == {"id": "behind"}
-                assert peer.get(f"/a/{name}").json() == {"action": "a", "id": name}
+                for query in ("swap", "rename", "swap", ""):
+                    assert peer.get(f"/a/{name}?{query}").json() == [["action", "a"], ["id", name]]
+                for query in ("swap", ""):
+                    of = peer.get(f"/{turn}/of/{name}?{query}").json()
+                    assert of == [["number", turn], ["id", name]]
         assert peer.request("POST", "/seen").json() == {
             "kept": [["keep-0"], ["view-0"], ["keep-1"], ["view-1"]],
             "ended": ["value-0", "value-1"],
         }
+
+
+@MODES
+@pytest.mark.parametrize("kind", ["async def", "def"])
+def test_texts_of_parameters_that_are_kept_stay(
+    tmp_path: Path, mode: str | None, kind: str
+) -> None:
+    """Whoever has the text of an earlier request, wherever, has the text of that request."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+        import sys
+        from pyreframework import Pyre
+        app = Pyre()
+        kept, by_text, names, parts = [], {}, set(), []
+
+        class Namespace:
+            pass
+
+        def keep(way, text):
+            match way:
+                case "list":
+                    kept.append(text)
+                case "key":
+                    by_text[text] = len(by_text)
+                case "name":
+                    # Only the table of names has it then, which counts no references.
+                    setattr(Namespace, text, len(names))
+                case "intern":
+                    names.add(hash(sys.intern(text)))
+                case "attribute":
+                    # Types remember what was asked for, and that it is not there.
+                    assert not hasattr(Namespace, text)
+                case "iterator":
+                    parts.append(iter(text))
+
+        def look(way, text):
+            return {
+                "text": text,
+                "length": len(text),
+                "hash": hash(text) == hash(text.encode().decode()),
+                "known": text in by_text or text in vars(Namespace),
+            }
+
+        @app.get("/argument/{way}/{text}")
+        HANDLER argument(way: str, text: str):
+            found = look(way, text)
+            keep(way, text)
+            return found
+
+        @app.get("/params/{way}/{text}")
+        HANDLER params(req):
+            found = look(**req.params)
+            keep(**req.params)
+            return found
+
+        @app.get("/item/{number:int}/{text}")
+        HANDLER item(req):
+            return {"number": req.params["number"], "text": req.params["text"]}
+
+        @app.get("/both/{text}")
+        HANDLER both(req, text):
+            kept.append(text)
+            return [text, req.params]
+
+        @app.get("/seen")
+        HANDLER seen(req):
+            texts = [x for x in vars(Namespace) if not x.startswith("__")]
+            return {"kept": kept, "keys": list(by_text), "found": [by_text[x] for x in by_text],
+                    "texts": texts, "parts": ["".join(part) for part in parts]}
+
+        app.run()
+        """).replace("HANDLER", kind)
+    )
+    expected: dict[str, list[str]] = {"list": [], "key": [], "name": [], "iterator": []}
+    # Longer and shorter than the one before, and what no slate takes.
+    texts = ["a", "abc", "abcdefgh", "ab", "x" * 20, "y" * 300, "caf%C3%A9", "abcd", "%25", "q"]
+    with serve(program, mode=mode, workers=1, threads=1) as server, server.connect() as peer:
+        for start in ("argument", "params"):
+            for way in ("", "list", "key", "name", "intern", "attribute", "iterator"):
+                for number, text in enumerate(texts):
+                    for turn in range(2):
+                        raw = f"{start[0]}{way}{turn}{text}"
+                        meant = unquote(raw)
+                        assert peer.get(f"/{start}/{way or 'not'}/{raw}").json() == {
+                            "text": meant,
+                            "length": len(meant),
+                            "hash": True,
+                            "known": False,
+                        }
+                        expected.get(way, []).append(meant)
+                    assert peer.get(f"/item/{number}/{text}").json() == {
+                        "number": number,
+                        "text": unquote(text),
+                    }
+        for text in texts:
+            meant = unquote(text)
+            assert peer.get(f"/both/{text}").json() == [meant, {"text": meant}]
+            expected["list"].append(meant)
+        seen = peer.get("/seen").json()
+        assert seen["kept"] == expected["list"]
+        assert seen["keys"] == expected["key"]
+        assert seen["found"] == list(range(len(expected["key"])))
+        assert sorted(seen["texts"]) == sorted(expected["name"])
+        assert seen["parts"] == expected["iterator"]
+
+
+@MODES
+def test_parameters_of_a_request_that_waits_are_not_those_of_the_next(
+    tmp_path: Path, mode: str | None
+) -> None:
+    """Others come and go on the lane of an `async def` handler, and on other lanes, meanwhile."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+        import asyncio
+        import socket
+        from pyreframework import Pyre
+        app = Pyre()
+
+        @app.get("/async/{port:int}/{text}")
+        async def by_loop(req, text):
+            req.params
+            port = req.params["port"]
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"{text}\\n".encode())
+            await reader.read(100)
+            writer.close()
+            return {"argument": text, **req.params}
+
+        @app.get("/def/{port:int}/{text}")
+        def by_thread(req, text):
+            port = req.params["port"]
+            with socket.create_connection(("127.0.0.1", port)) as gate:
+                gate.sendall(f"{text}\\n".encode())
+                gate.recv(100)
+            return {"argument": text, **req.params}
+
+        @app.get("/params/{text}")
+        def params(req):
+            return req.params
+
+        @app.get("/argument/{text}")
+        async def argument(text):
+            return {"text": text}
+
+        app.run()
+        """)
+    )
+    with (
+        serve(program, mode=mode, workers=1, threads=2) as server,
+        Gate() as gate,
+        server.connect() as peer,
+        server.connect() as first,
+        server.connect() as second,
+    ):
+        for turn in range(3):
+            waiting = {"async": first, "def": second}
+            for kind, connection in waiting.items():
+                connection.send(
+                    f"GET /{kind}/{gate.port}/{kind}{turn} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+                )
+                assert gate.entered() == f"{kind}{turn}"
+            for number in range(20):
+                assert peer.get(f"/params/t{number}").json() == {"text": f"t{number}"}
+                assert peer.get(f"/argument/u{number}").json() == {"text": f"u{number}"}
+            for kind, connection in waiting.items():
+                gate.release(f"{kind}{turn}")
+                assert connection.reply().json() == {
+                    "argument": f"{kind}{turn}",
+                    "port": gate.port,
+                    "text": f"{kind}{turn}",
+                }
 
 
 @MODES

@@ -2,13 +2,14 @@
 
 use pyre_ffi::module::ModuleObject;
 use pyre_ffi::{
-    Arguments, Attached, Bytes, Dict, Int, Kind, List, Object, Owned, Raised, Signature, Slot, Str,
-    Visitor, import,
+    Arguments, Attached, Bytes, Dict, List, Object, Owned, Raised, Signature, Slot, Str, Visitor,
+    import,
 };
 use pyre_http::cookie;
 use pyre_http::form::{self, form_decoded};
 use pyre_http::header::HeaderSpan;
 
+use crate::invoke::arguments::{self, Slates};
 use crate::job::Job;
 use crate::objects::source::call_of;
 
@@ -18,10 +19,11 @@ const COOKIE_TEXT: Signature<1> =
 /// Objects made for one request. Empty for a handler that asks for none of them.
 #[derive(Default)]
 pub(crate) struct Fields {
+    /// The path parameters. Until they are asked for it may be the dict of a request before, which
+    /// nobody else has: the next ones are put in there.
     pub(crate) params: Slot<Dict>,
-    /// The dict of a request before that had one parameter, which nobody else has: the next one
-    /// with such a route takes it.
-    spare_params: Slot<Dict>,
+    /// The texts in it.
+    pub(crate) slates: Slates,
     pub(crate) query_params: Slot<Dict>,
     pub(crate) query_params_all: Slot<Dict>,
     pub(crate) headers: Slot<Dict>,
@@ -38,44 +40,18 @@ pub(crate) struct Fields {
 
 impl Fields {
     /// Forgets the parameters of the request, but not their dict if it can be used again.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn forget_params(&self, py: Attached<'_>) {
         if let Some(params) = self.params.take(py)
             && params.is_unique()
-            && is_plain_pair(&params, py)
+            && arguments::is_plain(&params, &self.slates, py)
         {
-            self.spare_params.set(py, params);
+            self.params.set(py, params);
         }
-    }
-
-    /// A dict with one item; one that was used before, if there is one.
-    ///
-    /// It is as good as a new one: nobody has it, and it holds one item afterwards, which is this.
-    /// With more items their order could be what a handler has made of it. Runs no Python code: what
-    /// is compared and let go of is [plain](is_plain_pair).
-    #[inline]
-    pub(crate) fn dict_of_one<'py>(
-        &self,
-        py: Attached<'py>,
-        name: &Object<Str>,
-        value: &Object,
-    ) -> Result<Owned<'py, Dict>, Raised> {
-        if let Some(dict) = self.spare_params.take(py)
-            && dict.is_unique()
-        {
-            dict.set(name, value, py)?;
-            if dict.len() == 1 {
-                return Ok(dict);
-            }
-        }
-        let dict = Dict::new(py)?;
-        dict.set(name, value, py)?;
-        Ok(dict)
     }
 
     pub(crate) fn clear(&self, py: Attached<'_>) {
         self.params.clear(py);
-        self.spare_params.clear(py);
         self.clear_others(py);
     }
 
@@ -95,7 +71,6 @@ impl Fields {
 
     pub(crate) fn traverse(&self, visitor: &mut Visitor<'_>) {
         visitor.slot(&self.params);
-        visitor.slot(&self.spare_params);
         visitor.slot(&self.query_params);
         visitor.slot(&self.query_params_all);
         visitor.slot(&self.headers);
@@ -107,27 +82,6 @@ impl Fields {
         visitor.slot(&self.tasks);
         visitor.slot(&self.complaint);
     }
-}
-
-/// Whether a dict has one item, whose key no handler can tell from the name of a parameter, and whose
-/// value is nothing that anybody waits to see freed. Handlers may have put in whatever they like.
-#[inline]
-fn is_plain_pair(dict: &Object<Dict>, py: Attached<'_>) -> bool {
-    /// In characters; most values are a name or a number.
-    const SHORT: usize = 256;
-    if dict.len() != 1 {
-        return false;
-    }
-    let Some(Ok((key, value))) = dict.items(py).next() else { return false };
-    let is_short = |text: &Object| text.cast::<Str>().is_some_and(|text| text.len() <= SHORT);
-    key.is_exact::<Str>()
-        && is_short(&key)
-        && match value.kind() {
-            Kind::Str => is_short(&value),
-            Kind::Int => value.cast::<Int>().is_some_and(|number| number.as_i64().is_some()),
-            Kind::Float | Kind::Bool => true,
-            _ => false,
-        }
 }
 
 /// The header table of the job's current call.

@@ -1,6 +1,8 @@
 //! What handlers and hooks read of a request besides its body: attributes, and look-ups by name. Hot path.
 
-use pyre_ffi::{Arguments, Attached, Borrowed, Int, Owned, Raised, Signature, Str, Tuple, none};
+use pyre_ffi::{
+    Arguments, Attached, Borrowed, Dict, Int, Owned, Raised, Signature, Str, Tuple, none,
+};
 use pyre_http::correlation::is_traceparent;
 use pyre_http::span::Span;
 
@@ -53,28 +55,42 @@ impl Request {
     }
 
     pub(super) fn params<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        match self.made_params(py) {
+            Some(params) => Ok(params.into_any()),
+            None => self.make_params(py).map(Owned::into_any),
+        }
+    }
+
+    /// The parameters of the request that is loaded, if they have been asked for.
+    fn made_params<'py>(&self, py: Attached<'py>) -> Option<Owned<'py, Dict>> {
+        if self.touched.get() & PARAMS != 0 { self.fields.params.get(py) } else { None }
+    }
+
+    fn make_params<'py>(&self, py: Attached<'py>) -> Result<Owned<'py, Dict>, Raised> {
+        let job = self.job(py)?;
+        let call = call_of(&job);
+        let parameters = &self.app.handler(call.target).parameters;
+        let spans = arguments::raw_parameters(&job, call.params);
+        let raw = |index: usize| spans[index].of(&job.bytes);
+        let slates = &self.fields.slates;
+        let params = match self.fields.params.take(py) {
+            Some(before) if arguments::fill_again(py, &before, raw, parameters, slates)? => before,
+            _ if arguments::runs_python(parameters) => {
+                // Meanwhile the lane may take the job back, if this is another thread.
+                let texts: Vec<_> =
+                    (0..parameters.len()).map(|index| raw(index).to_vec()).collect();
+                drop(job);
+                let made = arguments::dict(py, |index| &texts[index], parameters, slates)?;
+                if let Some(earlier) = self.made_params(py) {
+                    return Ok(earlier);
+                }
+                made
+            }
+            _ => arguments::dict(py, raw, parameters, slates)?,
+        };
         self.touched.set(self.touched.get() | PARAMS);
-        let made = self.fields.params.get_or_make(py, || {
-            let job = self.job(py)?;
-            let call = call_of(&job);
-            let parameters = &self.app.handler(call.target).parameters;
-            let raw = arguments::raw_parameters(&job, call.params);
-            if let ([parameter], [raw]) = (&parameters[..], raw)
-                && !arguments::runs_python(parameters)
-            {
-                let value = arguments::value(py, raw.of(&job.bytes), parameter)?;
-                return self.fields.dict_of_one(py, &parameter.name.bind(py), &value);
-            }
-            let raw = raw.iter().map(|span| span.of(&job.bytes));
-            if !arguments::runs_python(parameters) {
-                return arguments::dict(py, raw, parameters);
-            }
-            // Meanwhile the lane may take the job back, if this is another thread.
-            let raw: Vec<Vec<u8>> = raw.map(<[u8]>::to_vec).collect();
-            drop(job);
-            arguments::dict(py, raw.iter().map(Vec::as_slice), parameters)
-        });
-        made.map(Owned::into_any)
+        self.fields.params.set(py, params.clone());
+        Ok(params)
     }
 
     pub(super) fn query_params<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
