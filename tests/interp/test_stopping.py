@@ -219,6 +219,60 @@ def test_what_does_not_finish_is_left(mode: str | None) -> None:
         assert "Fatal" not in server.output.text()
 
 
+BEGUN = """
+import asyncio, time
+from pyreframework import Pyre
+
+app = Pyre()
+began, ended = [], []
+
+@app.before_request
+def before(req):
+    began.append(req.path)
+
+@app.after_request
+def after(req, resp):
+    ended.append(req.path)
+
+@app.get("/plain/{number}")
+def plain(number):
+    print("begun", flush=True)
+    time.sleep(0.05)
+
+@app.get("/coroutine/{number}")
+async def coroutine(number):
+    print("begun", flush=True)
+    await asyncio.sleep(60)
+
+def told():
+    print("in the end", len(began), began == ended, flush=True)
+
+app.on_worker_stop(told)
+app.on_shutdown(lambda: began and told())
+app.run()
+"""
+
+
+@MODES
+@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+def test_nothing_is_begun_behind_a_request_that_is_given_up(
+    tmp_path: Path, mode: str | None, kind: str
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(BEGUN)
+    with serve(program, mode=mode, shutdown_timeout=0.1, workers=1) as server:
+        with server.connect() as peer:
+            peer.send(b"".join(request("GET", f"/{kind}/{n}") for n in range(200)))
+            server.output.wait_for("begun")
+            server.signal(signal.SIGTERM)
+            assert server.wait() == 1
+        found = server.output.wait_for(r"in the end (\d+) (\w+)")
+        assert found[2] == "True", "each hook behind a request that was begun has run"
+        if kind == "coroutine":
+            assert found[1] == "1"
+        assert "could not be ended" not in server.output.text()
+
+
 def test_signal_under_load() -> None:
     """Every reply that begins is whole."""
     with serve("plain") as server:

@@ -277,6 +277,7 @@ impl Server {
         if let Some(control) = &state.control {
             // What still runs has been given up, but may clean up before its interpreter ends.
             let threads = &self.lanes;
+            control.departures().insert_all();
             py.detach(|| monitor::interrupt_what_runs(threads, &crews, control));
             control.advance(Stage::Stopping);
         }

@@ -1,5 +1,6 @@
 //! Connections whose client nobody needs to answer any more, although a job of theirs is out: it has
-//! gone, or it was told that its time is over. Reactors write them down, lanes look.
+//! gone, or it was told that its time is over. Reactors write them down, lanes look. At the end of a
+//! server that gives up what still runs, it is all of them.
 //!
 //! Looking costs a load as long as nobody has departed. What is written down goes when the job is
 //! back, so there are never more entries than jobs out.
@@ -20,7 +21,20 @@ pub struct Departures {
     count: AtomicUsize,
     /// Changes with every departure.
     version: AtomicU64,
-    gone: Mutex<HashSet<ConnectionId>>,
+    gone: Mutex<Gone>,
+}
+
+#[derive(Default)]
+struct Gone {
+    some: HashSet<ConnectionId>,
+    all: bool,
+}
+
+impl Gone {
+    /// What `Departures::count` is to say: 0 if there is nothing to look for.
+    fn count(&self) -> usize {
+        self.some.len() + usize::from(self.all)
+    }
 }
 
 impl Departures {
@@ -28,25 +42,35 @@ impl Departures {
     #[cold]
     pub fn insert(&self, id: ConnectionId) -> bool {
         let mut gone = self.gone.lock();
-        let is_new = gone.insert(id);
-        self.count.store(gone.len(), Relaxed);
+        let is_new = gone.some.insert(id);
+        self.count.store(gone.count(), Relaxed);
         // Release: whoever sees the version finds the entry. Pairs with `version`.
         self.version.fetch_add(1, Release);
         is_new
     }
 
+    /// Writes down every connection, also those to come: of what they have asked for, nothing more is
+    /// begun.
+    pub fn insert_all(&self) {
+        let mut gone = self.gone.lock();
+        gone.all = true;
+        self.count.store(gone.count(), Relaxed);
+        self.version.fetch_add(1, Release);
+    }
+
     /// Forgets a connection whose job has come back. Tells whether it was written down.
     #[inline]
     pub fn remove(&self, id: ConnectionId) -> bool {
-        // Relaxed: the reactor that asks has written down itself what it looks for.
+        // Relaxed: the reactor that asks has written down itself what it looks for; of the end of
+        // everything it may learn later.
         self.count.load(Relaxed) != 0 && self.forget(id)
     }
 
     #[cold]
     fn forget(&self, id: ConnectionId) -> bool {
         let mut gone = self.gone.lock();
-        let is_known = gone.remove(&id);
-        self.count.store(gone.len(), Relaxed);
+        let is_known = gone.some.remove(&id) || gone.all;
+        self.count.store(gone.count(), Relaxed);
         is_known
     }
 
@@ -55,7 +79,10 @@ impl Departures {
     #[must_use]
     pub fn contains(&self, id: ConnectionId) -> bool {
         // Relaxed: one that is just being written down is found by the next look.
-        self.count.load(Relaxed) != 0 && self.gone.lock().contains(&id)
+        self.count.load(Relaxed) != 0 && {
+            let gone = self.gone.lock();
+            gone.all || gone.some.contains(&id)
+        }
     }
 
     /// A number that changes with every departure.
@@ -65,10 +92,10 @@ impl Departures {
         self.version.load(Acquire)
     }
 
-    /// Those of some connections that are written down.
+    /// Those of some connections that are written down each by itself.
     #[must_use]
     pub fn among(&self, mut asked: impl FnMut(&ConnectionId) -> bool) -> Vec<ConnectionId> {
-        self.gone.lock().iter().filter(|id| asked(id)).copied().collect()
+        self.gone.lock().some.iter().filter(|id| asked(id)).copied().collect()
     }
 }
 
@@ -90,5 +117,15 @@ mod tests {
         assert!(departures.remove(id(1)));
         assert!(!departures.remove(id(1)));
         assert!(!departures.contains(id(1)));
+    }
+    #[test]
+    fn in_the_end_all_have_departed() {
+        let departures = Departures::default();
+        let id = |slot| ConnectionId { reactor: 0, slot, generation: 1 };
+        departures.insert(id(1));
+        departures.insert_all();
+        assert!(departures.remove(id(1)) && departures.remove(id(2)));
+        assert!(departures.contains(id(1)) && departures.contains(id(3)));
+        assert!(departures.among(|_| true).is_empty());
     }
 }
