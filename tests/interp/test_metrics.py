@@ -209,7 +209,7 @@ def test_overload_is_counted() -> None:
 @MODES
 def test_a_handler_that_takes_too_long_is_counted_once(mode: str | None) -> None:
     """Also when it answers later; and the log knows what was asked for."""
-    options = {"mode": mode, "request_timeout": 0.05, "access_log": True, "log_format": "json"}
+    options = {"mode": mode, "request_timeout": 1, "access_log": True, "log_format": "json"}
     with serve("insight", workers=1, **options) as server, Gate() as gate:
         with server.connect() as peer:
             path = f"/wait/{gate.port}/a"
@@ -227,7 +227,7 @@ def test_a_handler_that_takes_too_long_is_counted_once(mode: str | None) -> None
         lines = [json.loads(line) for line in server.output.text().splitlines() if line[0] == "{"]
     (record,) = [line for line in lines if line.get("route") == route]
     assert (record["status"], record["path"]) == (504, path)
-    assert record["duration_ms"] >= 50
+    assert record["duration_ms"] >= 1000
 
 
 def test_another_path() -> None:
