@@ -52,7 +52,9 @@ def wait_until(holds: Callable[[], object], what: str, timeout_s: float = SUCCES
 def is_running(pid: int) -> bool:
     """Whether there is such a process that has not ended, waited for or not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        # Its first thread ends before the others, and nobody can wait for it before they have.
+        return state != "Z" or len(os.listdir(f"/proc/{pid}/task")) > 1
     except (FileNotFoundError, ProcessLookupError):
         # The second: it went between the opening and the reading.
         return False
