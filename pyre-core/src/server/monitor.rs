@@ -153,6 +153,9 @@ type Running = (Arc<Watch>, u64);
 /// Blocks the caller, which must not be attached. Before interpreters begin to end, as nobody can
 /// enter them then.
 pub(crate) fn interrupt_what_runs(threads: &Arc<Threads>, crews: &Crews, control: &Control) {
+    for crew in crews.all() {
+        crew.watches.iter().for_each(|watch| watch.give_up());
+    }
     // No crew is kept between two looks: interpreters take theirs out before they end.
     let left = running(crews);
     let have_ended = || {

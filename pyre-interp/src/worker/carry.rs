@@ -66,7 +66,7 @@ impl<'py> Lane<'py, '_> {
     pub(crate) fn carry<R: Carried>(&mut self, mut errand: Errand<R>) {
         let py: Attached<'py> = self.py;
         while let Some(hold) = self.run_errands(errand) {
-            if self.watch.is_replaced() {
+            if self.watch.is_recalled() {
                 // It was away for too long, though its keeper did not take it.
                 return hold.give_back();
             }

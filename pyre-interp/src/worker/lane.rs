@@ -184,10 +184,7 @@ impl<'py, 'a> Lane<'py, 'a> {
             if let Some(began) = &mut timed_from {
                 note_stint(&mut job, target, began);
             }
-            if job.reply.len() >= REPLY_PART_BYTES
-                || self.watch.is_replaced()
-                || self.shared.departures.contains(job.reply_to)
-            {
+            if job.reply.len() >= REPLY_PART_BYTES || self.watch.is_recalled() {
                 break;
             }
         }

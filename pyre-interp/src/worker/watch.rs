@@ -5,7 +5,7 @@
 //! done by a thread that is attached to the lane's interpreter, so that the lane cannot go on
 //! meanwhile.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use pyre_ffi::ThreadId;
 
@@ -17,6 +17,12 @@ const NO_TARGET: u32 = u32::MAX;
 
 /// The fallback handler.
 const FALLBACK: u32 = u32::MAX - 1;
+
+/// Another lane has taken its place.
+const REPLACED: u8 = 1;
+
+/// The server ends without what it still runs.
+const GIVEN_UP: u8 = 2;
 
 /// One lane, seen from outside.
 ///
@@ -34,8 +40,8 @@ pub struct Watch {
     state: AtomicI64,
     /// The piece that was interrupted last.
     interrupted: AtomicU64,
-    /// Another lane has taken this one's place.
-    replaced: AtomicBool,
+    /// Why the lane is to stop between two calls: `REPLACED`, `GIVEN_UP`, or both.
+    recall: AtomicU8,
 }
 
 /// A piece of work, as seen at one moment.
@@ -128,19 +134,25 @@ impl Watch {
 
     /// Another lane takes this one's place: it retires when it comes back.
     pub fn replace(&self) {
-        self.replaced.store(true, Relaxed);
+        self.recall.fetch_or(REPLACED, Relaxed);
+    }
+
+    /// The server ends without what still runs: nothing more is to be begun.
+    pub fn give_up(&self) {
+        self.recall.fetch_or(GIVEN_UP, Relaxed);
     }
 
     /// Whether another lane has taken this one's place, asked once.
     #[inline]
     pub(crate) fn take_replaced(&self) -> bool {
-        self.replaced.load(Relaxed) && self.replaced.swap(false, Relaxed)
+        self.recall.load(Relaxed) & REPLACED != 0
+            && self.recall.fetch_and(!REPLACED, Relaxed) & REPLACED != 0
     }
 
-    /// Whether another lane has taken this one's place.
+    /// Whether what the lane has in hand is to go back as it is, between two calls.
     #[must_use]
-    pub fn is_replaced(&self) -> bool {
-        self.replaced.load(Relaxed)
+    pub fn is_recalled(&self) -> bool {
+        self.recall.load(Relaxed) != 0
     }
 }
 
@@ -186,7 +198,10 @@ mod tests {
         let watch = Watch::default();
         assert!(!watch.take_replaced());
         watch.replace();
-        assert!(watch.take_replaced());
-        assert!(!watch.take_replaced());
+        assert!(watch.is_recalled() && watch.take_replaced());
+        assert!(!watch.is_recalled() && !watch.take_replaced());
+        // That stays so, and is no reason to retire.
+        watch.give_up();
+        assert!(watch.is_recalled() && !watch.take_replaced() && watch.is_recalled());
     }
 }
