@@ -209,6 +209,18 @@ impl Connections {
         self.list(slot);
     }
 
+    /// Ends a connection that has no request. Its last answer may still be on its way to a peer that
+    /// reads slowly: what that one asks for just now must not cost it the rest.
+    #[cold]
+    pub(crate) fn end_idle(&mut self, slot: u32) {
+        let Some(connection) = self.slots.get(slot) else { return };
+        if connection.transport.sent_bytes() == 0 {
+            self.close(slot);
+        } else {
+            self.linger(slot);
+        }
+    }
+
     /// Closes a connection and frees its slot.
     pub(crate) fn close(&mut self, slot: u32) {
         if let Some(mut connection) = self.slots.remove(slot) {

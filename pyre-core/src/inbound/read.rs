@@ -131,21 +131,9 @@ fn await_more(connections: &mut Connections, slot: u32) {
     let is_ending = connections.is_ending();
     let Some(connection) = connections.get(slot) else { return };
     if connection.read_closed || is_ending {
-        end_idle(connections, slot);
+        connections.end_idle(slot);
     } else if connection.awaiting != Awaiting::First {
         connections.await_next(slot, Awaiting::Request);
-    }
-}
-
-/// Ends a connection that has no request; its last answer may still be on its way.
-#[cold]
-fn end_idle(connections: &mut Connections, slot: u32) {
-    let Some(connection) = connections.get(slot) else { return };
-    if connection.read_closed || connection.transport.sent_bytes() == 0 {
-        // Nothing can come, or be lost by what comes, so there is nothing to linger for.
-        connections.close(slot);
-    } else {
-        connections.linger(slot);
     }
 }
 

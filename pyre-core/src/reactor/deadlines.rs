@@ -32,12 +32,8 @@ impl Reactor {
                 return self.connections.await_next(slot, Awaiting::End);
             }
         }
-        if connection.phase == Phase::Reading
-            && connection.awaiting == Awaiting::Request
-            && connection.transport.sent_bytes() > 0
-        {
-            // The peer reads slowly: what it asks for just now must not cost it the rest.
-            return self.connections.linger(slot);
+        if connection.phase == Phase::Reading && connection.awaiting == Awaiting::Request {
+            return self.connections.end_idle(slot);
         }
         let is_late = matches!(connection.awaiting, Awaiting::Head | Awaiting::Body);
         if !is_late || connection.phase != Phase::Reading {

@@ -147,12 +147,13 @@ fn is_task(crew: &Crew, piece: Piece) -> bool {
 type Running = (Arc<Watch>, u64);
 
 /// Interrupts the requests, and callbacks of event loops, that go on although the server is about to
-/// stop, and waits a little for their end.
+/// stop, and waits a little for their end. Nothing more is begun.
 ///
 /// # Threads
 /// Blocks the caller, which must not be attached. Before interpreters begin to end, as nobody can
 /// enter them then.
-pub(crate) fn interrupt_what_runs(threads: &Arc<Threads>, crews: &Crews, control: &Control) {
+pub(crate) fn give_up_what_runs(threads: &Arc<Threads>, crews: &Crews, control: &Control) {
+    control.departures().insert_all();
     for crew in crews.all() {
         crew.watches.iter().for_each(|watch| watch.give_up());
     }

@@ -277,8 +277,7 @@ impl Server {
         if let Some(control) = &state.control {
             // What still runs has been given up, but may clean up before its interpreter ends.
             let threads = &self.lanes;
-            control.departures().insert_all();
-            py.detach(|| monitor::interrupt_what_runs(threads, &crews, control));
+            py.detach(|| monitor::give_up_what_runs(threads, &crews, control));
             control.advance(Stage::Stopping);
         }
         let main = InterpreterHandle::main(py);

@@ -29,7 +29,7 @@ pub(crate) enum Stage {
 }
 
 /// What a reactor has left to drain.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Left {
     /// No connection.
     Nothing,

@@ -118,6 +118,7 @@ mod tests {
         assert!(!departures.remove(id(1)));
         assert!(!departures.contains(id(1)));
     }
+
     #[test]
     fn in_the_end_all_have_departed() {
         let departures = Departures::default();
