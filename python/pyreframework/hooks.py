@@ -265,6 +265,10 @@ class Hooks:
             return self.loop.complete(hook())
         except BaseException as raised:
             error = raised
+            if apps.in_worker():
+                from pyreframework.program import refusals
+
+                refusals.explain_call(raised)
             raise
         finally:
             self.end_fork("a hook", error)

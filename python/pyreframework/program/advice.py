@@ -38,6 +38,18 @@ def advice_for(module: str, where: str) -> str:
     )
 
 
+def doubt() -> str:
+    """Return what to say where it cannot be told whether a stand-in has to do with a difference."""
+    if imports.taken:
+        return advice()
+    modules = " and ".join(sorted(imports.reasons))
+    verb = "does" if len(imports.reasons) == 1 else "do"
+    return (
+        f"{modules} {verb} not load in workers: if that is why, see that what is registered does "
+        'not depend on it, or use run(mode="default")'
+    )
+
+
 def blame(difference: str) -> str | None:
     """Return what to say of a program that registers something else here, if a stand-in may be why.
 

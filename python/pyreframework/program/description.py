@@ -9,13 +9,19 @@ import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 
 from pyreframework.program import apps
-from pyreframework.program.apps import WORKER_NAME
+from pyreframework.program.apps import WORKER_NAME, is_app
+from pyreframework.program.outline import key
 from pyreframework.program.ownership import is_ours, is_program, is_standard
 from pyreframework.program.rerun import Program, find
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from pyreframework.program.apps import App
+
+# The module that `share_name` has given the name that the program's own file has in workers.
+shared: ModuleType | None = None
 
 
 def pack(program: Program) -> list[str]:
@@ -98,6 +104,8 @@ def describe(
             return None
     else:
         return None
+    if kind != "attribute" or Program(kind, target, number, -1, debug, [], []).file is not None:
+        share_name(main)
     path = [entry for entry in sys.path if isinstance(entry, str)]
     argv = list(sys.argv)
     mine = own(target)
@@ -120,7 +128,7 @@ def describe_app(
         name: attribute
         for name, module in list(sys.modules.items())
         for attribute, value in list(getattr(module, "__dict__", {}).items())
-        if value is app
+        if value is app and name != WORKER_NAME
     }
     if "__main__" in found:
         return describe(app.number, stop_fd, debug, log, outline, app)
@@ -136,6 +144,8 @@ def describe_app(
     source = name if spec is not None and spec.origin == file else file
     if source is None:
         return None
+    if source is not name and source.endswith(".py"):
+        share_name(sys.modules[name])
     path = [entry for entry in sys.path if isinstance(entry, str)]
     target = f"{source}:{found[name]}"
     argv = list(sys.argv)
@@ -146,6 +156,59 @@ def describe_app(
         kind, target, number, stop_fd, debug, argv, path, mine, log, outline=outline, facts=facts
     )
     return pack(program)
+
+
+def twin(app: App) -> str | None:
+    """Return what to say if the file that has the app was loaded twice, and the other got routes.
+
+    So it is where the file that is run imports a module that imports it in turn: it is loaded again
+    under its own name, and makes another app there. The other one counts if it has the same name in
+    a module of the same file, and more routes.
+    """
+    modules = [
+        (name, vars(module))
+        for name, module in list(sys.modules.items())
+        if type(module) is type(sys) and name != WORKER_NAME
+    ]
+    for name, space in modules:
+        file = space.get("__file__")
+        names = [attribute for attribute, value in list(space.items()) if value is app]
+        if type(file) is not str or not names:
+            continue
+        for other_name, other in modules:
+            second = other.get(names[0])
+            if (
+                other is space
+                or other.get("__file__") != file
+                or not is_app(second)
+                or second is app
+                or len(second.listed) <= len(app.listed)
+            ):
+                continue
+            served = {(method, path) for method, path, _, _ in app.listed}
+            method, path, handler, _ = next(
+                one for one in second.listed if (one[0], one[1]) not in served
+            )
+            return (
+                f"{file} was loaded twice, as {name} and as {other_name}, and has made an app each "
+                f"time: {name}.{names[0]} is served and has {len(served)} routes, "
+                f"{other_name}.{names[0]} has {len(second.listed)}, such as {method} {path} by "
+                f"{key(handler)}. Make the app in a module of its own that the others import"
+            )
+    return None
+
+
+def share_name(module: ModuleType) -> None:
+    """Let this interpreter know the program's own file by the name that workers have for it.
+
+    A pickle names the module of a class, so what a worker has written names that one. It is
+    `multiprocessing`, which does the same, or the program if the name has another module already.
+    """
+    global shared
+    if sys.modules.get(WORKER_NAME) is shared:
+        # It comes behind the module's own name, by which the module is looked for.
+        sys.modules.pop(WORKER_NAME, None)
+        sys.modules[WORKER_NAME] = shared = module
 
 
 def facts_of(app: App | None, packages: list[str]) -> str:

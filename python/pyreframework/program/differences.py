@@ -24,7 +24,7 @@ from pyreframework.program import expressions, facts, flow, imports, loading, ow
 from pyreframework.program.anatomy import Bound, codes, is_a, is_own
 from pyreframework.program.digest import UNKNOWN, Entry
 from pyreframework.program.flow import TaintGraph
-from pyreframework.program.statements import Statement, bound, program_statements, run_now
+from pyreframework.program.statements import Statement, bound, is_of_app, program_statements, run_now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 # Builtins that lead to the globals of the code that names them.
 SPACES = ("eval", "exec", "globals", "locals", "vars")
+DECORATED = (_ast.FunctionDef, _ast.AsyncFunctionDef)
 # Where statements have what they decide by.
 DECIDING = ("test", "iter", "subject")
 
@@ -88,7 +89,9 @@ class DoubtGraph(TaintGraph):
         if type(value) is Statement and value.names_app:
             # A function that answers requests may be of any kind; what decides is run now.
             for name in tests_of(value.node):
-                yield value.space.get(name)
+                found = value.space.get(name)
+                if not is_of_app(found):
+                    yield found
 
     def ahead(self, starts: Iterable[int]) -> set[int]:
         """Return the nodes that can be reached from some."""
@@ -112,6 +115,9 @@ def tests_of(node: _ast.stmt) -> set[str]:
         parts += [getattr(one, field) for field in DECIDING if hasattr(one, field)]
         if isinstance(one, (_ast.Try, _ast.TryStar)):
             parts += one.body
+        if isinstance(one, DECORATED):
+            # What a decorator makes of a function is registered.
+            parts += one.decorator_list
         if isinstance(one, _ast.Call):
             parts += [
                 each for each in expressions.arguments(one) if not isinstance(each, _ast.Name)

@@ -138,6 +138,10 @@ def refuse(native: AppTable, difference: str | None) -> str | None:
         f"; {module} does not load in workers, where {place} goes on without it"
         for module, place in sorted(imports.caught.items())
     ]
+    if imports.reasons and not places:
+        from pyreframework.program import advice
+
+        places = [f"; {advice.doubt()}"]
     return f"{found}; {CURE}{''.join(places)}"
 
 

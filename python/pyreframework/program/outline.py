@@ -37,8 +37,10 @@ CURE = (
 def outline(app: App) -> list[str]:
     """Return what is registered with an app: kind, subject and function of each in a text."""
     found = []
-    for (method, path, handler, _), options in zip(app.listed, app.chosen, strict=True):
-        found.append(("handler", f"{method} {path}", key(handler)))
+    for (method, path, handler, gil), options in zip(app.listed, app.chosen, strict=True):
+        # No worker calls what only runs on the main interpreter. That the route has `gil=True` in
+        # both is compared with its options.
+        found.append(("handler", f"{method} {path}", ANYTHING if gil else key(handler)))
         found += [("option", f"{method} {path}", option) for option in options]
     found += [(kind, subject, key(call)) for kind, subject, call in app.registered]
     for kind, call in app.singles():

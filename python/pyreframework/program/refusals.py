@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 # What CPython, and extensions that check for themselves (by PyO3, by Cython), say when they refuse.
 REFUSALS = ("subinterpreter", "once per interpreter", "one interpreter per process")
 # What it says of calls that it refuses in a worker: processes by fork, and threads that pools need.
+DAEMON = "daemon threads are disabled in this"
 REFUSED_CALLS = (
     "not supported for isolated subinterpreters",
     "not supported within subinterpreters",
-    "daemon threads are disabled in this",
+    DAEMON,
 )
 # What raises without saying so: no pool of this kind works there, and its own thread has found out.
 POOLS = "concurrent.futures.process"
@@ -47,14 +48,7 @@ def explain(error: BaseException, route: str | None) -> None:
             link.route = link.route or route
             return
         if refuses_call(link):
-            error.add_note(
-                "workers take no fork and no daemon threads, so no pools of processes: "
-                + (
-                    f"{route} runs on a worker: register the route with gil=True"
-                    if route is not None
-                    else "call it in a route with gil=True, or in on_startup"
-                )
-            )
+            error.add_note(cure_of_call(link, route))
             return
         if refuses(link):
             if route is not None:
@@ -80,6 +74,30 @@ def explain(error: BaseException, route: str | None) -> None:
             error.add_note(
                 f"in a worker {place} goes on without {module}, which does not load there"
             )
+
+
+def explain_call(error: BaseException) -> None:
+    """Complete what a hook raised in a worker, if CPython has refused a call there."""
+    link: BaseException | None = error
+    for _ in range(CHAIN_MAX):
+        if link is None:
+            break
+        if refuses_call(link):
+            error.add_note(cure_of_call(link, None))
+            break
+        link = link.__cause__ or link.__context__
+
+
+def cure_of_call(error: BaseException, route: str | None) -> str:
+    """Return what to say of a call that CPython refuses in a worker, in a handler or elsewhere."""
+    text = "workers take no fork and no daemon threads, so no pools of processes: "
+    if route is not None:
+        text += f"{route} runs on a worker: register the route with gil=True"
+    else:
+        text += 'call it in a route with gil=True or in on_startup, or use run(mode="default")'
+    if DAEMON in str(error):
+        text += "; a thread works with daemon=False, and on_worker_stop has to end it"
+    return text
 
 
 def is_caught(frame: FrameType | None, error: BaseException) -> FrameType | None:

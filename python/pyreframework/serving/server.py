@@ -239,6 +239,9 @@ class Serving:
 
     def announce(self, urls: list[str]) -> None:
         """Say where the app is served."""
+        mistaken = description.twin(self.app)
+        if mistaken is not None:
+            complain(mistaken, "WARNING")
         routes = self.app.native.route_table()
         text = banner.lines(self.settings, urls, routes)
         # Behind what is served, before what to try.
