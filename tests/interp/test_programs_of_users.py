@@ -105,7 +105,9 @@ def test_a_decorator_that_asks_a_stand_in_is_named_with_its_module(write: Write)
 
 
 def test_another_handler_on_workers_of_a_route_that_never_runs_there(write: Write) -> None:
-    with serve(write("program.py", HEAD + DECORATED.replace("OPTION", ", gil=True") + TAIL), workers=1) as server:
+    with serve(
+        write("program.py", HEAD + DECORATED.replace("OPTION", ", gil=True") + TAIL), workers=1
+    ) as server:
         assert server.get("/").text == "open"
 
 
@@ -121,18 +123,24 @@ DAEMON = "threading.Thread(target=print, daemon=True).start()"
         f"@app.on_worker_start\nasync def hook():\n    {DAEMON}\n",
         f"if __name__ != '__main__':\n    {DAEMON}\n",
         f"@app.on_worker_stop\ndef hook():\n    {DAEMON}\n",
-        "import contextlib\n@contextlib.asynccontextmanager\nasync def life(app):\n"
-        f"    {DAEMON}\n    yield\napp = Pyre(lifespan=life)\n",
+        (
+            "import contextlib\n@contextlib.asynccontextmanager\nasync def life(app):\n"
+            f"    {DAEMON}\n    yield\napp = Pyre(lifespan=life)\n"
+        ),
     ],
     ids=["start", "async-start", "top", "stop", "lifespan"],
 )
 def test_a_daemon_thread_of_a_worker_is_explained(write: Write, text: str) -> None:
     if "worker_stop" in text:
-        with serve(write("program.py", HEAD + "import threading\n" + text + TAIL), workers=1) as server:
+        with serve(
+            write("program.py", HEAD + "import threading\n" + text + TAIL), workers=1
+        ) as server:
             pass
         said = server.output.text()
     else:
-        ended = run_to_end(write("program.py", HEAD + "import threading\n" + text + TAIL), workers=1)
+        ended = run_to_end(
+            write("program.py", HEAD + "import threading\n" + text + TAIL), workers=1
+        )
         assert ended.code == 3
         said = ended.output
     assert said.count("workers take no fork and no daemon threads") == 1
@@ -157,7 +165,10 @@ def test_an_app_that_was_imported_twice_is_told_of(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "views",
-    ["from circ import app as other\n", "from pyreframework import Pyre\napp = Pyre()\nmore = app\n"],
+    [
+        "from circ import app as other\n",
+        "from pyreframework import Pyre\napp = Pyre()\nmore = app\n",
+    ],
     ids=["only-read", "own"],
 )
 def test_two_apps_on_purpose_are_not_told_of(tmp_path: Path, views: str) -> None:

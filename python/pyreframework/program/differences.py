@@ -24,7 +24,13 @@ from pyreframework.program import expressions, facts, flow, imports, loading, ow
 from pyreframework.program.anatomy import Bound, codes, is_a, is_own
 from pyreframework.program.digest import UNKNOWN, Entry
 from pyreframework.program.flow import TaintGraph
-from pyreframework.program.statements import Statement, bound, is_of_app, program_statements, run_now
+from pyreframework.program.statements import (
+    Statement,
+    bound,
+    is_of_app,
+    program_statements,
+    run_now,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
