@@ -386,3 +386,93 @@ def test_a_program_without_stand_ins_compares_nothing(write: Write) -> None:
     """
     with serve(write("program.py", textwrap.dedent(text))) as server:
         assert server.get("/").json() == [WORKER, []]
+
+
+LAZILY = """
+import importlib.util
+import sys
+
+def lazily(name):
+    spec = importlib.util.find_spec(name)
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+"""
+
+
+def test_modules_that_load_when_they_are_used(write: Write) -> None:
+    """One that cannot load ends no start; one that needs what is refused moves who uses it."""
+    write("lazy_broken.py", "raise RuntimeError('not configured')\n")
+    write(
+        "lazy_rows.py", "import numpy as np\nPLAIN = 7\ndef rows():\n    return len(np.ones(3))\n"
+    )
+    program = """
+lazy_broken = lazily("lazy_broken")
+lazy_rows = lazily("lazy_rows")
+
+@app.get("/rows")
+def rows():
+    return [__name__, lazy_rows.rows()]
+
+@app.get("/broken")
+def broken():
+    try:
+        return lazy_broken.value
+    except RuntimeError as error:
+        return [__name__, str(error)]
+
+app.get("/plain", lambda req: [__name__, lazy_rows.PLAIN])
+app.run()
+"""
+    head = "import pydantic\nfrom pyreframework import Pyre\napp = Pyre()\n"
+    file = write("program.py", head + LAZILY + program)
+    with serve(file) as server:
+        assert server.get("/plain").json() == [WORKER, 7]
+        assert server.get("/rows").json() == [MAIN, 3]
+
+
+def test_settings_that_raise_when_they_are_asked_end_no_start(write: Write) -> None:
+    text = """
+import datetime
+
+class Zone(datetime.tzinfo):
+    def __repr__(self):
+        raise RuntimeError("asked")
+    def utcoffset(self, when):
+        return datetime.timedelta(0)
+
+class Meta(type):
+    def __eq__(cls, other):
+        raise RuntimeError("asked")
+    __hash__ = type.__hash__
+
+class Thing(metaclass=Meta):
+    pass
+
+class Proxy:
+    @property
+    def __dict__(self):
+        raise RuntimeError("asked")
+    @property
+    def __class__(self):
+        raise RuntimeError("asked")
+
+started = datetime.datetime(2026, 1, 1, tzinfo=Zone())
+things, proxy = [Thing()], Proxy()
+ROWS = len(s.keys)
+
+@app.get("/plain")
+def plain():
+    return [__name__, started.year, len(things)]
+
+@app.get("/rows")
+def rows():
+    return [__name__, ROWS]
+
+app.run()
+"""
+    with serve(write("program.py", HEAD + text)) as server:
+        assert server.get("/plain").json() == [WORKER, 2026, 1]
+        assert server.get("/rows").json() == [MAIN, 2]

@@ -6,9 +6,14 @@ import collections
 import datetime
 import decimal
 import enum
+import fractions
 import functools
+import ipaddress
+import re
 import sys
 import types
+import uuid
+import zoneinfo
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +21,8 @@ from typing import Any
 import pytest
 
 from pyreframework import Pyre
-from pyreframework.program import description, facts, ownership
+from pyreframework.program import description, facts, ownership, statements
+from pyreframework.program.changes import program_files
 from pyreframework.program.digest import ITEMS_MAX, UNKNOWN, Entry, Reader
 
 Collect = Callable[[str], dict[str, Entry]]
@@ -210,3 +216,120 @@ def test_what_a_worker_cannot_be_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     library.__file__ = "/usr/lib/python3/site-packages/library.py"
     monkeypatch.setattr(sys, "modules", Only(loaded | {"library": library}))
     assert description.is_foreign()
+
+
+LAZY = """
+import importlib.util, sys
+def lazy(name):
+    spec = importlib.util.find_spec(name)
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+"""
+
+
+def test_modules_that_load_when_they_are_used_stay_as_they_are(
+    collect: Collect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "facts_lazy.py").write_text("raise RuntimeError('not configured')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "facts_lazy", types.ModuleType("facts_lazy"))
+    del sys.modules["facts_lazy"]
+    found = collect(f"{LAZY}\nbroken = lazy('facts_lazy')\nKind = type('Kind', (), dict(a=1))\n"
+                    "Kind.__module__ = 'facts_lazy'\nthing = Kind()")  # fmt: skip
+    assert found["thing"].digest != UNKNOWN
+    assert list(statements.program_statements())
+    assert program_files()
+    assert type(sys.modules["facts_lazy"]) is not types.ModuleType
+
+
+def test_the_text_of_a_time_zone_is_not_asked_for(collect: Collect) -> None:
+    text = """
+import datetime
+class Zone(datetime.tzinfo):
+    def __init__(self, hours):
+        self.hours = hours
+    def __repr__(self):
+        raise RuntimeError
+    def utcoffset(self, when):
+        raise RuntimeError
+class Name(str):
+    def __repr__(self):
+        raise RuntimeError
+when = datetime.datetime(2026, 1, 1, tzinfo=Zone({0}))
+at = datetime.time(1, tzinfo=Zone({0}))
+fixed = datetime.timezone(datetime.timedelta(hours={0}), Name("here"))
+"""
+    one, same, other = (collect(text.replace("{0}", hours)) for hours in "112")
+    for name in ("when", "at", "fixed"):
+        assert one[name].digest == same[name].digest != other[name].digest, name
+        assert one[name].digest != UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Path(Text('a'))", "re.compile(Text('a'))", "re.match('a', Text('a'))",
+        "ipaddress.IPv4Address(Number(1))", "Fraction(10**5000, 3)", "range(10**5000)",
+
+        "Shown()", "Thing()", "[Thing()]", "{1: Thing()}", "Items([1]).append", "Proxy()",
+        "Property(lambda self: 1)", "type('Odd', (), {Text('a'): 1})",
+    ],
+)  # fmt: skip
+def test_nothing_of_the_users_runs_for(collect: Collect, text: str) -> None:
+    """Nor of what is inside of Python's own values."""
+    program = f"""
+import ipaddress, re
+from fractions import Fraction
+from pathlib import Path
+ran = []
+def run(*values, **named):
+    ran.append(1)
+    raise RuntimeError
+class Meta(type):
+    __eq__ = __getattribute__ = run
+    def __hash__(cls):
+        ran.append(1)
+        return hash(int)
+class Thing(metaclass=Meta):
+    __repr__ = __str__ = __eq__ = __getattr__ = __call__ = run
+    __class__ = property(run)
+class Text(str):
+    __repr__ = __str__ = __format__ = __eq__ = startswith = run
+    __hash__ = str.__hash__
+class Number(int):
+    __repr__ = __index__ = to_bytes = run
+class Items(list, metaclass=Meta):
+    pass
+class Proxy:
+    __dict__ = property(run)
+    __class__ = property(run)
+class Property(property):
+    fget = fset = property(run)
+class Shown:
+    __module__ = "decimal"
+    __repr__ = run
+try:
+    value = {text}
+except (RuntimeError, ValueError, TypeError):
+    value = None  # This Python does not make one of it.
+ran.clear()
+"""
+    found = collect(program)
+    assert found["ran"].value == []
+    assert found["value"].digest != UNKNOWN
+
+
+def test_what_standard_modules_show_is_whole(collect: Collect) -> None:
+    long = "a" * 300
+    assert digest(re.compile(f"{long}b")) != digest(re.compile(f"{long}c"))
+    assert digest(fractions.Fraction(1, 2)) != digest(fractions.Fraction(1, 3))
+    for make in (ipaddress.ip_network, ipaddress.ip_interface):
+        assert digest(make("10.0.0.1/32")) != digest(make("10.0.0.2/32"))
+    assert digest(uuid.UUID(int=1)) != digest(uuid.UUID(int=2))
+    assert digest(zoneinfo.ZoneInfo("UTC")) == digest(zoneinfo.ZoneInfo("UTC"))
+    assert digest(decimal.Context(prec=3)) != digest(decimal.Context(prec=4))
+    noon, utc = datetime.datetime(2026, 1, 1, 12), datetime.UTC
+    assert digest(noon) != digest(noon.replace(tzinfo=utc)) != digest(noon.replace(fold=1))

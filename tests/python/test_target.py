@@ -104,6 +104,28 @@ def test_a_module_keeps_its_name_and_a_file_is_no_main(write: Write) -> None:
     assert look("named.py").name == "__mp_main__"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("text", ["shy", "shy:app", "shy.py", "shy.py:app", "shy:make"])
+def test_what_raises_when_it_is_asked_for_its_class_is_no_app(write: Write, text: str) -> None:
+    """As settings that are not configured, and what is only there during a request."""
+    write(
+        "shy.py",
+        """
+        from pyreframework import Pyre
+        class Settings:
+            @property
+            def __class__(self):
+                globals()["more"] = 1
+                raise RuntimeError("settings are not configured")
+        settings = Settings()
+        app = Pyre()
+        app.get("/", lambda req: __name__)
+        make = lambda: Pyre()
+    """,
+    )
+    assert look(text)
+    assert "more" not in vars(sys.modules[apps.WORKER_NAME if ".py" in text else "shy"])
+
+
 def test_a_file_that_runs_ends_there(write: Write) -> None:
     write("one.py", ONE + "    app.run(port=0)\n    raise LookupError\n")
     assert look("one.py").listed

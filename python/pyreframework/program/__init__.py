@@ -9,6 +9,7 @@ How it gets there:
 - ``rerun``: runs it again in a worker
 - ``loading``: loads it in a worker, as the engine calls for it, and ends it
 - ``changes``: which files it was made of, and whether one has changed
+- ``unasked``: what modules, classes and objects hold, read without asking them
 - ``ownership``: whose a module is: the program's, ours, Python's, a library's
 - ``laziness``: this package's own imports stay eager
 - ``frames``: ``sys._current_frames`` while there are workers

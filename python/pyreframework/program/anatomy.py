@@ -8,9 +8,10 @@ and in those where a module was refused.
 from __future__ import annotations
 
 import sys
-from types import CodeType, FunctionType, MappingProxyType, MemberDescriptorType, ModuleType
+from types import CodeType, FunctionType, MemberDescriptorType, ModuleType
 
 from pyreframework.program import ownership
+from pyreframework.program.unasked import body_of, dict_of, is_a, kind_of, line_of, slot_of, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,32 +169,9 @@ class Bound:
         self.owner = owner
 
 
-def is_a(value: object, kind: type | tuple[type, ...]) -> bool:
-    """Do what ``isinstance`` does, without asking the object: proxies may raise when asked."""
-    return issubclass(type(value), kind)
-
-
-def kind_of(value: Any) -> type[Any]:
-    """Return a class itself, and the class of anything else."""
-    return value if is_a(value, type) else type(value)
-
-
 def is_own(kind: type) -> bool:
     """Tell whether a class is defined by the program."""
-    module = sys.modules.get(str(body_of(kind).get("__module__")))
-    return module is not None and ownership.is_program(vars(module))
-
-
-def body_of(kind: type) -> MappingProxyType[str, Any]:
-    """Return what is in the body of a class, without asking its metaclass."""
-    found: MappingProxyType[str, Any] = type.__dict__["__dict__"].__get__(kind)
-    return found
-
-
-def line_of(kind: type) -> tuple[type, ...]:
-    """Return a class and all it derives from, without asking its metaclass."""
-    found: tuple[type, ...] = type.__dict__["__mro__"].__get__(kind)
-    return found
+    return ownership.is_program(dict_of(sys.modules.get(text_of(body_of(kind).get("__module__")))))
 
 
 def attributes(owner: object, names: set[str]) -> Iterator[object]:
@@ -204,38 +182,19 @@ def attributes(owner: object, names: set[str]) -> Iterator[object]:
         if name in held:
             yield held[name]
             continue
-        base = next((base for base in kind.__mro__ if name in vars(base)), object)
-        value: Any = vars(base).get(name)
+        base = next((base for base in line_of(kind) if name in body_of(base)), object)
+        value: Any = body_of(base).get(name)
         if is_a(value, MemberDescriptorType) and owner is not kind:
             value = slot_of(value, owner)
         if base is not object:
             yield from unwrapped(value, owner)
 
 
-def dict_of(owner: object) -> dict[str, object]:
-    """Return the attributes that an object itself holds."""
-    try:
-        held: dict[str, object] = object.__getattribute__(owner, "__dict__")
-    except AttributeError:
-        return {}
-    return held
-
-
-def slot_of(slot: MemberDescriptorType, owner: object) -> object:
-    """Return what an object holds in a slot, None if nothing."""
-    try:
-        held: object = slot.__get__(owner)
-    except AttributeError:
-        return None
-    return held
-
-
 def unwrapped(value: Any, owner: object) -> Iterator[object]:
     """Yield the functions behind what stands in the body of a class."""
-    if is_a(value, (staticmethod, classmethod)):
-        value = value.__func__
+    value = unwrap(value)
     if is_a(value, property):
-        for function in (value.fget, value.fset, value.fdel):
+        for function in accessors(value):
             yield bound(function, owner)
     else:
         yield bound(value, owner)
@@ -243,7 +202,15 @@ def unwrapped(value: Any, owner: object) -> Iterator[object]:
 
 def unwrap(value: Any) -> object:
     """Return the function that a static or class method is made of, anything else as it is."""
-    return value.__func__ if is_a(value, (staticmethod, classmethod)) else value
+    for kind in (staticmethod, classmethod):
+        if is_a(value, kind):
+            return body_of(kind)["__func__"].__get__(value)
+    return value
+
+
+def accessors(value: property) -> tuple[object, ...]:
+    """Return the functions that a property is made of."""
+    return tuple(body_of(property)[name].__get__(value) for name in ("fget", "fset", "fdel"))
 
 
 def package_of(value: Any) -> str:
@@ -251,10 +218,10 @@ def package_of(value: Any) -> str:
     if is_a(value, FunctionType):
         name = value.__globals__.get("__name__")
     elif is_a(value, ModuleType):
-        name = vars(value).get("__name__")
+        name = dict_of(value).get("__name__")
     else:
-        name = vars(kind_of(value)).get("__module__")
-    return str(name).partition(".")[0]
+        name = body_of(kind_of(value)).get("__module__")
+    return text_of(name).partition(".")[0]
 
 
 def bound(function: Any, owner: object) -> object:

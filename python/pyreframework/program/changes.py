@@ -9,6 +9,8 @@ import os
 import sys
 import sysconfig
 
+from pyreframework.program.unasked import dict_of, text_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,10 +70,10 @@ def program_files(more: Iterable[str] = ()) -> dict[str, Signature]:
     # This package, one folder up from here.
     installed.add(os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir)))
     away = tuple(os.path.join(folder, "") for folder in installed)
-    names = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    names = [text_of(dict_of(module).get("__file__")) for module in list(sys.modules.values())]
     found: dict[str, Signature] = {}
     for name in (*names, *more):
-        if isinstance(name, str) and os.path.isfile(name):
+        if os.path.isfile(name):
             path = os.path.abspath(name)
             if not path.startswith(away):
                 found[path] = imported.get(path) or signature(path)

@@ -12,11 +12,12 @@ import sys
 from pyreframework.program import imports
 from pyreframework.program.ownership import is_standard
 from pyreframework.program.reach import SPACES
+from pyreframework.program.unasked import dict_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import CodeType
+    from types import CodeType, ModuleType
     from typing import Any
 
     from pyreframework.program.anatomy import Lazy
@@ -49,7 +50,7 @@ def imported(
         if imports.without and module is not None:
             from pyreframework.program import lacks, sources
 
-            for item in sources.asked_of(code, name) - vars(module).keys():
+            for item in sources.asked_of(code, name) - dict_of(module).keys():
                 lacks.note_loss(graph, number, module, item)
         # What the code asks it for is among the names there, if it does so by names.
         uses = graph.uses(code)
@@ -64,10 +65,31 @@ def try_import(graph: Graph, lazy: Lazy, code: CodeType, space: dict[str, Any]) 
         return
     graph.tried.add(key)
     try:
-        # A list would say that C code imports for itgraph.
+        # A list would say that C code imports for itself.
         imports.import_name(lazy.name, space, None, tuple(lazy.items), lazy.level)
     except (Exception, SystemExit):  # noqa: BLE001 - it will raise again, where it is called
         return
+
+
+def load(graph: Graph, number: int, module: ModuleType) -> None:
+    """Load a module that does so when it is used, once, and note if it is refused."""
+    if id(module) not in graph.loaded:
+        from pyreframework.program import refusals
+
+        graph.loaded[id(module)] = None
+        seen = len(imports.refused)
+        try:
+            vars(module)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it will raise again, where it is used
+            extensions = imports.refused[seen:]
+            reason = refusals.refusal(error, extensions)
+            if reason is not None:
+                missing = refusals.refused_module(extensions, error, reason)
+                imports.reasons.setdefault(missing, reason)
+                graph.loaded[id(module)] = missing
+    without = graph.loaded[id(module)]
+    if without is not None:
+        graph.missing(number, without)
 
 
 def note_refused(
@@ -125,4 +147,4 @@ def is_conditional(code: CodeType, line: int) -> bool:
 def is_there(name: str, items: list[str]) -> bool:
     """Tell whether an import finds everything loaded."""
     module = sys.modules.get(name)
-    return module is not None and all(item in vars(module) for item in items)
+    return module is not None and all(item in dict_of(module) for item in items)

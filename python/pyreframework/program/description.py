@@ -13,6 +13,7 @@ from pyreframework.program.apps import WORKER_NAME, is_app
 from pyreframework.program.outline import key
 from pyreframework.program.ownership import is_ours, is_program, is_standard
 from pyreframework.program.rerun import Program, find
+from pyreframework.program.unasked import dict_of, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def describe_app(
     found = {
         name: attribute
         for name, module in list(sys.modules.items())
-        for attribute, value in list(getattr(module, "__dict__", {}).items())
+        for attribute, value in list(dict_of(module).items())
         if value is app and name != WORKER_NAME
     }
     if "__main__" in found:
@@ -135,7 +136,7 @@ def describe_app(
     if not found:
         return None
     name = app.made_in if app.made_in in found else next(iter(found))
-    file = getattr(sys.modules[name], "__file__", None)
+    file = dict_of(sys.modules[name]).get("__file__")
     try:
         spec = find(name)
     except (ImportError, AttributeError):
@@ -232,7 +233,7 @@ def is_foreign() -> bool:
         space = vars(module) if type(module) is type(sys) else {}
         if is_standard(name) or is_ours(space):
             continue
-        extension = str(space.get("__file__")).endswith(tuple(EXTENSION_SUFFIXES))
+        extension = text_of(space.get("__file__")).endswith(tuple(EXTENSION_SUFFIXES))
         if extension or not is_program(space):
             return True
     return False

@@ -21,7 +21,7 @@ from types import FunctionType, ModuleType
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import expressions, facts, flow, imports, loading, ownership, sources
-from pyreframework.program.anatomy import Bound, codes, is_a, is_own
+from pyreframework.program.anatomy import Bound, codes, is_own
 from pyreframework.program.digest import UNKNOWN, Entry
 from pyreframework.program.flow import TaintGraph
 from pyreframework.program.statements import (
@@ -31,6 +31,7 @@ from pyreframework.program.statements import (
     program_statements,
     run_now,
 )
+from pyreframework.program.unasked import dict_of, is_a
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,9 +76,9 @@ class DoubtGraph(TaintGraph):
         for name in chain:
             if not is_a(here, ModuleType) or stood_in(here) is not None:
                 break
-            here = vars(here).get(name)
+            here = dict_of(here).get(name)
         if is_a(here, ModuleType) and stood_in(here) is None:
-            self.wholes.append((number, id(vars(here))))
+            self.wholes.append((number, id(dict_of(here))))
         yield from super().along(number, value, chain, uses, whole)
 
     def check_taint(self, number: int, space: dict[str, Any], name: str) -> None:

@@ -8,8 +8,10 @@ interpreters of a process, so hashes are what travels.
 from __future__ import annotations
 
 import gc
+import sys
 from collections import deque
 from functools import partial
+from itertools import islice
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -22,17 +24,20 @@ from types import (
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import ownership
-from pyreframework.program.anatomy import (
+from pyreframework.program.anatomy import accessors, content, is_own, unwrap
+from pyreframework.program.apps import Enrolled
+from pyreframework.program.unasked import (
     body_of,
-    content,
     dict_of,
     is_a,
-    is_own,
+    is_exactly,
+    kind_of,
     line_of,
+    module_of,
+    name_of,
     slot_of,
-    unwrap,
+    text_of,
 )
-from pyreframework.program.apps import Enrolled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,10 +50,27 @@ ITEMS_MAX = 5_000
 DEPTH_MAX = 12
 MAIN_NAMES = ("__main__", "__mp_main__")
 UNKNOWN = "?"
-# The numbers of Python, and how to read those of subclasses.
-PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), type(NotImplemented))
+# The ids of Python's own plain types: to look for a class itself would ask its metaclass.
+PLAIN = {
+    id(kind)
+    for kind in (
+        bool, int, float, complex, str, bytes, type(None), type(Ellipsis), type(NotImplemented),
+    )
+}  # fmt: skip
 # Standard modules whose objects do not change, and show all they hold.
 SHOWN = ("datetime", "decimal", "fractions", "ipaddress", "pathlib", "re", "uuid", "zoneinfo")
+# What some of them are made of: to show these would ask somebody else's object for a text, or fail
+# for long numbers, or shorten it.
+PARTS = {
+    "decimal.Context": ("prec", "rounding", "Emin", "Emax", "capitals", "clamp"),
+    "fractions.Fraction": ("_numerator", "_denominator"),
+    "re.Pattern": ("pattern", "flags"),
+    "zoneinfo.ZoneInfo": ("key",),
+}
+HOLDING = (tuple, list, dict, set, frozenset)
+TIMES = ("datetime.datetime", "datetime.time")
+# How deep objects of standard modules are looked into for somebody else's.
+SHOWN_DEPTH_MAX = 4
 
 
 class ExhaustedError(Exception):
@@ -106,7 +128,7 @@ class Reader:
         if self.left < 0:
             raise ExhaustedError
         kind = type(value)
-        if kind in PLAIN:
+        if id(kind) in PLAIN:
             self.parts.append(plain(value))
             return
         if stood_in(value) is not None:
@@ -134,36 +156,51 @@ class Reader:
         elif is_a(value, MethodType):
             self.put_all((value.__func__, value.__self__), depth)
         elif is_a(value, BuiltinFunctionType):
-            self.parts.append(value.__qualname__)
+            # Its full name would ask the class of its owner.
+            self.parts.append(f"{value.__name__} {named(kind_of(value.__self__))}")
         elif is_a(value, ModuleType):
-            self.parts.append(str(vars(value).get("__name__")))
+            self.parts.append(text_of(dict_of(value).get("__name__")))
         elif is_a(value, type):
             self.put_class(value, depth)
         elif is_a(value, (staticmethod, classmethod)):
-            self.put(value.__func__, depth)
+            self.put(unwrap(value), depth)
         elif is_a(value, property):
-            self.put_all((value.fget, value.fset, value.fdel), depth)
+            self.put_all(accessors(value), depth)
         elif kind is partial:
             self.put_all((value.func, value.args, value.keywords), depth)
         elif kind is MappingProxyType:
             self.put_all(tuple(gc.get_referents(value)), depth)
-        elif module_of(kind).partition(".")[0] in SHOWN and not is_own(kind):
-            self.parts.append(repr(value))
+        elif is_shown(kind):
+            self.put_shown(value, depth)
         elif is_a(value, Enrolled):
             return
         else:
             self.put_object(value, depth)
 
+    def put_shown(self, value: Any, depth: int) -> None:
+        """Write down what an object of a standard module shows, if it asks no other one for it."""
+        name = named(type(value))
+        if name in PARTS:
+            self.put_all(tuple(getattr(value, part) for part in PARTS[name]), depth)
+            return
+        if name == "datetime.timezone":
+            self.put(value.__getinitargs__(), depth)
+            return
+        if name in TIMES:
+            self.put(value.tzinfo, depth)
+            value = value.replace(tzinfo=None)
+        self.parts.append(repr(value) if is_bare(value) else UNKNOWN)
+
     def put_function(self, value: FunctionType, depth: int) -> None:
         """Write down which function it is, and of one of the program what it has kept."""
-        self.parts.append(value.__qualname__)
+        self.parts.append(text_of(value.__qualname__))
         if not ownership.is_program(value.__globals__):
-            self.put(vars(value).get("__wrapped__"), depth)
+            self.put(dict_of(value).get("__wrapped__"), depth)
             return
         code = value.__code__
         self.parts.append(f"{code.co_filename.rpartition('/')[2]}:{code.co_firstlineno}")
         cells = [content(cell) for cell in value.__closure__ or ()]
-        self.put_all((value.__defaults__, value.__kwdefaults__, *cells, vars(value)), depth)
+        self.put_all((value.__defaults__, value.__kwdefaults__, *cells, dict_of(value)), depth)
 
     def put_class(self, kind: type, depth: int) -> None:
         """Write down which class it is, and of one of the program what is in its body."""
@@ -192,21 +229,19 @@ class Reader:
         """Write down what an object holds as a container or a number that it derives from."""
         if is_a(value, dict):
             self.parts.append(f"{dict.__len__(value)}:")
-            for index, (key, held) in enumerate(list(dict.items(value))):
-                if index == ITEMS_MAX:
-                    break
+            for key, held in tuple(islice(dict.items(value), ITEMS_MAX)):
                 self.put(key, depth)
                 self.put(held, depth)
         elif is_a(value, (list, tuple, deque)):
             base = next(one for one in (list, tuple, deque) if is_a(value, one))
             self.parts.append(f"{base.__len__(value)}:")
-            self.put_all(tuple(base.__iter__(value))[:ITEMS_MAX], depth)
+            self.put_all(tuple(islice(base.__iter__(value), ITEMS_MAX)), depth)
         elif is_a(value, (set, frozenset)):
             self.put_set(value, depth)
         elif is_a(value, (str, bytes, bytearray, int, float, complex)):
             self.parts.append(plain(basic(value)))
         elif is_a(value, range):
-            self.parts.append(repr(value))
+            self.put_all((value.start, value.stop, value.step), depth)
         else:
             return False
         return True
@@ -214,14 +249,15 @@ class Reader:
     def put_set(self, value: Any, depth: int) -> None:
         """Write down what a set holds, in an order that is the same everywhere."""
         base = set if is_a(value, set) else frozenset
-        items = list(base.__iter__(value))
-        self.parts.append(f"{len(items)}:")
-        if len(items) > ITEMS_MAX:
+        size = base.__len__(value)
+        self.parts.append(f"{size}:")
+        if size > ITEMS_MAX:
             return
+        items = tuple(base.__iter__(value))
         outer, seen = self.parts, dict(self.seen)
         found = []
         for item in items:
-            self.parts, self.seen = [], dict(seen) if type(item) not in PLAIN else seen
+            self.parts, self.seen = [], dict(seen) if id(type(item)) not in PLAIN else seen
             self.put(item, depth)
             found.append("".join(self.parts))
         self.parts, self.seen = outer, seen
@@ -258,25 +294,37 @@ def basic(value: Any) -> object:
     return float.__float__(value) if is_a(value, float) else complex.__complex__(value)
 
 
-def module_of(kind: type) -> str:
-    """Return the name of the module of a class, without asking its metaclass."""
-    module = type.__dict__["__module__"].__get__(kind)
-    return module if type(module) is str else ""
-
-
 def named(kind: type) -> str:
     """Return by what a class is known in every interpreter."""
-    module = module_of(kind)
-    name: str = type.__dict__["__qualname__"].__get__(kind)
+    module, name = module_of(kind), name_of(kind)
     return name if module in MAIN_NAMES else f"{module}.{name}"
+
+
+def is_shown(kind: type) -> bool:
+    """Tell whether a class is one of a standard module, of which objects show all they hold."""
+    module = module_of(kind)
+    if module.partition(".")[0] not in SHOWN:
+        return False
+    return dict_of(sys.modules.get(module)).get(name_of(kind)) is kind
+
+
+def is_bare(value: object, depth: int = SHOWN_DEPTH_MAX) -> bool:
+    """Tell whether only Python's own objects are in an object: then to show it asks no other."""
+    for one in gc.get_referents(value):
+        if id(type(one)) in PLAIN or is_a(one, (type, FunctionType, MethodType)):
+            continue
+        is_known = is_exactly(one, HOLDING) or is_shown(type(one))
+        if not is_known or depth == 0 or not is_bare(one, depth - 1):
+            return False
+    return True
 
 
 def members(kind: type) -> Iterator[tuple[str, object]]:
     """Yield what is in the body of a class, but for what Python itself puts there."""
     for name, value in list(body_of(kind).items()):
-        is_dunder = name.startswith("__") and name.endswith("__")
         if is_a(value, MemberDescriptorType) or type(name) is not str:
             continue
+        is_dunder = name.startswith("__") and name.endswith("__")
         if not is_dunder or (is_a(unwrap(value), FunctionType) and not name.startswith("__annot")):
             yield name, value
 
@@ -286,5 +334,5 @@ def attributes(owner: Any) -> Iterator[tuple[str, object]]:
     yield from [one for one in list(dict_of(owner).items()) if type(one[0]) is str]
     for base in line_of(type(owner)):
         for name, slot in list(body_of(base).items()):
-            if is_a(slot, MemberDescriptorType) and is_own(base):
+            if is_a(slot, MemberDescriptorType) and type(name) is str and is_own(base):
                 yield name, slot_of(slot, owner)

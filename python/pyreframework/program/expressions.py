@@ -11,7 +11,16 @@ from types import MappingProxyType, MemberDescriptorType, ModuleType
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import sources
-from pyreframework.program.anatomy import dict_of, is_a, kind_of, slot_of, unwrapped
+from pyreframework.program.anatomy import unwrapped
+from pyreframework.program.unasked import (
+    dict_of,
+    in_class,
+    is_a,
+    kind_of,
+    module_of,
+    slot_of,
+    text_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,9 +58,9 @@ def resolve(node: _ast.AST | None, space: dict[str, Any]) -> Any:
     if stood_in(owner) is not None:
         return owner
     if is_a(owner, ModuleType):
-        held = vars(owner)
+        held = dict_of(owner)
         if "pyre_parts" in held:
-            held = {**vars(held["pyre_whole"]), **held["pyre_parts"]}
+            held = {**dict_of(held["pyre_whole"]), **held["pyre_parts"]}
         return held.get(node.attr)
     return attribute(owner, node.attr)
 
@@ -61,7 +70,7 @@ def attribute(owner: Any, name: str) -> object:
     held = {} if is_a(owner, type) else dict_of(owner)
     if name in held:
         return held[name]
-    value = next((vars(kind)[name] for kind in kind_of(owner).__mro__ if name in vars(kind)), None)
+    value = in_class(kind_of(owner), name)
     if is_a(value, MemberDescriptorType):
         return slot_of(value, owner)  # type: ignore[arg-type]
     return next(unwrapped(value, owner), None)
@@ -73,8 +82,9 @@ def shows(node: _ast.expr, space: dict[str, Any]) -> bool:
         return False
     if isinstance(node.func, _ast.Attribute):
         owner = resolve(node.func.value, space)
-        name = vars(owner).get("__name__") if is_a(owner, ModuleType) else type(owner).__module__
-        return name == LOGGING
+        is_module = is_a(owner, ModuleType)
+        name = dict_of(owner).get("__name__") if is_module else module_of(type(owner))
+        return text_of(name) == LOGGING
     return resolve(node.func, space) is print
 
 

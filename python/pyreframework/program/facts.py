@@ -19,13 +19,10 @@ from types import (
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import ownership
-from pyreframework.program.anatomy import (
-    is_a,
-    is_own,
-    line_of,
-)
+from pyreframework.program.anatomy import is_own
 from pyreframework.program.apps import Enrolled
 from pyreframework.program.digest import MAIN_NAMES, Entry, Reader, attributes, members, named
+from pyreframework.program.unasked import dict_of, is_a, line_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +42,7 @@ def spaces(own: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     seen: set[int] = set()
     for name, module in list(sys.modules.items()):
-        space = vars(module) if is_a(module, ModuleType) else {}
+        space = dict_of(module) if is_a(module, ModuleType) else {}
         if id(space) in seen or not (
             ownership.is_program(space) or (name.partition(".")[0] in own and "__file__" in space)
         ):

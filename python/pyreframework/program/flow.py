@@ -22,7 +22,7 @@ from types import FunctionType, MethodType, ModuleType
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import imports, ownership, sources
 from pyreframework.program.advice import described
-from pyreframework.program.anatomy import Bound, is_a, is_own, kind_of
+from pyreframework.program.anatomy import Bound, is_own
 from pyreframework.program.apps import Enrolled
 from pyreframework.program.execution import function_of
 from pyreframework.program.expressions import (
@@ -51,6 +51,7 @@ from pyreframework.program.statements import (
     run_now,
 )
 from pyreframework.program.taints import Place
+from pyreframework.program.unasked import dict_of, is_a, kind_of, module_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -251,7 +252,7 @@ def change(
     """Count as a stand-in what gets an item or an attribute."""
     owner = resolve(target.value, space)
     if is_a(owner, ModuleType) and isinstance(target, _ast.Attribute):
-        imports.tainted.setdefault((id(vars(owner)), target.attr), module)
+        imports.tainted.setdefault((id(dict_of(owner)), target.attr), module)
     elif owner is None:
         lose(module, place)
     else:
@@ -282,7 +283,7 @@ def take_over(statements: list[Statement]) -> None:
             except (AttributeError, KeyError):
                 continue
             source = sys.modules.get(full.rstrip("."))
-            held = vars(source) if is_a(source, ModuleType) else {}
+            held = dict_of(source) if is_a(source, ModuleType) else {}
             for alias in node.names:
                 names = list(held) if alias.name == "*" else [alias.name]
                 for name in names:
@@ -306,6 +307,6 @@ def mark(value: object, module: str) -> None:
     elif is_a(value, type):
         if not is_own(value):  # type: ignore[arg-type]
             return
-    elif type(value).__module__ == LOGGING:
+    elif module_of(type(value)) == LOGGING:
         return
     imports.marked.setdefault(id(value), (value, module))

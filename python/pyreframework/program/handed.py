@@ -18,7 +18,7 @@ import _ast
 from types import FunctionType, MethodType, ModuleType
 
 from pyreframework.program import flow, imports, ownership, quiet, sources
-from pyreframework.program.anatomy import Bound, is_a, is_own, kind_of
+from pyreframework.program.anatomy import Bound, is_own
 from pyreframework.program.expressions import resolve
 from pyreframework.program.reach import ATOMS
 from pyreframework.program.scans import (
@@ -32,6 +32,7 @@ from pyreframework.program.scans import (
     plain_function,
     scans,
 )
+from pyreframework.program.unasked import body_of, dict_of, is_a, is_exactly, kind_of, line_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def note(app: App) -> None:
         for one, _ in scan.handed():
             held = [one]
             if is_a(one, type):
-                held = [value for kind in one.__mro__ for value in vars(kind).values()]  # type: ignore[attr-defined]
+                held = [value for kind in line_of(kind_of(one)) for value in body_of(kind).values()]
             for value in held:
                 if type(value) is Inner:
                     imports.handed.add((file, sources.first_line(value.nodes[0])))
@@ -123,7 +124,7 @@ def share(nodes: list[_ast.AST], space: dict[str, Any], module: str) -> None:
         if isinstance(node.ctx, _ast.Load):
             share_read(node, space, module)
         elif isinstance(node, _ast.Attribute) and is_a(owner, ModuleType):
-            imports.tainted.setdefault((id(vars(owner)), node.attr), module)
+            imports.tainted.setdefault((id(dict_of(owner)), node.attr), module)
         else:
             share_value(owner, module, is_changed=True)
 
@@ -142,7 +143,7 @@ def share_read(node: _ast.AST, space: dict[str, Any], module: str) -> None:
         owner = None
     if isinstance(node, _ast.Subscript):
         held: Any = owner.values() if type(owner) is dict else owner
-        is_flat = type(held) in (list, tuple, set, type({}.values()))
+        is_flat = is_exactly(held, (list, tuple, set, type({}.values())))
         if not is_flat or not all(is_a(one, ATOMS) for one in held):
             share_value(owner, module)
     elif owner is None or is_a(value, ATOMS):

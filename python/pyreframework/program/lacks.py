@@ -11,7 +11,8 @@ import sys
 from types import FunctionType, ModuleType
 
 from pyreframework.program import imports, losses, ownership, refusals
-from pyreframework.program.anatomy import codes, is_a, kind_of, package_of, words
+from pyreframework.program.anatomy import codes, package_of, words
+from pyreframework.program.unasked import body_of, dict_of, is_a, is_exactly, kind_of, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def missing_to(graph: Graph, value: Any) -> str | None:
     """
     if id(value) in imports.hollow:
         return imports.hollow[id(value)]
-    if type(value) in (dict, list, tuple):
+    if is_exactly(value, (dict, list, tuple)):
         held = value.values() if type(value) is dict else value
         return next(filter(None, (missing_to_module(graph, one) for one in held)), None)
     return missing_to_module(graph, value)
@@ -39,7 +40,8 @@ def missing_to_module(graph: Graph, value: Any) -> str | None:
     if is_a(value, FunctionType):
         space = value.__globals__
     else:
-        space = vars(sys.modules.get(str(vars(kind_of(value)).get("__module__")), builtins))
+        name = text_of(body_of(kind_of(value)).get("__module__"))
+        space = dict_of(sys.modules.get(name, builtins))
     if id(space) not in graph.hollow:
         held = (imports.hollow.get(id(one)) for one in space.values())
         found = None if ownership.is_program(space) else next(filter(None, held), None)
@@ -69,8 +71,8 @@ def note_texts(graph: Graph, number: int, function: FunctionType, found: list[ob
 
 def note_loss(graph: Graph, number: int, module: ModuleType, name: str) -> None:
     """Note that a node asks a library for a name that it has lost with a refused extension."""
-    space = vars(module)
-    reason = losses.reason_for(str(space.get("__name__")))
+    space = dict_of(module)
+    reason = losses.reason_for(text_of(space.get("__name__")))
     if reason is None or ("__getattr__" in space and not graph.eager):
         return
     try:
@@ -80,5 +82,5 @@ def note_loss(graph: Graph, number: int, module: ModuleType, name: str) -> None:
         full = f"{space['__name__']}.{name}"
         imports.reasons.setdefault(full, reason)
         graph.missing(number, full)
-    except Exception:  # noqa: BLE001 - it will raise again, where it is asked
+    except (Exception, SystemExit):  # noqa: BLE001 - it will raise again, where it is asked
         return

@@ -18,6 +18,7 @@ from pyreframework.program import apps
 from pyreframework.program.apps import is_app
 from pyreframework.program.rerun import ProgramSpec
 from pyreframework.program.target import Target, TargetError
+from pyreframework.program.unasked import dict_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def needs_arguments(function: object) -> bool:
 def apps_of(module: ModuleType) -> dict[str, App]:
     """Return the apps at the top level of a module, each under its first name."""
     found: dict[str, App] = {}
-    for name, value in vars(module).items():
+    for name, value in list(dict_of(module).items()):
         if is_app(value) and not any(value is app for app in found.values()):
             found[name] = value
     return found

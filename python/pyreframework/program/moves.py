@@ -6,12 +6,15 @@ need more. Imported only in workers.
 
 from __future__ import annotations
 
+import sys
+
 from pyreframework.handlers.absent import stood_in
 from pyreframework.handlers.injection import evaluated
 from pyreframework.handlers.signatures import Parameter, name_of, parameters
 from pyreframework.program import imports
 from pyreframework.program.apps import FALLBACK
 from pyreframework.program.reach import Graph
+from pyreframework.program.unasked import loads_late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ def find(app: App, first: bool) -> list[tuple[int, str]]:
         first: This worker is the first. It also imports what handlers import when they run, to
             learn whether that is refused.
     """
-    if not first and not imports.reasons:
+    if not first and not imports.reasons and not any(map(loads_late, list(sys.modules.values()))):
         return []
     moved = [(number, why(user, modules)) for number, user, modules in survey(app, first)]
     return moved + notes()

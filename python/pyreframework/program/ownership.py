@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from pyreframework.program.unasked import dict_of, text_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,18 +25,18 @@ program_files: dict[str, bool] = {}
 
 def is_program(space: Mapping[str, object]) -> bool:
     """Tell whether a module with these globals belongs to the program."""
-    name = space.get("__name__")
+    name = text_of(space.get("__name__"))
     if name in MAIN_NAMES:
         return True
-    file = space.get("__file__")
-    if not isinstance(name, str) or not isinstance(file, str):
+    file = text_of(space.get("__file__"))
+    if not name or not file:
         return False
     return is_program_file(file) or name.partition(".")[0] in own_packages
 
 
 def is_ours(space: Mapping[str, object]) -> bool:
     """Tell whether a module with these globals belongs to this package."""
-    return str(space.get("__name__")).partition(".")[0] == PACKAGE
+    return text_of(space.get("__name__")).partition(".")[0] == PACKAGE
 
 
 def is_program_file(file: str) -> bool:
@@ -66,5 +68,5 @@ def is_standard_module(value: object) -> bool:
     """
     if type(value) is not type(sys):
         return False
-    name = vars(value).get("__name__")
-    return isinstance(name, str) and name.partition(".")[0] in sys.stdlib_module_names
+    name = text_of(dict_of(value).get("__name__"))
+    return name.partition(".")[0] in sys.stdlib_module_names

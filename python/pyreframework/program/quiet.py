@@ -11,7 +11,7 @@ from types import FunctionType, MethodType, ModuleType
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import imports, ownership, sources
-from pyreframework.program.anatomy import Bound, is_a, is_own, kind_of
+from pyreframework.program.anatomy import Bound, is_own
 from pyreframework.program.expressions import (
     FUNCTIONS,
     MUTATORS,
@@ -20,6 +20,7 @@ from pyreframework.program.expressions import (
     root_name,
     shows,
 )
+from pyreframework.program.unasked import dict_of, in_class, is_a, kind_of, module_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,17 +48,18 @@ def is_quiet_call(callee: Any, module: str, depth: int = 0) -> bool:
         return is_quiet_call(callee.__func__, module, depth)
     if is_a(callee, FunctionType):
         if not ownership.is_program(callee.__globals__):
-            inner = getattr(callee, "__wrapped__", None)
+            inner = dict_of(callee).get("__wrapped__")
             return inner is None or is_quiet_call(inner, module, depth + 1)
         return is_quiet(callee.__code__, callee.__globals__, module, depth)
     if is_own(kind_of(callee)):
         names = ("__new__", "__init__", "__post_init__") if is_a(callee, type) else ("__call__",)
         for name in names:
-            method = next((vars(k)[name] for k in kind_of(callee).__mro__ if name in vars(k)), None)
+            method = in_class(kind_of(callee), name)
             if is_a(method, FunctionType) and not is_quiet_call(method, module, depth + 1):
                 return False
         return True
-    inner = getattr(callee, "__wrapped__", None) if type(callee).__module__ == "functools" else None
+    is_wrapper = module_of(type(callee)) == "functools"
+    inner = dict_of(callee).get("__wrapped__") if is_wrapper else None
     return inner is None or is_quiet_call(inner, module, depth + 1)
 
 

@@ -34,14 +34,22 @@ from pyreframework.program.anatomy import (
     attributes,
     codes,
     content,
-    is_a,
     is_own,
-    kind_of,
     read,
     unwrap,
     unwrapped,
 )
 from pyreframework.program.apps import Enrolled
+from pyreframework.program.unasked import (
+    bases_of,
+    body_of,
+    dict_of,
+    in_class,
+    is_a,
+    kind_of,
+    line_of,
+    loads_late,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,11 +92,12 @@ class Graph:
         self.codes: dict[CodeType, Uses] = {}
         self.tried: set[tuple[str, tuple[str, ...]]] = set()
         self.hollow: dict[int, str | None] = {}
+        self.loaded: dict[int, str | None] = {}
         self.library: dict[str, str | None] = {}
 
     def add(self, root: object) -> int:
         """Return the number of something that is called, followed to its end."""
-        call: Any = getattr(type(root), "__call__", None)  # noqa: B004 - the function is wanted
+        call: Any = unwrap(in_class(type(root), "__call__"))
         if is_a(call, FunctionType) and is_own(type(root)) and not stood_in(root):
             # Of an object only what calling it leads to, and not all it can do.
             root = Bound(call, root)
@@ -185,7 +194,7 @@ class Graph:
         """Yield what a function leads to: its defaults, what it wraps, and what its code names."""
         yield from function.__defaults__ or ()
         yield from (function.__kwdefaults__ or {}).values()
-        yield from vars(function).values()
+        yield from dict_of(function).values()
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         space = function.__globals__
         if not ownership.is_program(space):
@@ -249,7 +258,7 @@ class Graph:
         """
         names = list(chain)
         while is_a(value, ModuleType) and stood_in(value) is None:
-            space = vars(value)
+            space = self.globals_of(number, value)
             if "pyre_parts" in space:
                 missing = space["pyre_parts"]
                 if not names:
@@ -283,17 +292,28 @@ class Graph:
         else:
             yield value
 
+    def globals_of(self, number: int, module: ModuleType) -> dict[str, Any]:
+        """Return the globals of a module; of one that loads when it is used, those it then has.
+
+        Every worker loads it now, as an import that is refused later gets no stand-in.
+        """
+        if loads_late(module):
+            from pyreframework.program import deferred
+
+            deferred.load(self, number, module)
+        return dict_of(module)
+
     def of_class(self, kind: type) -> Iterator[object]:
         """Yield what is in the body of a class of the program, and its bases."""
         if is_own(kind):
-            yield from kind.__bases__
-            for value in vars(kind).values():
+            yield from bases_of(kind)
+            for value in list(body_of(kind).values()):
                 yield from unwrapped(value, kind)
 
     def of_object(self, value: Any) -> Iterator[object]:
         """Yield what an object holds, and its class."""
         yield type(value)
-        if is_a(value, dict) and "__builtins__" in value:
+        if is_a(value, dict) and dict.__contains__(value, "__builtins__"):
             return  # The globals of a module: who names them is followed.
         yield from gc.get_referents(value)
 
@@ -325,7 +345,7 @@ class Graph:
     def check_attributes(self, number: int, owner: Any, names: set[str]) -> None:
         """Note that a node reads attributes which got a value in place of a stand-in."""
         if imports.partly:
-            for one in (owner, *kind_of(owner).__mro__):
+            for one in (owner, *line_of(kind_of(owner))):
                 for name in names if id(one) in imports.partly else ():
                     module = imports.tainted.get((id(one), name))
                     if module is not None:
@@ -344,7 +364,7 @@ class Graph:
     def check_marked(self, number: int, value: Any) -> None:
         """Note that a node is, or has, an object that got something of such a value."""
         found = [value.function, value.owner] if is_a(value, Bound) else [value]
-        found += kind_of(found[-1]).__mro__
+        found += line_of(kind_of(found[-1]))
         for one in found:
             module = imports.marked.get(id(one))
             if module is not None and module[0] is one:
@@ -362,9 +382,8 @@ class Graph:
             return
         if is_a(value, type):
             names = names | {"__init__", "__new__"}
-        spaces = [vars(base) for base in kind_of(value).__mro__]
         for name in names:
-            method = unwrap(next((space[name] for space in spaces if name in space), None))
+            method = unwrap(in_class(kind_of(value), name))
             if is_a(method, FunctionType):
                 self.check_imports(number, method)
 

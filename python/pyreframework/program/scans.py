@@ -11,10 +11,11 @@ from types import FunctionType, MethodType
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import expressions, imports, ownership, quiet, sources
-from pyreframework.program.anatomy import Bound, content, is_a, is_own
+from pyreframework.program.anatomy import Bound, content, is_own
 from pyreframework.program.differences import DoubtGraph
 from pyreframework.program.execution import function_of
 from pyreframework.program.expressions import FUNCTIONS, resolve
+from pyreframework.program.unasked import is_a, line_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class Scan:
         if stood_in(value) is not None:
             return
         if is_a(value, type) and is_own(value):
-            if any(base is not object and not is_own(base) for base in value.__mro__):
+            if any(base is not object and not is_own(base) for base in line_of(value)):
                 yield value
         elif quiet.is_of_program(value) and code_of(value).co_flags & COROUTINE:
             yield value

@@ -12,9 +12,9 @@ import sys
 from types import FunctionType, MethodType, ModuleType
 
 from pyreframework.program import ownership, sources
-from pyreframework.program.anatomy import is_a
 from pyreframework.program.apps import Enrolled
 from pyreframework.program.expressions import FUNCTIONS, resolve
+from pyreframework.program.unasked import dict_of, is_a, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ def program_statements() -> Iterator[Statement]:
     """Yield the statements at the top level of all modules of the program."""
     seen: set[int] = set()
     for module in list(sys.modules.values()):
-        space = vars(module) if is_a(module, ModuleType) else {}
+        space = dict_of(module) if is_a(module, ModuleType) else {}
         if id(space) in seen or not ownership.is_program(space):
             continue
         seen.add(id(space))
-        file = str(space.get("__file__"))
+        file = text_of(space.get("__file__"))
         whole = sources.tree(file)
         waiting: list[Any] = list(reversed(getattr(whole, "body", ())))
         while waiting:

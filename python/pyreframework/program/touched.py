@@ -14,7 +14,7 @@ from types import ModuleType
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import differences, expressions, imports, quiet, sources
-from pyreframework.program.anatomy import Bound, is_a
+from pyreframework.program.anatomy import Bound
 from pyreframework.program.differences import Scope
 from pyreframework.program.expressions import resolve
 from pyreframework.program.handed import share_read, share_value
@@ -27,6 +27,7 @@ from pyreframework.program.scans import (
     scans,
     stored_by,
 )
+from pyreframework.program.unasked import dict_of, is_a
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def change(scan: Scan, target: _ast.Attribute | _ast.Subscript, module: str) -> 
     owner = resolve(target.value, scan.space)
     if is_a(owner, ModuleType) and stood_in(owner) is None:
         if not isinstance(target.ctx, _ast.Load):
-            imports.tainted.setdefault((id(vars(owner)), target.attr), module)  # type: ignore[union-attr]
+            imports.tainted.setdefault((id(dict_of(owner)), target.attr), module)  # type: ignore[union-attr]
         return
     share_value(owner, module, is_changed=not isinstance(target.ctx, _ast.Load))
     if owner is None:
