@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyreframework.serving.processes.channel import DESCRIPTORS_MAX, Channel, close_all
+from pyreframework.serving.processes.channel import DESCRIPTORS_MAX, Channel, close_all, parts
 
 
 @pytest.fixture
@@ -148,3 +148,44 @@ def test_nothing_yet(line: tuple[Channel, Channel]) -> None:
     one.socket.setblocking(False)
     with pytest.raises(BlockingIOError):
         one.receive()
+
+
+def test_what_finds_no_room_is_not_said(line: tuple[Channel, Channel]) -> None:
+    """A side that does not read holds up nobody, and hears of all that was said."""
+    one, other = line
+    said = 0
+    while one.tell("files", {"a": "x" * 1000}, seconds=0):
+        said += 1
+    assert said
+    for _ in range(said):
+        assert other.receive()[0] == "files"
+    assert one.tell("ready")
+    assert other.receive() == ["ready"]
+
+
+@pytest.mark.parametrize(
+    "name", ["проект/" * 16 + "модуль", os.fsdecode(b"\xff\xfe") * 100], ids=["cyrillic", "no text"]
+)
+def test_many_files_with_long_names_come_in_whole_messages(
+    line: tuple[Channel, Channel], name: str
+) -> None:
+    one, other = line
+    files = {f"/srv/{name}_{number}.py": [1764475000123456789, number, 1] for number in range(500)}
+    found: dict[str, object] = {}
+    for some in parts(files):
+        assert one.tell("files", some)
+        found |= other.receive()[1]
+    assert found == files
+
+
+@pytest.mark.parametrize("data", [b"x" * 100_000, b"[", b"\xff", b"{}", b"[]"])
+def test_what_is_no_message_is_an_error_of_the_system(
+    line: tuple[Channel, Channel], data: bytes
+) -> None:
+    """Whoever hears it can go on with the next."""
+    one, other = line
+    one.socket.send(data)
+    one.tell("ready")
+    with pytest.raises(OSError, match="no message"):
+        other.receive()
+    assert other.receive() == ["ready"]

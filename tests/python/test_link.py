@@ -6,10 +6,12 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 
+from pyreframework.serving.processes import link as links
 from pyreframework.serving.processes.channel import Channel
 from pyreframework.serving.processes.link import VARIABLE, Link, is_alive
 from pyreframework.serving.signals.stop import News, Stop
@@ -61,6 +63,42 @@ def test_what_is_said_is_heard(
         link.attach(None)
     ours.close()
     assert link.thread is not None
+    link.thread.join(30)
+    link.channel.close()
+
+
+def test_a_supervisor_that_does_not_read_for_a_while(
+    supervised: tuple[Channel, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is said waits for it, however often files are looked for meanwhile."""
+    ours, _ = supervised
+    looked = threading.Semaphore(0)
+    files = {f"/srv/{number}.py": [number, 1, 1] for number in range(1000)}
+
+    def program_files(_more: object) -> dict[str, list[int]]:
+        looked.release()
+        return files
+
+    monkeypatch.setattr(links, "program_files", program_files)
+    monkeypatch.setattr(links, "LOOK_SECONDS", 0.01)
+    ours.tell("start", 0, True)
+    link = Link.find()
+    assert link is not None and link.thread is not None
+    for _ in range(3):
+        assert looked.acquire(timeout=30)
+    while link.channel.tell("files", {"x" * 1000: [1, 1, 1]}, seconds=0):
+        pass
+    ready = threading.Thread(target=link.ready, args=[[], 1.0])
+    ready.start()
+    for _ in range(5):
+        assert looked.acquire(timeout=30)
+    told: dict[str, object] = {}
+    while (said := ours.receive())[0] != "ready":
+        told |= said[1]
+    ready.join(30)
+    assert not ready.is_alive() and link.thread.is_alive()
+    assert files.items() <= told.items()
+    ours.close()
     link.thread.join(30)
     link.channel.close()
 

@@ -12,13 +12,15 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import socket
 import threading
+import time
 from array import array
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     # Each with its address, and the number of its file if it has one: a path may lead elsewhere
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     type Listeners = list[tuple[str, list[int], str | None]]
 
 MESSAGE_BYTES_MAX = 65536
+# How long a message waits for room where the other side does not read, or is not run for a while:
+# one that can be done without, and one without which nothing goes on.
+TELL_SECONDS, INSIST_SECONDS = 0.5, 60.0
 # The kernel takes 253 in one message.
 DESCRIPTORS_MAX = 128
 BESIDE_BYTES_MAX = socket.CMSG_SPACE(DESCRIPTORS_MAX * array("i").itemsize)
@@ -55,16 +60,46 @@ class Channel:
         """Return the descriptor, for a selector."""
         return self.socket.fileno()
 
-    def tell(self, *message: object, descriptors: Sequence[int] = ()) -> None:
-        """Send a message; if the other side is gone, whoever receives will see it."""
-        data = json.dumps(message).encode()
-        try:
-            if descriptors:
-                socket.send_fds(self.socket, [data], descriptors)
+    def tell(
+        self, *message: object, descriptors: Sequence[int] = (), seconds: float = TELL_SECONDS
+    ) -> bool:
+        """Send a message; if the other side is gone, whoever receives will see it.
+
+        Args:
+            message: What to say, to be written as JSON.
+            descriptors: What goes with it.
+            seconds: How long to wait for room.
+
+        Returns:
+            False if there was no room in that time, so that nothing is said.
+        """
+        data = encoded(message)
+        beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))]
+        due = time.monotonic() + seconds
+        while True:
+            try:
+                self.socket.sendmsg([data], beside if descriptors else [], socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                left = due - time.monotonic()
+                room = select.poll()
+                room.register(self.socket, select.POLLOUT)
+                if left <= 0 or not room.poll(left * 1000):
+                    return False
+            except (BrokenPipeError, ConnectionResetError):
+                return True
             else:
-                self.socket.send(data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
+                return True
+
+    def insist(self, *message: object, descriptors: Sequence[int] = ()) -> None:
+        """Send a message without which nothing goes on.
+
+        Raises:
+            TimeoutError: The other side has not read for very long.
+        """
+        if not self.tell(*message, descriptors=descriptors, seconds=INSIST_SECONDS):
+            raise TimeoutError(
+                errno.ETIMEDOUT, f"a process of this server has read nothing for {INSIST_SECONDS} s"
+            )
 
     def tell_listeners(self, listeners: Listeners) -> None:
         """Send listening sockets; the other side has them in ``listeners`` when it has read on."""
@@ -72,7 +107,7 @@ class Channel:
         for entry, (address, sockets, file) in enumerate(filled):
             for start in range(0, len(sockets), DESCRIPTORS_MAX):
                 some = sockets[start : start + DESCRIPTORS_MAX]
-                self.tell("listener", entry, address, file, descriptors=some)
+                self.insist("listener", entry, address, file, descriptors=some)
 
     def receive(self) -> list[Any]:
         """Return the next message that is no listener, or an empty list: the other side is gone.
@@ -81,7 +116,7 @@ class Channel:
         none yet.
 
         Raises:
-            OSError: This process may not open the sockets that came.
+            OSError: This process may not open the sockets that came, or what came is no message.
         """
         while True:
             try:
@@ -97,7 +132,10 @@ class Channel:
                 raise OSError(errno.EMFILE, "Too many open files for those that were handed over")
             if not data:
                 return []
-            message: list[Any] = json.loads(data)
+            message = decoded(data) if not flags & socket.MSG_TRUNC else None
+            if message is None:
+                close_all([("", descriptors_in(beside), None)])
+                raise OSError(errno.EBADMSG, "What the other process has said is no message")
             if message[0] != "listener":
                 return message
             self.keep(message[1], message[2], message[3], descriptors_in(beside))
@@ -140,6 +178,35 @@ class Channel:
         """Do the same in a process that was forked, perhaps while a thread held the lock."""
         self.lock = threading.Lock()
         self.close()
+
+
+def encoded(message: Sequence[object]) -> bytes:
+    """Return the bytes of a message. Names of files may be no UTF-8, and stay as they are."""
+    return json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogateescape")
+
+
+def decoded(data: bytes) -> list[Any] | None:
+    """Return the message of these bytes; None if they are none."""
+    try:
+        message = json.loads(data.decode("utf-8", "surrogateescape"))
+    except ValueError:
+        return None
+    return message if isinstance(message, list) and message else None
+
+
+def parts(files: Mapping[str, object]) -> Iterator[dict[str, object]]:
+    """Yield files in parts that are not too much for one message."""
+    some: dict[str, object] = {}
+    room = MESSAGE_BYTES_MAX // 2
+    for path, state in files.items():
+        size = len(encoded([path, state]))
+        if some and size > room:
+            yield some
+            some, room = {}, MESSAGE_BYTES_MAX // 2
+        some[path] = state
+        room -= size
+    if some:
+        yield some
 
 
 def descriptors_in(beside: Sequence[tuple[int, int, bytes]]) -> list[int]:

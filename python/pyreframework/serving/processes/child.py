@@ -54,7 +54,7 @@ def spawn(
         theirs.close()
     try:
         ours.tell_listeners(listeners)
-        ours.tell("start", activated, is_watched)
+        ours.insist("start", activated, is_watched)
     except OSError:
         ours.close()
         process.kill()
@@ -70,6 +70,14 @@ def is_child(pid: int) -> bool:
     except ChildProcessError:
         return False
     return True
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether a child of this process has ended, waited for or not."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def pidfd_of(pid: int) -> int | None:

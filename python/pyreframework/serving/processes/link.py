@@ -10,12 +10,14 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import select
 import socket
 import stat
 import threading
 
 from pyreframework.program.changes import program_files
-from pyreframework.serving.processes.channel import Channel
+from pyreframework.serving.processes.channel import Channel, parts
+from pyreframework.serving.signals.handled import handled_signals
 from pyreframework.serving.signals.stop import News
 
 TYPE_CHECKING = False
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 VARIABLE = "_PYRE_SUPERVISOR"
 # How often a watched program looks whether it has imported more.
 LOOK_SECONDS = 0.5
-FILES_A_MESSAGE = 100
 
 link: Link | None = None
 
@@ -99,14 +100,16 @@ class Link:
 
     def listen(self) -> None:
         """Pass on what the supervisor says; if it is gone, stop as if it had said so."""
-        # New modules may be imported at any time.
-        self.channel.socket.settimeout(LOOK_SECONDS if self.is_watched else None)
+        # New modules may be imported at any time. A time limit of the socket itself would also be
+        # one for what other threads say.
+        patience = LOOK_SECONDS * 1000 if self.is_watched else None
+        something = select.poll()
+        something.register(self.channel, select.POLLIN)
         while True:
-            try:
-                message = self.channel.receive()
-            except TimeoutError:
+            if not something.poll(patience):
                 self.tell_files()
                 continue
+            message = self.channel.receive()
             stop = self.stop
             if message in ([], ["stop"]) or stop is None:
                 # Also for a run() to come.
@@ -126,22 +129,32 @@ class Link:
                 return
 
     def ready(self, listeners: Listeners, patience: float) -> None:
-        """Tell that this process serves, with which sockets, and how long its end may take."""
+        """Tell that this process serves, and what the supervisor has to know of it.
+
+        Args:
+            listeners: The sockets it listens on.
+            patience: How long its end may take.
+
+        Raises:
+            TimeoutError: The supervisor does not listen.
+        """
         self.tell_files()
         self.channel.tell_listeners(listeners)
-        self.channel.tell("ready", patience)
+        self.channel.insist("ready", patience, handled_signals())
 
     def tell_files(self, more: Sequence[str] = ()) -> None:
-        """Tell which files the program has come from since this was told last."""
+        """Tell which files the program has come from since this was told last.
+
+        What finds no room for now is told the next time.
+        """
         if not self.is_watched:
             return
         found = program_files(more)
         new = {path: state for path, state in found.items() if path not in self.told_files}
-        self.told_files |= new
-        paths = list(new)
-        for start in range(0, len(paths), FILES_A_MESSAGE):
-            some = paths[start : start + FILES_A_MESSAGE]
-            self.channel.tell("files", {path: new[path] for path in some})
+        for some in parts(new):
+            if not self.channel.tell("files", some):
+                return
+            self.told_files.update((path, new[path]) for path in some)
 
 
 def is_alive(pid: int) -> bool:
