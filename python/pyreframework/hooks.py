@@ -17,7 +17,7 @@ from pyreframework.program.outline import name_of_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractAsyncContextManager
     from typing import Any
 
@@ -47,6 +47,8 @@ class Hooks:
             "on_worker_start": [],
             "on_worker_stop": [],
         }
+        # Hooks of the end that have not run yet, once it has begun.
+        self._ending: dict[str, Iterator[AnyCall]] = {}
         # What runs at the end, or did so last, in words.
         self.last_hook: str | None = None
         self._caught: dict[type[BaseException], AnyCall] = {}
@@ -169,6 +171,7 @@ class Hooks:
 
     def begin(self) -> None:
         """Run the ``on_startup`` hooks; the first that raises ends the start."""
+        self._ending.pop("on_shutdown", None)
         self._run("on_startup")
 
     def end(self) -> None:
@@ -181,6 +184,7 @@ class Hooks:
         The first that raises ends the start, unless this is a worker and it was for a module that
         does not load there.
         """
+        self._ending.pop("on_worker_stop", None)
         for hook in self._life["on_worker_start"]:
             try:
                 self._complete(hook)
@@ -251,7 +255,9 @@ class Hooks:
             self._complete(hook)
 
     def _run_all(self, kind: str) -> None:
-        for hook in self._life[kind]:
+        """Run hooks of the end, those that have not run yet: a signal handler may raise between."""
+        hooks = self._ending.setdefault(kind, iter(self._life[kind]))
+        for hook in hooks:
             self.last_hook = f"the {kind} hook {name_of(hook)}"
             try:
                 self._complete(hook)

@@ -42,7 +42,7 @@ BEQUEATHS_LATE = """
         def tell(channel, *message, tell=Channel.tell, **beside):
             if message[0] == "{kind}":
                 through("bequeath")
-            tell(channel, *message, **beside)
+            return tell(channel, *message, **beside)
 
         def request(stop, request=Stop.request):
             Stop.request = request
@@ -181,6 +181,62 @@ def test_too_few_descriptors_for_what_is_handed_over(stage: Stage, times: int) -
         stage.server.output.wait_for(f"{pid} ended with code 0 before it served")
     stage.replace()
     assert "Traceback" not in stage.server.output.text()
+
+
+IMPATIENT = """
+        from pyreframework.serving.signals import endings
+        endings.end_patience = lambda: 0.5
+"""
+
+
+def test_what_cannot_take_over_and_hangs_is_killed(stage: Stage) -> None:
+    """Else no other one could be started."""
+    stage.write(IMPATIENT)
+    stage.server.kill()
+    stage.server = stage.stack.enter_context(serve(stage.file, workers=1))
+    pid = stage.start(BEQUEATHS_LATE.format(kind="listener"))
+    assert stage.gate.entered() == "bequeath"
+    stage.server.limit_descriptors(3)
+    stage.gate.release("bequeath")
+    stage.server.output.wait_for(f"process {pid} cannot take over")
+    assert stage.gate.entered() == "told"
+    os.kill(pid, signal.SIGSTOP)
+    stage.server.limit_descriptors(1024)
+    stage.server.output.wait_for(f"process {pid} does not end by itself and is killed")
+    stage.server.output.wait_for(f"{pid} was ended by SIGKILL before it served")
+    stage.replace()
+
+
+DIES_READY = """
+        from pyreframework.serving.processes.channel import Channel
+
+        def insist(channel, *message, insist=Channel.insist, **beside):
+            insist(channel, *message, **beside)
+            if message[0] == "ready":
+                os._exit(9)
+
+        Channel.insist = insist
+        through("import")
+"""
+
+
+@FIRST_OR_SUPERVISOR
+def test_death_right_after_the_new_process_serves(stage: Stage, times: int) -> None:
+    """As long as the one before accepts, it goes on doing so."""
+    for _ in range(times):
+        stage.supervise()
+    pid = stage.start(DIES_READY)
+    assert stage.gate.entered() == "import"
+    # It hears of nothing before the other has ended.
+    stage.server.signal(signal.SIGSTOP)
+    stage.gate.release("import")
+    wait_until(lambda: not is_running(pid), "the new process has ended")
+    # Its other threads as well: until then nobody is told.
+    wait_until(lambda: len(os.listdir(f"/proc/{pid}/task")) == 1, "all of it has ended")
+    stage.server.signal(signal.SIGCONT)
+    stage.server.output.wait_for(f"process {pid} ended with code 9 before it served")
+    assert stage.server.get("/").text.startswith(f"{1 + times} ")
+    stage.replace()
 
 
 def test_death_of_the_new_process_while_the_first_one_is_leaving(stage: Stage) -> None:

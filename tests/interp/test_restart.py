@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,6 +32,8 @@ from serving import (
     serve,
     wait_until,
 )
+
+import pyreframework
 
 Write = Callable[..., Path]
 
@@ -921,3 +924,221 @@ def test_nothing_is_left_open(
         server.wait()
     said = server.output.text()
     assert "past run in" in said and "ResourceWarning" not in said
+
+
+TIMER = """
+    import signal
+    ticks = 0
+
+    def tick(number, frame):
+        global ticks
+        ticks += 1
+
+    @app.on_startup
+    def start_timer():
+        signal.signal(signal.SIGALRM, tick)
+        signal.signal(signal.SIGPROF, tick)
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        signal.setitimer(signal.ITIMER_PROF, 0.05, 0.05)
+
+    @app.get("/ticks", gil=True)
+    def how_many(req):
+        return str(ticks)
+"""
+
+
+def test_timers_of_the_program_do_not_end_the_supervisor(write: Write) -> None:
+    """They stop with the program that has started them; that of the new one goes on."""
+    with serve(write(extra=TIMER)) as server:
+        for _ in range(2):
+            restart(server)
+            seen = int(server.get("/ticks").text)
+            wait_until(lambda seen=seen: int(server.get("/ticks").text) > seen, "the timer goes on")
+        assert server.process.poll() is None
+        # At its very end Python has taken its handlers back, and a timer ends the process.
+        server.kill()
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    found = re.search(r"SigCgt:\s+(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return found is not None and bool(int(found[1], 16) >> (number - 1) & 1)
+
+
+HANDLERS = """
+    import signal
+    signals = [signal.SIGALRM, signal.SIGWINCH, signal.SIGUSR1]
+    signals += [signal.SIGRTMIN, signal.SIGRTMIN + 3]
+
+    def note(number, frame):
+        # Not by print(): the next signal may hit in its midst.
+        os.write(1, f"signal {number} in {os.getpid()}\\n".encode())
+
+    @app.on_startup
+    def handle():
+        for number in signals:
+            signal.signal(number, note)
+"""
+
+
+@pytest.mark.parametrize("reload", [False, True])
+def test_signals_that_the_program_handles_are_passed_on(write: Write, reload: bool) -> None:
+    """Whichever they are; also those that only a later version of the program handles."""
+    with serve(write(extra="" if not reload else HANDLERS), reload=reload) as server:
+        if not reload:
+            write(extra=HANDLERS)
+            restart(server)
+        wait_until(lambda: is_supervisor(server.pid), "a supervisor")
+        pid = serving_pid(server)
+        for number in (
+            signal.SIGALRM, signal.SIGWINCH, signal.SIGUSR1, signal.SIGRTMIN, signal.SIGRTMIN + 3,
+        ):  # fmt: skip
+            # The supervisor may hear a moment later than clients that the process serves.
+            wait_until(lambda number=number: catches(server.pid, number), "it is caught")
+            server.signal(number)
+            server.output.wait_for(f"signal {int(number)} in {pid}")
+
+
+RAISES = """
+    import signal
+
+    class Unexpected(Exception):
+        pass
+
+    def fail(number, frame):
+        os.write(1, f"handler in {os.getpid()}\\n".encode())
+        raise {error}
+
+    @app.on_startup
+    def handle():
+        signal.signal(signal.SIGUSR1, fail)
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [("Unexpected()", 1), ("SystemExit(7)", 7), ("KeyboardInterrupt()", -2)]
+)
+def test_a_signal_handler_that_raises_while_requests_are_finished(
+    write: Write, error: str, code: int
+) -> None:
+    """The requests are, then the hooks run, and the program ends by what was raised."""
+    with serve(write(extra=RAISES.replace("{error}", error))) as server, Gate() as gate:
+        with server.connect() as peer:
+            gate.hold(peer, "a")
+            server.signal(signal.SIGTERM)
+            wait_until(lambda: not server.listens(), "it drains")
+            server.signal(signal.SIGUSR1)
+            gate.release("a", "late")
+            assert peer.reply().text == "late"
+        assert server.wait() == code
+        assert f"shutdown of {server.pid}" in server.output.text()
+        assert "past run" not in server.output.text()
+
+
+@pytest.mark.parametrize("error", ["Unexpected()", "SystemExit(7)"])
+def test_a_signal_handler_that_raises_in_a_process_that_leaves(write: Write, error: str) -> None:
+    """What it leaves for goes on serving, with the first process as its supervisor."""
+    with serve(write(extra=RAISES.replace("{error}", error))) as server, Gate() as gate:
+        with server.connect() as peer:
+            gate.hold(peer, "a")
+            server.signal(signal.SIGHUP)
+            server.output.wait_for("serves now")
+            wait_until(lambda: serving_pid(server) != server.pid, "the new process serves")
+            server.signal(signal.SIGUSR1)
+            server.output.wait_for(f"handler in {server.pid}")
+            gate.release("a", "late")
+            assert peer.reply().text == "late"
+        wait_until(lambda: is_supervisor(server.pid), "a supervisor")
+        assert f"shutdown of {server.pid}" in server.output.text()
+        assert restart(server) != server.pid
+
+
+NO_THREAD = """
+    import threading
+
+    def start(thread, start=threading.Thread.start):
+        if getattr(thread._target, "__name__", "") == "drain_slowly":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    threading.Thread.start = start
+"""
+NO_LEAVING = """
+    from pyreframework.serving.replaceable import Replaceable
+
+    def drain_slowly(serving, outcome, drain_slowly=Replaceable.drain_slowly):
+        class Broken:
+            def leave(self):
+                raise MemoryError
+            def __getattr__(self, name, server=serving.server):
+                return getattr(server, name)
+        serving.server = Broken()
+        drain_slowly(serving, outcome)
+
+    Replaceable.drain_slowly = drain_slowly
+"""
+
+
+@pytest.mark.parametrize("extra", [NO_THREAD, NO_LEAVING], ids=["no thread", "an error"])
+def test_a_process_that_cannot_leave_as_it_should(write: Write, extra: str) -> None:
+    with serve(write(extra=extra)) as server:
+        write(version="2")
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: is_supervisor(server.pid), "a supervisor")
+        wait_until(lambda: server.get("/").text.startswith("2 "), "the new process serves")
+        assert f"shutdown of {server.pid}" in server.output.text()
+
+
+@pytest.mark.parametrize("how", ["gone", "another version", "broken"])
+@pytest.mark.parametrize("hangs", [False, True], ids=["", "hangs at its end"])
+def test_files_of_the_package_that_change_in_a_restart(
+    write: Write, tmp_path: Path, how: str, hangs: bool
+) -> None:
+    """The supervisor cannot be started: then the first process supervises as it is."""
+    package = Path(pyreframework.__file__).parent
+    copy = tmp_path / "installed" / "pyreframework"
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    extra = HANGS_AT_ITS_END if hangs else ""
+    with (
+        serve(write(extra=extra), env={"PYTHONPATH": str(copy.parent)}, workers=1) as server,
+        Gate() as gate,
+        server.connect() as peer,
+    ):
+        gate.hold(peer, "a")
+        write(version="2")
+        server.signal(signal.SIGHUP)
+        server.output.wait_for("serves now")
+        pid = server.pid
+        wait_until(lambda: serving_pid(server) != pid, "the new process serves")
+        succession = copy / "serving" / "processes" / "succession.py"
+        match how:
+            case "gone":
+                copy.rename(tmp_path / "away")
+                (tmp_path / "installed" / "pyreframework.py").write_text("1 / 0")
+            case "another version":
+                succession.write_text(succession.read_text().replace("NOTES = 1", "NOTES = 2"))
+            case _:
+                succession.write_text("1 / 0")
+        gate.release("a", "late")
+        assert peer.reply().text == "late"
+        server.output.wait_for(f"the supervisor cannot be started, and process {pid} supervises")
+        new = serving_pid(server)
+        if how == "gone":
+            (tmp_path / "installed" / "pyreframework.py").unlink()
+            (tmp_path / "away").rename(copy)
+        else:
+            shutil.copy(package / "serving" / "processes" / "succession.py", succession)
+        write(version="3")
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.get("/").text.startswith("3 "), "yet another one serves")
+        wait_until(lambda: not alive(new), "the one before has ended")
+        assert server.process.poll() is None
+
+
+HANGS_AT_ITS_END = """
+    import atexit, threading
+    from pyreframework.serving.signals import endings
+    endings.HOOKS_SECONDS = 0.1
+    if __name__ == "__main__":
+        atexit.register(threading.Event().wait)
+"""

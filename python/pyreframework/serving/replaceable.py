@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from pyreframework.logs import streams
+from pyreframework.logs import console, streams
 from pyreframework.logs.console import complain
 from pyreframework.serving.processes.channel import close_all
 from pyreframework.serving.processes.child import ending
@@ -15,10 +15,15 @@ from pyreframework.serving.processes.succession import (
     LEAVE_SECONDS,
     Heir,
     become_supervisor,
+    obstacle,
 )
+
+# Loaded before files may change: it may be needed when they have.
+from pyreframework.serving.processes.supervisor import stay
 from pyreframework.serving.server import Serving
 from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.signals import endings
+from pyreframework.serving.signals.endings import ABANDONED
 from pyreframework.serving.signals.stop import News
 
 TYPE_CHECKING = False
@@ -58,12 +63,19 @@ class Replaceable(Serving):
         # The new process, if this one was told to stop before that served.
         self.forsaken: Heir | None = None
         self.leaving = False
+        # Whether the last requests were answered, once that is known; None: nobody has asked yet.
+        self.outcome: list[bool] | None = None
+        self.is_drained = False
 
     def run(self) -> int:
         """Start, serve and stop; what was started to take over does not stay if that raises."""
         try:
             return super().run()
-        except BaseException:
+        except BaseException as error:
+            if self.leaving and self.heir is not None:
+                # The service is that of the new process, which needs this one as its supervisor.
+                console.report(error, error.__traceback__)
+                return ABANDONED
             if self.heir is not None:
                 self.forsake(self.heir)
             if self.forsaken is not None:
@@ -162,18 +174,34 @@ class Replaceable(Serving):
         """Wait for running requests; with a successor, for those that are on their way as well."""
         if not self.leaving:
             return super().drain()
-        self.server.leave()
-        outcome: list[bool] = []
-        threading.Thread(target=self.drain_slowly, args=[outcome], daemon=True).start()
-        while (news := self.stop.wait()) is not News.DRAINED:
-            self.heed(news)
-        return outcome[0]
+        if self.outcome is None:
+            self.outcome = []
+            thread = threading.Thread(target=self.drain_slowly, args=[self.outcome], daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                complain(f"signals wait until the last requests are answered: {error}")
+                self.drain_slowly(self.outcome)
+        while not self.is_drained:
+            try:
+                self.heed(self.stop.wait())
+            except BaseException as error:  # noqa: BLE001 - raised once all has ended
+                # The requests go on, whatever a signal handler of the program makes of its signal.
+                self.put_off(error)
+        return self.outcome[0] if self.outcome else super().drain()
 
     def drain_slowly(self, outcome: list[bool]) -> None:
         """Leave connections time for one more request, by whose answer they learn that they end."""
-        self.server.wait_drained(LEAVE_SECONDS)
-        outcome.append(super().drain())
-        self.stop.news.put(News.DRAINED)
+        try:
+            self.server.leave()
+            self.server.wait_drained(LEAVE_SECONDS)
+            outcome.append(super().drain())
+        except BaseException as error:  # noqa: BLE001 - raised once all has ended
+            self.put_off(error)
+        finally:
+            # Also where something raises: whoever waits for it would wait for ever.
+            self.is_drained = True
+            self.stop.news.put(News.DRAINED)
 
     def heed(self, news: News) -> None:
         """Do what is asked for while the last requests are answered."""
@@ -220,9 +248,12 @@ class Replaceable(Serving):
 
             # The streams are the supervisor's.
             atexit.unregister(streams.settle)
-            # All that would run at the end of this program, which is now.
-            with self.bounded(code, lambda: "what the program has registered with atexit"):
-                atexit._run_exitfuncs()  # noqa: SLF001 - as multiprocessing does before it leaves
+            try:
+                # All that would run at the end of this program, which is now.
+                with self.bounded(code, lambda: "what the program has registered with atexit"):
+                    atexit._run_exitfuncs()  # noqa: SLF001 - as multiprocessing does
+            except BaseException as error:  # noqa: BLE001 - a signal handler's; the service goes on
+                console.report(error, error.__traceback__)
             self.supervise(heir)
         if self.forsaken is not None:
             self.forsaken.outlive()
@@ -231,6 +262,7 @@ class Replaceable(Serving):
 
     def supervise(self, heir: Heir) -> NoReturn:
         """Become the supervisor of the process that has taken over."""
+        in_the_way = obstacle()
         # From here on messages wait for that one; nobody gives it back, as the program is replaced.
         heir.hearing.acquire()
         state = {
@@ -243,5 +275,8 @@ class Replaceable(Serving):
             "patience": heir.patience,
             "end_patience": endings.end_patience(),
             "log_format": self.settings.values["log_format"],
+            "handled": heir.handled,
+            "obstacle": in_the_way,
         }
         become_supervisor(heir.arguments, state, self.stop)
+        stay(heir.arguments, state)

@@ -11,9 +11,9 @@ or a thread that cannot be ended, exits with code 1.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from contextlib import contextmanager
+from time import monotonic
 
 from pyreframework.engine import Server, StartError
 from pyreframework.logs import console
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from pyreframework.serving.processes.channel import Listeners
     from pyreframework.serving.settings.resolution import Settings
 
+# How often a step of the end is taken that something raised in.
+ATTEMPTS = 5
 # What has forked if it was neither a hook nor a handler.
 PROGRAM = "a signal handler"
 
@@ -77,6 +79,10 @@ class Serving:
         # What it listens on.
         self.names: set[object] = set()
         self.begun = False
+        # What a signal handler has raised while the app was served, or ended.
+        self.raised: BaseException | None = None
+        # When running requests are given up, once nothing is accepted any more.
+        self.due: float | None = None
         # What runs on the main interpreter although nobody said so: route and reason.
         self.moved: list[tuple[str, str]] = []
         # What else workers have to say for the banner.
@@ -146,12 +152,35 @@ class Serving:
         try:
             self.announce(urls)
             self.wait()
-        finally:
-            end_fork(PROGRAM, sys.exception())
-            # Also if printing fails, or a signal handler of the program raises: interpreters with
-            # threads in them would abort the process at its end.
-            code = self.finish(self.drain())
+        except BaseException as error:  # noqa: BLE001 - raised once all has ended
+            self.put_off(error)
+        else:
+            end_fork(PROGRAM)
+        # Also if printing fails, or a signal handler of the program raises: interpreters with
+        # threads in them would abort the process at its end.
+        code = self.finish(bool(self.insist(self.drain)))
+        if self.raised is not None:
+            raise self.raised
         return code
+
+    def put_off(self, error: BaseException) -> None:
+        """Note what a signal handler of the program has raised; the first counts."""
+        end_fork(PROGRAM, error)
+        if self.raised is None:
+            self.raised = error
+
+    def insist[T](self, step: Callable[..., T], *given: object) -> T | None:
+        """Take a step of the end, again where a signal handler of the program raises in its midst.
+
+        Returns:
+            What the step returns; None if it cannot be taken.
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                return step(*given)
+            except BaseException as error:  # noqa: BLE001 - raised once all has ended
+                self.put_off(error)
+        return None
 
     def start_workers(self) -> None:
         """Let every worker load the program, and note what they find."""
@@ -254,7 +283,9 @@ class Serving:
         self.server.begin_drain()
         if self.checking is not None:
             self.checking.stop()
-        return self.server.wait_drained(self.settings.seconds("shutdown_timeout"))
+        if self.due is None:
+            self.due = monotonic() + self.settings.seconds("shutdown_timeout")
+        return self.server.wait_drained(max(self.due - monotonic(), 0.0))
 
     def finish(self, drained: bool) -> int:
         """End workers and run the last hooks; return the exit code, or end the process."""
@@ -263,10 +294,11 @@ class Serving:
             left = banner.abandoned(*self.server.abandoned())
             self.complain(f"gave up {left} after {seconds:g} s (shutdown_timeout)")
         patience = endings.END_SECONDS if drained else endings.GIVE_UP_SECONDS
-        ended = self.server.stop(patience)
-        self.log.follow_to_the_end()
-        self.run_last_hooks(ABANDONED, self.runs_handlers(), True)
-        if not self.close_loop(ABANDONED, patience) and ended:
+        ended = self.insist(self.server.stop, patience)
+        self.insist(self.log.follow_to_the_end)
+        # Hooks that have run do not run again.
+        self.insist(self.run_last_hooks, ABANDONED, self.runs_handlers(), True)
+        if not self.insist(self.close_loop, ABANDONED, patience) and ended:
             self.leave(ABANDONED, "something on the event loop did not end; leaving without it")
         if not ended:
             self.leave(ABANDONED, "a worker could not be ended; leaving without it")

@@ -11,6 +11,7 @@ signals and the exit code and starts further successors (``supervisor.py``).
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -23,11 +24,12 @@ from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.program import apps
 from pyreframework.program.changes import program_files
-from pyreframework.serving.processes.child import pidfd_of, spawn
+from pyreframework.serving.processes.child import has_ended, pidfd_of, spawn
 from pyreframework.serving.processes.command import can_renew, command, program_file
 from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.signals import endings
-from pyreframework.serving.signals.stop import News
+from pyreframework.serving.signals.handled import handled_signals, stop_timers
+from pyreframework.serving.signals.stop import News, nothing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,10 +40,15 @@ if TYPE_CHECKING:
     from pyreframework.serving.settings.resolution import Settings
     from pyreframework.serving.signals.stop import Stop
 
-# What a supervisor does something about; the others do to it what they always do.
+# What a supervisor always does something about, besides the signals that the program handles.
 FORWARDED = (
     signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
 )  # fmt: skip
+
+# Which notes for the supervisor these are: it may be of another version by the time it is started.
+NOTES = 1
+# How long a supervisor may take to say that it can be started.
+TRY_SECONDS = 30.0
 
 # How long a connection without a request is left open once another process accepts. Clients whose
 # connections rest for longer mostly drop them by themselves.
@@ -70,6 +77,10 @@ class Heir:
         # What its end may take, and when it is to have come to it once it is given up.
         self.patience = endings.end_patience()
         self.due = 0.0
+        # Whether it cannot take over although it says that it can.
+        self.is_incomplete = False
+        # The signals that it has handlers for.
+        self.handled: list[int] = []
         # How it has ended; None: not yet, or nobody can know.
         self.code: int | None = None
         self.process, self.channel = spawn(
@@ -95,16 +106,22 @@ class Heir:
         something.register(self.channel, select.POLLIN)
         said: list[Any] = ["nothing yet"]
         while said:
-            something.poll()
+            left = max(self.due - time.monotonic(), 0) * 1000 if self.is_incomplete else None
+            if not something.poll(left):
+                break
             with self.hearing:
                 said = self.hear()
-            # One that was given up may not have heard of it.
-            if said[:1] == ["ready"] and self.channel.keeps:
+            # One that was given up may not have heard of it, and one that has ended since then is
+            # no successor.
+            if said[:1] == ["ready"] and self.channel.keeps and not has_ended(self.process.pid):
                 self.patience = said[1]
+                self.handled = said[2] if len(said) > 2 else []
                 serves = True
                 stop.news.put(News.HEIR_SERVES)
         if serves:
             return
+        if self.is_incomplete:
+            self.kill_when_due()
         try:
             os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
             self.code = self.process.wait()
@@ -124,6 +141,8 @@ class Heir:
             if self.channel.keeps:
                 complain(f"process {self.process.pid} cannot take over: {error}")
                 self.give_up()
+                # Nobody waits for its end but the thread that has heard this.
+                self.is_incomplete = True
             # What else waits in the line holds sockets open until it is read.
             return ["incomplete"]
         match said:
@@ -162,6 +181,16 @@ class Heir:
             self.send(signal.SIGKILL)
             self.process.wait()
         self.close()
+
+    def kill_when_due(self) -> None:
+        """Kill it if it has not ended in its time; how it ends is for others to learn."""
+        if self.pidfd is not None:
+            end = select.poll()
+            end.register(self.pidfd, select.POLLIN)
+            if end.poll(max(self.due - time.monotonic(), 0) * 1000):
+                return
+        complain(f"process {self.process.pid} does not end by itself and is killed")
+        self.send(signal.SIGKILL)
 
     def send(self, number: int) -> None:
         """Send a signal, to nobody else if the process has ended and its number is given anew."""
@@ -239,10 +268,50 @@ def become_reloader(
         "folders": [os.path.abspath(folder) for folder in folders],
     }
     become_supervisor(arguments, state, stop)
+    from pyreframework.serving.processes.supervisor import stay
+
+    stay(arguments, state)
 
 
-def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -> NoReturn:
+def script() -> list[str]:
+    """Return the command of the supervisor: this interpreter, and a file of this package."""
+    file = os.path.join(os.path.dirname(os.path.abspath(__file__)), "supervise.py")
+    return [sys.executable, "-P", file]
+
+
+def search_path() -> list[str]:
+    """Return where the supervisor is to look for the package."""
+    return [entry for entry in sys.path if isinstance(entry, str)]
+
+
+def obstacle() -> str | None:
+    """Start a supervisor that only tries whether it can; return what is in its way, if anything.
+
+    Its files may be gone by now, or of another version, and `exec` cannot be taken back.
+    """
+    notes = json.dumps({"notes": NOTES, "path": search_path()})
+    try:
+        tried = subprocess.run(  # noqa: S603 - what `become_supervisor` starts
+            [*script(), "try", notes],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TRY_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    # How it has ended is not known where SIGCHLD is ignored.
+    answer, complaint = tried.stdout, tried.stderr
+    if answer.strip() == b"ready":
+        return None
+    said = complaint.decode("utf-8", "replace").strip()
+    return said.rpartition("\n")[2] or "it does not start"
+
+
+def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -> None:
     """Replace this program by the supervisor; signals that come meanwhile are not lost.
+
+    Returns only if this cannot be done; the state is complete then, for one in this process.
 
     Args:
         arguments: How to start a process that serves.
@@ -250,12 +319,21 @@ def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -
         stop: Has caught the signals so far.
     """
     streams.settle()
+    # What they tell the program about is over. A handler does not outlive `exec`, a timer does.
+    stop_timers()
+    handled = handled_signals()
     if threading.current_thread() is threading.main_thread():
         # If it is ignored, nobody knows how a process has ended that does so before we look.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # Those of the program might raise from here on, where all is half done.
+        for number in handled:
+            signal.signal(number, nothing)
+    state["handled"] = sorted({*handled, *state.get("handled", ())})
     # From here on signals wait, or write their byte where the supervisor will find it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*FORWARDED, *state["handled"]))
     state["signals"] = stop.detach()
+    # Its news may have been taken as a handler raised.
+    state["stopping"] = state["stopping"] or stop.is_asked
     while not stop.news.empty():
         news = stop.news.get()
         state["stopping"] = state["stopping"] or news is News.STOP
@@ -263,17 +341,37 @@ def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -
     state["terminal"] = stop.had_terminal
     state["folder"] = apps.started_in
     state["file"] = program_file()
-    state["path"] = [entry for entry in sys.path if isinstance(entry, str)]
+    state["path"] = search_path()
+    state["notes"] = NOTES
+    if state.get("obstacle") is None:
+        try:
+            start(arguments, state)
+        except OSError as error:
+            state["obstacle"] = str(error)
+    complain(
+        f"the supervisor cannot be started, and process {os.getpid()} supervises as it is: "
+        f"{state['obstacle']}"
+    )
+
+
+def start(arguments: list[str], state: dict[str, Any]) -> NoReturn:
+    """Replace this program by the supervisor.
+
+    Raises:
+        OSError: This cannot be done, and all is as before.
+    """
     kept = [state["signals"], state.get("channel")]
     kept += [number for _, sockets, _ in state["listeners"] for number in sockets]
     notes = os.memfd_create("pyre-supervisor")
-    for descriptor in (*kept, notes):
-        if descriptor is not None:
-            os.set_inheritable(descriptor, True)
-    import json
-
-    os.write(notes, json.dumps(state).encode())
-    os.lseek(notes, 0, os.SEEK_SET)
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "supervise.py")
-    # The interpreter this program runs in, and a file of this package.
-    os.execv(sys.executable, [sys.executable, "-P", script, str(notes), "--", *arguments])  # noqa: S606
+    inherited = [number for number in (*kept, notes) if number is not None]
+    before = [os.get_inheritable(number) for number in inherited]
+    try:
+        os.write(notes, json.dumps(state).encode())
+        os.lseek(notes, 0, os.SEEK_SET)
+        for number in inherited:
+            os.set_inheritable(number, True)
+        os.execv(sys.executable, [*script(), str(notes), "--", *arguments])  # noqa: S606
+    finally:
+        for number, was in zip(inherited, before, strict=True):
+            os.set_inheritable(number, was)
+        os.close(notes)

@@ -13,11 +13,13 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 import time
 
+from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.serving.processes.channel import Channel, close_all
-from pyreframework.serving.processes.child import Child, ending, is_child, spawn
+from pyreframework.serving.processes.child import Child, ending, has_ended, is_child, spawn
 from pyreframework.serving.processes.succession import AT_ONCE_SECONDS, FORWARDED, LEAVE_SECONDS
 from pyreframework.serving.processes.watch import Watch
 from pyreframework.serving.signals.endings import ABANDONED, USAGE
@@ -26,8 +28,8 @@ from pyreframework.serving.signals.stop import SAME_SIGNAL_SECONDS, nothing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Iterable
+    from typing import Any, NoReturn
 
     from pyreframework.serving.processes.channel import Listeners
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 NAMES_MAX = 3
 # What a process that has not come to serve has to end in where nobody serves before the next one.
 MAKE_WAY_SECONDS = 5.0
+# How often to look for processes that have ended where no signal tells of it.
+LOOK_SECONDS = 0.25
 
 
 class Supervisor:
@@ -70,7 +74,9 @@ class Supervisor:
         self.had_terminal: bool = state["terminal"]
         self.selector = selectors.DefaultSelector()
         self.signals, self.wakeup = socket.socketpair()
-        self.catch_signals(state["signals"])
+        # Whether Python lets this thread say what becomes of signals.
+        self.is_main = threading.current_thread() is threading.main_thread()
+        self.catch_signals(state["signals"], state["handled"])
         if state["child"] is not None:
             self.current = self.adopt(state["child"], socket.socket(fileno=state["channel"]))
             self.current.patience = state["patience"]
@@ -85,25 +91,34 @@ class Supervisor:
         elif state["again"] or self.current is None:
             self.renew()
 
-    def catch_signals(self, before: int) -> None:
+    def catch_signals(self, before: int, handled: Iterable[int]) -> None:
         """Catch signals from here on, those that came since ``before`` was read last as well."""
+        if self.is_main:
+            self.wakeup.setblocking(False)
+            signal.set_wakeup_fd(self.wakeup.fileno(), warn_on_full_buffer=False)
+            self.catch((*FORWARDED, *handled))
+            # Whoever has started this may have it ignored or blocked: then the system itself would
+            # collect processes, and their numbers might soon be those of others.
+            signal.signal(signal.SIGCHLD, nothing)
+            with socket.socket(fileno=before) as missed:
+                missed.setblocking(False)
+                try:
+                    self.wakeup.send(missed.recv(64))
+                except BlockingIOError:
+                    pass
+        else:
+            # Those of the program that hangs are caught as before.
+            self.signals.close()
+            self.signals = socket.socket(fileno=before)
         self.signals.setblocking(False)
-        self.wakeup.setblocking(False)
-        signal.set_wakeup_fd(self.wakeup.fileno(), warn_on_full_buffer=False)
-        for number in FORWARDED:
+        self.selector.register(self.signals, selectors.EVENT_READ, self.hear_signals)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*FORWARDED, *handled, signal.SIGCHLD))
+
+    def catch(self, numbers: Iterable[int]) -> None:
+        """Catch signals, as a program that serves handles them; they would end this one."""
+        for number in numbers if self.is_main else ():
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, nothing)
-        # Whoever has started this may have it ignored or blocked: then the system itself would
-        # collect processes, and their numbers might soon be those of others.
-        signal.signal(signal.SIGCHLD, nothing)
-        self.selector.register(self.signals, selectors.EVENT_READ, self.hear_signals)
-        with socket.socket(fileno=before) as missed:
-            missed.setblocking(False)
-            try:
-                self.wakeup.send(missed.recv(64))
-            except BlockingIOError:
-                pass
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*FORWARDED, signal.SIGCHLD))
 
     def run(self) -> int:
         """Go on until no process is left; return the exit code of the last one that served."""
@@ -134,6 +149,8 @@ class Supervisor:
         times = [max(child.due - now, 0.0) for child in self.children() if child.due is not None]
         if self.watch is not None:
             times.append(self.watch.patience())
+        if not self.is_main:
+            times.append(LOOK_SECONDS)
         return min(times, default=None)
 
     def kill(self) -> None:
@@ -232,8 +249,10 @@ class Supervisor:
             match message:
                 case []:
                     self.hang_up(child)
-                case ["ready", patience]:
+                # The one before goes on if it has ended since it said so.
+                case ["ready", patience, *more] if self.current is None or not has_ended(child.pid):
                     child.patience = patience
+                    self.catch(more[0] if more else ())
                     self.serves(child)
                 # It says so again while the next one starts.
                 case ["renew"] if child is self.current and self.next is None:
@@ -379,7 +398,7 @@ class Supervisor:
 
     def forward(self, number: int) -> None:
         """Send a signal to the process that serves."""
-        if self.current is not None:
+        if self.current is not None and number in signal.valid_signals():
             self.current.send(number)
 
     def stop(self) -> None:
@@ -421,3 +440,11 @@ class Supervisor:
         """Do so where no process accepts, nor a change brings one; others may still be leaving."""
         if self.current is None and self.next is None and self.watch is None:
             self.let_go()
+
+
+def stay(command: list[str], state: dict[str, Any]) -> NoReturn:
+    """Supervise in this process, as it cannot be replaced by a supervisor; then end it."""
+    code = Supervisor(command, state).run()
+    streams.settle()
+    # Threads of the program are still there.
+    os._exit(code)
