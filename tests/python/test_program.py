@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from serving import Write
 
+from pyreframework.program import loading
 from pyreframework.program.description import pack
 from pyreframework.program.rerun import Program
 
@@ -256,3 +257,18 @@ def test_failing_start_hook(write: Write) -> None:
     run = load("file", str(file), after="loading.start_worker(native)")
     assert run.returncode == 1
     assert "ZeroDivisionError" in run.stderr
+
+
+def test_types_get_their_versions_unasked() -> None:
+    """A metaclass of the program may do as it likes when it is compared or hashed."""
+
+    class Meta(type):
+        def __eq__(cls, other: object) -> bool:
+            raise LookupError
+
+        def __hash__(cls) -> int:
+            raise LookupError
+
+    kept = Meta("Kept", (), {})
+    loading.version_types()
+    assert type(kept) is Meta

@@ -204,16 +204,19 @@ def version_types() -> None:
 
     Called while no other interpreter does so, see `MAY_LOAD_TOGETHER`.
     """
-    waiting, seen = [object], {object}
     immutable = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
-    while waiting:
-        kind = waiting.pop()
-        if kind.__flags__ & immutable:
+    flags_of = type.__dict__["__flags__"].__get__
+    # By address, and kept meanwhile: a metaclass of the program may compare and hash as it likes.
+    kinds: list[type] = [object]
+    seen = {id(object)}
+    for kind in kinds:
+        if flags_of(kind) & immutable:
             # A look-up that finds what every type has, and runs nobody's code.
             type.__getattribute__(kind, "__init__")
-        new = [one for one in type.__subclasses__(kind) if one not in seen]
-        seen.update(new)
-        waiting += new
+        for one in type.__subclasses__(kind):
+            if id(one) not in seen:
+                seen.add(id(one))
+                kinds.append(one)
 
 
 def stop_worker(native: AppTable, begun: bool = True) -> None:
