@@ -1142,3 +1142,37 @@ HANGS_AT_ITS_END = """
     if __name__ == "__main__":
         atexit.register(threading.Event().wait)
 """
+
+
+SEVERAL = """
+    import os, threading
+    from pyreframework import Pyre
+
+    app, other = Pyre(), Pyre()
+    app.get("/")(lambda req: f"app {os.getpid()}")
+    other.get("/")(lambda req: f"other {os.getpid()}")
+
+    if __name__ == "__main__":
+        thread = threading.Thread(target=other.run, kwargs={"port": 0, "workers": 1})
+        thread.start()
+        app.run(port=0, workers=1)
+        other.stop()
+        thread.join()
+"""
+
+
+def test_a_process_that_serves_several_apps_goes_on(tmp_path: Path) -> None:
+    """Only the sockets of one could be handed on."""
+    file = tmp_path / "several.py"
+    file.write_text(textwrap.dedent(SEVERAL))
+    with serve(file) as server:
+        wait_until(
+            lambda: len(re.findall(r"Pyre \S+ on http", server.output.text())) == 2, "both serve"
+        )
+        ports = [int(port) for port in re.findall(r"on http://[^:]+:(\d+)", server.output.text())]
+        for _ in range(2):
+            since = len(server.output.lines)
+            server.signal(signal.SIGHUP)
+            server.output.wait_for("not restarted, as 2 apps are served", since=since)
+        answers = {httpx.get(f"http://127.0.0.1:{port}/").text for port in ports}
+        assert answers == {f"app {server.pid}", f"other {server.pid}"}

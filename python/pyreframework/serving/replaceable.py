@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from pyreframework.serving.signals.stop import Stop
 
 
+# What `run()` serves in this process now, each app on a thread of its own.
+served: set[Replaceable] = set()
+
+
 class Replaceable(Serving):
     """An app being served by ``run()``, which another process can take over.
 
@@ -69,6 +73,7 @@ class Replaceable(Serving):
 
     def run(self) -> int:
         """Start, serve and stop; what was started to take over does not stay if that raises."""
+        served.add(self)
         try:
             return super().run()
         except BaseException as error:
@@ -81,6 +86,8 @@ class Replaceable(Serving):
             if self.forsaken is not None:
                 self.forsaken.outlive()
             raise
+        finally:
+            served.discard(self)
 
     def listen(self) -> list[str]:
         """Open the listeners, or take those of the process before this one."""
@@ -126,7 +133,13 @@ class Replaceable(Serving):
 
     def renew(self) -> None:
         """Start the process that is to take over; with a supervisor, that is its business."""
-        if self.link is not None:
+        if len(served) > 1:
+            # Each has sockets of its own that the new process would have to be handed.
+            complain(
+                f"not restarted, as {len(served)} apps are served by this process, which goes on: "
+                "stop it and start it anew, or serve each app by a process of its own"
+            )
+        elif self.link is not None:
             self.link.channel.tell("renew")
         elif self.heir is not None:
             complain("a new process is being started already")

@@ -7,6 +7,7 @@ what is served.
 from __future__ import annotations
 
 import os
+import threading
 
 from pyreframework.logs import streams
 from pyreframework.logs.console import complain
@@ -60,14 +61,16 @@ def serve(app: App, given: Mapping[str, object]) -> None:
 
 def serve_here(app: App, given: Mapping[str, object], launch: Launch | None) -> int:
     """Serve ``app`` in this process, or the ones that succeed it; return the exit code."""
-    link = find_link()
+    # Sockets are handed on by the app of the main thread, which is the only one then.
+    is_main = threading.current_thread() is threading.main_thread()
+    link = find_link() if is_main else None
     with Stop(renewable=can_renew()) as stop:
         app.attach_stop(stop)
         try:
             flags = launch.flags if launch is not None else {}
             opened = activated(os.environ) if link is None else link.activated
             settings = resolve(given, os.environ, app.properties(), flags, opened)
-            if settings.values["reload"] and link is None:
+            if settings.values["reload"] and find_link() is None:
                 become_reloader(settings, opened, stop)
             serving = Replaceable(app, settings, stop, link, opened)
             code = serving.run()
