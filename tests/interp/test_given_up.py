@@ -41,7 +41,7 @@ BEQUEATHS_LATE = """
 
         def tell(channel, *message, tell=Channel.tell, **beside):
             if message[0] == "{kind}":
-                through("bequeath")
+                through("hand over")
             return tell(channel, *message, **beside)
 
         def request(stop, request=Stop.request):
@@ -128,10 +128,10 @@ def test_stop_while_the_new_process_hands_over(stage: Stage, kind: str, times: i
         stage.supervise()
     stage.hold("held")
     pid = stage.start(BEQUEATHS_LATE.format(kind=kind))
-    assert stage.gate.entered() == "bequeath"
+    assert stage.gate.entered() == "hand over"
     stage.server.signal(signal.SIGTERM)
     assert stage.gate.entered() == "told"
-    stage.gate.release("bequeath")
+    stage.gate.release("hand over")
     stage.gate.release("told")
     stage.nobody_listens()
     wait_until(lambda: not is_running(pid), "the new one has ended")
@@ -150,9 +150,9 @@ def test_new_process_that_dies_while_it_hands_over(stage: Stage, times: int) -> 
     before = 0
     for _ in range(3):
         pid = stage.start(BEQUEATHS_LATE.format(kind="ready"))
-        assert stage.gate.entered() == "bequeath"
+        assert stage.gate.entered() == "hand over"
         os.kill(pid, signal.SIGKILL)
-        stage.gate.release("bequeath")
+        stage.gate.release("hand over")
         stage.server.output.wait_for(f"process {pid} was ended by SIGKILL before it served")
         assert stage.server.get("/").text.startswith(f"{1 + times} ")
         # After the first one all is there that stays.
@@ -167,10 +167,10 @@ def test_too_few_descriptors_for_what_is_handed_over(stage: Stage, times: int) -
     for _ in range(times):
         stage.supervise()
     pid = stage.start(BEQUEATHS_LATE.format(kind="listener"))
-    assert stage.gate.entered() == "bequeath"
+    assert stage.gate.entered() == "hand over"
     # Numbers above this are not given.
     stage.server.limit_descriptors(3)
-    stage.gate.release("bequeath")
+    stage.gate.release("hand over")
     stage.server.output.wait_for(f"process {pid} cannot take over")
     assert stage.gate.entered() == "told"
     stage.gate.release("told")
@@ -195,9 +195,9 @@ def test_what_cannot_take_over_and_hangs_is_killed(stage: Stage) -> None:
     stage.server.kill()
     stage.server = stage.stack.enter_context(serve(stage.file, workers=1))
     pid = stage.start(BEQUEATHS_LATE.format(kind="listener"))
-    assert stage.gate.entered() == "bequeath"
+    assert stage.gate.entered() == "hand over"
     stage.server.limit_descriptors(3)
-    stage.gate.release("bequeath")
+    stage.gate.release("hand over")
     stage.server.output.wait_for(f"process {pid} cannot take over")
     assert stage.gate.entered() == "told"
     os.kill(pid, signal.SIGSTOP)

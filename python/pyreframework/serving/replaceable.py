@@ -13,7 +13,7 @@ from pyreframework.serving.processes.command import can_renew
 from pyreframework.serving.processes.succession import (
     AT_ONCE_SECONDS,
     LEAVE_SECONDS,
-    Heir,
+    Successor,
     become_supervisor,
     obstacle,
 )
@@ -63,9 +63,9 @@ class Replaceable(Serving):
         super().__init__(app, settings, stop)
         self.link = link
         self.activated = activated
-        self.heir: Heir | None = None
+        self.successor: Successor | None = None
         # The new process, if this one was told to stop before that served.
-        self.forsaken: Heir | None = None
+        self.given_up: Successor | None = None
         self.leaving = False
         # Whether the last requests were answered, once that is known; None: nobody has asked yet.
         self.outcome: list[bool] | None = None
@@ -77,14 +77,14 @@ class Replaceable(Serving):
         try:
             return super().run()
         except BaseException as error:
-            if self.leaving and self.heir is not None:
+            if self.leaving and self.successor is not None:
                 # The service is that of the new process, which needs this one as its supervisor.
                 console.report(error, error.__traceback__)
                 return ABANDONED
-            if self.heir is not None:
-                self.forsake(self.heir)
-            if self.forsaken is not None:
-                self.forsaken.outlive()
+            if self.successor is not None:
+                self.give_up(self.successor)
+            if self.given_up is not None:
+                self.given_up.outlive()
             raise
         finally:
             served.discard(self)
@@ -113,8 +113,8 @@ class Replaceable(Serving):
         while True:
             match self.stop.wait():
                 case News.STOP:
-                    if self.heir is not None:
-                        self.forsake(self.heir)
+                    if self.successor is not None:
+                        self.give_up(self.successor)
                     elif self.link is not None:
                         self.link.channel.tell("stopping")
                     return
@@ -123,13 +123,13 @@ class Replaceable(Serving):
                     return
                 case News.RENEW:
                     self.renew()
-                case News.SPENT if self.heir is None:
+                case News.SPENT if self.successor is None:
                     self.renew()
-                case News.HEIR_SERVES:
-                    self.bequeath()
+                case News.SUCCESSOR_SERVES:
+                    self.leave_to_successor()
                     return
-                case News.HEIR_FAILED:
-                    self.disown()
+                case News.SUCCESSOR_FAILED:
+                    self.drop_successor()
 
     def renew(self) -> None:
         """Start the process that is to take over; with a supervisor, that is its business."""
@@ -141,45 +141,45 @@ class Replaceable(Serving):
             )
         elif self.link is not None:
             self.link.channel.tell("renew")
-        elif self.heir is not None:
+        elif self.successor is not None:
             complain("a new process is being started already")
         elif can_renew():
             listeners: Listeners = []
             try:
                 listeners = self.listeners()
-                self.heir = Heir(self.stop, listeners, self.activated)
+                self.successor = Successor(self.stop, listeners, self.activated)
             except (OSError, RuntimeError) as error:
                 # No process, or no thread that would wait for it.
                 complain(f"a new process could not be started, this one goes on: {error}")
             else:
                 # From now on: a second stop may come before anything has become of the first.
-                self.stop.before_end = self.heir.end_at_once
-                complain(f"starting process {self.heir.process.pid} to take over", "INFO")
+                self.stop.before_end = self.successor.end_at_once
+                complain(f"starting process {self.successor.process.pid} to take over", "INFO")
             finally:
                 close_all(listeners)
 
-    def bequeath(self) -> None:
+    def leave_to_successor(self) -> None:
         """Leave what comes from now on to the new process."""
-        heir = self.heir
-        assert heir is not None
+        successor = self.successor
+        assert successor is not None
         self.leaving = True
-        pid = heir.process.pid
+        pid = successor.process.pid
         complain(f"process {pid} serves now; {os.getpid()} finishes its requests", "INFO")
 
-    def forsake(self, heir: Heir) -> None:
+    def give_up(self, successor: Successor) -> None:
         """Give up the new process, which is to end before this one does."""
-        self.heir = None
-        heir.give_up()
-        self.forsaken = heir
+        self.successor = None
+        successor.give_up()
+        self.given_up = successor
 
-    def disown(self) -> None:
+    def drop_successor(self) -> None:
         """Say that the new process has failed; this one goes on."""
-        assert self.heir is not None
-        heir, self.heir = self.heir, None
+        assert self.successor is not None
+        successor, self.successor = self.successor, None
         self.stop.before_end = None
-        heir.close()
+        successor.close()
         complain(
-            f"process {heir.process.pid} {ending(heir.code)} before it served; "
+            f"process {successor.process.pid} {ending(successor.code)} before it served; "
             f"{os.getpid()} goes on serving"
         )
 
@@ -220,23 +220,23 @@ class Replaceable(Serving):
         """Do what is asked for while the last requests are answered."""
         if news is News.STOP:
             self.server.begin_drain()
-            if self.heir is not None:
-                self.heir.pass_on("stop")
-        elif news is News.RENEW and self.heir is not None:
-            self.heir.again = True
+            if self.successor is not None:
+                self.successor.pass_on("stop")
+        elif news is News.RENEW and self.successor is not None:
+            self.successor.again = True
 
     def forget(self) -> None:
         """Let go of the server and the line to its successor, in a process that was forked."""
         super().forget()
-        for heir in (self.heir, self.forsaken):
-            if heir is not None:
-                heir.channel.forget()
+        for successor in (self.successor, self.given_up):
+            if successor is not None:
+                successor.channel.forget()
 
     def leave(self, code: int, reason: str) -> None:
         """End the process although a thread is stuck, unless it becomes a supervisor: exec does."""
-        if self.forsaken is not None:
-            self.forsaken.outlive(AT_ONCE_SECONDS)
-        if self.heir is None:
+        if self.given_up is not None:
+            self.given_up.outlive(AT_ONCE_SECONDS)
+        if self.successor is None:
             super().leave(code, reason)
         self.complain(reason)
 
@@ -246,8 +246,8 @@ class Replaceable(Serving):
         What else it has registered for its end is left out.
         """
         self.leave(code, reason)
-        assert self.heir is not None
-        self.supervise(self.heir)
+        assert self.successor is not None
+        self.supervise(self.successor)
 
     def end_succession(self, code: int) -> None:
         """End what another process has taken over; does nothing if none has.
@@ -255,8 +255,8 @@ class Replaceable(Serving):
         The process that came first becomes the supervisor of the others, which end here: what
         stands behind ``run()`` is for the last of them.
         """
-        if self.heir is not None:
-            heir = self.heir
+        if self.successor is not None:
+            successor = self.successor
             import atexit
 
             # The streams are the supervisor's.
@@ -267,29 +267,29 @@ class Replaceable(Serving):
                     atexit._run_exitfuncs()  # noqa: SLF001 - as multiprocessing does
             except BaseException as error:  # noqa: BLE001 - a signal handler's; the service goes on
                 console.report(error, error.__traceback__)
-            self.supervise(heir)
-        if self.forsaken is not None:
-            self.forsaken.outlive()
+            self.supervise(successor)
+        if self.given_up is not None:
+            self.given_up.outlive()
         if self.leaving:
             raise SystemExit(code)
 
-    def supervise(self, heir: Heir) -> NoReturn:
+    def supervise(self, successor: Successor) -> NoReturn:
         """Become the supervisor of the process that has taken over."""
         in_the_way = obstacle()
         # From here on messages wait for that one; nobody gives it back, as the program is replaced.
-        heir.hearing.acquire()
+        successor.hearing.acquire()
         state = {
-            "child": heir.process.pid,
-            "channel": heir.channel.fileno(),
+            "child": successor.process.pid,
+            "channel": successor.channel.fileno(),
             "activated": self.activated,
-            "listeners": heir.channel.listeners,
-            "again": heir.again,
-            "stopping": heir.stopping,
-            "patience": heir.patience,
+            "listeners": successor.channel.listeners,
+            "again": successor.again,
+            "stopping": successor.stopping,
+            "patience": successor.patience,
             "end_patience": endings.end_patience(),
             "log_format": self.settings.values["log_format"],
-            "handled": heir.handled,
+            "handled": successor.handled,
             "obstacle": in_the_way,
         }
-        become_supervisor(heir.arguments, state, self.stop)
-        stay(heir.arguments, state)
+        become_supervisor(successor.arguments, state, self.stop)
+        stay(successor.arguments, state)

@@ -58,7 +58,7 @@ LEAVE_SECONDS = 5.0
 AT_ONCE_SECONDS = 2.0
 
 
-class Heir:
+class Successor:
     """The first process that replaces this one, seen from here."""
 
     def __init__(self, stop: Stop, listeners: Listeners, activated: int) -> None:
@@ -117,7 +117,7 @@ class Heir:
                 self.patience = said[1]
                 self.handled = said[2] if len(said) > 2 else []
                 serves = True
-                stop.news.put(News.HEIR_SERVES)
+                stop.news.put(News.SUCCESSOR_SERVES)
         if serves:
             return
         if self.is_incomplete:
@@ -128,7 +128,7 @@ class Heir:
         except ChildProcessError:
             # SIGCHLD is ignored, or the program waits for every process there is.
             self.process.wait()
-        stop.news.put(News.HEIR_FAILED)
+        stop.news.put(News.SUCCESSOR_FAILED)
 
     def hear(self) -> list[Any]:
         """Return the next message, an empty one if it was the last; act on it as a supervisor does.

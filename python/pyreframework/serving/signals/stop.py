@@ -44,8 +44,8 @@ class News(Enum):
     RENEW = "start a process that takes over"
     SPENT = "as many requests have come as one process is to have"
     LEAVE = "another process has taken over"
-    HEIR_SERVES = "the process that was started serves"
-    HEIR_FAILED = "the process that was started has ended"
+    SUCCESSOR_SERVES = "the process that was started serves"
+    SUCCESSOR_FAILED = "the process that was started has ended"
     DRAINED = "nothing runs any more"
     HANDLED = "a signal that the program has a use of its own for"
 
