@@ -80,7 +80,7 @@ def main() -> int:
     rows = [
         ["requests", str(tally.sent), works],
         ["answers", str(tally.statuses.total()), statuses],
-        ["departures", str(tally.left), "connections closed before the answer"],
+        ["disconnects", str(tally.left), "connections closed before the answer"],
         ["given up", str(tally.closed), "connections that the server closed before it"],
         ["handled", str(counts["begin"]), f"{counts['end']} after hooks"],
         ["done callbacks", str(counts["calling"]), f"{counts['called']} called"],

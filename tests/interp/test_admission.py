@@ -23,7 +23,7 @@ IDLE = "\npyre_jobs_in_flight 0\n"
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     place = PLACES[request.param]
     # Two io threads share one count.
-    with serve("departures", workers=1, io_workers=2, max_in_flight=MAX, **place) as server:  # type: ignore[arg-type]
+    with serve("disconnects", workers=1, io_workers=2, max_in_flight=MAX, **place) as server:  # type: ignore[arg-type]
         yield server
         assert server.get("/").text == "hello"
 
@@ -88,7 +88,7 @@ def test_clients_that_go_are_not_counted_for_ever(server: Server) -> None:
 def test_what_overran_is_counted_until_it_ends() -> None:
     """Its thread is busy with it, whatever its client was told."""
     options: dict[str, object] = {"max_in_flight": 1, "request_timeout": 0.2}
-    with serve("departures", workers=1, **options) as server, Gate() as gate:  # type: ignore[arg-type]
+    with serve("disconnects", workers=1, **options) as server, Gate() as gate:  # type: ignore[arg-type]
         assert server.get(f"/hold/{gate.port}/a").status == 504
         assert gate.entered() == "a"
         assert server.get("/").status == 503

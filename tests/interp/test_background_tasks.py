@@ -16,7 +16,7 @@ KINDS = ("/task", "/task-async", "/async-task", "/async-task-async")
 
 @pytest.fixture(scope="module", params=PLACES)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serve("departures", workers=1, **PLACES[request.param]) as server:  # type: ignore[arg-type]
+    with serve("disconnects", workers=1, **PLACES[request.param]) as server:  # type: ignore[arg-type]
         yield server
         assert server.get("/").text == "hello"
 
@@ -102,7 +102,7 @@ def test_hooks_leave_tasks(server: Server) -> None:
 @pytest.mark.parametrize("path", KINDS)
 @pytest.mark.parametrize("place", PLACES)
 def test_stop_waits_for_them(place: str, path: str) -> None:
-    with serve("departures", workers=1, **PLACES[place]) as server, Gate() as gate:  # type: ignore[arg-type]
+    with serve("disconnects", workers=1, **PLACES[place]) as server, Gate() as gate:  # type: ignore[arg-type]
         assert server.get(f"{path}/{gate.port}/a").text == "answered"
         assert gate.entered() == "a"
         server.signal(signal.SIGTERM)
@@ -115,7 +115,7 @@ def test_stop_waits_for_them(place: str, path: str) -> None:
 @pytest.mark.parametrize("path", KINDS)
 @MODES
 def test_stop_gives_them_up_in_the_end(mode: str | None, path: str) -> None:
-    with serve("departures", workers=1, mode=mode, shutdown_timeout=0.5) as server, Gate() as gate:
+    with serve("disconnects", workers=1, mode=mode, shutdown_timeout=0.5) as server, Gate() as gate:
         assert server.get(f"{path}/{gate.port}/a").text == "answered"
         assert gate.entered() == "a"
         begun = time.monotonic()
@@ -129,7 +129,7 @@ def test_stop_gives_them_up_in_the_end(mode: str | None, path: str) -> None:
 def test_a_task_that_takes_long_keeps_no_thread_from_others() -> None:
     """It is not interrupted, and another thread takes the place of the one it runs on."""
     options: dict[str, object] = {"workers": 1, "threads": 2, "request_timeout": 0.4}
-    with serve("departures", **options) as server, Gate() as gate:  # type: ignore[arg-type]
+    with serve("disconnects", **options) as server, Gate() as gate:  # type: ignore[arg-type]
         for name in "ab":
             assert server.get(f"/task/{gate.port}/{name}").text == "answered"
             assert gate.entered() == name

@@ -18,7 +18,7 @@ from serving import serve
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
 def test_coroutines_that_wait_are_finished(place: str, number: signal.Signals) -> None:
-    with serve("departures", workers=1, **PLACES[place]) as server:  # type: ignore[arg-type]
+    with serve("disconnects", workers=1, **PLACES[place]) as server:  # type: ignore[arg-type]
         stop_beside_held_requests(server, number)
 
 
@@ -46,7 +46,7 @@ def test_stop_under_load(place: str) -> None:
 def test_coroutines_that_wait_too_long_are_given_up(place: str) -> None:
     """They are cancelled, so that they can clean up; exit code 1, and the log says how many."""
     options = PLACES[place] | {"shutdown_timeout": 0.5}
-    with serve("departures", workers=1, **options) as server, Gate() as gate:  # type: ignore[arg-type]
+    with serve("disconnects", workers=1, **options) as server, Gate() as gate:  # type: ignore[arg-type]
         with ExitStack() as stack:
             for name in "ab":
                 peer = stack.enter_context(server.connect())

@@ -20,7 +20,7 @@ pub(crate) struct Exchange {
     /// When the peer has waited for the handler as long as it may.
     pub(crate) until_ms: u64,
     /// When the peer counts as gone, as it has closed its side.
-    departs_ms: u64,
+    disconnects_ms: u64,
 }
 
 impl Exchange {
@@ -36,7 +36,7 @@ impl Exchange {
         until_ms: u64,
     ) {
         self.until_ms = until_ms;
-        self.departs_ms = FOR_EVER_MS;
+        self.disconnects_ms = FOR_EVER_MS;
         self.is_pipelined = job.entries.len() - job.next > 1 || !job.reply.is_empty();
         self.awaited.target = target;
         self.awaited.method = method;
@@ -53,17 +53,17 @@ impl Exchange {
     }
 
     /// The peer counts as gone from that moment on. Returns when the wait ends now, if that is news.
-    pub(crate) fn departs(&mut self, departs_ms: u64) -> Option<u64> {
-        if departs_ms >= self.departs_ms {
+    pub(crate) fn disconnects(&mut self, disconnects_ms: u64) -> Option<u64> {
+        if disconnects_ms >= self.disconnects_ms {
             return None;
         }
-        self.departs_ms = departs_ms;
-        Some(departs_ms.min(self.until_ms))
+        self.disconnects_ms = disconnects_ms;
+        Some(disconnects_ms.min(self.until_ms))
     }
 
     /// Its handler was told that the peer counts as gone; the answer is waited for all the same.
-    pub(crate) fn has_departed(&mut self) {
-        self.departs_ms = FOR_EVER_MS;
+    pub(crate) fn has_disconnected(&mut self) {
+        self.disconnects_ms = FOR_EVER_MS;
     }
 }
 
@@ -72,15 +72,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_departs_once_unless_it_goes_earlier() {
+    fn a_peer_disconnects_once_unless_it_goes_earlier() {
         let mut exchange = Exchange::default();
         exchange.begin(&Job::new(), Target::Fallback, Method::Get, None, 1_000);
-        assert_eq!(exchange.departs(500), Some(500));
-        assert_eq!(exchange.departs(700), None);
-        assert_eq!(exchange.departs(200), Some(200));
+        assert_eq!(exchange.disconnects(500), Some(500));
+        assert_eq!(exchange.disconnects(700), None);
+        assert_eq!(exchange.disconnects(200), Some(200));
         // Its handler knows; what is left is the time that it has.
-        exchange.has_departed();
-        assert_eq!(exchange.departs(2_000), Some(1_000));
+        exchange.has_disconnected();
+        assert_eq!(exchange.disconnects(2_000), Some(1_000));
     }
 
     #[test]

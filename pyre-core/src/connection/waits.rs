@@ -60,8 +60,8 @@ impl Connections {
     pub(crate) fn note_closed_side(&mut self, slot: u32, is_broken: bool) {
         let now_ms = self.clock.now_ms();
         let Some(connection) = self.get(slot) else { return };
-        let departs_ms = if is_broken { now_ms } else { now_ms + HALF_CLOSED_MS };
-        if let Some(deadline_ms) = connection.protocol.exchange().departs(departs_ms) {
+        let disconnects_ms = if is_broken { now_ms } else { now_ms + HALF_CLOSED_MS };
+        if let Some(deadline_ms) = connection.protocol.exchange().disconnects(disconnects_ms) {
             self.set_deadline(slot, deadline_ms);
         }
     }

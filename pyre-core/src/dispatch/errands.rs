@@ -184,7 +184,7 @@ impl Errands {
             self.suspect = None;
             self.trusted = if self.judge_each(job) { TRUSTED_JOBS } else { 0 };
         } else if took_us <= u64::from(SHORT_US) {
-            // All together took no longer than one may. None was run if the client has departed.
+            // All together took no longer than one may. None was run if the client has disconnected.
             if let Some(each_us) = took_us.checked_div(calls) {
                 self.classes.note(running.first, u32::try_from(each_us).unwrap_or(u32::MAX));
             }

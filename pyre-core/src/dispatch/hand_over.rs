@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyre_interp::job::{ConnectionId, Job, Pool, Target};
-use pyre_interp::worker::departures::Departures;
+use pyre_interp::worker::disconnects::Disconnects;
 
 use crate::dispatch::admission::Admission;
 use crate::dispatch::errands::Errands;
@@ -18,7 +18,7 @@ pub(crate) struct Dispatch {
     pub(crate) workers: Workers,
     admission: Admission,
     /// Who needs no answer any more.
-    departures: Arc<Departures>,
+    disconnects: Arc<Disconnects>,
     errands: Option<Errands>,
 }
 
@@ -26,10 +26,10 @@ impl Dispatch {
     pub(crate) fn new(
         workers: Workers,
         admission: Admission,
-        departures: Arc<Departures>,
+        disconnects: Arc<Disconnects>,
         errands: Option<Errands>,
     ) -> Self {
-        Self { workers, admission, departures, errands }
+        Self { workers, admission, disconnects, errands }
     }
 
     /// Hands a job over: to the lane that carries the reactor, or to a worker. Nothing here ever waits.
@@ -80,7 +80,7 @@ impl Dispatch {
     #[inline]
     pub(crate) fn returned(&mut self, job: &mut Job) -> bool {
         self.admission.release(job);
-        self.departures.remove(job.reply_to)
+        self.disconnects.remove(job.reply_to)
     }
 
     /// Sends on what was waiting for a free lane.
@@ -93,9 +93,9 @@ impl Dispatch {
     /// Nobody needs the answer to what this connection has asked for: what no lane has begun is not
     /// begun, and what runs on an event loop is cancelled.
     #[cold]
-    pub(crate) fn departed(&mut self, whose: ConnectionId) {
-        self.departures.insert(whose);
-        self.workers.tell_departure();
+    pub(crate) fn disconnected(&mut self, whose: ConnectionId) {
+        self.disconnects.insert(whose);
+        self.workers.tell_disconnect();
     }
 
     /// Jobs that have not come back, besides those that wait for the lane that carries the reactor.

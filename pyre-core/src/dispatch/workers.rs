@@ -307,9 +307,9 @@ impl Workers {
         (self.out > 0 || self.is_waiting()).then_some(self.look_ms.max(now_ms + 1))
     }
 
-    /// Lets event loops look for requests whose client has departed.
+    /// Lets event loops look for requests whose client has disconnected.
     #[cold]
-    pub(crate) fn tell_departure(&self) {
+    pub(crate) fn tell_disconnect(&self) {
         for link in self.links.iter().filter(|link| link.pool.is_loop() && link.out > 0) {
             link.roster.notify();
         }

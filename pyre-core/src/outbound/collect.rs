@@ -21,8 +21,8 @@ pub(crate) fn collect(
     mut job: Box<Job>,
 ) -> Option<Box<Job>> {
     let to = job.reply_to;
-    let has_departed = dispatch.returned(&mut job);
-    if has_departed && !job.is_finished() {
+    let has_disconnected = dispatch.returned(&mut job);
+    if has_disconnected && !job.is_finished() {
         // Nobody waits for the rest any more. One who has only closed his side gets what has
         // been answered so far.
         job.give_up_rest();
@@ -30,14 +30,14 @@ pub(crate) fn collect(
     let is_serving = !connections.is_draining();
     let Some(connection) = connections.get_exactly(to.slot, to.generation) else {
         // The peer went while its handler ran, unless it was told before that this took too long.
-        if !has_departed {
+        if !has_disconnected {
             ledger.collected(&mut job);
         }
         connections.jobs.give_back(job);
         return None;
     };
     connection.phase = Phase::Reading;
-    if job.closes && !has_departed {
+    if job.closes && !has_disconnected {
         keep_open_if_more_was_received(&mut job, connection, is_serving);
     }
     Some(job)

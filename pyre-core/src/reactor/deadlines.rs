@@ -53,11 +53,11 @@ impl Reactor {
     fn give_up_reply(&mut self, slot: u32) {
         let now_ms = self.connections.clock.now_ms();
         let generation = self.connections.generation(slot);
-        self.dispatch.departed(ConnectionId { reactor: self.index, slot, generation });
+        self.dispatch.disconnected(ConnectionId { reactor: self.index, slot, generation });
         let Some((connection, jobs)) = self.connections.get_with_jobs(slot) else { return };
         let exchange = connection.protocol.exchange();
         if now_ms < exchange.until_ms {
-            exchange.has_departed();
+            exchange.has_disconnected();
             let deadline_ms = exchange.until_ms;
             return self.connections.set_deadline(slot, deadline_ms);
         }

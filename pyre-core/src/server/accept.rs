@@ -107,7 +107,8 @@ impl Server {
                 .zip(classes)
                 .map(|(loan, classes)| Errands::new(classes, loan.lanes.clone()));
             let number = u32::try_from(index).expect("reactors are few");
-            let dispatch = Dispatch::new(workers, admission.clone(), control.departures(), errands);
+            let dispatch =
+                Dispatch::new(workers, admission.clone(), control.disconnects(), errands);
             let ledger = new_ledger(&frozen, index, outbox.as_ref());
             let responder = Responder::new(frozen.clone(), ledger);
             let control = control.clone();

@@ -14,7 +14,7 @@ use pyre_ffi::{Attached, Guarded, Held, Raised, Str, copy_context, finally, impo
 use pyre_interp::invoke::application::Application;
 use pyre_interp::objects::toolkit::Toolkit;
 use pyre_interp::ring::{Doorbell, Roster};
-use pyre_interp::worker::departures::Departures;
+use pyre_interp::worker::disconnects::Disconnects;
 use pyre_interp::worker::lane::Shared;
 use pyre_interp::worker::watch::Watch;
 
@@ -31,7 +31,7 @@ pub(crate) struct Surroundings {
     pub(crate) doorbells: Vec<Arc<Doorbell>>,
     pub(crate) server_header: bool,
     pub(crate) request_timeout: Option<Duration>,
-    pub(crate) departures: Arc<Departures>,
+    pub(crate) disconnects: Arc<Disconnects>,
     pub(crate) draining: Arc<AtomicBool>,
     pub(crate) crews: Arc<Crews>,
     pub(crate) threads: Arc<Threads>,
@@ -166,7 +166,7 @@ fn share(py: Attached<'_>, parts: LaneParts, around: &Surroundings) -> Arc<Share
         pool: parts.pool,
         server_header: around.server_header,
         request_timeout: around.request_timeout,
-        departures: around.departures.clone(),
+        disconnects: around.disconnects.clone(),
         draining: around.draining.clone(),
         end_fork: failure::end_fork,
     })

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use pyre_interp::ring::Doorbell;
-use pyre_interp::worker::departures::Departures;
+use pyre_interp::worker::disconnects::Disconnects;
 
 /// How often the end of what nobody tells of is looked for.
 const LOOK: Duration = Duration::from_millis(10);
@@ -50,7 +50,7 @@ pub(crate) struct Control {
     draining: Arc<AtomicBool>,
     /// Jobs that lanes have not answered, by reactor, for the word at the end.
     running: Vec<AtomicUsize>,
-    departures: Arc<Departures>,
+    disconnects: Arc<Disconnects>,
     limit: Option<Limit>,
 }
 
@@ -73,15 +73,15 @@ impl Control {
             changed: Condvar::new(),
             draining: Arc::default(),
             running: doorbells.iter().map(|_| AtomicUsize::new(0)).collect(),
-            departures: Arc::default(),
+            disconnects: Arc::default(),
             doorbells,
             limit,
         }
     }
 
     /// Who needs no answer any more.
-    pub(crate) fn departures(&self) -> Arc<Departures> {
-        self.departures.clone()
+    pub(crate) fn disconnects(&self) -> Arc<Disconnects> {
+        self.disconnects.clone()
     }
 
     pub(crate) fn stage(&self) -> Stage {

@@ -37,7 +37,7 @@ pub(crate) enum End {
     /// It took longer than it may.
     Overrun,
     /// Its client is gone.
-    Departed,
+    Disconnected,
     /// The server stops.
     Closed,
 }

@@ -90,12 +90,12 @@ impl<'py> Stages<'py> {
     }
 
     /// The client has gone, and the request ended by this exception.
-    pub(crate) fn departed(&mut self, exception: Owned<'py, Exception>) {
+    pub(crate) fn disconnected(&mut self, exception: Owned<'py, Exception>) {
         self.ended = Some((exception, CLIENT_CLOSED_REQUEST));
     }
 
     /// Whether nobody is there to be answered.
-    pub(crate) fn is_departed(&self) -> bool {
+    pub(crate) fn is_disconnected(&self) -> bool {
         matches!(self.ended, Some((_, CLIENT_CLOSED_REQUEST)))
     }
 

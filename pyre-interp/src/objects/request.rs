@@ -18,13 +18,13 @@ use crate::objects::fields::Fields;
 use crate::objects::request_id;
 use crate::objects::source::{Source, call_of};
 use crate::objects::toolkit::Toolkit;
-use crate::worker::departures::Departures;
+use crate::worker::disconnects::Disconnects;
 
 /// A request, as handlers and hooks see it.
 pub struct Request {
     app: Arc<Application>,
     tools: Arc<Toolkit>,
-    departures: Arc<Departures>,
+    disconnects: Arc<Disconnects>,
     source: Source,
     fields: Fields,
     /// Whether something may have been put into `fields`: `PARAMS`, `OTHERS`, both or neither.
@@ -43,12 +43,12 @@ impl Request {
         py: Attached<'py>,
         tools: &Arc<Toolkit>,
         app: &Arc<Application>,
-        departures: &Arc<Departures>,
+        disconnects: &Arc<Disconnects>,
     ) -> Result<Owned<'py, Instance<Request>>, Raised> {
         let value = Self {
             app: app.clone(),
             tools: tools.clone(),
-            departures: departures.clone(),
+            disconnects: disconnects.clone(),
             source: Source::empty(),
             fields: Fields::default(),
             touched: Cell::new(0),
@@ -169,7 +169,7 @@ impl Request {
     }
 
     fn is_disconnected<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let gone = self.departures.contains(self.job(py)?.reply_to);
+        let gone = self.disconnects.contains(self.job(py)?.reply_to);
         Ok(Bool::new(py, gone).into_any())
     }
 

@@ -22,7 +22,7 @@ use crate::ring::{Baton, Doorbell, LaneSeat, Rest, Roster};
 use crate::serialize::answer::{Answer, Conventions, Desk};
 use crate::serialize::wire::{self, Manner};
 use crate::worker::carry::{self, Carried};
-use crate::worker::departures::Departures;
+use crate::worker::disconnects::Disconnects;
 use crate::worker::inlet::Inlet;
 use crate::worker::unrung::Unrung;
 use crate::worker::watch::Watch;
@@ -45,7 +45,7 @@ pub struct Shared {
     /// How long a handler may take, unless its route says otherwise.
     pub request_timeout: Option<Duration>,
     /// Who needs no answer any more.
-    pub departures: Arc<Departures>,
+    pub disconnects: Arc<Disconnects>,
     /// The server drains: the last answer of each connection says so.
     pub draining: Arc<AtomicBool>,
     /// Ends a process that something of the program has forked, and in which that returned.
@@ -153,7 +153,7 @@ impl<'py, 'a> Lane<'py, 'a> {
             py,
             app,
             tools,
-            request: Request::new(py, tools, app, &shared.departures)?,
+            request: Request::new(py, tools, app, &shared.disconnects)?,
             desk: Desk::default(),
             arguments: Vec::new(),
             slates: Slates::default(),
@@ -168,7 +168,7 @@ impl<'py, 'a> Lane<'py, 'a> {
 
     /// Runs the calls of a job in order, as far as they belong here.
     pub(crate) fn run_job(&mut self, mut job: Box<Job>) -> Box<Job> {
-        if self.shared.departures.contains(job.reply_to) {
+        if self.shared.disconnects.contains(job.reply_to) {
             return job;
         }
         self.set_now(job.now_s);
@@ -292,7 +292,7 @@ impl<'py, 'a> Lane<'py, 'a> {
 
     /// A request object with nothing loaded.
     pub(crate) fn new_request(&self) -> Result<Owned<'py, Instance<Request>>, Raised> {
-        Request::new(self.py, self.tools, self.app, &self.shared.departures)
+        Request::new(self.py, self.tools, self.app, &self.shared.disconnects)
     }
 
     pub(crate) fn conventions(&self) -> Conventions<'a> {

@@ -96,7 +96,7 @@ pub fn run(
         turnstile,
         flights: Flights::default(),
         requests: Vec::new(),
-        departures: shared.departures.version(),
+        disconnects: shared.disconnects.version(),
     };
     lane.serve(&mut seat, bell)?;
     lane.close(bell)
@@ -111,8 +111,8 @@ struct LoopLane<'py, 'a> {
     flights: Flights<'py>,
     /// Request objects with nothing loaded.
     requests: Vec<Owned<'py, Instance<Request>>>,
-    /// The version of the departures that has been looked at.
-    departures: u64,
+    /// The version of the disconnects that has been looked at.
+    disconnects: u64,
 }
 
 impl<'py> LoopLane<'py, '_> {
@@ -124,7 +124,7 @@ impl<'py> LoopLane<'py, '_> {
             let mut is_idle = !self.take_jobs(seat);
             self.lane.unrung.ring(&self.lane.shared.doorbells);
             self.run_tasks();
-            self.cancel_departed();
+            self.cancel_disconnected();
             self.cancel_overdue();
             turns_without_look += 1;
             let looks = turns_without_look >= TURNS_WITHOUT_LOOK_MAX && !is_idle;
@@ -141,7 +141,7 @@ impl<'py> LoopLane<'py, '_> {
             }
             seat.announce();
             let has_jobs = !self.lane.shared.inlet.with(self.py, |inlet| inlet.is_empty());
-            if has_jobs || self.lane.shared.departures.version() != self.departures {
+            if has_jobs || self.lane.shared.disconnects.version() != self.disconnects {
                 seat.look();
                 continue;
             }
@@ -192,7 +192,7 @@ impl<'py> LoopLane<'py, '_> {
                 return number > 0;
             };
             seat.took();
-            if !self.lane.shared.departures.contains(job.reply_to) {
+            if !self.lane.shared.disconnects.contains(job.reply_to) {
                 self.lane.set_now(job.now_s);
                 self.run_job(job);
             } else {

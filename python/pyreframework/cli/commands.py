@@ -15,7 +15,7 @@ from pyreframework.logs.console import complain
 from pyreframework.program.apps import WORKER_NAME
 from pyreframework.program.launch import Launch, ProgramFailed
 from pyreframework.program.target import Target, TargetError
-from pyreframework.serving.processes import link, succession
+from pyreframework.serving.processes import control, succession
 from pyreframework.serving.settings.addresses import activated
 from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.settings.resolution import resolve
@@ -86,8 +86,8 @@ def obey(given: list[str]) -> int:
         complain(str(error))
         return USAGE
     except ProgramFailed as error:
-        if link.link is not None:
-            link.link.tell_files(error.files)
+        if control.control is not None:
+            control.control.tell_files(error.files)
         complain(f"{options.target} could not be loaded; it stands above why")
         return START_FAILED
     except (OSError, MemoryError, RuntimeError) as error:
@@ -128,7 +128,7 @@ def reload_on_change(launch: Launch, options: argparse.Namespace) -> None:
 
     Before the program is loaded: it may be broken, and is then started when it has been mended.
     """
-    if link.find_link() is not None:
+    if control.find_control() is not None:
         return
     opened = activated(os.environ)
     settings = resolve({}, os.environ, None, launch.flags, opened)

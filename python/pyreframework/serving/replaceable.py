@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from pyreframework.serving.app import App
     from pyreframework.serving.processes.channel import Listeners
-    from pyreframework.serving.processes.link import Link
+    from pyreframework.serving.processes.control import ControlSocket
     from pyreframework.serving.settings.resolution import Settings
     from pyreframework.serving.signals.stop import Stop
 
@@ -48,20 +48,25 @@ class Replaceable(Serving):
         app: What to serve.
         settings: The options, checked.
         stop: Says when.
-        link: The line to the supervisor, if there is one.
+        control: The control socket to the supervisor, if there is one.
         activated: How many sockets a service manager has opened.
     """
 
     def __init__(
-        self, app: App, settings: Settings, stop: Stop, link: Link | None, activated: int
+        self,
+        app: App,
+        settings: Settings,
+        stop: Stop,
+        control: ControlSocket | None,
+        activated: int,
     ) -> None:
-        if settings.count("max_requests") and link is None and not can_renew():
+        if settings.count("max_requests") and control is None and not can_renew():
             raise UsageError(
                 "max_requests needs a program that can be started again, and run() called on its "
                 "main thread: leave it out here"
             )
         super().__init__(app, settings, stop)
-        self.link = link
+        self.control = control
         self.activated = activated
         self.successor: Successor | None = None
         # The new process, if this one was told to stop before that served.
@@ -91,10 +96,10 @@ class Replaceable(Serving):
 
     def listen(self) -> list[str]:
         """Open the listeners, or take those of the process before this one."""
-        if self.link is None:
+        if self.control is None:
             return super().listen()
-        self.link.attach(self.stop)
-        handed = self.link.channel.take_listeners()
+        self.control.attach(self.stop)
+        handed = self.control.channel.take_listeners()
         try:
             return self.bind(handed)
         finally:
@@ -102,9 +107,9 @@ class Replaceable(Serving):
 
     def opened(self) -> None:
         """Tell the supervisor that this process serves."""
-        if self.link is not None:
+        if self.control is not None:
             listeners = self.listeners()
-            self.link.ready(listeners, self.stop.patience)
+            self.control.ready(listeners, self.stop.patience)
             close_all(listeners)
             self.server.succeed()
 
@@ -115,8 +120,8 @@ class Replaceable(Serving):
                 case News.STOP:
                     if self.successor is not None:
                         self.give_up(self.successor)
-                    elif self.link is not None:
-                        self.link.channel.tell("stopping")
+                    elif self.control is not None:
+                        self.control.channel.tell("stopping")
                     return
                 case News.LEAVE:
                     self.leaving = True
@@ -139,8 +144,8 @@ class Replaceable(Serving):
                 f"not restarted, as {len(served)} apps are served by this process, which goes on: "
                 "stop it and start it anew, or serve each app by a process of its own"
             )
-        elif self.link is not None:
-            self.link.channel.tell("renew")
+        elif self.control is not None:
+            self.control.channel.tell("renew")
         elif self.successor is not None:
             complain("a new process is being started already")
         elif can_renew():
@@ -226,7 +231,7 @@ class Replaceable(Serving):
             self.successor.again = True
 
     def forget(self) -> None:
-        """Let go of the server and the line to its successor, in a process that was forked."""
+        """Let go of the server, and of its successor, in a process that was forked."""
         super().forget()
         for successor in (self.successor, self.given_up):
             if successor is not None:

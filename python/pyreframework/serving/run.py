@@ -13,7 +13,7 @@ from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.program import launch as launching
 from pyreframework.serving.processes.command import can_renew
-from pyreframework.serving.processes.link import find_link
+from pyreframework.serving.processes.control import find_control
 from pyreframework.serving.processes.succession import become_reloader
 from pyreframework.serving.replaceable import Replaceable
 from pyreframework.serving.settings.addresses import activated
@@ -63,16 +63,16 @@ def serve_here(app: App, given: Mapping[str, object], launch: Launch | None) -> 
     """Serve ``app`` in this process, or the ones that succeed it; return the exit code."""
     # Sockets are handed on by the app of the main thread, which is the only one then.
     is_main = threading.current_thread() is threading.main_thread()
-    link = find_link() if is_main else None
+    control = find_control() if is_main else None
     with Stop(renewable=can_renew()) as stop:
         app.attach_stop(stop)
         try:
             flags = launch.flags if launch is not None else {}
-            opened = activated(os.environ) if link is None else link.activated
+            opened = activated(os.environ) if control is None else control.activated
             settings = resolve(given, os.environ, app.properties(), flags, opened)
-            if settings.values["reload"] and find_link() is None:
+            if settings.values["reload"] and find_control() is None:
                 become_reloader(settings, opened, stop)
-            serving = Replaceable(app, settings, stop, link, opened)
+            serving = Replaceable(app, settings, stop, control, opened)
             code = serving.run()
             serving.end_succession(code)
         except UsageError as error:

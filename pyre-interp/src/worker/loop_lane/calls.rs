@@ -178,7 +178,7 @@ impl<'py> LoopLane<'py, '_> {
                 Next::Await(coroutine) => coroutine,
                 Next::Answer(answer) => {
                     self.let_go(ride.driver);
-                    if ride.stages.is_departed() {
+                    if ride.stages.is_disconnected() {
                         self.drop_request(answer);
                         return None;
                     }

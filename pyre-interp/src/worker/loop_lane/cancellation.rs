@@ -7,15 +7,15 @@ use crate::event_loop::flights::End;
 
 impl LoopLane<'_, '_> {
     /// Cancels flights whose client has gone since the last look.
-    pub(super) fn cancel_departed(&mut self) {
-        let version = self.lane.shared.departures.version();
-        if version == self.departures {
+    pub(super) fn cancel_disconnected(&mut self) {
+        let version = self.lane.shared.disconnects.version();
+        if version == self.disconnects {
             return;
         }
-        self.departures = version;
+        self.disconnects = version;
         let flights = &self.flights;
-        let departed = self.lane.shared.departures.among(|id| flights.of(id).is_some());
-        for connection in departed {
+        let disconnected = self.lane.shared.disconnects.among(|id| flights.of(id).is_some());
+        for connection in disconnected {
             if let Some(number) = self.flights.of(&connection) {
                 self.cancel_for_client(number);
             }
@@ -25,7 +25,7 @@ impl LoopLane<'_, '_> {
     /// Cancels a flight whose client has gone, unless all it does is done for the program's sake.
     pub(super) fn cancel_for_client(&mut self, number: u32) {
         if self.flights.get(number).is_some_and(|flight| !flight.stages.is_past_client()) {
-            self.cancel(number, End::Departed);
+            self.cancel(number, End::Disconnected);
         }
     }
 

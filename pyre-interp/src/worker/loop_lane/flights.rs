@@ -68,7 +68,7 @@ impl<'py> LoopLane<'py, '_> {
         if let Some(message) = cancel {
             self.tell(self.pass_on_cancelling(&task, &future, &message));
         }
-        if self.lane.shared.departures.contains(connection) {
+        if self.lane.shared.disconnects.contains(connection) {
             self.cancel_for_client(number);
         }
         Ok(())
@@ -105,7 +105,7 @@ impl<'py> LoopLane<'py, '_> {
         self.lane.end_if_forked();
         let Some(mut job) = answered else { return };
         job.next += 1;
-        if self.lane.shared.departures.contains(job.reply_to) {
+        if self.lane.shared.disconnects.contains(job.reply_to) {
             // What it has sent behind is not begun.
             job.give_up_rest();
         }
@@ -168,8 +168,8 @@ impl<'py> LoopLane<'py, '_> {
                 stages.overran(exception.clone());
                 exception
             }
-            Some(End::Departed) => {
-                stages.departed(cancelled.clone());
+            Some(End::Disconnected) => {
+                stages.disconnected(cancelled.clone());
                 cancelled
             }
             Some(End::Closed) | None => {

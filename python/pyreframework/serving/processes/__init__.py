@@ -4,7 +4,7 @@
 - ``child``: a process that is to serve: started, and seen from outside
 - ``succession``: starts the process that is to take over, and turns this one into a supervisor
 - ``channel``: the pair of sockets between a process that serves and its supervisor
-- ``link``: the end that serves
+- ``control``: the end that serves
 - ``supervisor``: the other end: the process that stays while others take turns at serving
 - ``watch``: tells it that files of the program have changed
 - ``supervise``: the program of the supervisor

@@ -1,4 +1,4 @@
-"""The line between a serving process and its supervisor: messages, some with listening sockets.
+"""What a serving process and its supervisor say: messages, some with listening sockets.
 
 A pair of Unix sockets that keep the bounds of messages. Each message is a list in JSON, its first
 item says what it is. Descriptors travel beside the bytes, so that none has to be inherited.
@@ -37,7 +37,7 @@ BESIDE_BYTES_MAX = socket.CMSG_SPACE(DESCRIPTORS_MAX * array("i").itemsize)
 
 
 class Channel:
-    """One end of the line.
+    """One end of a control socket.
 
     One thread receives; another may take, refuse and close what has arrived.
     """
@@ -52,7 +52,7 @@ class Channel:
 
     @classmethod
     def pair(cls) -> tuple[Channel, Channel]:
-        """Return both ends of a new line."""
+        """Return both ends of a new one."""
         one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return cls(one), cls(other)
 

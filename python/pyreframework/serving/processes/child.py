@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from pyreframework.serving.processes.channel import Channel
-from pyreframework.serving.processes.link import environment_with
+from pyreframework.serving.processes.control import environment_with
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

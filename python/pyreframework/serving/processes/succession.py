@@ -143,7 +143,7 @@ class Successor:
                 self.give_up()
                 # Nobody waits for its end but the thread that has heard this.
                 self.is_incomplete = True
-            # What else waits in the line holds sockets open until it is read.
+            # What else waits in it holds sockets open until it is read.
             return ["incomplete"]
         match said:
             case ["renew"]:

@@ -406,8 +406,8 @@ class Supervisor:
 
         A second time so soon after the first that it is the same signal does nothing.
 
-        They are told over the line, since they may have had the signal themselves, from a terminal
-        or a service manager, and would take ours for a second one.
+        They are told over control sockets, since they may have had the signal themselves, from a
+        terminal or a service manager, and would take ours for a second one.
         """
         now = time.monotonic()
         if self.stops == 0:

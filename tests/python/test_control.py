@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyreframework.serving.processes import link as links
+from pyreframework.serving.processes import control as controls
 from pyreframework.serving.processes.channel import Channel
-from pyreframework.serving.processes.link import VARIABLE, Link, is_alive
+from pyreframework.serving.processes.control import VARIABLE, ControlSocket, is_alive
 from pyreframework.serving.signals.stop import News, Stop
 
 
@@ -31,15 +31,15 @@ def supervised(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Channel, int]]
 def test_the_line_is_found_once(supervised: tuple[Channel, int]) -> None:
     ours, descriptor = supervised
     ours.tell("start", 2, False)
-    link = Link.find()
-    assert link is not None and link.activated == 2
+    control = ControlSocket.find()
+    assert control is not None and control.activated == 2
     assert VARIABLE not in os.environ
     assert not os.get_inheritable(descriptor)
-    assert Link.find() is None
+    assert ControlSocket.find() is None
     ours.close()
-    assert link.thread is not None
-    link.thread.join(30)
-    link.channel.close()
+    assert control.thread is not None
+    control.thread.join(30)
+    control.channel.close()
 
 
 @pytest.mark.parametrize(
@@ -51,20 +51,20 @@ def test_what_is_said_is_heard(
     """Also if the supervisor is gone."""
     ours, _ = supervised
     ours.tell("start", 0, False)
-    link = Link.find()
-    assert link is not None
+    control = ControlSocket.find()
+    assert control is not None
     with Stop() as stop:
-        link.attach(stop)
+        control.attach(stop)
         if said is None:
             ours.close()
         else:
             ours.tell(said)
         assert stop.news.get(timeout=30) is heard
-        link.attach(None)
+        control.attach(None)
     ours.close()
-    assert link.thread is not None
-    link.thread.join(30)
-    link.channel.close()
+    assert control.thread is not None
+    control.thread.join(30)
+    control.channel.close()
 
 
 def test_a_supervisor_that_does_not_read_for_a_while(
@@ -79,16 +79,16 @@ def test_a_supervisor_that_does_not_read_for_a_while(
         looked.release()
         return files
 
-    monkeypatch.setattr(links, "program_files", program_files)
-    monkeypatch.setattr(links, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(controls, "program_files", program_files)
+    monkeypatch.setattr(controls, "LOOK_SECONDS", 0.01)
     ours.tell("start", 0, True)
-    link = Link.find()
-    assert link is not None and link.thread is not None
+    control = ControlSocket.find()
+    assert control is not None and control.thread is not None
     for _ in range(3):
         assert looked.acquire(timeout=30)
-    while link.channel.tell("files", {"x" * 1000: [1, 1, 1]}, seconds=0):
+    while control.channel.tell("files", {"x" * 1000: [1, 1, 1]}, seconds=0):
         pass
-    ready = threading.Thread(target=link.ready, args=[[], 1.0])
+    ready = threading.Thread(target=control.ready, args=[[], 1.0])
     ready.start()
     for _ in range(5):
         assert looked.acquire(timeout=30)
@@ -96,11 +96,11 @@ def test_a_supervisor_that_does_not_read_for_a_while(
     while (said := ours.receive())[0] != "ready":
         told |= said[1]
     ready.join(30)
-    assert not ready.is_alive() and link.thread.is_alive()
+    assert not ready.is_alive() and control.thread.is_alive()
     assert files.items() <= told.items()
     ours.close()
-    link.thread.join(30)
-    link.channel.close()
+    control.thread.join(30)
+    control.channel.close()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -110,15 +110,15 @@ def test_a_stop_before_anybody_listens(supervised: tuple[Channel, int], when: st
     if when == "after":
         ours.tell("start", 0, False)
     ours.close()
-    link = Link.find()
-    assert link is not None
-    if link.thread is not None:
-        link.thread.join(30)
+    control = ControlSocket.find()
+    assert control is not None
+    if control.thread is not None:
+        control.thread.join(30)
     with Stop() as stop:
-        link.attach(stop)
+        control.attach(stop)
         assert stop.news.get(timeout=30) is News.STOP
-        link.attach(None)
-    link.channel.close()
+        control.attach(None)
+    control.channel.close()
 
 
 def test_strangers_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_strangers_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
             f"99999:{parent}", f"0:{parent}", "", "1", f"-1:{parent}", f"x:{parent}",
         ):  # fmt: skip
             monkeypatch.setenv(VARIABLE, value)
-            assert Link.find() is None
+            assert ControlSocket.find() is None
         assert os.get_inheritable(stranger.fileno())
         stranger.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
 

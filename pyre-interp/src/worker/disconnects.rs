@@ -2,7 +2,7 @@
 //! gone, or it was told that its time is over. Reactors write them down, lanes look. At the end of a
 //! server that gives up what still runs, it is all of them.
 //!
-//! Looking costs a load as long as nobody has departed. What is written down goes when the job is
+//! Looking costs a load as long as nobody has disconnected. What is written down goes when the job is
 //! back, so there are never more entries than jobs out.
 
 use std::collections::HashSet;
@@ -15,11 +15,11 @@ use parking_lot::Mutex;
 
 use crate::job::ConnectionId;
 
-/// The departed of all reactors.
+/// The disconnected of all reactors.
 #[derive(Default)]
-pub struct Departures {
+pub struct Disconnects {
     count: AtomicUsize,
-    /// Changes with every departure.
+    /// Changes with every disconnect.
     version: AtomicU64,
     gone: Mutex<Gone>,
 }
@@ -31,13 +31,13 @@ struct Gone {
 }
 
 impl Gone {
-    /// What `Departures::count` is to say: 0 if there is nothing to look for.
+    /// What `Disconnects::count` is to say: 0 if there is nothing to look for.
     fn count(&self) -> usize {
         self.some.len() + usize::from(self.all)
     }
 }
 
-impl Departures {
+impl Disconnects {
     /// Writes a connection down. Tells whether it is new.
     #[cold]
     pub fn insert(&self, id: ConnectionId) -> bool {
@@ -85,7 +85,7 @@ impl Departures {
         }
     }
 
-    /// A number that changes with every departure.
+    /// A number that changes with every disconnect.
     #[inline]
     #[must_use]
     pub fn version(&self) -> u64 {
@@ -104,29 +104,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_departed_is_known_until_the_job_is_back() {
-        let departures = Departures::default();
+    fn who_disconnected_is_known_until_the_job_is_back() {
+        let disconnects = Disconnects::default();
         let id = |slot| ConnectionId { reactor: 0, slot, generation: 1 };
-        assert!(!departures.contains(id(1)));
-        let version = departures.version();
-        assert!(departures.insert(id(1)));
-        assert!(!departures.insert(id(1)));
-        assert_ne!(departures.version(), version);
-        assert!(departures.contains(id(1)) && !departures.contains(id(2)));
-        assert_eq!(departures.among(|id| id.slot < 2), [id(1)]);
-        assert!(departures.remove(id(1)));
-        assert!(!departures.remove(id(1)));
-        assert!(!departures.contains(id(1)));
+        assert!(!disconnects.contains(id(1)));
+        let version = disconnects.version();
+        assert!(disconnects.insert(id(1)));
+        assert!(!disconnects.insert(id(1)));
+        assert_ne!(disconnects.version(), version);
+        assert!(disconnects.contains(id(1)) && !disconnects.contains(id(2)));
+        assert_eq!(disconnects.among(|id| id.slot < 2), [id(1)]);
+        assert!(disconnects.remove(id(1)));
+        assert!(!disconnects.remove(id(1)));
+        assert!(!disconnects.contains(id(1)));
     }
 
     #[test]
-    fn in_the_end_all_have_departed() {
-        let departures = Departures::default();
+    fn in_the_end_all_have_disconnected() {
+        let disconnects = Disconnects::default();
         let id = |slot| ConnectionId { reactor: 0, slot, generation: 1 };
-        departures.insert(id(1));
-        departures.insert_all();
-        assert!(departures.remove(id(1)) && departures.remove(id(2)));
-        assert!(departures.contains(id(1)) && departures.contains(id(3)));
-        assert!(departures.among(|_| true).is_empty());
+        disconnects.insert(id(1));
+        disconnects.insert_all();
+        assert!(disconnects.remove(id(1)) && disconnects.remove(id(2)));
+        assert!(disconnects.contains(id(1)) && disconnects.contains(id(3)));
+        assert!(disconnects.among(|_| true).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-"""The line from a process that serves to its supervisor: found at the start, then listened to.
+"""The control socket of a process that serves: found at the start, then listened to.
 
 A variable names the descriptor and the process that has made it. Who finds the variable of somebody
 else leaves it alone. If the supervisor is gone, the process stops as if it had been told to, so
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from pyreframework.serving.processes.channel import Listeners
     from pyreframework.serving.signals.stop import Stop
 
-# Names the descriptor of the line, and the process that made it.
+# Names the descriptor of the control socket, and the process that made it.
 VARIABLE = "_PYRE_SUPERVISOR"
 # How often a watched program looks whether it has imported more.
 LOOK_SECONDS = 0.5
 
-link: Link | None = None
+control: ControlSocket | None = None
 
 
-class Link:
-    """The line from a serving process to its supervisor."""
+class ControlSocket:
+    """The control socket from a serving process to its supervisor."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -52,13 +52,13 @@ class Link:
         self.is_watched = False
         if start:
             self.activated, self.is_watched = start[1], start[2]
-            self.thread = threading.Thread(target=self.listen, name="pyre-link", daemon=True)
+            self.thread = threading.Thread(target=self.listen, name="pyre-control", daemon=True)
             self.thread.start()
         atexit.register(self.end)
 
     @classmethod
-    def find(cls) -> Link | None:
-        """Return the line that this process was started with, if it was.
+    def find(cls) -> ControlSocket | None:
+        """Return the control socket that this process was started with, if it was.
 
         Another process may have inherited the variable; then it says nothing to it. If the
         supervisor is gone already, whose child this is cannot be told, and nobody is to be served.
@@ -168,14 +168,14 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def find_link() -> Link | None:
-    """Return the line to the supervisor of this process, if it has one."""
-    global link
-    if link is None:
-        link = Link.find()
-    return link
+def find_control() -> ControlSocket | None:
+    """Return the control socket to the supervisor of this process, if it has one."""
+    global control
+    if control is None:
+        control = ControlSocket.find()
+    return control
 
 
 def environment_with(descriptor: int) -> dict[str, str]:
-    """Return the environment of a process that finds its line at this descriptor."""
+    """Return the environment of a process that finds its control socket at this descriptor."""
     return {**os.environ, VARIABLE: f"{descriptor}:{os.getpid()}"}

@@ -18,7 +18,7 @@ HALF_CLOSED_S = 0.5
 
 @pytest.fixture(scope="module", params=PLACES)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serve("departures", workers=1, **PLACES[request.param]) as server:  # type: ignore[arg-type]
+    with serve("disconnects", workers=1, **PLACES[request.param]) as server:  # type: ignore[arg-type]
         yield server
         assert server.get("/").text == "hello"
 
@@ -117,7 +117,7 @@ def test_plain_handlers_find_out(server: Server) -> None:
 
 @pytest.mark.parametrize("how", ["abort", "close"])
 def test_plain_handlers_find_out_that_nobody_waits(how: str) -> None:
-    with serve("departures", workers=1, threads=2) as server, Gate() as gate:
+    with serve("disconnects", workers=1, threads=2) as server, Gate() as gate:
         peer = begin(server, gate, "/hold-twice", "goes")
         peer.abort() if how == "abort" else peer.socket.close()
         found = ""
