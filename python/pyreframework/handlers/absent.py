@@ -23,7 +23,7 @@ class WorkerImportError(ImportError):
     """A handler on a worker used something of a module that does not load in workers.
 
     Routes that use such a module run on the main interpreter by themselves, as far as that can be
-    seen before. This is raised where it could not; ``gil=True`` on the route is the cure.
+    seen before. This is raised where it could not; ``gil=True`` on the route is the remedy.
 
     Args:
         module: The module that does not load; also the attribute ``name``.

@@ -1,4 +1,4 @@
-"""What to say where a stand-in may be why a program does not start: the place, and the cure.
+"""What to say where a stand-in may be why a program does not start: the place, and the remedy.
 
 Imported in a worker when a stand-in has given a plain value, or the start has failed.
 """

@@ -115,10 +115,10 @@ def refuse(native: AppTable, difference: str | None) -> str | None:
         difference: How the routes differ, if they do.
 
     Returns:
-        The difference and the cure; None if there is none.
+        The difference and the remedy; None if there is none.
     """
     from pyreframework.program import imports
-    from pyreframework.program.outline import CURE, compare, outline
+    from pyreframework.program.outline import REMEDY, compare, outline
 
     app = apps.loaded
     assert app is not None, "load() comes before refuse()"
@@ -142,7 +142,7 @@ def refuse(native: AppTable, difference: str | None) -> str | None:
         from pyreframework.program import advice
 
         places = [f"; {advice.doubt()}"]
-    return f"{found}; {CURE}{''.join(places)}"
+    return f"{found}; {REMEDY}{''.join(places)}"
 
 
 def start_worker(native: AppTable, first: bool = True) -> list[tuple[int, str]]:

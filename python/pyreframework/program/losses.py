@@ -238,10 +238,10 @@ def explain(error: BaseException, route: str | None) -> None:
         if package is not None:
             left = imports.without[package]
             do = "does" if len(left) == 1 else "do"
-            cure = f": if that is why, register {route} with gil=True" if route else ""
+            remedy = f": if that is why, register {route} with gil=True" if route else ""
             error.add_note(
                 f"in a worker {package} goes on without {listed(left)}, which {do} not load there"
-                f"{cure}"
+                f"{remedy}"
             )
             return
         link = None if link is None else link.__cause__ or link.__context__

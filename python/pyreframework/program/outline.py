@@ -27,7 +27,7 @@ SEPARATOR = "\x1f"
 HERE, THERE = "this worker", "the main interpreter"
 MAIN_MODULES = ("__main__", WORKER_NAME)
 DEPTH_MAX = 16
-CURE = (
+REMEDY = (
     "a program must register the same routes, hooks and handlers in the same order wherever it is "
     "imported: at the top level of a module, not in what only runs under "
     '`if __name__ == "__main__":`'

@@ -48,17 +48,17 @@ def explain(error: BaseException, route: str | None) -> None:
             link.route = link.route or route
             return
         if refuses_call(link):
-            error.add_note(cure_of_call(link, route))
+            error.add_note(remedy_of_call(link, route))
             return
         if refuses(link):
             if route is not None:
-                cure = f"{route} runs on a worker: register the route with gil=True"
+                remedy = f"{route} runs on a worker: register the route with gil=True"
             else:
-                cure = (
+                remedy = (
                     "this happened while a worker loaded the program: call it in the handlers that "
                     'use it, and register these with gil=True, or use run(mode="default")'
                 )
-            error.add_note(cure)
+            error.add_note(remedy)
             return
         link = link.__cause__ or link.__context__
     if imports.without:
@@ -83,12 +83,12 @@ def explain_call(error: BaseException) -> None:
         if link is None:
             break
         if refuses_call(link):
-            error.add_note(cure_of_call(link, None))
+            error.add_note(remedy_of_call(link, None))
             break
         link = link.__cause__ or link.__context__
 
 
-def cure_of_call(error: BaseException, route: str | None) -> str:
+def remedy_of_call(error: BaseException, route: str | None) -> str:
     """Return what to say of a call that CPython refuses in a worker, in a handler or elsewhere."""
     text = "workers take no fork and no daemon threads, so no pools of processes: "
     if route is not None:
