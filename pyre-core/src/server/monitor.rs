@@ -153,7 +153,7 @@ type Running = (Arc<Watch>, u64);
 /// Blocks the caller, which must not be attached. Before interpreters begin to end, as nobody can
 /// enter them then.
 pub(crate) fn give_up_what_runs(threads: &Arc<Threads>, crews: &Crews, control: &Control) {
-    control.departures().insert_all();
+    control.disconnects().insert_all();
     for crew in crews.all() {
         crew.watches.iter().for_each(|watch| watch.give_up());
     }
