@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import Server, serve
+from serving import APPS, Server, serve
 
 PLACES: dict[str, dict[str, Any]] = {
     "workers": {"workers": 1},
@@ -42,6 +43,7 @@ def test_tracebacks_and_warnings_are_objects(options: dict[str, Any]) -> None:
     assert "in fail" in thread["exception"]
     assert (warning["logger"], warning["level"]) == ("py.warnings", "WARNING")
     assert "UserWarning: careful\nhere" in warning["message"]
+    assert Path(warning["file"]).name == "strays.py" and Path(warning["file"]).parent == APPS
     assert coroutine["logger"] == "py.warnings"
     assert "coroutine 'later' was never awaited" in coroutine["message"]
 

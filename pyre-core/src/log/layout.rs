@@ -70,13 +70,13 @@ impl Layout {
 
     fn access_json(&mut self, batch: &AccessBatch, entry: &Access) {
         let mut message = String::new();
-        request_line(&mut message, batch, entry);
+        request_line(&mut message, batch, entry, unquoted);
         put(&mut message, format_args!(" {}", entry.status));
         self.begin_json(entry.time_us, batch.style.level.name(), "pyre.access", &message);
         let out = &mut self.text;
         member(out, "client", &client(entry.client));
-        member(out, "method", &piece(&batch.text[entry.method.clone()]));
-        member(out, "path", &piece(&batch.text[entry.path.clone()]));
+        member(out, "method", &unquoted(&batch.text[entry.method.clone()]));
+        member(out, "path", &unquoted(&batch.text[entry.path.clone()]));
         member(out, "route", batch.vitals.route(entry.label));
         number(out, "status", entry.status);
         number(out, "bytes", entry.bytes);
@@ -132,7 +132,7 @@ impl Display for Milliseconds {
 pub(crate) fn access_words(out: &mut String, batch: &AccessBatch, entry: &Access) {
     out.push_str(&client(entry.client));
     out.push_str(" \"");
-    request_line(out, batch, entry);
+    request_line(out, batch, entry, piece);
     let (status, bytes, took) = (entry.status, entry.bytes, Milliseconds(entry.took_us));
     put(out, format_args!("\" {status} {bytes} {took}ms"));
     let route = batch.vitals.route(entry.label);
@@ -161,12 +161,17 @@ pub(crate) fn correlation<'a>(
     [id, trace_id, span_id].into_iter().flatten()
 }
 
-/// Method, path and version, as far as they are known.
-fn request_line(out: &mut String, batch: &AccessBatch, entry: &Access) {
+/// Method, path and version, as far as they are known; `sent` makes texts of what came.
+fn request_line(
+    out: &mut String,
+    batch: &AccessBatch,
+    entry: &Access,
+    sent: fn(&[u8]) -> Cow<'_, str>,
+) {
     let Some(version) = entry.version else { return out.push('-') };
-    out.push_str(&piece(&batch.text[entry.method.clone()]));
+    out.push_str(&sent(&batch.text[entry.method.clone()]));
     out.push(' ');
-    out.push_str(&piece(&batch.text[entry.path.clone()]));
+    out.push_str(&sent(&batch.text[entry.path.clone()]));
     out.push_str(" HTTP/");
     out.push_str(version.as_str());
 }
@@ -186,6 +191,22 @@ pub(crate) fn piece(bytes: &[u8]) -> Cow<'_, str> {
         Ok(text) if bytes.iter().all(is_plain) => Cow::Borrowed(text),
         _ => Cow::Owned(bytes.escape_ascii().to_string()),
     }
+}
+
+/// The same for what JSON quotes by itself: quotes stay.
+fn unquoted(bytes: &[u8]) -> Cow<'_, str> {
+    let text = piece(bytes);
+    if matches!(text, Cow::Borrowed(_)) {
+        return text;
+    }
+    let mut out = String::new();
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\'' => out.push(char::from(byte)),
+            other => put(&mut out, other.escape_ascii()),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Text of an entry: its lines after the first are indented.
@@ -313,5 +334,6 @@ mod tests {
     fn what_clients_send_is_escaped() {
         assert_eq!(piece(b"/a b"), "/a b");
         assert_eq!(piece(b"/a\"b\xff\n"), "/a\\\"b\\xff\\n");
+        assert_eq!(unquoted(b"/a'\"b\xff\n\\"), "/a'\"b\\xff\\n\\\\");
     }
 }

@@ -91,10 +91,15 @@ def warned(
         _show_warning(message, category, filename, lineno, file, line)
         return
     text = warnings.formatwarning(message, category, filename, lineno, line)
-    from logging import getLogger
+    from logging import WARNING, getLogger
 
     logger = getLogger("py.warnings")
     if logger.hasHandlers():
-        logger.warning("%s", text.rstrip("\n"))
+        # Of the place of the warning, not of this function.
+        record = logger.makeRecord(
+            logger.name, WARNING, filename, lineno, "%s", (text.rstrip("\n"),), None
+        )
+        if logger.isEnabledFor(WARNING):
+            logger.handle(record)
     else:
         put(sys.stderr, ERROR, "", text, "WARNING")
