@@ -260,3 +260,30 @@ def test_a_route_at_the_path_stops_the_start(tmp_path: Path) -> None:
     ending = run_to_end(file, metrics=True)
     assert ending.code == 2
     assert "the metrics page at /metrics conflicts with the route POST /metrics" in ending.output
+
+
+def test_connections_that_cannot_be_accepted(tmp_path: Path) -> None:
+    """They wait, and the log says why, once for however many and however long."""
+    file = tmp_path / "plain.py"
+    file.write_text(
+        "from pyreframework import Pyre\napp = Pyre()\n"
+        "@app.get('/')\ndef hello(req):\n    return 'hi'\napp.run(metrics=True)\n"
+    )
+    with serve(file, workers=1, io_workers=2) as server, server.connect() as kept:
+        assert kept.get("/").status == 200
+
+        def failures() -> float:
+            page = kept.get("/metrics").text
+            found = re.search(r"^pyre_accept_failures_total (\d+)", page, re.MULTILINE)
+            assert found is not None
+            return float(found[1])
+
+        assert failures() == 0
+        server.limit_descriptors(3)
+        with server.connect() as waiting:
+            waiting.send(request("GET", "/"))
+            server.output.wait_for(r"pyre: cannot accept connections: .*: raise ulimit -n")
+            wait_until(lambda: failures() >= 3, "it is tried again")
+            server.limit_descriptors(1024)
+            assert waiting.reply().status == 200
+        assert server.output.text().count("cannot accept connections") == 1

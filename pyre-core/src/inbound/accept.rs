@@ -1,13 +1,16 @@
 //! Step 1: a socket is accepted and gets a slot.
 
 use std::io;
+use std::time::Instant;
 
 use mio::{Registry, Token};
+use parking_lot::Mutex;
 
 use crate::connection::state::{Awaiting, Connection};
 use crate::connection::table::{Connections, DOORBELL};
 use crate::inbound::listener::Listener;
-use crate::settings::bounds::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN_MAX};
+use crate::log::writer;
+use crate::settings::bounds::{ACCEPT_PAUSE_MS, ACCEPT_WARNING, ACCEPTS_PER_TURN_MAX};
 use crate::shared::counters::Counters;
 
 /// The listeners of one reactor, and whether connections may be waiting in them.
@@ -112,7 +115,9 @@ impl Acceptor {
                     Err(error) if is_about_one_connection(&error) => accepted += 1,
                     // Out of descriptors or memory. The connection stays in the backlog, and the
                     // edge will not come again: try later, when others may have closed.
-                    Err(_) => {
+                    Err(error) => {
+                        counters.accept_failures.add(1);
+                        say_why(&error);
                         let until_ms = connections.clock.now_ms() + ACCEPT_PAUSE_MS;
                         self.paused_until_ms = Some(until_ms);
                         return true;
@@ -135,6 +140,28 @@ fn open(connections: &mut Connections, registry: &Registry, connection: Connecti
     // The edge of bytes that came before the registration is not lost: epoll reports what is
     // ready when a socket is added.
     connections.await_next(slot, Awaiting::First);
+}
+
+/// When it was last said that nothing can be accepted. What lacks is the process's, so that all its
+/// reactors and servers share this.
+static SAID: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Says why connections wait, not too often.
+fn say_why(error: &io::Error) {
+    let now = Instant::now();
+    let mut said = SAID.lock();
+    if said.is_some_and(|at| now.duration_since(at) < ACCEPT_WARNING) {
+        return;
+    }
+    *said = Some(now);
+    drop(said);
+    let remedy = match error.raw_os_error() {
+        Some(libc::EMFILE) => ": raise ulimit -n",
+        Some(libc::ENFILE) => ": raise fs.file-max of the system",
+        _ => "",
+    };
+    let text = format!("cannot accept connections: {error}{remedy}; new ones wait until it can");
+    writer::say("WARNING", "pyre: ", &text);
 }
 
 fn is_about_one_connection(error: &io::Error) -> bool {

@@ -87,6 +87,12 @@ fn about_queues(page: &mut Page, vitals: &Vitals) {
         sum(|counters| &counters.accepted),
     );
     page.one(
+        "pyre_accept_failures_total",
+        "counter",
+        "Attempts to accept connections that failed for lack of descriptors or memory.",
+        sum(|counters| &counters.accept_failures),
+    );
+    page.one(
         "pyre_jobs_in_flight",
         "gauge",
         "Batches of requests, one to a connection, that handlers have not answered.",

@@ -1,5 +1,7 @@
 //! Bounds of the server that are not set: each with its unit and the reason.
 
+use std::time::Duration;
+
 /// Connections accepted in one turn; the others wait for the next one.
 pub(crate) const ACCEPTS_PER_TURN_MAX: usize = 64;
 
@@ -29,6 +31,9 @@ pub(crate) const DRAIN_HEAD_MS: u64 = 500;
 
 /// Pause after the process ran out of file descriptors, in milliseconds.
 pub(crate) const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Time between two warnings of that.
+pub(crate) const ACCEPT_WARNING: Duration = Duration::from_secs(60);
 
 /// Stack of a lane's thread; CPython 3.13 counts on 8 MiB for its limit on C recursion.
 pub(crate) const LANE_STACK_BYTES: usize = 8 * 1024 * 1024;

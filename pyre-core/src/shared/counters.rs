@@ -140,6 +140,8 @@ pub(crate) struct Counters {
     pub(crate) timed_out: Tally,
     /// Connections accepted.
     pub(crate) accepted: Tally,
+    /// Times that no connection could be accepted, for want of descriptors or memory.
+    pub(crate) accept_failures: Tally,
     /// Connections that are open.
     pub(crate) open: Tally,
     /// Jobs that are with lanes, or wait for one.
@@ -166,6 +168,7 @@ impl Counters {
             overloaded: Tally::default(),
             timed_out: Tally::default(),
             accepted: Tally::default(),
+            accept_failures: Tally::default(),
             open: Tally::default(),
             running: Tally::default(),
             pushed: Tally::default(),
