@@ -489,3 +489,11 @@ def test_of_servers_that_start_at_once_one_listens(tmp_path: Path) -> None:
             output.join()
     assert sorted(process.returncode for process in processes) == [0, 3, 3, 3]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["program.py"]
+
+
+def test_a_link_that_leads_nowhere_is_called_one(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    path.symlink_to(tmp_path / "nowhere")
+    ending = run_to_end(write(tmp_path), uds=path, port=None, workers=1)
+    assert ending.code == 3 and f"unix:{path} is a link" in ending.output, ending.output
+    assert path.is_symlink()

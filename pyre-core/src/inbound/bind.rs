@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use socket2::{SockAddr, Socket};
+use socket2::{SockAddr, SockRef, Socket};
 
 use crate::inbound::listener::{Listener, note_number};
 use crate::inbound::socket_file::{FileId, SocketFile};
@@ -27,6 +27,12 @@ pub(crate) struct Handed {
 }
 
 impl Handed {
+    /// The addresses of TCP among them.
+    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        let local = |socket| SockRef::from(socket).local_addr().ok()?.as_socket();
+        self.sockets.iter().filter_map(local)
+    }
+
     /// The same with new descriptors.
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         let sockets =
@@ -56,6 +62,8 @@ pub(crate) struct Bound {
     pub(crate) urls: Vec<String>,
     /// The addresses of TCP that were bound here.
     addresses: Vec<SocketAddr>,
+    /// The addresses of TCP that the process before this one listens on.
+    before: Vec<SocketAddr>,
     /// Unix-domain sockets made here, to unlink at the end.
     pub(crate) files: Vec<SocketFile>,
     /// The same for those handed over, once this process serves: until then they are the others'.
@@ -74,6 +82,7 @@ pub(crate) fn bind(settings: &Settings, handed: Vec<Handed>) -> Result<Bound, Ca
         listeners: (0..settings.reactors).map(|_| Vec::new()).collect(),
         urls: Vec::new(),
         addresses: Vec::new(),
+        before: handed.iter().flat_map(Handed::addresses).collect(),
         files: Vec::new(),
         handed_files: Vec::new(),
         copies: Vec::new(),

@@ -49,7 +49,7 @@ pub(super) fn bind(
         None => Err(format!("host {host:?} has no address").into()),
         // A machine without IPv6 still resolves `localhost` to ::1.
         Some((_, error)) if !seen.is_empty() && is_missing_family(&error) => Ok(()),
-        Some((address, error)) => Err(explain(address, &error).into()),
+        Some((address, error)) => Err(explain(address, &error, &bound.before).into()),
     }
 }
 
@@ -60,8 +60,18 @@ fn is_missing_family(error: &io::Error) -> bool {
     )
 }
 
-fn explain(address: SocketAddr, error: &io::Error) -> String {
+/// Says why an address cannot be bound. `before` is what the process listens on that this one
+/// succeeds, and of which that one lets go only when this one serves.
+fn explain(address: SocketAddr, error: &io::Error, before: &[SocketAddr]) -> String {
     match error.kind() {
+        io::ErrorKind::AddrInUse
+            if let Some(other) = before.iter().find(|other| overlap(address, **other)) =>
+        {
+            format!(
+                "{address} cannot be listened on as long as the process before this one, which it is \
+                 to replace, listens on {other}: this change needs a stop and a start"
+            )
+        }
         io::ErrorKind::AddrInUse => format!(
             "{address} is in use by another server; stop it, choose another port, or set \
              reuse_port=True in both to share the port"

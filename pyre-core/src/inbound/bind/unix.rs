@@ -41,6 +41,12 @@ fn listen_on(path: &Path, mode: u32, backlog: i32) -> Result<(Socket, SocketFile
         return Err(format!("unix:{shown} is in use by another server; stop it or choose a path"));
     }
     if let Ok(metadata) = std::fs::symlink_metadata(path) {
+        if metadata.file_type().is_symlink() {
+            return Err(format!(
+                "unix:{shown} is a link, which is left alone: remove it, or give the path that it \
+                 leads to"
+            ));
+        }
         if !metadata.file_type().is_socket() {
             return Err(format!("unix:{shown} is a file that is no socket; choose another path"));
         }
