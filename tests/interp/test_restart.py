@@ -1176,3 +1176,18 @@ def test_a_process_that_serves_several_apps_goes_on(tmp_path: Path) -> None:
             server.output.wait_for("not restarted, as 2 apps are served", since=since)
         answers = {httpx.get(f"http://127.0.0.1:{port}/").text for port in ports}
         assert answers == {f"app {server.pid}", f"other {server.pid}"}
+
+
+@pytest.mark.parametrize("hosts", [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")], ids=str)
+def test_an_address_that_takes_in_the_one_before(write: Write, hosts: tuple[str, str]) -> None:
+    """Nobody else is to be stopped: the process before has it until the new one serves."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with serve(write(f"host={hosts[0]!r}, port={port}"), port=None) as server:
+        write(f"host={hosts[1]!r}, port={port}")
+        server.signal(signal.SIGHUP)
+        server.output.wait_for("before it served; .* goes on serving")
+        said = server.output.text()
+        assert f"listens on {hosts[0]}:{port}: this change needs a stop and a start" in said
+        assert "another server" not in said
+        assert serving_pid(server) == server.pid

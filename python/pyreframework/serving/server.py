@@ -79,6 +79,8 @@ class Serving:
         # What it listens on.
         self.names: set[object] = set()
         self.begun = False
+        # Whether the start has failed for want of memory, threads or descriptors.
+        self.is_short = False
         # What a signal handler has raised while the app was served, or ended.
         self.raised: BaseException | None = None
         # When running requests are given up, once nothing is accepted any more.
@@ -370,7 +372,9 @@ class Serving:
         try:
             threading.Thread(target=watch, name="pyre-end", daemon=True).start()
         except RuntimeError as error:
-            self.complain(f"nothing bounds the time of {what()}: {error}")
+            # Where threads lack, the start has failed for that, which is said already.
+            if not self.is_short:
+                self.complain(f"nothing bounds the time of {what()}: {error}")
         try:
             yield
         finally:
@@ -386,6 +390,7 @@ class Serving:
         """Say why the start failed."""
         short = shortage(error)
         if short is not None:
+            self.is_short = True
             self.complain(short)
         elif isinstance(error, StartError):
             self.complain(f"a worker could not start\n{str(error).rstrip()}")
