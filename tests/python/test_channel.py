@@ -164,7 +164,14 @@ def test_what_finds_no_room_is_not_said(line: tuple[Channel, Channel]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["проект/" * 16 + "модуль", os.fsdecode(b"\xff\xfe") * 100], ids=["cyrillic", "no text"]
+    "name",
+    [
+        "проект/" * 16 + "модуль",
+        os.fsdecode(b"\xff\xfe") * 100,
+        # What a process with an ASCII locale has for the bytes of "é".
+        "\udcc3\udca9" * 100,
+    ],
+    ids=["cyrillic", "no text", "UTF-8 in the C locale"],
 )
 def test_many_files_with_long_names_come_in_whole_messages(
     line: tuple[Channel, Channel], name: str

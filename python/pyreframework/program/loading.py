@@ -213,6 +213,7 @@ def version_types() -> None:
         if flags_of(kind) & immutable:
             # A look-up that finds what every type has, and runs nobody's code.
             type.__getattribute__(kind, "__init__")
+        one: type
         for one in type.__subclasses__(kind):
             if id(one) not in seen:
                 seen.add(id(one))

@@ -182,13 +182,13 @@ class Channel:
 
 def encoded(message: Sequence[object]) -> bytes:
     """Return the bytes of a message. Names of files may be no UTF-8, and stay as they are."""
-    return json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    return json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def decoded(data: bytes) -> list[Any] | None:
     """Return the message of these bytes; None if they are none."""
     try:
-        message = json.loads(data.decode("utf-8", "surrogateescape"))
+        message = json.loads(data.decode("utf-8", "surrogatepass"))
     except ValueError:
         return None
     return message if isinstance(message, list) and message else None
