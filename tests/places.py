@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+WORKER, MAIN = "__mp_main__", "__main__"
+"""What a program that is a file is called where its handlers run."""
+
 MODES = pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
 """For tests that start a server: once with handlers on workers, once on the main interpreter."""
 

@@ -299,6 +299,12 @@ def serve(
         server.kill()
 
 
+def banner(server: Server) -> list[str]:
+    """What the program has printed, the whole banner at least."""
+    server.output.wait_for("try: curl")
+    return [line.strip() for line in server.output.text().splitlines()]
+
+
 @dataclass(frozen=True)
 class Ending:
     """How a program that does not come to serve has ended."""

@@ -7,9 +7,8 @@ import sys
 import textwrap
 
 import pytest
+from places import MAIN, WORKER
 from serving import Server, Write, run_to_end, serve
-
-WORKER, MAIN = "__mp_main__", "__main__"
 
 HEAD = """
 import asyncio
