@@ -377,7 +377,7 @@ def test_a_task_that_blocks_the_loop_at_the_end_is_left(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     blocks = """
 from pyreframework.serving.signals import endings
-endings.END_SECONDS = 1
+endings.THREADS_SECONDS = 1
 
 async def block():
     try:

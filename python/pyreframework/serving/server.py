@@ -295,7 +295,7 @@ class Serving:
             seconds = self.settings.seconds("shutdown_timeout")
             left = banner.abandoned(*self.server.abandoned())
             self.complain(f"gave up {left} after {seconds:g} s (shutdown_timeout)")
-        patience = endings.END_SECONDS if drained else endings.GIVE_UP_SECONDS
+        patience = endings.THREADS_SECONDS if drained else endings.GIVE_UP_SECONDS
         ended = self.insist(self.server.stop, patience)
         self.insist(self.log.follow_to_the_end)
         # Hooks that have run do not run again.
@@ -314,9 +314,9 @@ class Serving:
             code = GRACEFUL if isinstance(error, Stopped) else USAGE
         if code != GRACEFUL:
             self.report(error)
-        ended = self.server.stop(endings.END_SECONDS)
+        ended = self.server.stop(endings.THREADS_SECONDS)
         self.run_last_hooks(code or ABANDONED, self.begun, started)
-        self.close_loop(code or ABANDONED, endings.END_SECONDS)
+        self.close_loop(code or ABANDONED, endings.THREADS_SECONDS)
         if not ended:
             self.leave(code or ABANDONED, "a worker could not be ended; leaving without it")
         return code

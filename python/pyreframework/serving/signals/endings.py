@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # What the process ends with: all is well, requests were given up, wrong use, a start that failed.
 GRACEFUL, ABANDONED, USAGE, START_FAILED = 0, 1, 2, 3
 # What threads and interpreters have to end in once nothing runs any more.
-END_SECONDS = 5.0
+THREADS_SECONDS = 5.0
 # The same for the hooks of the main interpreter that come then, together.
 HOOKS_SECONDS = 5.0
 # The same when something does: coroutines are cancelled and may clean up.
@@ -28,7 +28,7 @@ left_behind: list[Callable[[], bool]] = []
 def end_patience() -> float:
     """Return how many seconds the end of a process may take once no request runs any more."""
     # Workers, hooks, tasks of the event loop, and threads of it, one after the other.
-    return HOOKS_SECONDS + 3 * END_SECONDS
+    return HOOKS_SECONDS + 3 * THREADS_SECONDS
 
 
 def leave_threads_behind() -> None:

@@ -33,8 +33,9 @@ REQUEST, RENEW, DETACH = 0, 255, 254
 # A stop signal that comes sooner after the first is that one again: `timeout` of coreutils, and
 # whoever else signals a process and its group, means to say it once.
 SAME_SIGNAL_SECONDS = 0.2
-# What serving has to come to its end in, beyond the time that running requests have.
-END_SECONDS = 15.0
+# What an app that another thread serves has to come to its end in when the program ends, until its
+# settings say how long that may take.
+ELSEWHERE_SECONDS = 15.0
 
 
 class News(Enum):
@@ -78,7 +79,7 @@ class Stop:
         # whoever signals all processes of a group.
         self.is_supervised = False
         # How long the end may take once it was asked for, if the program ends before.
-        self.patience = END_SECONDS
+        self.patience = ELSEWHERE_SECONDS
         self.ended = threading.Event()
         self.thread = 0
         self._is_forgotten = False
