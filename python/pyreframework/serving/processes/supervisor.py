@@ -201,9 +201,7 @@ class Supervisor:
                 # It may have opened addresses that nobody has handed to it, and cannot hand on.
                 self.awaited = self.next
                 self.next.has_until(MAKE_WAY_SECONDS)
-            self.give_up(self.next)
-            self.leaving.append(self.next)
-            self.next = None
+            self.do_without(self.next)
         if self.awaited is not None:
             return
         if self.watch is not None:
@@ -240,10 +238,8 @@ class Supervisor:
             except OSError as error:
                 if child is self.next:
                     complain(f"process {child.pid} cannot take over, {self.rest()}: {error}")
-                    self.give_up(child)
+                    self.do_without(child)
                     child.channel.tell("stop")
-                    self.leaving.append(child)
-                    self.next = None
                     self.let_go_if_none_is_left()
                 continue
             match message:
@@ -276,6 +272,12 @@ class Supervisor:
         # It may not be listening to us yet.
         child.send(signal.SIGTERM)
         child.has_until(child.patience)
+
+    def do_without(self, child: Child) -> None:
+        """Give up the process that was to take over; another one may be started beside it."""
+        self.give_up(child)
+        self.leaving.append(child)
+        self.next = None
 
     def serves(self, child: Child) -> None:
         """Let a process that serves now take the place of the one before."""
