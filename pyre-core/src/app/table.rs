@@ -37,7 +37,7 @@ pub(crate) struct App {
 const SETTLE: Signature<1> = one("settle", "coroutine");
 
 const fn one(function: &'static str, name: &'static str) -> Signature<1> {
-    Signature { function, names: [name], required: 1, positional_max: 1 }
+    Signature::all(function, [name])
 }
 
 impl App {
@@ -46,10 +46,7 @@ impl App {
         given: Arguments<'_>,
         _class: &Object<Type>,
     ) -> Result<Self, Raised> {
-        let [] = given.parse(
-            &Signature { function: "AppTable", names: [], required: 0, positional_max: 0 },
-            py,
-        )?;
+        let [] = given.parse(&Signature::all("AppTable", []), py)?;
         Ok(Self { building: RefCell::new(Some(Building::default())), frozen: OnceCell::new() })
     }
 

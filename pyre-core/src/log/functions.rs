@@ -14,22 +14,10 @@ use crate::log::streams::{self, Stream};
 use crate::log::{layout, writer};
 use crate::settings::{Format, Level};
 
-const LOG_RECORD: Signature<9> = Signature {
-    function: "log_record",
-    names: [
-        "json",
-        "created",
-        "level",
-        "logger",
-        "message",
-        "exception",
-        "thread",
-        "place",
-        "extra",
-    ],
-    required: 9,
-    positional_max: 9,
-};
+const LOG_RECORD: Signature<9> = Signature::all(
+    "log_record",
+    ["json", "created", "level", "logger", "message", "exception", "thread", "place", "extra"],
+);
 
 const EMIT: Signature<6> = Signature {
     function: "emit_python_log",
@@ -38,37 +26,21 @@ const EMIT: Signature<6> = Signature {
     positional_max: 6,
 };
 
-const SET_DEFAULTS: Signature<2> = Signature {
-    function: "set_log_defaults",
-    names: ["json", "level"],
-    required: 2,
-    positional_max: 2,
-};
+const SET_DEFAULTS: Signature<2> = Signature::all("set_log_defaults", ["json", "level"]);
 
-const SAY: Signature<3> = Signature {
-    function: "say",
-    names: ["level", "label", "message"],
-    required: 3,
-    positional_max: 3,
-};
+const SAY: Signature<3> = Signature::all("say", ["level", "label", "message"]);
 
-const WRITE_STREAM: Signature<3> = Signature {
-    function: "write_stream",
-    names: ["number", "data", "seconds"],
-    required: 3,
-    positional_max: 3,
-};
+const WRITE_STREAM: Signature<3> = Signature::all("write_stream", ["number", "data", "seconds"]);
 
 const fn of_stream(function: &'static str) -> Signature<1> {
-    Signature { function, names: ["number"], required: 1, positional_max: 1 }
+    Signature::all(function, ["number"])
 }
 
 const TAKES_AT_ONCE: Signature<1> = of_stream("takes_at_once");
 const DISOWN_STREAM: Signature<1> = of_stream("disown_stream");
 const IS_DISOWNED: Signature<1> = of_stream("is_disowned");
 
-const FLUSH: Signature<1> =
-    Signature { function: "flush_log", names: ["seconds"], required: 1, positional_max: 1 };
+const FLUSH: Signature<1> = Signature::all("flush_log", ["seconds"]);
 
 /// Adds the functions to the module.
 pub(crate) fn add(module: &ModuleBuilder<'_>) -> Result<(), Raised> {

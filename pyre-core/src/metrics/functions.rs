@@ -7,8 +7,7 @@ use crate::shared::gil::GilFigures;
 use crate::shared::vitals;
 use crate::sys;
 
-const GET_GIL_METRICS: Signature<0> =
-    Signature { function: "get_gil_metrics", names: [], required: 0, positional_max: 0 };
+const GET_GIL_METRICS: Signature<0> = Signature::all("get_gil_metrics", []);
 
 /// Adds the functions to the module.
 pub(crate) fn add(module: &ModuleBuilder<'_>) -> Result<(), Raised> {

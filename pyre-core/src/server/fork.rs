@@ -6,11 +6,9 @@ use pyre_ffi::{Arguments, Attached, Bool, Int, ModuleBuilder, Object, Owned, Rai
 
 use crate::inbound::listener;
 
-const CAN_FORK: Signature<0> =
-    Signature { function: "can_fork", names: [], required: 0, positional_max: 0 };
+const CAN_FORK: Signature<0> = Signature::all("can_fork", []);
 
-const NUMBERS_END: Signature<0> =
-    Signature { function: "numbers_end", names: [], required: 0, positional_max: 0 };
+const NUMBERS_END: Signature<0> = Signature::all("numbers_end", []);
 
 /// Adds the functions to the module.
 pub(crate) fn add(module: &ModuleBuilder<'_>) -> Result<(), Raised> {

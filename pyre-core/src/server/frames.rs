@@ -6,8 +6,7 @@ use pyre_ffi::{
     frames_of_threads,
 };
 
-const CURRENT_FRAMES: Signature<0> =
-    Signature { function: "current_frames", names: [], required: 0, positional_max: 0 };
+const CURRENT_FRAMES: Signature<0> = Signature::all("current_frames", []);
 
 /// Adds the function to the module.
 pub(crate) fn add(module: &ModuleBuilder<'_>) -> Result<(), Raised> {

@@ -18,12 +18,7 @@ use crate::server::worker::{self, WorkerPlan};
 use crate::shared::control::{Control, Limit};
 use crate::sys;
 
-const START_WORKERS: Signature<2> = Signature {
-    function: "start_workers",
-    names: ["tell", "together"],
-    required: 2,
-    positional_max: 2,
-};
+const START_WORKERS: Signature<2> = Signature::all("start_workers", ["tell", "together"]);
 
 /// How often, at least, it is told what workers that start are at.
 const TELL_EVERY: Duration = Duration::from_millis(250);

@@ -74,25 +74,14 @@ impl State {
     }
 }
 
-const SET_READY: Signature<2> = Signature {
-    function: "set_ready",
-    names: ["ready", "seconds"],
-    required: 2,
-    positional_max: 2,
-};
+const SET_READY: Signature<2> = Signature::all("set_ready", ["ready", "seconds"]);
 
-const NEW: Signature<3> = Signature {
-    function: "Server",
-    names: ["app", "settings", "program"],
-    required: 3,
-    positional_max: 3,
-};
+const NEW: Signature<3> = Signature::all("Server", ["app", "settings", "program"]);
 
-const BIND: Signature<1> =
-    Signature { function: "bind", names: ["handed"], required: 1, positional_max: 1 };
+const BIND: Signature<1> = Signature::all("bind", ["handed"]);
 
 const fn seconds(function: &'static str) -> Signature<1> {
-    Signature { function, names: ["seconds"], required: 1, positional_max: 1 }
+    Signature::all(function, ["seconds"])
 }
 
 const WAIT_DRAINED: Signature<1> = seconds("wait_drained");

@@ -54,8 +54,7 @@ impl Step {
 /// The imports of a program's own code that have begun and not ended, in one interpreter.
 pub(crate) type Imports = Arc<Mutex<Vec<String>>>;
 
-const NOTE_IMPORT: Signature<2> =
-    Signature { function: "note_import", names: ["event", "name"], required: 2, positional_max: 2 };
+const NOTE_IMPORT: Signature<2> = Signature::all("note_import", ["event", "name"]);
 
 /// Adds the function to the module.
 pub(crate) fn add(module: &ModuleBuilder<'_>) -> Result<(), Raised> {

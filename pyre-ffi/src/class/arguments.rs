@@ -125,6 +125,11 @@ impl<'a> Arguments<'a> {
 }
 
 impl<const N: usize> Signature<N> {
+    /// One whose parameters must all be given, by position or by name.
+    pub const fn all(function: &'static str, names: [&'static str; N]) -> Self {
+        Self { function, names, required: N, positional_max: N }
+    }
+
     #[cold]
     fn error(&self, text: &str, py: Attached<'_>) -> Raised {
         Raised::type_error(py, &format!("{}() {text}", self.function))

@@ -13,8 +13,7 @@ use crate::invoke::arguments::{self, Slates};
 use crate::job::Job;
 use crate::objects::source::call_of;
 
-const COOKIE_TEXT: Signature<1> =
-    Signature { function: "cookie_text", names: ["data"], required: 1, positional_max: 1 };
+const COOKIE_TEXT: Signature<1> = Signature::all("cookie_text", ["data"]);
 
 /// Objects made for one request. Empty for a handler that asks for none of them.
 #[derive(Default)]

@@ -7,26 +7,15 @@ use super::{App, one};
 use crate::app::arguments::{callable, conversion, read_plan, read_timeout, required, text};
 use crate::router::Pattern;
 
-const ADD_ROUTE: Signature<8> = Signature {
-    function: "add_route",
-    names: ["method", "path", "handler", "plan", "on_main", "is_async", "timeout", "inline"],
-    required: 8,
-    positional_max: 8,
-};
+const ADD_ROUTE: Signature<8> = Signature::all(
+    "add_route",
+    ["method", "path", "handler", "plan", "on_main", "is_async", "timeout", "inline"],
+);
 
-const SET_FALLBACK: Signature<3> = Signature {
-    function: "set_fallback",
-    names: ["handler", "plan", "is_async"],
-    required: 3,
-    positional_max: 3,
-};
+const SET_FALLBACK: Signature<3> = Signature::all("set_fallback", ["handler", "plan", "is_async"]);
 
-const ADD_EXCEPTION_HANDLER: Signature<2> = Signature {
-    function: "add_exception_handler",
-    names: ["type", "handler"],
-    required: 2,
-    positional_max: 2,
-};
+const ADD_EXCEPTION_HANDLER: Signature<2> =
+    Signature::all("add_exception_handler", ["type", "handler"]);
 
 const ADD_BEFORE: Signature<2> =
     Signature { function: "add_before", names: ["hook", "first"], required: 1, positional_max: 2 };
