@@ -56,3 +56,16 @@ def test_what_a_row_names_without_its_folder_is_beside_the_others(
         assert any((folder / name).exists() for folder in folders), f"{title}: {name}"
     for path in [*PATH.findall(place), *PATH.findall(test)]:
         assert (ROOT / path).exists(), f"{title}: {path}"
+
+
+ROOMS = sorted((ROOT / "python" / "pyreframework").rglob("__init__.py"))
+
+
+@pytest.mark.parametrize("page", ROOMS, ids=lambda page: page.parent.name)
+def test_the_contents_page_of_a_room_names_what_is_in_it(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    inside = [path for path in page.parent.iterdir() if not path.name.startswith(("_", "."))]
+    names = {
+        path.stem for path in inside if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert [name for name in sorted(names) if not re.search(rf"`{name}/?`", text)] == []

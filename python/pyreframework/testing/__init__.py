@@ -6,6 +6,15 @@
         assert client.get("/").text == "Hello, World!"
 
 Needs the standard library only. No worker imports this unless the program itself does.
+
+- ``client``: what tests call, and redirects
+- ``bodies``, ``addresses``: what is sent, and where to
+- ``outgoing``, ``responses``: a request on its way out, and what comes back
+- ``jar``: the cookies in between
+- ``connections``: kept open between requests
+- ``served``: the app, served from a thread of this process
+
+Sees the room of the public names and all below it, but not ``cli``.
 """
 
 from pyreframework.testing.bodies import FileSpec
