@@ -53,7 +53,7 @@ class Insight:
         """Count answers, and show all metrics in the text format of Prometheus at ``path``.
 
         The page is answered without Python, so also while every handler is stuck. It takes GET and
-        HEAD from whoever can reach the server: keep it from the public if that is too much.
+        HEAD from anybody who can reach the server: keep it from the public if that is too much.
 
         Args:
             path: Where the page is; ``run(metrics=True)`` alone takes ``/metrics``.

@@ -144,7 +144,7 @@ def test_a_mode_without_a_unix_socket_stops_the_start(tmp_path: Path) -> None:
     program = write(tmp_path, arguments="uds_mode=0o600")
     ending = run_to_end(program)
     assert ending.code == 2, ending.output
-    assert "'uds_mode' is for Unix-domain sockets, but 127.0.0.1:" in ending.output
+    assert "'uds_mode' is for Unix-domain sockets, and there is none in 127.0.0.1:" in ending.output
 
 
 def test_a_socket_that_was_inherited_keeps_its_mode(tmp_path: Path) -> None:

@@ -270,11 +270,15 @@ def test_sockets_that_are_handed_over_get_a_mode_that_somebody_gives() -> None:
 
 def test_a_mode_without_a_unix_socket_is_refused() -> None:
     for arguments, flags, text in (
-        ({"uds_mode": 0o600}, {}, r"run\(\) option 'uds_mode' is for Unix-domain sockets, but 127"),
+        (
+            {"uds_mode": 0o600},
+            {},
+            r"run\(\) option 'uds_mode' is for Unix-domain sockets, and there is none in 127",
+        ),
         (
             {"bind": ["a:1", "b:2"]},
             {"uds_mode": 0o600},
-            "--uds-mode is .*, but a:1 and b:2 is none",
+            "--uds-mode is .*, and there is none in a:1 and b:2",
         ),
         ({"uds": "s", "uds_mode": 0o600}, {"port": 0}, "run"),
     ):

@@ -88,7 +88,7 @@ OPTIONS: tuple[Option, ...] = (
         "fd",
         "count",
         None,
-        "Descriptor of a socket that listens already, inherited from whoever started this process.",
+        "Descriptor of a socket that listens already, inherited from the parent process.",
         least=0,
         most=2**20,
     ),
@@ -311,7 +311,7 @@ OPTIONS: tuple[Option, ...] = (
         "gil_watchdog",
         "seconds",
         None,
-        "Time that a GIL may be held before the log says who ran meanwhile; 0 for no watchdog. By "
+        "Time that a GIL may be held before the log says what was running; 0 for no watchdog. By "
         "default 1 with `metrics`, else 0.",
         unit="seconds",
         least=0,

@@ -165,8 +165,8 @@ def refuse_idle_mode(binds: list[str], rank: int) -> None:
     option = TABLE["uds_mode"]
     source = option.flag if rank == FLAG else f"run() option {option.name!r}"
     raise UsageError(
-        f"{source} is for Unix-domain sockets, but {' and '.join(binds)} is none: give uds, or a "
-        "bind of the form unix:/path"
+        f"{source} is for Unix-domain sockets, and there is none in {' and '.join(binds)}: "
+        "give uds, or a bind of the form unix:/path"
     )
 
 
