@@ -3,8 +3,9 @@
 import asyncio
 import gc
 import os
-import socket
 import threading
+
+from gates import at_gate, hold
 
 from pyreframework import Pyre, PyreRequest
 
@@ -13,21 +14,6 @@ ON_MAIN = True if os.environ.get("TEST_GIL") else None
 app.enable_metrics("/metrics")
 seen = []
 kept = []
-
-
-def hold(port, name):
-    with socket.create_connection(("127.0.0.1", port)) as gate:
-        gate.sendall(name.encode() + b"\n")
-        return gate.makefile().readline().strip()
-
-
-async def at_gate(port, name):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(name.encode() + b"\n")
-        return (await reader.readline()).decode().strip()
-    finally:
-        writer.close()
 
 
 @app.get("/", gil=ON_MAIN)

@@ -7,12 +7,13 @@ import multiprocessing
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
+
+from gates import hold
 
 from pyreframework import Pyre
 
@@ -22,13 +23,6 @@ app = Pyre()
 @app.get("/")
 def hello(req: Any) -> str:
     return "hello"
-
-
-def through(port: int, name: str) -> str:
-    """Wait at the gate of the test; returns what it says."""
-    with socket.create_connection(("127.0.0.1", port)) as gate:
-        gate.sendall(name.encode() + b"\n")
-        return gate.makefile().readline().strip()
 
 
 def in_child(work: Callable[[], object]) -> int:
@@ -88,14 +82,14 @@ async def returns_async(req: Any) -> str:
 @app.get("/return-behind/{port:int}", gil=True)
 def returns_behind(req: Any, port: int) -> str:
     """Forks when the gate lets it, and returns in both processes."""
-    through(port, "fork")
+    hold(port, "fork")
     os.fork()
     return "forked"
 
 
 @app.get("/return-behind-async/{port:int}", gil=True)
 async def returns_behind_async(req: Any, port: int) -> str:
-    through(port, "fork")
+    hold(port, "fork")
     os.fork()
     return "forked"
 
@@ -173,7 +167,7 @@ async def leaves_tasks_async(req: Any) -> str:
 @app.get("/stay/{port:int}", gil=True)
 def stay(req: Any, port: int) -> int:
     """A child that stays until the gate lets it go."""
-    return in_child(lambda: through(port, "child"))
+    return in_child(lambda: hold(port, "child"))
 
 
 @app.get("/stay-full/{port:int}", gil=True)
@@ -189,7 +183,7 @@ def stay_full(req: Any, port: int) -> int:
     def work() -> None:
         for descriptor in opened:
             os.close(descriptor)
-        through(port, "child")
+        hold(port, "child")
 
     pid = in_child(work)
     for descriptor in opened:

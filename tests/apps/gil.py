@@ -1,8 +1,9 @@
 """A program that holds GILs, as a C extension does that forgets to let go."""
 
 import ctypes
-import socket
 import time
+
+import gates
 
 from pyreframework import Pyre, get_gil_metrics
 
@@ -35,9 +36,7 @@ def figures(req):
 
 @app.get("/wait/{port:int}/{name}")
 def wait(port: int, name):
-    with socket.create_connection(("127.0.0.1", port)) as gate:
-        gate.sendall(name.encode() + b"\n")
-        return gate.makefile().readline().strip()
+    return gates.hold(port, name)
 
 
 app.run()

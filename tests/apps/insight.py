@@ -1,19 +1,13 @@
 """A program that shows what it does: metrics, health probes, and handlers to be seen in them."""
 
 import os
-import socket
+
+from gates import hold
 
 from pyreframework import HTTPError, Pyre
 
 app = Pyre()
 app.enable_metrics(os.environ.get("METRICS_PATH", "/metrics"))
-
-
-def hold(port, name):
-    """Wait at the test's gate; the answer is what the test says when it opens."""
-    with socket.create_connection(("127.0.0.1", port)) as gate:
-        gate.sendall(name.encode() + b"\n")
-        return gate.makefile().readline().strip()
 
 
 def check():

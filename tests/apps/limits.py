@@ -5,6 +5,8 @@ import os
 import socket
 import time
 
+from gates import at_gate
+
 from pyreframework import Pyre, RequestTimeout
 
 app = Pyre()
@@ -22,14 +24,6 @@ def hold(port, name):
         while not received.endswith(b"\n"):
             received += gate.recv(100)
         return received.decode().strip()
-
-
-async def at_gate(port, name):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(name.encode() + b"\n")
-    line = await reader.readline()
-    writer.close()
-    return line.decode().strip()
 
 
 @app.get("/", gil=ON_MAIN)

@@ -4,8 +4,9 @@ configuration of its own.
 
 import logging
 import os
-import socket
 import sys
+
+from gates import hold
 
 from pyreframework import Pyre, emit_python_log, init_logger
 
@@ -132,9 +133,7 @@ def flood(count):
 
 @app.get("/wait/{port:int}/{name}")
 def wait(req, port, name):
-    with socket.create_connection(("127.0.0.1", port)) as gate:
-        gate.sendall(name.encode() + b"\n")
-        return gate.makefile().readline().strip()
+    return hold(port, name)
 
 
 @app.get("/modules")

@@ -1,4 +1,4 @@
-"""The plainest program: what the tests of the wire talk to."""
+"""The plainest program: what the tests of the wire talk to. It needs no file beside it."""
 
 import socket
 

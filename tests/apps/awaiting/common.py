@@ -18,16 +18,6 @@ def event_of(name):
     return events.setdefault(name, asyncio.Event())
 
 
-async def at_gate(port, name):
-    """Wait at the test's gate without blocking; the answer is what the test says."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(name.encode() + b"\n")
-    line = await reader.readline()
-    writer.close()
-    await writer.wait_closed()
-    return line.decode().strip()
-
-
 class Yields:
     def __init__(self, thing):
         self.thing = thing

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from awaiting.common import ON_MAIN, app, at_gate, variable
+from awaiting.common import ON_MAIN, app, variable
+from gates import at_gate
 
 
 @app.get("/context/set/{value}", gil=ON_MAIN)

@@ -3,7 +3,8 @@
 import asyncio
 import gc
 
-from awaiting.common import ON_MAIN, app, at_gate, event_of, events, notes
+from awaiting.common import ON_MAIN, app, event_of, events, notes
+from gates import at_gate
 
 from pyreframework import PyreRequest
 

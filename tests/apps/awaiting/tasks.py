@@ -3,8 +3,9 @@
 import asyncio
 import sys
 
-from awaiting.common import ON_MAIN, Yields, app, at_gate, event_of, notes
+from awaiting.common import ON_MAIN, Yields, app, event_of, notes
 from awaiting.results import result_later
+from gates import at_gate
 
 background = set()
 
