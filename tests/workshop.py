@@ -59,6 +59,19 @@ HOLLOW = """
                 else:
                     raise ValueError
 """
+# A module that is loaded when it is first asked for something.
+LAZILY = """
+import importlib.util
+import sys
+
+def lazily(name):
+    spec = importlib.util.find_spec(name)
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+"""
 
 
 class Workshop:

@@ -9,6 +9,7 @@ import textwrap
 import pytest
 from places import MAIN, WORKER
 from serving import Server, Write, run_to_end, serve
+from workshop import LAZILY
 
 HEAD = """
 import asyncio
@@ -385,20 +386,6 @@ def test_a_program_without_stand_ins_compares_nothing(write: Write) -> None:
     """
     with serve(write("program.py", textwrap.dedent(text))) as server:
         assert server.get("/").json() == [WORKER, []]
-
-
-LAZILY = """
-import importlib.util
-import sys
-
-def lazily(name):
-    spec = importlib.util.find_spec(name)
-    spec.loader = importlib.util.LazyLoader(spec.loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-"""
 
 
 def test_modules_that_load_when_they_are_used(write: Write) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from workshop import LAZILY
 
 from pyreframework import Pyre
 from pyreframework.program import description, facts, ownership, statements
@@ -218,18 +219,6 @@ def test_what_a_worker_cannot_be_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     assert description.is_foreign()
 
 
-LAZY = """
-import importlib.util, sys
-def lazy(name):
-    spec = importlib.util.find_spec(name)
-    spec.loader = importlib.util.LazyLoader(spec.loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-"""
-
-
 def test_modules_that_load_when_they_are_used_stay_as_they_are(
     collect: Collect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,7 +226,7 @@ def test_modules_that_load_when_they_are_used_stay_as_they_are(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "facts_lazy", types.ModuleType("facts_lazy"))
     del sys.modules["facts_lazy"]
-    found = collect(f"{LAZY}\nbroken = lazy('facts_lazy')\nKind = type('Kind', (), dict(a=1))\n"
+    found = collect(f"{LAZILY}\nbroken = lazily('facts_lazy')\nKind = type('Kind', (), dict(a=1))\n"
                     "Kind.__module__ = 'facts_lazy'\nthing = Kind()")  # fmt: skip
     assert found["thing"].digest != UNKNOWN
     assert list(statements.program_statements())
