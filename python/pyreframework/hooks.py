@@ -129,7 +129,7 @@ class Hooks:
         The handler of the nearest type is taken; a later one for the same type replaces the former.
 
         Raises:
-            TypeError: ``kind`` is no exception type, or ``handler`` cannot be called like this.
+            TypeError: ``kind`` is not an exception type, or ``handler`` cannot be called like this.
 
         Example:
             >>> app = Pyre()

@@ -19,7 +19,7 @@ def redirect(url: str, status_code: int = 302) -> PyreResponse:
         status_code: 301, 302, 303, 307 or 308.
 
     Raises:
-        ValueError: The status is no redirect, or ``url`` holds a control character.
+        ValueError: The status is not a redirect, or ``url`` holds a control character.
 
     Example:
         >>> redirect("/login").headers["Location"]

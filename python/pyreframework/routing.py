@@ -112,8 +112,8 @@ class Routes:
         Raises:
             ValueError: The path is malformed or taken (both routes are named), a parameter of the
                 handler can be filled from nowhere, or ``request_timeout`` is out of bounds.
-            TypeError: The handler cannot be called, ``request_timeout`` is no number, or ``inline``
-                is no bool.
+            TypeError: The handler cannot be called, ``request_timeout`` is not a number, or
+                ``inline`` is not a bool.
 
         Example:
             >>> app = Pyre()
@@ -195,7 +195,7 @@ def require_seconds(seconds: object, where: str) -> None:
     """Raise unless a route can have ``seconds`` as its request_timeout.
 
     Raises:
-        TypeError: It is no number.
+        TypeError: It is not a number.
         ValueError: It is out of bounds.
     """
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):

@@ -35,7 +35,7 @@ PROGRAM = """
 """
 
 # Waits at the gate before it sends a message of this kind, and when it is told to stop.
-BEQUEATHS_LATE = """
+HANDS_OVER_LATE = """
         from pyreframework.serving.processes.channel import Channel
         from pyreframework.serving.signals.stop import Stop
 
@@ -127,7 +127,7 @@ def test_stop_while_the_new_process_hands_over(stage: Stage, kind: str, times: i
     for _ in range(times):
         stage.supervise()
     stage.hold("held")
-    pid = stage.start(BEQUEATHS_LATE.format(kind=kind))
+    pid = stage.start(HANDS_OVER_LATE.format(kind=kind))
     assert stage.gate.entered() == "hand over"
     stage.server.signal(signal.SIGTERM)
     assert stage.gate.entered() == "told"
@@ -149,7 +149,7 @@ def test_new_process_that_dies_while_it_hands_over(stage: Stage, times: int) -> 
         stage.supervise()
     before = 0
     for _ in range(3):
-        pid = stage.start(BEQUEATHS_LATE.format(kind="ready"))
+        pid = stage.start(HANDS_OVER_LATE.format(kind="ready"))
         assert stage.gate.entered() == "hand over"
         os.kill(pid, signal.SIGKILL)
         stage.gate.release("hand over")
@@ -166,7 +166,7 @@ def test_too_few_descriptors_for_what_is_handed_over(stage: Stage, times: int) -
     """The one before goes on, and whoever supervises it, too."""
     for _ in range(times):
         stage.supervise()
-    pid = stage.start(BEQUEATHS_LATE.format(kind="listener"))
+    pid = stage.start(HANDS_OVER_LATE.format(kind="listener"))
     assert stage.gate.entered() == "hand over"
     # Numbers above this are not given.
     stage.server.limit_descriptors(3)
@@ -194,7 +194,7 @@ def test_what_cannot_take_over_and_hangs_is_killed(stage: Stage) -> None:
     stage.write(IMPATIENT)
     stage.server.kill()
     stage.server = stage.stack.enter_context(serve(stage.file, workers=1))
-    pid = stage.start(BEQUEATHS_LATE.format(kind="listener"))
+    pid = stage.start(HANDS_OVER_LATE.format(kind="listener"))
     assert stage.gate.entered() == "hand over"
     stage.server.limit_descriptors(3)
     stage.gate.release("hand over")

@@ -1,4 +1,4 @@
-"""The line between supervisor and process: messages stay whole, sockets arrive as they are."""
+"""The control socket of a process and its supervisor: messages stay whole, sockets arrive."""
 
 from __future__ import annotations
 

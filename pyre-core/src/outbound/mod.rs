@@ -1,6 +1,6 @@
 //! Replies going out, on the reactor: steps 11 and 12 of the life of a request.
 //!
-//! Steps as those of `inbound`, and neither the reactor nor `inbound` is seen here.
+//! Steps as those of `inbound`. Sees the same rooms, and neither the reactor nor `inbound`.
 
 pub(crate) mod collect; // 11: replies are taken out of the rings
 pub(crate) mod flush; // 12: bytes are written, one call per connection and turn

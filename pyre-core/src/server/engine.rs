@@ -78,7 +78,7 @@ impl Engine {
     pub(crate) fn of<'a>(module: &'a Object, py: Attached<'_>) -> Result<&'a EngineState, Raised> {
         let module = module
             .cast::<pyre_ffi::module::ModuleObject>()
-            .ok_or_else(|| Raised::type_error(py, "pyreframework.engine is no module"))?;
+            .ok_or_else(|| Raised::type_error(py, "pyreframework.engine is not a module"))?;
         module.state::<Engine>(py)
     }
 }

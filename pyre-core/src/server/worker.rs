@@ -212,7 +212,7 @@ fn check(
     Ok(LoadedApp { application: frozen.application.clone(), toolkit: engine.toolkit.clone() })
 }
 
-/// Why this worker cannot serve, with the cure, if anything differs from the main interpreter.
+/// Why this worker cannot serve, with the remedy, if anything differs from the main interpreter.
 fn refuse(
     py: Attached<'_>,
     program: &Object,

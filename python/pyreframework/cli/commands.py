@@ -119,7 +119,7 @@ def check_folder(named: str | None) -> None:
         UsageError: It is not.
     """
     if named is not None and not os.path.isdir(named):
-        what = "is no folder" if os.path.exists(named) else "does not exist"
+        what = "is not a folder" if os.path.exists(named) else "does not exist"
         raise UsageError(f"the folder {named!r} {what}")
 
 

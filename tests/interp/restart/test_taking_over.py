@@ -143,7 +143,7 @@ def test_nobody_else_is_told(write: Write) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "x", "3:1", "0:{pid}", "999:{pid}", "1:{pid}"])
-def test_a_line_that_is_none(write: Write, value: str) -> None:
+def test_a_control_socket_of_somebody_else(write: Write, value: str) -> None:
     """The variable of another process, or of nobody, changes nothing."""
     with serve(write(), env={"_PYRE_SUPERVISOR": value.format(pid=os.getpid())}) as server:
         assert serving_pid(server) == server.pid

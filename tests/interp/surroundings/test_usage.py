@@ -57,4 +57,4 @@ def test_a_free_port_may_be_asked_for_twice(write: Callable[..., Path]) -> None:
 def test_folders_that_are_none(write: Callable[..., Path], arguments: list[str]) -> None:
     ending = run_to_end([*PYRE[1:], *arguments], cwd=write().parent)
     assert ending.code == 2
-    assert "does not exist" in ending.output or "is no folder" in ending.output
+    assert "does not exist" in ending.output or "is not a folder" in ending.output
