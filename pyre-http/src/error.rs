@@ -40,7 +40,7 @@ request_errors! {
     TooManyEmptyLines = 400, "too many empty lines before the request line";
 
     // Request line.
-    /// The method is empty or has bytes that are no token.
+    /// The method is empty or has bytes that a token may not have.
     MethodInvalid = 400, "invalid method";
     /// The method is longer than any that anybody implements.
     MethodTooLong = 501, "method too long";
@@ -56,7 +56,7 @@ request_errors! {
     VersionUnsupported = 505, "unsupported HTTP version";
 
     // Header fields.
-    /// The name is empty or has bytes that are no token.
+    /// The name is empty or has bytes that a token may not have.
     HeaderNameInvalid = 400, "invalid header name";
     /// White space between name and colon.
     SpaceBeforeColon = 400, "white space before a header's colon";
