@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from serving import Write, run_to_end, serve
 
+from pyreframework.program import description
 from pyreframework.testing import TestClient
 
 HEAD = "from pyreframework import Pyre\napp = Pyre()\n"
@@ -52,7 +53,9 @@ def test_a_pickle_of_a_worker_is_read_beside_a_test_client(
     import importlib.util
     import sys
 
+    # As in a process where no test before this one has served a file.
     monkeypatch.delitem(sys.modules, "__mp_main__", raising=False)
+    monkeypatch.setattr(description, "shared", None)
     file = tmp_path / "pickles_of_a_file.py"
     file.write_text(HEAD + PICKLES)
     for _ in range(2):
