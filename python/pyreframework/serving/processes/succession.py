@@ -291,13 +291,17 @@ def obstacle() -> str | None:
     """
     notes = json.dumps({"notes": NOTES, "path": search_path()})
     try:
-        tried = subprocess.run(  # noqa: S603 - what `become_supervisor` starts
-            [*script(), "try", notes],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TRY_SECONDS,
-            check=False,
-        )
+        nothing_to_read = streams.open_null()
+        try:
+            tried = subprocess.run(  # noqa: S603 - what `become_supervisor` starts
+                [*script(), "try", notes],
+                stdin=nothing_to_read,
+                capture_output=True,
+                timeout=TRY_SECONDS,
+                check=False,
+            )
+        finally:
+            os.close(nothing_to_read)
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)
     # How it has ended is not known where SIGCHLD is ignored.
