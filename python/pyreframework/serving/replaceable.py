@@ -10,6 +10,7 @@ from pyreframework.logs.console import complain
 from pyreframework.serving.processes.channel import close_all
 from pyreframework.serving.processes.child import ending
 from pyreframework.serving.processes.command import can_renew
+from pyreframework.serving.processes.control import find_control
 from pyreframework.serving.processes.succession import (
     AT_ONCE_SECONDS,
     LEAVE_SECONDS,
@@ -22,6 +23,7 @@ from pyreframework.serving.processes.succession import (
 from pyreframework.serving.processes.supervisor import stay
 from pyreframework.serving.server import Serving
 from pyreframework.serving.settings.options import UsageError
+from pyreframework.serving.settings.variables import tell_unknown
 from pyreframework.serving.signals import endings
 from pyreframework.serving.signals.endings import ABANDONED
 from pyreframework.serving.signals.stop import News
@@ -96,6 +98,8 @@ class Replaceable(Serving):
 
     def listen(self) -> list[str]:
         """Open the listeners, or take those of the process before this one."""
+        supervised = find_control()
+        tell_unknown(os.environ, supervised.inherited if supervised is not None else ())
         if self.control is None:
             return super().listen()
         self.control.attach(self.stop)

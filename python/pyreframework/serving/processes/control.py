@@ -34,6 +34,7 @@ VARIABLE = "_PYRE_SUPERVISOR"
 LOOK_SECONDS = 0.5
 
 control: ControlSocket | None = None
+_finding = threading.Lock()
 
 
 class ControlSocket:
@@ -50,6 +51,8 @@ class ControlSocket:
         self.thread: threading.Thread | None = None
         self.told_files: dict[str, Signature] = {}
         self.is_watched = False
+        # Variables that were there before this process has loaded a program, if it is found so early.
+        self.inherited = frozenset(os.environ)
         if start:
             self.activated, self.is_watched = start[1], start[2]
             self.thread = threading.Thread(target=self.listen, name="pyre-control", daemon=True)
@@ -171,9 +174,11 @@ def is_alive(pid: int) -> bool:
 def find_control() -> ControlSocket | None:
     """Return the control socket to the supervisor of this process, if it has one."""
     global control
-    if control is None:
-        control = ControlSocket.find()
-    return control
+    # Apps may be served from several threads, and it is found once.
+    with _finding:
+        if control is None:
+            control = ControlSocket.find()
+        return control
 
 
 def environment_with(descriptor: int) -> dict[str, str]:

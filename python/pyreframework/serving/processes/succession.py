@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 
+from pyreframework.engine import set_log_defaults
 from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.program import apps
@@ -27,6 +28,7 @@ from pyreframework.program.changes import program_files
 from pyreframework.serving.processes.child import has_ended, pidfd_of, spawn
 from pyreframework.serving.processes.command import can_renew, command, program_file
 from pyreframework.serving.settings.options import UsageError
+from pyreframework.serving.settings.variables import tell_unknown
 from pyreframework.serving.signals import endings
 from pyreframework.serving.signals.handled import handled_signals, stop_timers
 from pyreframework.serving.signals.stop import News, nothing
@@ -253,6 +255,9 @@ def become_reloader(
             "reload needs a program that can be started again, and run() called on its main "
             "thread: leave it out here"
         )
+    set_log_defaults(settings.values["log_format"] == "json", 0)
+    # Told here, and by none of the processes that are started anew.
+    tell_unknown(os.environ)
     opened = [(bind, int(bind[3:])) for bind in settings.binds if bind.startswith("fd:")]
     state: dict[str, Any] = {
         "child": None,
