@@ -76,6 +76,8 @@ class Successor:
         self.activated = activated
         self.again = False
         self.stopping = False
+        # How many apps it serves.
+        self.apps = 1
         # What its end may take, and when it is to have come to it once it is given up.
         self.patience = endings.end_patience()
         self.due = 0.0
@@ -150,6 +152,8 @@ class Successor:
         match said:
             case ["renew"]:
                 self.again = True
+            case ["apps", count]:
+                self.apps = count
             case [] if self.again:
                 pass  # The next one takes what waits in the queues.
             case [] | ["stopping"]:
@@ -233,6 +237,14 @@ class Successor:
         self.stopping = True
         self.channel.tell(what)
         self.channel.refuse_listeners()
+
+
+def not_restarted(apps: int) -> str:
+    """Say why a process is not restarted: the next one would have to be handed all sockets."""
+    return (
+        f"not restarted, as {apps} apps are served by this process, which goes on: "
+        "stop it and start it anew, or serve each app by a process of its own"
+    )
 
 
 def become_reloader(

@@ -66,8 +66,8 @@ def sentence(names: list[str]) -> str:
     Example:
         >>> sentence(["PYRE_PROT"])
         'the variable PYRE_PROT (did you mean PYRE_PORT?) sets no option'
-        >>> sentence(["PYRE_PROT", "PYRE_TEAPOT"])
-        'the variables PYRE_PROT (did you mean PYRE_PORT?) and PYRE_TEAPOT set no option'
+        >>> sentence(["PYRE_PROT", "PYRE_GREETING"])
+        'the variables PYRE_PROT (did you mean PYRE_PORT?) and PYRE_GREETING set no option'
     """
     shown = [f"{name}{suggestion(name)}" for name in names]
     if len(shown) == 1:
