@@ -133,16 +133,18 @@ def ask_child(question: dict[str, Any], report: Report) -> None:
     read_end, write_end = os.pipe()
     command = "import sys; from pyreframework import doctor; sys.exit(doctor.child(sys.argv[1]))"
     given = json.dumps(question | {"banned": report.banned, "pipe": write_end})
+    nothing_to_read = streams.open_null()
     with os.fdopen(read_end, encoding="utf-8") as pipe:
         with subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-c", command, given],
-            stdin=subprocess.DEVNULL,
+            stdin=nothing_to_read,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=(write_end,),
             text=True,
             errors="replace",
         ) as process:
+            os.close(nothing_to_read)
             os.close(write_end)
             try:
                 report.output, _ = process.communicate(timeout=CHILD_SECONDS)

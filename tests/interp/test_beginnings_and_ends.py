@@ -464,3 +464,15 @@ def test_a_worker_without_room_for_its_threads_closes_what_its_hooks_have_opened
     assert re.findall(r"^(?:opened|closed)$", ending.output, re.MULTILINE) == ["opened", "closed"]
     assert "needs more memory or threads" in ending.output
     assert "ResourceWarning" not in ending.output
+
+
+def test_a_start_without_threads_is_told_once(tmp_path: Path) -> None:
+    """Not again by the step of the end whose time a thread would bound."""
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(NO_ROOM))
+    ending = run_to_end(program, mode="default")
+    assert ending.code == 3, ending.output
+    said = [line for line in ending.output.splitlines() if line.startswith("pyre: ")]
+    assert len(said) == 1, said
+    assert "needs more memory or threads" in said[0]
+    assert re.findall(r"^(?:opened|closed)$", ending.output, re.MULTILINE) == ["opened", "closed"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyreframework import Pyre
 from pyreframework.engine import AppTable, Server
 from pyreframework.program.apps import started_in
-from pyreframework.serving.settings import addresses, cpus, resolution
+from pyreframework.serving.settings import addresses, cpus, resolution, variables
 from pyreframework.serving.settings.options import NOT_YET, OPTIONS, TABLE, Option, UsageError
 from pyreframework.serving.settings.resolution import resolve
 
@@ -114,6 +114,8 @@ def test_flags_go_first() -> None:
     assert resolve({"port": 1}, {}, flags={"port": None}).binds == ["127.0.0.1:1"]
     assert resolve({"bind": "a:1"}, {}, flags={"uds": "s"}).binds == [f"unix:{started_in}/s"]
     assert resolve({"debug": True}, {}, {"debug": True}, {"debug": False}).values["debug"] is False
+    with pytest.raises(UsageError, match=r"^give either --port or --uds: each says"):
+        resolve({"host": "a"}, {"PYRE_FD": "3"}, flags={"port": 1, "uds": "s"})
     with pytest.raises(UsageError, match=r"^--keep-alive-timeout must be"):
         resolve({}, {}, flags={"keep_alive_timeout": 0.0})
 
@@ -195,8 +197,10 @@ def test_addresses(arguments: dict[str, Any], environment: dict[str, str], binds
         ({"bind": 5}, {}, "'bind'"),
         ({"bind": "a:1", "port": 2}, {}, "bind"),
         ({"bind": "unix:"}, {}, "'bind'"),
-        ({"bind": "a:1", "uds": "s"}, {}, "bind or uds"),
-        ({"port": 1, "fd": 3}, {}, "host and port or fd"),
+        ({"bind": "a:1", "uds": "s"}, {}, "either bind or uds to run\\(\\): each says"),
+        ({"port": 1, "fd": 3}, {}, "either port or fd to run\\(\\): "),
+        ({"host": "a", "port": 1, "fd": 3}, {}, "either host with port or fd to run\\(\\): "),
+        ({}, {"PYRE_PORT": "1", "PYRE_UDS": "a"}, "either PYRE_PORT or PYRE_UDS: each says"),
         ({"uds": ""}, {}, "'uds'"),
         ({"uds_mode": 660}, {}, "'uds_mode' must be from 0 to 0o777, not 0o1224 \\(660, "),
         ({"uds_mode": -1}, {}, "'uds_mode' must be from 0 to 0o777, not -0o1 "),
@@ -208,7 +212,7 @@ def test_addresses(arguments: dict[str, Any], environment: dict[str, str], binds
         ({"hand_over": False}, {}, "'hand_over'"),
         ({"prot": 1}, {}, "'prot'.*'port'"),
         ({"tls_cert": "x"}, {}, "tls_cert"),
-        ({}, {"PYRE_BIND": "a:1", "PYRE_HOST": "b"}, "bind"),
+        ({}, {"PYRE_BIND": "a:1", "PYRE_HOST": "b"}, "either PYRE_HOST or PYRE_BIND: "),
         ({}, {"PYRE_RELOAD": "often"}, "PYRE_RELOAD"),
         ({}, {"PYRE_METRICS": "perhaps"}, "PYRE_METRICS"),
         ({}, {"PYRE_PORT": "8O"}, "PYRE_PORT"),
@@ -242,6 +246,40 @@ def test_options_to_come_are_refused_by_name(name: str) -> None:
     with pytest.raises(UsageError, match=name.upper()):
         resolve({}, {f"PYRE_{name.upper()}": "1"})
     assert resolve({}, {f"PYRE_{name.upper()}": "0"})
+
+
+@pytest.mark.parametrize(
+    ("environment", "names"),
+    [
+        ({}, []),
+        ({option.variable: "1" for option in OPTIONS}, []),
+        ({alias: "1" for option in OPTIONS for alias in option.aliases}, []),
+        # Refused elsewhere, if they are to have an effect.
+        ({f"PYRE_{name.upper()}": "1" for name in NOT_YET}, []),
+        ({"PYRE_WORKER": "4", "PYRE_HOSTT": "a"}, ["PYRE_HOSTT", "PYRE_WORKER"]),
+        ({"PYRE_WORKER": ""}, []),
+        ({"PYRE_": "1", "_PYRE_A": "1", "pyre_a": "1", "PYRE_a": "1", "PYREX_A": "1"}, []),
+        ({"PYRE_2": "1"}, ["PYRE_2"]),
+    ],
+)
+def test_variables_that_set_no_option(environment: dict[str, str], names: list[str]) -> None:
+    assert variables.unknown(environment) == names
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("PYRE_WORKER", " (did you mean PYRE_WORKERS?)"),
+        ("PYRE_HOSTT", " (did you mean PYRE_HOST?)"),
+        ("PYRE_LOGG", " (did you mean PYRE_LOG?)"),
+        ("PYRE_SHUTDOWN_TIMEOUTS", " (did you mean PYRE_SHUTDOWN_TIMEOUT?)"),
+        # What all names begin with makes none of them alike.
+        ("PYRE_DATABASE_URL", ""),
+        ("PYRE_XY", ""),
+    ],
+)
+def test_the_variable_that_is_meant(name: str, meant: str) -> None:
+    assert variables.suggestion(name) == meant
 
 
 @pytest.mark.parametrize("word", ["1", "true", "YES", "on"])

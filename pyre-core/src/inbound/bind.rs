@@ -60,8 +60,8 @@ impl From<String> for CannotBind {
 pub(crate) struct Bound {
     pub(crate) listeners: Vec<Vec<Listener>>,
     pub(crate) urls: Vec<String>,
-    /// The addresses of TCP that were bound here.
-    addresses: Vec<SocketAddr>,
+    /// The addresses of TCP that were bound here, each with what has asked for it.
+    addresses: Vec<(SocketAddr, Bind)>,
     /// The addresses of TCP that the process before this one listens on.
     before: Vec<SocketAddr>,
     /// Unix-domain sockets made here, to unlink at the end.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from io import BufferedWriter, FileIO, TextIOWrapper
-from posix import O_RDWR, close, dup2, fstat, pipe, set_inheritable
+from posix import O_CLOEXEC, O_RDWR, close, dup2, fstat, pipe, set_inheritable
 from posix import open as open_file
 
 from pyreframework.engine import (
@@ -63,16 +63,28 @@ def open_missing() -> None:
 occupied = [False, False, False]
 
 
-def occupy(number: int) -> None:
-    """Put the null device under a number; or, without one, what can be neither read nor written."""
+def open_null() -> int:
+    """Open the null device; or, where there is none, what has nothing to read and takes nothing.
+
+    A container or a change of the root may leave it out.
+
+    Raises:
+        OSError: Nothing can be opened at all.
+    """
     try:
-        opened = open_file(NULL_DEVICE, O_RDWR)
+        return open_file(NULL_DEVICE, O_RDWR | O_CLOEXEC)
     except OSError:
-        try:
-            opened, other = pipe()
-        except OSError:
-            return  # Nothing can be opened at all, so nothing will get this number either.
+        opened, other = pipe()
         close(other)
+        return opened
+
+
+def occupy(number: int) -> None:
+    """Put the null device under a number, or what stands in for it."""
+    try:
+        opened = open_null()
+    except OSError:
+        return  # So nothing will get this number either.
     if opened == number:
         set_inheritable(number, True)
     else:

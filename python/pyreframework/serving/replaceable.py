@@ -10,11 +10,13 @@ from pyreframework.logs.console import complain
 from pyreframework.serving.processes.channel import close_all
 from pyreframework.serving.processes.child import ending
 from pyreframework.serving.processes.command import can_renew
+from pyreframework.serving.processes.control import find_control
 from pyreframework.serving.processes.succession import (
     AT_ONCE_SECONDS,
     LEAVE_SECONDS,
     Successor,
     become_supervisor,
+    not_restarted,
     obstacle,
 )
 
@@ -22,9 +24,10 @@ from pyreframework.serving.processes.succession import (
 from pyreframework.serving.processes.supervisor import stay
 from pyreframework.serving.server import Serving
 from pyreframework.serving.settings.options import UsageError
+from pyreframework.serving.settings.variables import tell_unknown
 from pyreframework.serving.signals import endings
-from pyreframework.serving.signals.endings import ABANDONED
-from pyreframework.serving.signals.stop import News
+from pyreframework.serving.signals.endings import ABANDONED, GRACEFUL
+from pyreframework.serving.signals.stop import News, stop_elsewhere
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +40,18 @@ if TYPE_CHECKING:
     from pyreframework.serving.signals.stop import Stop
 
 
-# What `run()` serves in this process now, each app on a thread of its own.
+# What `run()` serves in this process now, each app on a thread of its own; and what waits for that.
 served: set[Replaceable] = set()
+waiting: set[Replaceable] = set()
+# Held while it is decided what is served here, and whether another process may take over.
+deciding = threading.Lock()
+
+
+def tell_apps() -> None:
+    """Tell the supervisor, if there is one, how many apps this process serves."""
+    control = find_control()
+    if control is not None:
+        control.tell_apps(len(served))
 
 
 class Replaceable(Serving):
@@ -71,6 +84,8 @@ class Replaceable(Serving):
         self.successor: Successor | None = None
         # The new process, if this one was told to stop before that served.
         self.given_up: Successor | None = None
+        # Whether a process is being started that is to take over, and whether one has.
+        self.renewing = False
         self.leaving = False
         # Whether the last requests were answered, once that is known; None: nobody has asked yet.
         self.outcome: list[bool] | None = None
@@ -78,7 +93,8 @@ class Replaceable(Serving):
 
     def run(self) -> int:
         """Start, serve and stop; what was started to take over does not stay if that raises."""
-        served.add(self)
+        if not self.joins():
+            return GRACEFUL
         try:
             return super().run()
         except BaseException as error:
@@ -92,10 +108,61 @@ class Replaceable(Serving):
                 self.given_up.outlive()
             raise
         finally:
-            served.discard(self)
+            self.decide(self.leaving)
+            if not self.leaving:
+                # What has been replaced stays: nothing else is served by this process any more.
+                with deciding:
+                    served.discard(self)
+                    tell_apps()
+
+    def joins(self) -> bool:
+        """Begin to be served by this process, if another one does not take over.
+
+        While that is not known, as one is being started, this waits: the sockets of an app that
+        begins meanwhile would not be handed on.
+
+        Returns:
+            False if the app is not to be served here.
+        """
+        has_waited = False
+        while True:
+            with deciding:
+                is_replaced = any(other.leaving for other in served)
+                waits = any(other.renewing for other in served)
+                if waits:
+                    waiting.add(self)
+                elif not is_replaced:
+                    served.add(self)
+                    tell_apps()
+                    return True
+            if is_replaced:
+                complain("an app is not served: another process has taken over from this one")
+                return False
+            if not has_waited:
+                has_waited = True
+                complain("an app waits until the restart is over that is under way", "INFO")
+            if self.stop.wait() is News.STOP:
+                with deciding:
+                    waiting.discard(self)
+                return False
+
+    def decide(self, leaving: bool = False) -> None:
+        """Tell those that wait that no process is being started any more.
+
+        Args:
+            leaving: Whether one has taken over.
+        """
+        with deciding:
+            self.renewing = False
+            self.leaving = leaving
+            for other in waiting:
+                other.stop.news.put(News.DECIDED)
+            waiting.clear()
 
     def listen(self) -> list[str]:
         """Open the listeners, or take those of the process before this one."""
+        supervised = find_control()
+        tell_unknown(os.environ, supervised.inherited if supervised is not None else ())
         if self.control is None:
             return super().listen()
         self.control.attach(self.stop)
@@ -124,7 +191,7 @@ class Replaceable(Serving):
                         self.control.channel.tell("stopping")
                     return
                 case News.LEAVE:
-                    self.leaving = True
+                    self.decide(leaving=True)
                     return
                 case News.RENEW:
                     self.renew()
@@ -138,12 +205,11 @@ class Replaceable(Serving):
 
     def renew(self) -> None:
         """Start the process that is to take over; with a supervisor, that is its business."""
-        if len(served) > 1:
-            # Each has sockets of its own that the new process would have to be handed.
-            complain(
-                f"not restarted, as {len(served)} apps are served by this process, which goes on: "
-                "stop it and start it anew, or serve each app by a process of its own"
-            )
+        with deciding:
+            apps = len(served)
+            self.renewing = self.renewing or (apps == 1 and self.control is None and can_renew())
+        if apps > 1:
+            complain(not_restarted(apps))
         elif self.control is not None:
             self.control.channel.tell("renew")
         elif self.successor is not None:
@@ -155,6 +221,7 @@ class Replaceable(Serving):
                 self.successor = Successor(self.stop, listeners, self.activated)
             except (OSError, RuntimeError) as error:
                 # No process, or no thread that would wait for it.
+                self.decide()
                 complain(f"a new process could not be started, this one goes on: {error}")
             else:
                 # From now on: a second stop may come before anything has become of the first.
@@ -167,13 +234,14 @@ class Replaceable(Serving):
         """Leave what comes from now on to the new process."""
         successor = self.successor
         assert successor is not None
-        self.leaving = True
+        self.decide(leaving=True)
         pid = successor.process.pid
         complain(f"process {pid} serves now; {os.getpid()} finishes its requests", "INFO")
 
     def give_up(self, successor: Successor) -> None:
         """Give up the new process, which is to end before this one does."""
         self.successor = None
+        self.decide()
         successor.give_up()
         self.given_up = successor
 
@@ -182,6 +250,7 @@ class Replaceable(Serving):
         assert self.successor is not None
         successor, self.successor = self.successor, None
         self.stop.before_end = None
+        self.decide()
         successor.close()
         complain(
             f"process {successor.process.pid} {ending(successor.code)} before it served; "
@@ -276,6 +345,7 @@ class Replaceable(Serving):
         if self.given_up is not None:
             self.given_up.outlive()
         if self.leaving:
+            stop_elsewhere()
             raise SystemExit(code)
 
     def supervise(self, successor: Successor) -> NoReturn:
@@ -289,6 +359,7 @@ class Replaceable(Serving):
             "activated": self.activated,
             "listeners": successor.channel.listeners,
             "again": successor.again,
+            "apps": successor.apps,
             "stopping": successor.stopping,
             "patience": successor.patience,
             "end_patience": endings.end_patience(),

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::{Bound, CannotBind};
-use crate::settings::Settings;
+use crate::settings::{Bind, Settings};
 
 pub(super) fn bind(
     settings: &Settings,
@@ -18,6 +18,7 @@ pub(super) fn bind(
         .to_socket_addrs()
         .map_err(|error| format!("cannot find the address of host {host:?}: {error}"))?
         .collect();
+    let bind = Bind::Tcp(host.to_owned(), port);
     // A name such as `localhost` may stand for an IPv6 and an IPv4 address: both are served. With
     // port 0 all of them share the port that the first one is given.
     let mut chosen_port = port;
@@ -28,9 +29,10 @@ pub(super) fn bind(
         if seen.contains(&address) {
             continue;
         }
-        if let Some(other) = bound.addresses.iter().find(|other| overlap(address, **other)) {
+        if let Some((_, other)) = bound.addresses.iter().find(|(other, _)| overlap(address, *other))
+        {
             return Err(CannotBind::Twice(format!(
-                "{host}:{port} is listened on already, by way of {other}: leave one of them out"
+                "{bind} is listened on already, by way of {other}: leave one of them out"
             )));
         }
         match bind_address(settings, address, bound) {
@@ -39,7 +41,7 @@ pub(super) fn bind(
                 address.set_port(chosen_port);
                 seen.push(address);
                 bound.urls.push(format!("http://{local}"));
-                bound.addresses.push(local);
+                bound.addresses.push((local, bind.clone()));
             }
             Err(error) => failure = Some((address, error)),
         }

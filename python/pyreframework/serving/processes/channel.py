@@ -3,8 +3,9 @@
 A pair of Unix sockets that keep the bounds of messages. Each message is a list in JSON, its first
 item says what it is. Descriptors travel beside the bytes, so that none has to be inherited.
 
-    to the serving process:   listener..., start; later leave, stop or at once
-    from the serving process: listener..., ready; later renew, stopping; and files, if it is watched
+    to the serving process:   listener..., start; later leave, stop, stop all or at once
+    from the serving process: listener..., ready; later renew, stopping; and apps, as their number
+                              changes, and files, if it is watched
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import threading
 from pyreframework.program.changes import program_files
 from pyreframework.serving.processes.channel import Channel, parts
 from pyreframework.serving.signals.handled import handled_signals
-from pyreframework.serving.signals.stop import News
+from pyreframework.serving.signals.stop import News, stop_elsewhere
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ VARIABLE = "_PYRE_SUPERVISOR"
 LOOK_SECONDS = 0.5
 
 control: ControlSocket | None = None
+_finding = threading.Lock()
 
 
 class ControlSocket:
@@ -50,6 +51,9 @@ class ControlSocket:
         self.thread: threading.Thread | None = None
         self.told_files: dict[str, Signature] = {}
         self.is_watched = False
+        self.told_apps = 1
+        # Variables that were there before a program was loaded, if it is found so early.
+        self.inherited = frozenset(os.environ)
         if start:
             self.activated, self.is_watched = start[1], start[2]
             self.thread = threading.Thread(target=self.listen, name="pyre-control", daemon=True)
@@ -111,7 +115,10 @@ class ControlSocket:
                 continue
             message = self.channel.receive()
             stop = self.stop
-            if message in ([], ["stop"]) or stop is None:
+            if message in ([], ["stop"], ["stop all"]) or stop is None:
+                if message != ["stop"]:
+                    # Nobody else would tell what other threads serve.
+                    stop_elsewhere()
                 # Also for a run() to come.
                 self.stopped = True
                 self.is_over = not message
@@ -142,6 +149,12 @@ class ControlSocket:
         self.channel.tell_listeners(listeners)
         self.channel.insist("ready", patience, handled_signals())
 
+    def tell_apps(self, count: int) -> None:
+        """Tell how many apps this process serves: the sockets of one only can be handed on."""
+        if max(count, self.told_apps) > 1 and not self.is_over:
+            self.channel.insist("apps", count)
+            self.told_apps = count
+
     def tell_files(self, more: Sequence[str] = ()) -> None:
         """Tell which files the program has come from since this was told last.
 
@@ -171,9 +184,11 @@ def is_alive(pid: int) -> bool:
 def find_control() -> ControlSocket | None:
     """Return the control socket to the supervisor of this process, if it has one."""
     global control
-    if control is None:
-        control = ControlSocket.find()
-    return control
+    # Apps may be served from several threads, and it is found once.
+    with _finding:
+        if control is None:
+            control = ControlSocket.find()
+        return control
 
 
 def environment_with(descriptor: int) -> dict[str, str]:

@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 
+from pyreframework.engine import set_log_defaults
 from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.program import apps
@@ -27,6 +28,7 @@ from pyreframework.program.changes import program_files
 from pyreframework.serving.processes.child import has_ended, pidfd_of, spawn
 from pyreframework.serving.processes.command import can_renew, command, program_file
 from pyreframework.serving.settings.options import UsageError
+from pyreframework.serving.settings.variables import tell_unknown
 from pyreframework.serving.signals import endings
 from pyreframework.serving.signals.handled import handled_signals, stop_timers
 from pyreframework.serving.signals.stop import News, nothing
@@ -74,6 +76,8 @@ class Successor:
         self.activated = activated
         self.again = False
         self.stopping = False
+        # How many apps it serves.
+        self.apps = 1
         # What its end may take, and when it is to have come to it once it is given up.
         self.patience = endings.end_patience()
         self.due = 0.0
@@ -148,6 +152,8 @@ class Successor:
         match said:
             case ["renew"]:
                 self.again = True
+            case ["apps", count]:
+                self.apps = count
             case [] if self.again:
                 pass  # The next one takes what waits in the queues.
             case [] | ["stopping"]:
@@ -233,6 +239,14 @@ class Successor:
         self.channel.refuse_listeners()
 
 
+def not_restarted(apps: int) -> str:
+    """Say why a process is not restarted: the next one would have to be handed all sockets."""
+    return (
+        f"not restarted, as {apps} apps are served by this process, which goes on: "
+        "stop it and start it anew, or serve each app by a process of its own"
+    )
+
+
 def become_reloader(
     settings: Settings, activated: int, stop: Stop, folders: Sequence[str] = ()
 ) -> NoReturn:
@@ -253,6 +267,9 @@ def become_reloader(
             "reload needs a program that can be started again, and run() called on its main "
             "thread: leave it out here"
         )
+    set_log_defaults(settings.values["log_format"] == "json", 0)
+    # Told here, and by none of the processes that are started anew.
+    tell_unknown(os.environ)
     opened = [(bind, int(bind[3:])) for bind in settings.binds if bind.startswith("fd:")]
     state: dict[str, Any] = {
         "child": None,
@@ -291,13 +308,17 @@ def obstacle() -> str | None:
     """
     notes = json.dumps({"notes": NOTES, "path": search_path()})
     try:
-        tried = subprocess.run(  # noqa: S603 - what `become_supervisor` starts
-            [*script(), "try", notes],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TRY_SECONDS,
-            check=False,
-        )
+        nothing_to_read = streams.open_null()
+        try:
+            tried = subprocess.run(  # noqa: S603 - what `become_supervisor` starts
+                [*script(), "try", notes],
+                stdin=nothing_to_read,
+                capture_output=True,
+                timeout=TRY_SECONDS,
+                check=False,
+            )
+        finally:
+            os.close(nothing_to_read)
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)
     # How it has ended is not known where SIGCHLD is ignored.

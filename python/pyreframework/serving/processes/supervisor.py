@@ -20,7 +20,12 @@ from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.serving.processes.channel import Channel, close_all
 from pyreframework.serving.processes.child import Child, ending, has_ended, is_child, spawn
-from pyreframework.serving.processes.succession import AT_ONCE_SECONDS, FORWARDED, LEAVE_SECONDS
+from pyreframework.serving.processes.succession import (
+    AT_ONCE_SECONDS,
+    FORWARDED,
+    LEAVE_SECONDS,
+    not_restarted,
+)
 from pyreframework.serving.processes.watch import Watch
 from pyreframework.serving.signals.endings import ABANDONED, USAGE
 from pyreframework.serving.signals.hold import has_terminal
@@ -80,6 +85,7 @@ class Supervisor:
         if state["child"] is not None:
             self.current = self.adopt(state["child"], socket.socket(fileno=state["channel"]))
             self.current.patience = state["patience"]
+            self.current.apps = state["apps"]
         if "files" in state:
             # The command may have said where compiled files are.
             sys.pycache_prefix = state["pycache_prefix"]
@@ -195,6 +201,11 @@ class Supervisor:
         """Start a process that is to take over; one that has not come to serve makes way."""
         if self.stops:
             return
+        if self.current is not None and self.current.apps > 1:
+            if self.watch is None:
+                complain(not_restarted(self.current.apps))
+                return
+            self.make_way(self.current)
         if self.next is not None:
             complain(f"starting anew; process {self.next.pid} had not served yet", "INFO")
             if self.current is None:
@@ -227,6 +238,29 @@ class Supervisor:
         if self.current is not None:
             complain(f"starting process {self.next.pid} to take over", "INFO")
 
+    def make_way(self, child: Child) -> None:
+        """Have a process end before the next one starts, which could not listen where it does."""
+        complain(
+            f"stopping process {child.pid}, which serves {child.apps} apps, to start anew", "INFO"
+        )
+        child.channel.tell("stop all")
+        child.has_until(child.patience)
+        self.leaving.append(child)
+        self.current, self.awaited = None, child
+
+    def count_apps(self, child: Child, count: int) -> None:
+        """Note how many apps a process serves; from one with several no other takes over."""
+        child.apps = count
+        if child is not self.current or count == 1 or self.next is None:
+            return
+        # It may have said already that it serves.
+        self.hear(self.next)
+        if child is self.current and self.next is not None:
+            self.give_up(self.next)
+            self.leaving.append(self.next)
+            self.next = None
+            self.renew()
+
     def hear(self, child: Child) -> None:
         """Act on what a process says."""
         # One that has ended may still stand in the list of those that had something to say.
@@ -253,6 +287,8 @@ class Supervisor:
                 # It says so again while the next one starts.
                 case ["renew"] if child is self.current and self.next is None:
                     self.renew()
+                case ["apps", count]:
+                    self.count_apps(child, count)
                 case ["stopping"] if child is self.current:
                     self.unwatch()
                     self.let_go()

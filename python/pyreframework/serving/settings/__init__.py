@@ -2,6 +2,7 @@
 
 - ``options``: the table
 - ``resolution``: how flags, arguments and variables are read by it
+- ``variables``: those that are named as options, and are none
 - ``addresses``: where to listen
 - ``cpus``: how many CPUs this process may use
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyreframework.serving.settings.options import UsageError
+from pyreframework.serving.settings.options import TABLE, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def addresses(
     if activated and weight <= ALIAS:
         return [f"fd:{ACTIVATED_FROM + index}" for index in range(activated)]
     if weight > DEFAULT and len(said) > 1:
-        raise UsageError(f"give either {' or '.join(said)}: each says where to listen")
+        ways_given = " or ".join(as_given(way, weight, ranks) for way in said)
+        to_run = " to run()" if weight == ARGUMENT else ""
+        raise UsageError(f"give either {ways_given}{to_run}: each says where to listen")
     host, port, bind = values["host"], values["port"], values["bind"]
     assert isinstance(host, str)
     assert isinstance(port, int)
@@ -84,6 +86,21 @@ def addresses(
     if not is_host(host):
         raise UsageError(f"host: {host!r} is no name or address of a host")
     return [join(host, port)]
+
+
+def as_given(way: str, weight: int, ranks: Mapping[str, int]) -> str:
+    """Return a way to say where to listen as somebody has given it: flags, variables or arguments.
+
+    Example:
+        >>> as_given("host and port", VARIABLE, {"host": DEFAULT, "port": VARIABLE})
+        'PYRE_PORT'
+    """
+    options = [TABLE[name] for name in way.split(" and ") if ranks[name] == weight]
+    if weight == FLAG:
+        return " with ".join(option.flag for option in options)
+    if weight == VARIABLE:
+        return " with ".join(option.variable for option in options)
+    return " with ".join(option.name for option in options)
 
 
 def in_folder(bind: str, rank: int) -> str:

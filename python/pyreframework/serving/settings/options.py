@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     type Value = str | int | float | bool | list[str] | None
 
 MIB = 1024 * 1024
+# What the names of all variables begin with, but for aliases that other servers know as well.
+PREFIX = "PYRE_"
 
 
 class UsageError(ValueError):
@@ -39,7 +41,7 @@ class Option:
     @property
     def variable(self) -> str:
         """Name of the environment variable, such as ``PYRE_PORT``."""
-        return f"PYRE_{self.name.upper()}"
+        return f"{PREFIX}{self.name.upper()}"
 
     @property
     def flag(self) -> str:

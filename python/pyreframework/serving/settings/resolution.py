@@ -22,7 +22,7 @@ from pyreframework.serving.settings.addresses import (
     as_bytes,
     bind_address,
 )
-from pyreframework.serving.settings.options import NOT_YET, OPTIONS, TABLE, UsageError
+from pyreframework.serving.settings.options import NOT_YET, OPTIONS, PREFIX, TABLE, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def refuse_unknown(arguments: Mapping[str, object], environment: Mapping[str, st
         if name not in TABLE:
             raise UsageError(f"run() has no option {name!r}{suggestion(name)}")
     for name in NOT_YET:
-        variable = f"PYRE_{name.upper()}"
+        variable = f"{PREFIX}{name.upper()}"
         if environment.get(variable, "0") not in ("", "0"):
             raise UsageError(f"{variable} is not available in this version: unset it")
 

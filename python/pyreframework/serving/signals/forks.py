@@ -17,6 +17,7 @@ import threading
 
 from pyreframework.engine import can_fork, numbers_end
 from pyreframework.logs.console import complain, report
+from pyreframework.logs.streams import open_null
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def attach(forget: Callable[[], None]) -> None:
         _registered = True
         os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_in_child)
     if _null < 0:
-        _null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        _null = open_null()
     in_child.append(forget)
 
 

@@ -48,6 +48,7 @@ class News(Enum):
     SUCCESSOR_SERVES = "the process that was started serves"
     SUCCESSOR_FAILED = "the process that was started has ended"
     DRAINED = "nothing runs any more"
+    DECIDED = "it is known whether another process takes over"
     HANDLED = "a signal that the program has a use of its own for"
 
 
@@ -238,6 +239,12 @@ def nothing(number: int, frame: FrameType | None) -> None:
 
 # Those entered on other threads than the main one, which may come to the end of the program first.
 elsewhere: set[Stop] = set()
+
+
+def stop_elsewhere() -> None:
+    """Ask what other threads serve to stop."""
+    for stop in list(elsewhere):
+        stop.request()
 
 
 def end_all() -> None:
