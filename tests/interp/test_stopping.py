@@ -232,6 +232,11 @@ async def coroutine(number):
     print("begun", flush=True)
     await asyncio.sleep(60)
 
+@app.get("/at_once/{number}")
+async def at_once(number):
+    print("begun", flush=True)
+    time.sleep(0.05)
+
 def told():
     print("in the end", len(began), began == ended, flush=True)
 
@@ -242,13 +247,15 @@ app.run()
 
 
 @MODES
-@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("kind", ["plain", "coroutine", "at_once"])
 def test_nothing_is_begun_behind_a_request_that_is_given_up(
-    tmp_path: Path, mode: str | None, kind: str
+    tmp_path: Path, mode: str | None, kind: str, threads: int
 ) -> None:
     program = tmp_path / "program.py"
     program.write_text(BEGUN)
-    with serve(program, mode=mode, shutdown_timeout=0.1, workers=1) as server:
+    settings = {"shutdown_timeout": 0.1, "workers": 1, "threads": threads}
+    with serve(program, mode=mode, **settings) as server:
         with server.connect() as peer:
             peer.send(b"".join(request("GET", f"/{kind}/{n}") for n in range(200)))
             server.output.wait_for("begun")
