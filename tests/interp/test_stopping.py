@@ -141,10 +141,11 @@ def test_an_answer_on_its_way_survives_what_is_sent_after_the_signal(
 
 
 @MODES
+@pytest.mark.parametrize("size", [200_000, 20_000_000], ids=["sent", "half sent"])
 @pytest.mark.parametrize("close", [False, True], ids=["kept", "closed"])
 @pytest.mark.parametrize("patience", [0.3, 600], ids=["short", "long"])
 def test_a_peer_that_does_not_take_its_last_answer(
-    mode: str | None, close: bool, patience: float
+    mode: str | None, close: bool, patience: float, size: int
 ) -> None:
     """It is waited for a while, also if the answer was given long before; nothing is given up."""
     headers = [("Connection", "close")] if close else []
@@ -152,7 +153,7 @@ def test_a_peer_that_does_not_take_its_last_answer(
         serve("plain", mode=mode, shutdown_timeout=patience) as server,
         server.connect(receive_bytes=4096) as peer,
     ):
-        peer.send(request("GET", "/big/200000", headers))
+        peer.send(request("GET", f"/big/{size}", headers))
         peer.await_some()
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
