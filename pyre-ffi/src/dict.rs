@@ -186,18 +186,10 @@ pub struct DictItems<'a, 'py> {
 }
 
 impl DictItems<'_, '_> {
-    /// Passes the next item, and says whether its key is this very object.
-    #[inline]
-    pub fn next_is_under<K>(&mut self, key: &Object<K>) -> bool {
-        self.next_place().is_some_and(|(found, _)| found == key.pointer())
-    }
-
     /// Passes the next item, and gives the addresses of key and value; the dict has them until it is
     /// changed.
     #[inline(always)]
-    pub(crate) fn next_place(
-        &mut self,
-    ) -> Option<(NonNull<ffi::PyObject>, NonNull<ffi::PyObject>)> {
+    fn next_place(&mut self) -> Option<(NonNull<ffi::PyObject>, NonNull<ffi::PyObject>)> {
         let (mut key, mut value) = (ptr::null_mut(), ptr::null_mut());
         let (dict, position) = (self.dict.as_ptr(), &raw mut self.position);
         self.left = self.left.saturating_sub(1);

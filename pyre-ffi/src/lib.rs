@@ -54,6 +54,8 @@ mod number;
 mod list;
 mod tuple;
 mod dict;
+mod dict_watcher;
+mod slate_dict;
 mod names;
 
 /// Heap types described in safe Rust.
@@ -73,6 +75,7 @@ pub use class::{Arguments, Class, ClassHandle, ClassSpec, Instance, Signature, V
 pub use code::{import, run_source};
 pub use context::copy_context;
 pub use dict::{Dict, DictItems};
+pub use dict_watcher::DictWatcher;
 pub use gc::{collect_garbage, disable_gc, enable_gc, freeze_gc, gc_is_enabled};
 pub use guarded::Guarded;
 pub use held::{Held, Slot};
@@ -85,7 +88,8 @@ pub use object::{Any, Builtin, Kind, Object, Type};
 pub use owned::Owned;
 pub use raised::{Exception, ExceptionKind, Raised, RecursionGuard, finally};
 pub use referents::Differing;
-pub use slate::Slate;
+pub use slate::{SLATE_MAX, Slate};
+pub use slate_dict::{Entries, SlateDict};
 pub use text::{Str, Text};
 pub use threads::{
     ThreadId, frame_of_thread, frames_of_other_threads, frames_of_threads, raise_in_thread,

@@ -6,21 +6,19 @@
 use std::{
     cell::Cell,
     mem::{MaybeUninit, offset_of},
-    ptr::NonNull,
     slice,
 };
 
 use pyo3_ffi as ffi;
 
 use crate::{
-    Any, Ascii, Attached, Borrowed, DictItems, Object, Owned, Raised, Slot, Str, ascii::copy,
-    layout, text::state,
+    Ascii, Attached, Borrowed, Object, Owned, Raised, Slot, Str, ascii::copy, layout, text::state,
 };
 
 const _: () = assert!(offset_of!(ffi::PyASCIIObject, hash) == layout::STRING_HASH);
 
 /// Characters of the longest text that is kept to be written over.
-const ROOM_MAX: usize = 256;
+pub const SLATE_MAX: usize = 256;
 
 /// What allocators hand out is a multiple of this.
 const GRAIN: usize = 16;
@@ -37,6 +35,11 @@ pub struct Slate {
 }
 
 impl Slate {
+    /// A slate without a text.
+    pub const fn empty() -> Self {
+        Self { text: Slot::empty(), room: Cell::new(0) }
+    }
+
     /// A `str` with the text: the one before, if nobody else has that and there is room in it.
     #[inline(always)]
     pub fn write<'py>(
@@ -56,48 +59,29 @@ impl Slate {
         self.begin(py, text)
     }
 
-    /// Passes the next item of a dict, and writes the text over its value, if that is this slate's `str`.
-    /// Says whether it could: nobody else must have it, and it must have room. `None` if the item has
-    /// another key than this very name.
+    /// Writes the text over that of the `str`, if there is one, it has room, and but for this slate
+    /// it has one owner. Says whether it could.
+    ///
+    /// # Safety
+    ///
+    /// If there is a `str`, one of its owners is a dict that nobody sees meanwhile.
     #[inline(always)]
-    pub fn write_over_next(
-        &self,
-        items: &mut DictItems<'_, '_>,
-        name: &Object<Str>,
-        text: Ascii<'_>,
-    ) -> Option<bool> {
-        let (key, value) = items.next_place()?;
-        if key != name.pointer() {
-            return None;
-        }
-        if !self.holds(value) {
-            return Some(false);
-        }
-        // SAFETY: the slot has it, which only ever has strings, and so has the dict, which is of the
-        // interpreter that this thread is attached to.
-        let own = unsafe { Borrowed::<Str>::from_pointer(value) };
+    pub(crate) unsafe fn write_over_in_dict(&self, text: Ascii<'_>) -> bool {
+        let Some((own, _)) = self.text.place() else { return false };
+        // SAFETY: the slot has it, which only ever has strings, and does not change meanwhile.
+        let own = unsafe { Borrowed::<Str>::from_pointer(own) };
         let can = own.reference_count() == 2 && self.takes(&own, text);
         if can {
-            // SAFETY: of the two references one is ours, and the other one the dict's; the text fits
-            // in.
+            // SAFETY: of the two references one is ours, and the other one the dict's, which nobody
+            // sees; the text fits in.
             unsafe { own.write_over(text) };
         }
-        Some(can)
+        can
     }
 
-    /// Passes the next item of a dict, and says whether its value is this slate's `str`, and its key
-    /// exactly a `str` with at most so many characters.
-    #[inline(always)]
-    pub fn is_value_of_next(&self, items: &mut DictItems<'_, '_>, length_max: usize) -> bool {
-        let Some((key, value)) = items.next_place() else { return false };
-        // SAFETY: the dict has this key, and nothing runs that could change that while it is looked at.
-        let key = unsafe { Borrowed::<Any>::from_pointer(key) };
-        self.holds(value) && key.cast_exact::<Str>().is_some_and(|key| key.len() <= length_max)
-    }
-
-    #[inline(always)]
-    fn holds(&self, object: NonNull<ffi::PyObject>) -> bool {
-        self.text.place().is_some_and(|(own, _)| own == object)
+    /// Lets go of the `str`.
+    pub(crate) fn clear(&self, py: Attached<'_>) {
+        self.text.clear(py);
     }
 
     /// Whether the text can be written over that of `own`, which this slate has begun, if nobody else
@@ -111,7 +95,7 @@ impl Slate {
     #[inline(never)]
     fn begin<'py>(&self, py: Attached<'py>, text: Ascii<'_>) -> Result<Owned<'py, Str>, Raised> {
         // There is one empty string, and long ones are not worth being kept.
-        if text.is_empty() || text.len() > ROOM_MAX {
+        if text.is_empty() || text.len() > SLATE_MAX {
             return Str::ascii(py, text);
         }
         let whole = (layout::STRING_ASCII_HEADER + text.len() + 1).next_multiple_of(GRAIN);
@@ -175,5 +159,6 @@ pub(crate) fn check_layout(py: Attached<'_>) -> Result<bool, Raised> {
     let written = slate.write(py, ascii)?;
     let could = slate.takes(&written, ascii);
     let name = written.interned(py)?;
-    Ok(could && slate.holds(name.pointer()) && !slate.takes(&name, ascii))
+    let is_same = slate.text.place().is_some_and(|(own, _)| own == name.pointer());
+    Ok(could && is_same && !slate.takes(&name, ascii))
 }

@@ -141,10 +141,11 @@ def test_an_answer_on_its_way_survives_what_is_sent_after_the_signal(
 
 
 @MODES
+@pytest.mark.parametrize("size", [200_000, 20_000_000], ids=["sent", "half sent"])
 @pytest.mark.parametrize("close", [False, True], ids=["kept", "closed"])
 @pytest.mark.parametrize("patience", [0.3, 600], ids=["short", "long"])
 def test_a_peer_that_does_not_take_its_last_answer(
-    mode: str | None, close: bool, patience: float
+    mode: str | None, close: bool, patience: float, size: int
 ) -> None:
     """It is waited for a while, also if the answer was given long before; nothing is given up."""
     headers = [("Connection", "close")] if close else []
@@ -152,7 +153,7 @@ def test_a_peer_that_does_not_take_its_last_answer(
         serve("plain", mode=mode, shutdown_timeout=patience) as server,
         server.connect(receive_bytes=4096) as peer,
     ):
-        peer.send(request("GET", "/big/200000", headers))
+        peer.send(request("GET", f"/big/{size}", headers))
         peer.await_some()
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
@@ -232,6 +233,11 @@ async def coroutine(number):
     print("begun", flush=True)
     await asyncio.sleep(60)
 
+@app.get("/at_once/{number}")
+async def at_once(number):
+    print("begun", flush=True)
+    time.sleep(0.05)
+
 def told():
     print("in the end", len(began), began == ended, flush=True)
 
@@ -242,13 +248,15 @@ app.run()
 
 
 @MODES
-@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("kind", ["plain", "coroutine", "at_once"])
 def test_nothing_is_begun_behind_a_request_that_is_given_up(
-    tmp_path: Path, mode: str | None, kind: str
+    tmp_path: Path, mode: str | None, kind: str, threads: int
 ) -> None:
     program = tmp_path / "program.py"
     program.write_text(BEGUN)
-    with serve(program, mode=mode, shutdown_timeout=0.1, workers=1) as server:
+    settings = {"shutdown_timeout": 0.1, "workers": 1, "threads": threads}
+    with serve(program, mode=mode, **settings) as server:
         with server.connect() as peer:
             peer.send(b"".join(request("GET", f"/{kind}/{n}") for n in range(200)))
             server.output.wait_for("begun")

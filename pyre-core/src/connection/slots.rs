@@ -69,6 +69,11 @@ impl Slots {
         }
     }
 
+    /// All connections.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection> {
+        self.all.iter().filter_map(|slot| slot.connection.as_ref())
+    }
+
     /// How many connections are open.
     pub(crate) fn open(&self) -> usize {
         self.all.len() - self.free.len()

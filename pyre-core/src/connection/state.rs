@@ -117,6 +117,17 @@ impl Connection {
         self.owed_bytes = read_bytes + self.transport.received_bytes();
     }
 
+    /// Whether all it asked for is answered, and it has but to take that.
+    pub(crate) fn only_delivers(&self) -> bool {
+        match (self.phase, &self.outbound) {
+            (Phase::Lingering, _) => true,
+            (Phase::Writing, Some(Outbound { job, .. })) => {
+                job.is_finished() && (job.closes || self.owed_bytes == 0)
+            }
+            _ => false,
+        }
+    }
+
     /// Its job goes out, to be answered until then.
     #[inline]
     pub(crate) fn begin_answering(&mut self, until_ms: u64) {

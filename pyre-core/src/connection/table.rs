@@ -35,8 +35,6 @@ pub(crate) struct Connections {
     /// Those to read from in this turn, and how many of them have been read.
     reading: Vec<u32>,
     read: usize,
-    /// How many are left to read their last answer.
-    lingering: usize,
 }
 
 impl Connections {
@@ -52,7 +50,6 @@ impl Connections {
             ready: Vec::new(),
             reading: Vec::new(),
             read: 0,
-            lingering: 0,
         }
     }
 
@@ -107,10 +104,12 @@ impl Connections {
 
     /// What is left to drain.
     pub(crate) fn left(&self) -> Left {
-        match self.open() {
-            0 => Left::Nothing,
-            open if open == self.lingering => Left::LastAnswers,
-            _ => Left::Requests,
+        if self.open() == 0 {
+            Left::Nothing
+        } else if self.slots.iter().all(Connection::only_delivers) {
+            Left::LastAnswers
+        } else {
+            Left::Requests
         }
     }
 
@@ -168,15 +167,22 @@ impl Connections {
         }
     }
 
-    /// As `read_last`, of every connection. Those that linger have no longer for it than those that
-    /// begin to do so now.
+    /// As `read_last`, of every connection. Those that only deliver have no longer for it than those
+    /// that begin to do so now.
     pub(crate) fn read_last_of_all(&mut self) {
         let until_ms = self.clock.now_ms() + LINGER_IDLE_MS;
         for slot in self.slots.slots() {
-            if let Some(connection) = self.slots.get(slot)
-                && connection.phase == Phase::Lingering
-            {
-                connection.linger_until_ms = connection.linger_until_ms.min(until_ms);
+            if let Some(connection) = self.slots.get(slot) {
+                match connection.phase {
+                    Phase::Lingering => {
+                        connection.linger_until_ms = connection.linger_until_ms.min(until_ms);
+                    }
+                    Phase::Writing => {
+                        let deadline_ms = connection.deadline_ms.min(until_ms);
+                        self.set_deadline(slot, deadline_ms);
+                    }
+                    Phase::Reading | Phase::Answering => {}
+                }
             }
             self.read_last(slot);
         }
@@ -199,7 +205,6 @@ impl Connections {
             return self.close(slot);
         }
         connection.phase = Phase::Lingering;
-        self.lingering += 1;
         connection.linger_until_ms = now_ms + span_ms;
         connection.readable = true;
         if let Some(job) = connection.inbound.take() {
@@ -225,7 +230,6 @@ impl Connections {
     pub(crate) fn close(&mut self, slot: u32) {
         if let Some(mut connection) = self.slots.remove(slot) {
             self.timers.disarm(slot);
-            self.lingering -= usize::from(connection.phase == Phase::Lingering);
             if let Some(job) = connection.inbound.take() {
                 self.jobs.give_back(job);
             }

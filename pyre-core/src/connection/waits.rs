@@ -33,6 +33,7 @@ impl Connections {
         let span_ms = match awaiting {
             Awaiting::Request => self.spans.request_ms,
             Awaiting::First | Awaiting::Head => self.spans.head_ms,
+            Awaiting::Writable if self.is_ending() => self.spans.body_ms.min(LINGER_IDLE_MS),
             Awaiting::Body | Awaiting::Writable => self.spans.body_ms,
             Awaiting::End if self.is_ending() => DELIVERY_LOOK_MS,
             Awaiting::End => LINGER_IDLE_MS,

@@ -124,6 +124,7 @@ impl Reactor {
         }
         let now_ms = self.connections.clock.now_ms();
         if let Err(mut job) = self.dispatch.send(job, Pool::Workers, now_ms) {
+            self.dispatch.returned(&mut job);
             self.responder.refuse_overload(&mut job);
             self.write(to.slot, job, 0);
             self.connections.list(to.slot);

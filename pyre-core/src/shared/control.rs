@@ -33,7 +33,7 @@ pub(crate) enum Stage {
 pub(crate) enum Left {
     /// No connection.
     Nothing,
-    /// Connections whose last answer is on its way to a peer that has not taken it yet.
+    /// Connections whose last answer is written, or being written, to a peer that has not taken it yet.
     LastAnswers,
     /// Connections that have requests, or may.
     Requests,

@@ -50,5 +50,11 @@ int main(void) {
     EXPECT(INT_COUNT_BIT, _PyLong_NON_SIZE_BITS);
 
     EXPECT(DICT_LENGTH, offsetof(PyDictObject, ma_used));
+#if PY_VERSION_HEX >= 0x030e0000
+    EXPECT(DICT_WATCHERS, offsetof(PyDictObject, _ma_watcher_tag));
+#else
+    EXPECT(DICT_WATCHERS, offsetof(PyDictObject, ma_version_tag));
+#endif
+    EXPECT(DICT_DEALLOCATED, PyDict_EVENT_DEALLOCATED);
     return wrong;
 }

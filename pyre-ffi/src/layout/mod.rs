@@ -10,7 +10,7 @@ use std::ffi::CStr;
 
 use pyo3_ffi as ffi;
 
-use crate::{Attached, ExceptionKind, Raised, dict, number, slate, text};
+use crate::{Attached, ExceptionKind, Raised, dict, dict_watcher, number, slate, text};
 
 pub(crate) use numbers::*;
 
@@ -24,7 +24,7 @@ pub(crate) fn check(py: Attached<'_>) -> Result<(), Raised> {
         "strings"
     } else if !number::check_layout(py)? {
         "ints"
-    } else if !dict::check_layout(py)? {
+    } else if !dict::check_layout(py)? || !dict_watcher::check_layout(py)? {
         "dicts"
     } else {
         return Ok(());

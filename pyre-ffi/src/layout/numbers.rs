@@ -37,3 +37,7 @@ pub(crate) const INT_COUNT_BIT: u32 = 3;
 
 /// Where a dict keeps the number of its items, in bytes.
 pub(crate) const DICT_LENGTH: usize = 16;
+/// Where a dict keeps the bits of those that watch it, in bytes: one of 64 bits, the lowest first.
+pub(crate) const DICT_WATCHERS: usize = 24;
+/// The last event that those hear of who watch a dict, among the members of `PyDict_WatchEvent`.
+pub(crate) const DICT_DEALLOCATED: i32 = 5;

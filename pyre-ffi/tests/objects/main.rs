@@ -9,9 +9,9 @@ mod calls; // what runs Python code, and what it raises
 mod references; // who keeps what, and when it is gone
 
 use pyre_ffi::{
-    Ascii, Attached, Bool, Buffer, Bytes, Dict, Differing, ExceptionKind, Float, Int, Kind, List,
-    Owned, Raised, Slate, Step, Str, Text, Tuple, collect_garbage, disable_gc, enable_gc, finally,
-    freeze_gc, gc_is_enabled, import,
+    Ascii, Attached, Bool, Borrowed, Buffer, Bytes, Dict, DictWatcher, Differing, Entries,
+    ExceptionKind, Float, Int, Kind, List, Object, Owned, Raised, Slate, SlateDict, Step, Str,
+    Text, Tuple, collect_garbage, disable_gc, enable_gc, finally, freeze_gc, gc_is_enabled, import,
     interpreter::{Ended, IsolatedConfig, embed, run_isolated},
     none, run_source,
 };

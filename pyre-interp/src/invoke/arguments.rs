@@ -1,7 +1,8 @@
 //! Path values, decoded and converted, as arguments of the handler and as `req.params`.
 
 use pyre_ffi::{
-    Ascii, Attached, Bool, Dict, Float, Int, Kind, Object, Owned, Raised, Slate, Str, import,
+    Ascii, Attached, Bool, Borrowed, Dict, Entries, Float, Int, Object, Owned, Raised, SLATE_MAX,
+    Slate, Str, import,
 };
 use pyre_http::form::percent_decoded;
 use pyre_http::span::Span;
@@ -10,7 +11,10 @@ use crate::invoke::application::{Argument, Conversion, Parameter};
 use crate::job::Job;
 
 /// Texts of parameters, by their place in the pattern, which are written anew for each request.
-pub(crate) type Slates = [Slate; 4];
+pub(crate) type Slates = [Slate; SLATES];
+
+/// How many parameters have one; few routes have more.
+pub(crate) const SLATES: usize = 4;
 
 /// Why a value is not what it should be.
 pub(crate) enum Unfit<'a> {
@@ -82,88 +86,68 @@ pub(crate) fn dict<'py, 'a>(
     py: Attached<'py>,
     raw: impl Fn(usize) -> &'a [u8],
     parameters: &[Parameter],
-    slates: &Slates,
 ) -> Result<Owned<'py, Dict>, Raised> {
     let dict = Dict::new(py)?;
     for (index, parameter) in parameters.iter().enumerate() {
-        let value = value(py, raw(index), parameter, slates.get(index))?;
-        dict.set(&*parameter.name.bind(py), &*value, py)?;
+        dict.set(&*parameter.name.bind(py), &*value(py, raw(index), parameter)?, py)?;
     }
     Ok(dict)
 }
 
-/// As [`dict()`], in the dict of a request before, which must be [plain](is_plain). Says whether it
-/// could.
-///
-/// That dict is as good as a new one: nobody has it, and it holds these names in this order afterwards,
-/// and what they stand for now. Runs no Python code.
-#[inline(always)]
-pub(crate) fn fill_again<'py, 'a>(
-    py: Attached<'py>,
-    before: &Object<Dict>,
-    raw: impl Fn(usize) -> &'a [u8],
-    parameters: &[Parameter],
-    slates: &Slates,
-) -> Result<bool, Raised> {
-    if !before.is_unique() || before.len() != parameters.len() {
-        return Ok(false);
-    }
-    let mut items = before.items(py);
-    for (index, parameter) in parameters.iter().enumerate() {
-        let (name, raw, slate) = (parameter.name.bind(py), raw(index), slates.get(index));
-        let value = match (parameter.conversion, slate, plain(raw)) {
-            (Conversion::Str, Some(slate), Some(text)) => {
-                match slate.write_over_next(&mut items, &name, text) {
-                    Some(true) => continue,
-                    Some(false) => slate.write(py, text)?.into_any(),
-                    None => return Ok(false),
-                }
-            }
-            (Conversion::Uuid, ..) => return Ok(false),
-            _ if items.next_is_under(&name) => value(py, raw, parameter, slate)?,
-            _ => return Ok(false),
-        };
-        before.set(&*name, &*value, py)?;
-    }
-    Ok(true)
+/// The parameters of a call, for a dict that is filled again for the next call of the same handler.
+/// None of their conversions [runs Python code](runs_python).
+pub(crate) struct PathEntries<'a> {
+    pub(crate) job: &'a Job,
+    pub(crate) spans: &'a [Span],
+    pub(crate) parameters: &'a [Parameter],
 }
 
-/// Whether a dict has items whose keys no handler can tell from names of parameters, and whose values
-/// are nothing that anybody waits to see freed; not more of them than there are slates. Handlers may
-/// have put in whatever they like.
-#[inline]
-pub(crate) fn is_plain(dict: &Object<Dict>, slates: &Slates, py: Attached<'_>) -> bool {
-    /// In characters; most values are a name or a number.
-    const SHORT: usize = 256;
-    if dict.len() > slates.len() {
-        return false;
+impl PathEntries<'_> {
+    #[inline(always)]
+    fn raw(&self, index: usize) -> &[u8] {
+        self.spans[index].of(&self.job.bytes)
     }
-    // Mostly it is as it was made.
-    let mut items = dict.items(py);
-    if slates.iter().take(dict.len()).all(|slate| slate.is_value_of_next(&mut items, SHORT)) {
-        return true;
+}
+
+impl Entries for PathEntries<'_> {
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.parameters.len()
     }
-    let is_short = |text: &Object| text.cast::<Str>().is_some_and(|text| text.len() <= SHORT);
-    let is_plain = |value: &Object| match value.kind() {
-        Kind::Str => is_short(value),
-        Kind::Int => value.cast::<Int>().is_some_and(|number| number.as_i64().is_some()),
-        Kind::Float | Kind::Bool => true,
-        _ => false,
-    };
-    dict.items(py).all(|item| {
-        item.is_ok_and(|(key, value)| key.is_exact::<Str>() && is_short(&key) && is_plain(&value))
-    })
+
+    #[inline(always)]
+    fn shape(&self) -> usize {
+        // Handlers stay where they are while the app serves.
+        self.parameters.as_ptr().addr()
+    }
+
+    #[inline(always)]
+    fn may_retire(&self) -> bool {
+        self.count() <= SLATES && (0..self.count()).all(|index| self.raw(index).len() <= SLATE_MAX)
+    }
+
+    #[inline(always)]
+    fn name<'a>(&'a self, index: usize, py: Attached<'a>) -> Borrowed<'a, Str> {
+        self.parameters[index].name.bind(py)
+    }
+
+    #[inline(always)]
+    fn text(&self, index: usize) -> Option<Ascii<'_>> {
+        match self.parameters[index].conversion {
+            Conversion::Str => plain(self.raw(index)),
+            _ => None,
+        }
+    }
+
+    #[inline(never)]
+    fn other<'py>(&self, index: usize, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        value(py, self.raw(index), &self.parameters[index])
+    }
 }
 
 /// The value of a parameter, from its raw text.
-#[inline]
-fn value<'py>(
-    py: Attached<'py>,
-    raw: &[u8],
-    parameter: &Parameter,
-    slate: Option<&Slate>,
-) -> Result<Owned<'py>, Raised> {
-    match convert(py, raw, parameter.conversion, slate)? {
+fn value<'py>(py: Attached<'py>, raw: &[u8], parameter: &Parameter) -> Result<Owned<'py>, Raised> {
+    match convert(py, raw, parameter.conversion, None)? {
         Some(value) => Ok(value),
         // The router lets only text through that converts; what it does not know is a str.
         None => decoded(py, raw).map(Owned::into_any),

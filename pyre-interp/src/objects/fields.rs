@@ -2,27 +2,24 @@
 
 use pyre_ffi::module::ModuleObject;
 use pyre_ffi::{
-    Arguments, Attached, Bytes, Dict, List, Object, Owned, Raised, Signature, Slot, Str, Visitor,
-    import,
+    Arguments, Attached, Bytes, Dict, DictWatcher, List, Object, Owned, Raised, Signature,
+    SlateDict, Slot, Str, Visitor, import,
 };
 use pyre_http::cookie;
 use pyre_http::form::{self, form_decoded};
 use pyre_http::header::HeaderSpan;
 
-use crate::invoke::arguments::{self, Slates};
+use crate::invoke::arguments::SLATES;
 use crate::job::Job;
 use crate::objects::source::call_of;
 
 const COOKIE_TEXT: Signature<1> = Signature::all("cookie_text", ["data"]);
 
 /// Objects made for one request. Empty for a handler that asks for none of them.
-#[derive(Default)]
 pub(crate) struct Fields {
     /// The path parameters. Until they are asked for it may be the dict of a request before, which
     /// nobody else has: the next ones are put in there.
-    pub(crate) params: Slot<Dict>,
-    /// The texts in it.
-    pub(crate) slates: Slates,
+    pub(crate) params: SlateDict<SLATES>,
     pub(crate) query_params: Slot<Dict>,
     pub(crate) query_params_all: Slot<Dict>,
     pub(crate) headers: Slot<Dict>,
@@ -38,14 +35,20 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    /// Forgets the parameters of the request, but not their dict if it can be used again.
-    #[inline(always)]
-    pub(crate) fn forget_params(&self, py: Attached<'_>) {
-        if let Some(params) = self.params.take(py)
-            && params.is_unique()
-            && arguments::is_plain(&params, &self.slates, py)
-        {
-            self.params.set(py, params);
+    /// Without any of them; the watcher is for the parameters.
+    pub(crate) fn new(watcher: Option<DictWatcher>) -> Self {
+        Self {
+            params: SlateDict::new(watcher),
+            query_params: Slot::empty(),
+            query_params_all: Slot::empty(),
+            headers: Slot::empty(),
+            cookies: Slot::empty(),
+            form: Slot::empty(),
+            body: Slot::empty(),
+            state: Slot::empty(),
+            id: Slot::empty(),
+            tasks: Slot::empty(),
+            complaint: Slot::empty(),
         }
     }
 
@@ -69,7 +72,7 @@ impl Fields {
     }
 
     pub(crate) fn traverse(&self, visitor: &mut Visitor<'_>) {
-        visitor.slot(&self.params);
+        self.params.visit(visitor);
         visitor.slot(&self.query_params);
         visitor.slot(&self.query_params_all);
         visitor.slot(&self.headers);

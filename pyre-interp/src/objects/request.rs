@@ -50,7 +50,7 @@ impl Request {
             tools: tools.clone(),
             disconnects: disconnects.clone(),
             source: Source::empty(),
-            fields: Fields::default(),
+            fields: Fields::new(tools.watcher),
             touched: Cell::new(0),
         };
         Instance::new(py, &tools.request, value)
@@ -101,7 +101,7 @@ impl Request {
     fn forget(&self, py: Attached<'_>) {
         let touched = self.touched.replace(0);
         if touched & PARAMS != 0 {
-            self.fields.forget_params(py);
+            self.fields.params.retire(py);
         }
         if touched & OTHERS != 0 {
             self.fields.clear_others(py);

@@ -1,8 +1,8 @@
 //! What all lanes of one interpreter work with: its classes, and the caches of its codecs.
 
 use pyre_ffi::{
-    Attached, ClassHandle, ExceptionKind, Guarded, Held, ModuleBuilder, Raised, Str, Type, Visitor,
-    import,
+    Attached, ClassHandle, DictWatcher, ExceptionKind, Guarded, Held, ModuleBuilder, Raised, Str,
+    Type, Visitor, import,
 };
 
 use crate::event_loop::RequestCoroutine;
@@ -29,6 +29,9 @@ pub struct Toolkit {
     pub(crate) encode_cache: EncodeCache,
     /// Names the JSON decoder has met.
     pub(crate) keys: Guarded<KeyCache>,
+    /// Tells whether the dict of a request's parameters has been changed; `None` if the interpreter has
+    /// no room for another watcher.
+    pub(crate) watcher: Option<DictWatcher>,
 }
 
 impl Toolkit {
@@ -60,6 +63,7 @@ impl Toolkit {
             overrun: Held::new(py, overrun),
             encode_cache: EncodeCache::new(py)?,
             keys: Guarded::new(py, KeyCache::new()),
+            watcher: DictWatcher::new(py)?,
         })
     }
 

@@ -75,14 +75,18 @@ impl Disconnects {
     }
 
     /// Whether the connection is written down.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn contains(&self, id: ConnectionId) -> bool {
         // Relaxed: one that is just being written down is found by the next look.
-        self.count.load(Relaxed) != 0 && {
-            let gone = self.gone.lock();
-            gone.all || gone.some.contains(&id)
-        }
+        self.count.load(Relaxed) != 0 && self.is_among(id)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_among(&self, id: ConnectionId) -> bool {
+        let gone = self.gone.lock();
+        gone.all || gone.some.contains(&id)
     }
 
     /// A number that changes with every disconnect.

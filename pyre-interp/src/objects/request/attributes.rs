@@ -7,7 +7,7 @@ use pyre_http::correlation::is_traceparent;
 use pyre_http::span::Span;
 
 use super::{PARAMS, Request};
-use crate::invoke::arguments;
+use crate::invoke::arguments::{self, PathEntries};
 use crate::job::{Call, Client};
 use crate::objects::fields;
 use crate::objects::source::call_of;
@@ -71,26 +71,25 @@ impl Request {
         let call = call_of(&job);
         let parameters = &self.app.handler(call.target).parameters;
         let spans = arguments::raw_parameters(&job, call.params);
-        let raw = |index: usize| spans[index].of(&job.bytes);
-        let slates = &self.fields.slates;
-        let params = match self.fields.params.take(py) {
-            Some(before) if arguments::fill_again(py, &before, raw, parameters, slates)? => before,
-            _ if arguments::runs_python(parameters) => {
-                // Meanwhile the lane may take the job back, if this is another thread.
-                let texts: Vec<_> =
-                    (0..parameters.len()).map(|index| raw(index).to_vec()).collect();
-                drop(job);
-                let made = arguments::dict(py, |index| &texts[index], parameters, slates)?;
-                if let Some(earlier) = self.made_params(py) {
-                    return Ok(earlier);
-                }
-                made
+        let params = &self.fields.params;
+        let (made, before) = if arguments::runs_python(parameters) {
+            // Meanwhile the lane may take the job back, if this is another thread.
+            let texts: Vec<_> = spans.iter().map(|span| span.of(&job.bytes).to_vec()).collect();
+            drop(job);
+            let made = arguments::dict(py, |index| &texts[index], parameters)?;
+            if let Some(earlier) = self.made_params(py) {
+                return Ok(earlier);
             }
-            _ => arguments::dict(py, raw, parameters, slates)?,
+            params.set(py, made.clone());
+            (made, None)
+        } else {
+            let filled = params.fill(py, &PathEntries { job: &job, spans, parameters })?;
+            drop(job);
+            filled
         };
         self.touched.set(self.touched.get() | PARAMS);
-        self.fields.params.set(py, params.clone());
-        Ok(params)
+        drop(before);
+        Ok(made)
     }
 
     pub(super) fn query_params<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {

@@ -39,6 +39,10 @@ impl<'py> LoopLane<'py, '_> {
             let Some(answered) = answered else { return };
             job = answered;
             job.next += 1;
+            if self.lane.shared.disconnects.contains(job.reply_to) {
+                // What its client has sent behind is not begun.
+                job.give_up_rest();
+            }
             if job.reply.len() >= REPLY_PART_BYTES {
                 break;
             }
