@@ -256,9 +256,7 @@ class Supervisor:
         # It may have said already that it serves.
         self.hear(self.next)
         if child is self.current and self.next is not None:
-            self.give_up(self.next)
-            self.leaving.append(self.next)
-            self.next = None
+            self.do_without(self.next)
             self.renew()
 
     def hear(self, child: Child) -> None:
