@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import decimal
 import gc
 import os
 import socket
@@ -448,3 +450,26 @@ def test_it_is_imported_by_itself_only() -> None:
     text = "import sys, pyreframework; print('pyreframework.testing' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_handlers_have_the_context_in_which_the_test_has_begun(kind: str) -> None:
+    """What a module sets as it is imported, such as decimal's precision, as in a server."""
+    place = contextvars.ContextVar("place", default="nowhere")
+
+    def begin() -> str:
+        place.set("here")
+        decimal.getcontext().prec = 5
+        app = Pyre()
+        if kind == "def":
+            app.get("/", lambda: f"{place.get()} {decimal.Decimal(1) / 3}")
+        else:
+
+            @app.get("/")
+            async def seen() -> str:
+                return f"{place.get()} {decimal.Decimal(1) / 3}"
+
+        with TestClient(app) as client:
+            return client.get("/").text
+
+    assert contextvars.Context().run(begin) == "here 0.33333"

@@ -8,6 +8,8 @@ test can see it, and the process is never ended.
 
 from __future__ import annotations
 
+import contextvars
+import functools
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -129,7 +131,9 @@ class ServedApp:
         self._pid = os.getpid()
         # A daemon, as `stop` is also called at the end of the process, after Python has waited for
         # all other threads.
-        self._thread = threading.Thread(target=self._run, name="pyre-test-server", daemon=True)
+        # In the context of whoever starts it, which is the one that the program was loaded in.
+        serve = functools.partial(contextvars.copy_context().run, self._run)
+        self._thread = threading.Thread(target=serve, name="pyre-test-server", daemon=True)
         self.url = ""
         self.path: str | None = None
         self.failure: BaseException | None = None
