@@ -59,7 +59,7 @@ impl DictWatcher {
         Ok((id == Some(next)).then_some(Self { id: next, home: py.interpreter() }))
     }
 
-    /// Watches the dict from now on.
+    /// Watches the dict from now on. It does not if somebody else has cleared this watcher.
     ///
     /// # Panics
     ///
@@ -69,7 +69,7 @@ impl DictWatcher {
         self.check_home(py);
         // SAFETY: a live dict, on an attached thread, and a watcher of this interpreter.
         let watched = unsafe { ffi::PyDict_Watch(self.id, dict.as_ptr()) };
-        assert_eq!(watched, 0, "a watcher that was added watches any dict");
+        forget_failure(watched, py);
     }
 
     /// Ends the watch.
@@ -82,7 +82,7 @@ impl DictWatcher {
         self.check_home(py);
         // SAFETY: a live dict, on an attached thread, and a watcher of this interpreter.
         let ended = unsafe { ffi::PyDict_Unwatch(self.id, dict.as_ptr()) };
-        assert_eq!(ended, 0, "a watcher that was added watches any dict");
+        forget_failure(ended, py);
     }
 
     /// Whether the dict, which this watcher has watched, has not been changed since.
@@ -96,6 +96,13 @@ impl DictWatcher {
 
     fn check_home(self, py: Attached<'_>) {
         assert_eq!(self.home, py.interpreter(), "a watcher is used where it was added");
+    }
+}
+
+/// An extension may clear a watcher that is not its own; then nothing is watched any more.
+fn forget_failure(result: c_int, py: Attached<'_>) {
+    if let Err(raised) = Raised::check(result, py) {
+        raised.clear(py);
     }
 }
 

@@ -95,7 +95,15 @@ impl<const N: usize> SlateDict<N> {
                 self.fill_again(py, &dict, entries)?;
                 (dict, None)
             }
-            before => (self.begin(py, entries)?, before),
+            before => match self.begin(py, entries) {
+                Ok(dict) => (dict, before),
+                Err(raised) => {
+                    if let Some(before) = before {
+                        self.dict.fill(py, before);
+                    }
+                    return Err(raised);
+                }
+            },
         };
         self.dict.fill(py, filled.0.clone());
         Ok(filled)

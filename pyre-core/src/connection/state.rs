@@ -122,7 +122,7 @@ impl Connection {
         match (self.phase, &self.outbound) {
             (Phase::Lingering, _) => true,
             (Phase::Writing, Some(Outbound { job, .. })) => {
-                job.is_finished() && (job.closes || self.owed_bytes == 0)
+                job.is_finished() && (self.last || job.closes || self.owed_bytes == 0)
             }
             _ => false,
         }

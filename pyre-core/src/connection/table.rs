@@ -256,7 +256,7 @@ impl Connections {
 mod tests {
     use std::os::unix::net::UnixStream;
 
-    use pyre_interp::job::Client;
+    use pyre_interp::job::{Client, Job};
 
     use super::*;
     use crate::connection::transport::Transport;
@@ -275,6 +275,31 @@ mod tests {
             theirs
         });
         (connections, ends)
+    }
+
+    #[test]
+    fn a_peer_that_has_but_to_take_its_answer_has_no_request() {
+        let (mut connections, _ends) = two();
+        connections.close(1);
+        let mut left = |phase, last, closes, owed_bytes| {
+            let connection = connections.get(0).unwrap();
+            let mut job = Job::new();
+            job.closes = closes;
+            connection.outbound = (phase == Phase::Writing).then_some(Outbound { job, written: 0 });
+            (connection.phase, connection.last) = (phase, last);
+            connection.owed_bytes = owed_bytes;
+            connections.left()
+        };
+        assert_eq!(left(Phase::Writing, false, false, 0), Left::LastAnswers);
+        // What has been received behind it is answered, or is not as it is the last.
+        assert_eq!(left(Phase::Writing, false, false, 9), Left::Requests);
+        assert_eq!(left(Phase::Writing, false, true, 9), Left::LastAnswers);
+        assert_eq!(left(Phase::Writing, true, false, 9), Left::LastAnswers);
+        assert_eq!(left(Phase::Lingering, false, false, 9), Left::LastAnswers);
+        assert_eq!(left(Phase::Reading, false, false, 0), Left::Requests);
+        assert_eq!(left(Phase::Answering, true, true, 0), Left::Requests);
+        connections.close(0);
+        assert_eq!(connections.left(), Left::Nothing);
     }
 
     #[test]

@@ -266,3 +266,21 @@ fn an_interpreter_has_room_for_some_watchers() {
     let (found, _) = run_isolated(IsolatedConfig::default(), |py, _| count(py)).unwrap();
     assert!((1..=8).contains(&found), "{found}");
 }
+
+#[test]
+fn a_watcher_that_somebody_else_has_cleared_watches_nothing() {
+    embed();
+    let (found, _) = run_isolated(IsolatedConfig::default(), |py, _| {
+        let place = SlateDict::<2>::new(DictWatcher::new(py).unwrap());
+        let source = "import ctypes\nfor number in range(2, 8):\n try: \
+                      ctypes.pythonapi.PyDict_ClearWatcher(number)\n except ValueError: pass";
+        run_source(py, source, &Dict::new(py).unwrap()).unwrap();
+        for texts in [["a", "b"], ["c", "d"], ["", "e"]] {
+            drop(fill(py, &place, 1, &texts));
+            place.retire(py);
+        }
+        place.get(py).is_none()
+    })
+    .unwrap();
+    assert!(found);
+}
