@@ -29,6 +29,22 @@ def test_idle_server_stops(number: signal.Signals, mode: str | None) -> None:
 
 
 @MODES
+@pytest.mark.parametrize("io_workers", [1, 4])
+def test_idle_server_stops_without_any_patience(mode: str | None, io_workers: int) -> None:
+    """Whether something is left is known when the io threads have looked, and not before."""
+    for _ in range(3):
+        with (
+            serve("plain", mode=mode, shutdown_timeout=0, io_workers=io_workers) as server,
+            server.connect() as idle,
+        ):
+            assert idle.get("/").text == "hello"
+            server.signal(signal.SIGTERM)
+            assert server.wait() == 0, server.output.text()
+            idle.expect_end()
+            assert "gave up" not in server.output.text()
+
+
+@MODES
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
 def test_running_requests_are_finished(number: signal.Signals, mode: str | None) -> None:
     with serve("plain", mode=mode) as server:

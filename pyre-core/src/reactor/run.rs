@@ -135,7 +135,7 @@ impl Reactor {
     /// Tells the server what is left to drain.
     fn report_drain(&self) {
         self.control.set_running(self.index, self.dispatch.running() + self.errands_left());
-        self.control.set_left(self.index, self.connections.left());
+        self.control.set_left(self.index, self.connections.stage, self.connections.left());
     }
 
     /// Sleeps until something happens. Workers ring the doorbell only of a reactor that sleeps.

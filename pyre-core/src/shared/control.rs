@@ -13,6 +13,10 @@ use pyre_interp::worker::disconnects::Disconnects;
 /// How often the end of what nobody tells of is looked for.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// How long a reactor may take at most to follow a stage. It does so as soon as it has a CPU, unless
+/// something is amiss.
+const FOLLOW: Duration = Duration::from_secs(5);
+
 /// What reactors are to do. A stage never goes back.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
@@ -39,12 +43,20 @@ pub(crate) enum Left {
     Requests,
 }
 
+/// What a reactor has told of what it has left.
+#[derive(Clone, Copy)]
+struct Told {
+    /// The stage it knew of then: what it says before it knows of a later one says nothing of that.
+    stage: Stage,
+    left: Left,
+}
+
 /// Shared between the server object and its reactors.
 pub(crate) struct Control {
     stage: AtomicU8,
     doorbells: Vec<Arc<Doorbell>>,
-    /// What every reactor has left to drain.
-    left: Mutex<Vec<Left>>,
+    /// What every reactor has told last.
+    told: Mutex<Vec<Told>>,
     changed: Condvar,
     /// What lanes read of the stage.
     draining: Arc<AtomicBool>,
@@ -69,7 +81,10 @@ impl Control {
     pub(crate) fn new(doorbells: Vec<Arc<Doorbell>>, limit: Option<Limit>) -> Self {
         Self {
             stage: AtomicU8::new(Stage::Serving as u8),
-            left: Mutex::new(vec![Left::Requests; doorbells.len()]),
+            told: Mutex::new(vec![
+                Told { stage: Stage::Serving, left: Left::Requests };
+                doorbells.len()
+            ]),
             changed: Condvar::new(),
             draining: Arc::default(),
             running: doorbells.iter().map(|_| AtomicUsize::new(0)).collect(),
@@ -127,7 +142,7 @@ impl Control {
         self.draining.store(stage != Stage::Serving, Ordering::Relaxed);
         self.stage.fetch_max(stage as u8, Ordering::AcqRel);
         // With the lock, so that whoever has looked at the stage and not begun to wait is told too.
-        drop(self.left.lock());
+        drop(self.told.lock());
         self.changed.notify_all();
         for doorbell in &self.doorbells {
             doorbell.notify();
@@ -139,38 +154,52 @@ impl Control {
     /// # Threads
     /// Blocks the caller.
     pub(crate) fn wait_stopping(&self, patience: Duration) -> bool {
-        let mut left = self.left.lock();
+        let mut told = self.told.lock();
         if self.stage() != Stage::Stopping {
-            self.changed.wait_for(&mut left, patience);
+            self.changed.wait_for(&mut told, patience);
         }
         self.stage() == Stage::Stopping
     }
 
-    /// Notes what a reactor has left to drain.
-    pub(crate) fn set_left(&self, reactor: u32, what: Left) {
-        let mut left = self.left.lock();
-        if let Some(entry) = left.get_mut(reactor as usize)
-            && *entry != what
+    /// Notes what a reactor has left to drain, as it finds it in that stage.
+    pub(crate) fn set_left(&self, reactor: u32, stage: Stage, left: Left) {
+        let mut told = self.told.lock();
+        if let Some(entry) = told.get_mut(reactor as usize)
+            && (entry.stage, entry.left) != (stage, left)
         {
-            *entry = what;
+            *entry = Told { stage, left };
             self.changed.notify_all();
         }
     }
 
-    /// Waits until no reactor has a connection left, at most so long. Returns whether all requests
-    /// are answered by then: a peer that does not take its answer is no reason to call them given up.
+    /// Waits until no reactor has a connection left, at most so long, or until a later stage begins.
+    /// Returns whether all requests are answered by then: a peer that does not take its answer is no
+    /// reason to call them given up.
+    ///
+    /// However short the time is, every reactor is heard first that is not stuck: what it said in a
+    /// stage before tells nothing of this one.
     ///
     /// # Threads
     /// Blocks the caller.
     pub(crate) fn wait_drained(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
-        let mut left = self.left.lock();
-        while left.iter().any(|what| *what != Left::Nothing) {
-            if self.changed.wait_until(&mut left, deadline).timed_out() {
+        self.wait_drained_and_heard(patience, FOLLOW)
+    }
+
+    fn wait_drained_and_heard(&self, patience: Duration, follow: Duration) -> bool {
+        let began = Instant::now();
+        let (deadline, heard_by) = (began + patience, began + patience.max(follow));
+        let mut told = self.told.lock();
+        let stage = self.stage();
+        let is_heard = |one: &Told| one.stage >= stage;
+        while self.stage() == stage {
+            let until = if told.iter().all(is_heard) { deadline } else { heard_by };
+            let is_drained = told.iter().all(|one| is_heard(one) && one.left == Left::Nothing);
+            if is_drained || Instant::now() >= until {
                 break;
             }
+            self.changed.wait_until(&mut told, until);
         }
-        !left.contains(&Left::Requests)
+        told.iter().all(|one| is_heard(one) && one.left != Left::Requests)
     }
 
     /// Looks now and then whether something nobody tells of has happened, until the deadline. Returns
@@ -179,10 +208,10 @@ impl Control {
     /// # Threads
     /// Blocks the caller.
     pub(crate) fn wait_until(&self, deadline: Instant, happened: impl Fn() -> bool) -> bool {
-        let mut left = self.left.lock();
+        let mut told = self.told.lock();
         while !happened() {
             let next = (Instant::now() + LOOK).min(deadline);
-            self.changed.wait_until(&mut left, next);
+            self.changed.wait_until(&mut told, next);
             if Instant::now() >= deadline {
                 return happened();
             }
@@ -201,5 +230,68 @@ impl Control {
     /// How many jobs are with lanes.
     pub(crate) fn running(&self) -> usize {
         self.running.iter().map(|running| running.load(Ordering::Relaxed)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn two() -> Control {
+        Control::new((0..2).map(|_| Arc::new(Doorbell::new(|| {}))).collect(), None)
+    }
+
+    #[test]
+    fn what_was_told_in_a_stage_before_is_not_believed() {
+        let control = two();
+        control.advance(Stage::Leaving);
+        for reactor in 0..2 {
+            control.set_left(reactor, Stage::Leaving, Left::Nothing);
+        }
+        assert!(control.wait_drained(LONG));
+        control.advance(Stage::Draining);
+        assert!(!control.wait_drained_and_heard(Duration::ZERO, Duration::ZERO));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                control.set_left(0, Stage::Draining, Left::Nothing);
+                control.set_left(1, Stage::Draining, Left::LastAnswers);
+            });
+            assert!(control.wait_drained_and_heard(Duration::ZERO, LONG));
+        });
+    }
+
+    #[test]
+    fn a_reactor_that_is_stuck_is_not_waited_for_for_ever() {
+        let control = two();
+        control.advance(Stage::Draining);
+        control.set_left(0, Stage::Draining, Left::Nothing);
+        assert!(!control.wait_drained_and_heard(Duration::ZERO, Duration::from_millis(20)));
+    }
+
+    #[test]
+    fn what_is_left_when_the_time_is_over() {
+        let control = two();
+        control.advance(Stage::Draining);
+        control.set_left(0, Stage::Draining, Left::Nothing);
+        control.set_left(1, Stage::Draining, Left::Requests);
+        assert!(!control.wait_drained_and_heard(Duration::ZERO, LONG));
+    }
+
+    #[test]
+    fn a_later_stage_ends_the_wait() {
+        let control = two();
+        control.advance(Stage::Leaving);
+        thread::scope(|scope| {
+            scope.spawn(|| control.advance(Stage::Draining));
+            let began = Instant::now();
+            while control.stage() != Stage::Draining {
+                control.wait_drained(LONG);
+            }
+            assert!(began.elapsed() < LONG);
+        });
     }
 }
