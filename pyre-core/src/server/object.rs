@@ -84,6 +84,7 @@ const fn seconds(function: &'static str) -> Signature<1> {
     Signature::all(function, ["seconds"])
 }
 
+const WAIT_LEFT: Signature<1> = seconds("wait_left");
 const WAIT_DRAINED: Signature<1> = seconds("wait_drained");
 const TAKE_ACCESS_LOG: Signature<1> = seconds("take_access_log");
 const STOP: Signature<1> = seconds("stop");
@@ -230,6 +231,20 @@ impl Server {
         }
     }
 
+    fn wait_left<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let deadline = deadline_in(read_seconds(py, &given, &WAIT_LEFT)?);
+        let control = self.state.borrow().control.clone();
+        if let Some(control) = control {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            py.detach(|| control.wait_drained(Stage::Leaving, patience));
+        }
+        Ok(none(py))
+    }
+
     fn wait_drained<'py>(
         &self,
         py: Attached<'py>,
@@ -241,7 +256,7 @@ impl Server {
         let crews = &self.crews;
         let drained = control.is_none_or(|control| {
             py.detach(|| {
-                control.wait_drained(patience)
+                control.wait_drained(Stage::Draining, patience)
                     && control.wait_until(deadline, || crews.tasks_left() == 0)
             })
         });
@@ -336,6 +351,11 @@ impl Class for Server {
                 c"leave($self)\n--\n\nA successor accepts now: requests that come are the last of their connections.",
                 Self::leave,
             )
+            .method(
+                c"wait_left",
+                c"wait_left($self, seconds)\n--\n\nAfter leave(), wait until no connection is left, or begin_drain() is called.",
+                Self::wait_left,
+            )
             .method0(
                 c"begin_drain",
                 c"begin_drain($self)\n--\n\nAccept no more; requests that are running finish.",
@@ -343,7 +363,7 @@ impl Class for Server {
             )
             .method(
                 c"wait_drained",
-                c"wait_drained($self, seconds)\n--\n\nWait until no connection is left; returns whether that is so.",
+                c"wait_drained($self, seconds)\n--\n\nAfter begin_drain(), wait until no connection is left; returns whether that is so.",
                 Self::wait_drained,
             )
             .method0(

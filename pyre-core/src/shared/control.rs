@@ -172,8 +172,7 @@ impl Control {
         }
     }
 
-    /// Waits until no reactor has a connection left, at most so long, or until a later stage begins.
-    /// Returns whether all requests are answered by then: a peer that does not take its answer is no
+    /// Waits in this stage until no reactor has a connection left, at most so long. Returns whether all requests are answered by then: a peer that does not take its answer is no
     /// reason to call them given up.
     ///
     /// However short the time is, every reactor is heard first that is not stuck: what it said in a
@@ -181,15 +180,14 @@ impl Control {
     ///
     /// # Threads
     /// Blocks the caller.
-    pub(crate) fn wait_drained(&self, patience: Duration) -> bool {
-        self.wait_drained_and_heard(patience, FOLLOW)
+    pub(crate) fn wait_drained(&self, stage: Stage, patience: Duration) -> bool {
+        self.wait_drained_and_heard(stage, patience, FOLLOW)
     }
 
-    fn wait_drained_and_heard(&self, patience: Duration, follow: Duration) -> bool {
+    fn wait_drained_and_heard(&self, stage: Stage, patience: Duration, follow: Duration) -> bool {
         let began = Instant::now();
         let (deadline, heard_by) = (began + patience, began + patience.max(follow));
         let mut told = self.told.lock();
-        let stage = self.stage();
         let is_heard = |one: &Told| one.stage >= stage;
         while self.stage() == stage {
             let until = if told.iter().all(is_heard) { deadline } else { heard_by };
@@ -252,15 +250,15 @@ mod tests {
         for reactor in 0..2 {
             control.set_left(reactor, Stage::Leaving, Left::Nothing);
         }
-        assert!(control.wait_drained(LONG));
+        assert!(control.wait_drained(Stage::Leaving, LONG));
         control.advance(Stage::Draining);
-        assert!(!control.wait_drained_and_heard(Duration::ZERO, Duration::ZERO));
+        assert!(!control.wait_drained_and_heard(Stage::Draining, Duration::ZERO, Duration::ZERO));
         thread::scope(|scope| {
             scope.spawn(|| {
                 control.set_left(0, Stage::Draining, Left::Nothing);
                 control.set_left(1, Stage::Draining, Left::LastAnswers);
             });
-            assert!(control.wait_drained_and_heard(Duration::ZERO, LONG));
+            assert!(control.wait_drained_and_heard(Stage::Draining, Duration::ZERO, LONG));
         });
     }
 
@@ -269,7 +267,11 @@ mod tests {
         let control = two();
         control.advance(Stage::Draining);
         control.set_left(0, Stage::Draining, Left::Nothing);
-        assert!(!control.wait_drained_and_heard(Duration::ZERO, Duration::from_millis(20)));
+        assert!(!control.wait_drained_and_heard(
+            Stage::Draining,
+            Duration::ZERO,
+            Duration::from_millis(20)
+        ));
     }
 
     #[test]
@@ -278,7 +280,7 @@ mod tests {
         control.advance(Stage::Draining);
         control.set_left(0, Stage::Draining, Left::Nothing);
         control.set_left(1, Stage::Draining, Left::Requests);
-        assert!(!control.wait_drained_and_heard(Duration::ZERO, LONG));
+        assert!(!control.wait_drained_and_heard(Stage::Draining, Duration::ZERO, LONG));
     }
 
     #[test]
@@ -288,8 +290,9 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| control.advance(Stage::Draining));
             let began = Instant::now();
-            while control.stage() != Stage::Draining {
-                control.wait_drained(LONG);
+            // Also if it has begun already.
+            for _ in 0..2 {
+                control.wait_drained(Stage::Leaving, LONG);
             }
             assert!(began.elapsed() < LONG);
         });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from time import monotonic
 
 from pyreframework.logs import console, streams
 from pyreframework.logs.console import complain
@@ -280,8 +281,10 @@ class Replaceable(Serving):
     def drain_slowly(self, outcome: list[bool]) -> None:
         """Leave connections time for one more request, by whose answer they learn that they end."""
         try:
+            since = monotonic()
             self.server.leave()
-            self.server.wait_drained(LEAVE_SECONDS)
+            self.server.wait_left(LEAVE_SECONDS)
+            self.set_due(since)
             outcome.append(super().drain())
         except BaseException as error:  # noqa: BLE001 - raised once all has ended
             self.put_off(error)
@@ -293,6 +296,8 @@ class Replaceable(Serving):
     def heed(self, news: News) -> None:
         """Do what is asked for while the last requests are answered."""
         if news is News.STOP:
+            # Before the other thread, whose wait for more requests ends with the next line.
+            self.set_due(monotonic())
             self.server.begin_drain()
             if self.successor is not None:
                 self.successor.pass_on("stop")

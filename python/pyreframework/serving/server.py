@@ -83,7 +83,8 @@ class Serving:
         self.is_short = False
         # What a signal handler has raised while the app was served, or ended.
         self.raised: BaseException | None = None
-        # When running requests are given up, once nothing is accepted any more.
+        # When the end began, and when running requests are given up.
+        self.ends_since = 0.0
         self.due: float | None = None
         # What runs on the main interpreter although nobody said so: route and reason.
         self.moved: list[tuple[str, str]] = []
@@ -285,14 +286,24 @@ class Serving:
         self.server.begin_drain()
         if self.checking is not None:
             self.checking.stop()
+        due = self.set_due(monotonic())
+        return self.server.wait_drained(max(due - monotonic(), 0.0))
+
+    def set_due(self, since: float) -> float:
+        """Set when running requests are given up, if that is not set yet, and return it.
+
+        Args:
+            since: When the end began.
+        """
         if self.due is None:
+            self.ends_since = since
             self.due = monotonic() + self.settings.seconds("shutdown_timeout")
-        return self.server.wait_drained(max(self.due - monotonic(), 0.0))
+        return self.due
 
     def finish(self, drained: bool) -> int:
         """End workers and run the last hooks; return the exit code, or end the process."""
         if not drained:
-            seconds = self.settings.seconds("shutdown_timeout")
+            seconds = round(self.set_due(monotonic()) - self.ends_since, 3)
             left = banner.abandoned(*self.server.abandoned())
             self.complain(f"gave up {left} after {seconds:g} s (shutdown_timeout)")
         patience = endings.THREADS_SECONDS if drained else endings.GIVE_UP_SECONDS

@@ -40,6 +40,41 @@ def test_stop_while_the_last_requests_are_answered(write: Write, number: signal.
         assert server.wait() == 0
 
 
+# No test takes as long as the time for connections without a request.
+LEAVES_FOR_LONG = """
+    from pyreframework.serving import replaceable
+    replaceable.LEAVE_SECONDS = 600.0
+"""
+
+
+@pytest.mark.parametrize("patience", [0, 0.3])
+def test_stop_of_a_process_that_leaves_ends_after_the_shutdown_timeout(
+    write: Write, patience: float
+) -> None:
+    """The time that connections have for one more request is over with it."""
+    program = write(extra=LEAVES_FOR_LONG)
+    with serve(program, shutdown_timeout=patience) as server, Gate() as gate:
+        with server.connect() as peer:
+            gate.hold(peer, "a")
+            server.signal(signal.SIGHUP)
+            server.output.wait_for("serves now")
+            server.signal(signal.SIGTERM)
+            # As that of the process that serves, whose end was graceful.
+            assert server.wait() == 0
+        said = f"gave up 1 running request after {patience:g} s (shutdown_timeout)"
+        assert said in server.output.text()
+
+
+def test_a_process_that_leaves_says_how_long_it_has_waited(write: Write) -> None:
+    """The time for connections without a request, and then that for those that run."""
+    program = write(extra=LEAVES_FOR_LONG.replace("600.0", "0.5"))
+    with serve(program, shutdown_timeout=0.5) as server, Gate() as gate, server.connect() as peer:
+        gate.hold(peer, "a")
+        server.signal(signal.SIGHUP)
+        found = server.output.wait_for(r"gave up 1 running request after (\S+) s")
+        assert float(found[1]) >= 1.0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
 @pytest.mark.parametrize("to_all", [False, True], ids=["to the supervisor", "to all"])
 def test_stop_through_the_supervisor(write: Write, number: signal.Signals, to_all: bool) -> None:
