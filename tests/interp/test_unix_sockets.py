@@ -408,7 +408,7 @@ def test_a_start_leaves_the_socket_of_a_server_that_cannot_be_asked(
                 client.connect_ex(str(path))
         elif how == "without permission":
             path.chmod(0)
-            # Root is asked for permission too, without this capability.
+            # Root is asked for permission too, without these capabilities.
             command = ["-c", WITHOUT_PRIVILEGE, *command]
         ending = run_to_end(command, uds=path, port=None)
         assert ending.code == 3 and f"unix:{path}" in ending.output, ending.output
@@ -423,11 +423,28 @@ def test_a_start_leaves_the_socket_of_a_server_that_cannot_be_asked(
                     listener.accept()[0].close()
 
 
+@pytest.mark.parametrize("mode", [0o555, 0o444], ids=["not written", "not entered"])
+def test_a_folder_that_may_not_be_written(tmp_path: Path, mode: int) -> None:
+    """The folder is what is named: its lock is nobody's, so there is none to wait for."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    command = ["-c", WITHOUT_PRIVILEGE, str(write(tmp_path))]
+    folder.chmod(mode)
+    try:
+        ending = run_to_end(command, uds=folder / "a.sock", port=None)
+    finally:
+        folder.chmod(0o755)
+    assert ending.code == 3
+    said = f"files in the folder {folder}"
+    assert said in ending.output and ".lock" not in ending.output, ending.output
+
+
 WITHOUT_PRIVILEGE = """
 import ctypes, os, sys
 
-CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = 1, 24
-ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, PR_CAPBSET_DROP = 1, 2, 24
+for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 

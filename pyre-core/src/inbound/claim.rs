@@ -51,13 +51,27 @@ impl Claim {
             let file = match opened.take().map_or_else(|| open(&path), Ok) {
                 Ok(file) => file,
                 // Just made by another user, who is about to let others lock it.
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !is_late => {
+                Err(Refused::Lock(error))
+                    if error.kind() == io::ErrorKind::PermissionDenied && !is_late =>
+                {
                     pause();
                     continue;
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
-                Err(error) => {
+                Err(Refused::Lock(error) | Refused::Folder(error))
+                    if error.kind() == io::ErrorKind::NotFound =>
+                {
+                    return Err(error);
+                }
+                Err(Refused::Lock(error)) => {
                     let text = format!("{error} ({})", path.display());
+                    return Err(io::Error::new(error.kind(), text));
+                }
+                Err(Refused::Folder(error)) => {
+                    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+                    let folder = folder.unwrap_or(Path::new(".")).display();
+                    let text = format!(
+                        "{error}: the server needs to make files in the folder {folder}, and to remove them"
+                    );
                     return Err(io::Error::new(error.kind(), text));
                 }
             };
@@ -88,25 +102,40 @@ impl Drop for Claim {
     }
 }
 
+/// What cannot be opened: a lock that is there, or one that the folder does not take or show.
+enum Refused {
+    Lock(io::Error),
+    Folder(io::Error),
+}
+
 /// Opens the lock, whoever has made it. Whatever a link leads to is none.
-fn open(path: &Path) -> io::Result<File> {
+fn open(path: &Path) -> Result<File, Refused> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     match options.clone().write(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         // Reading is enough, except on file systems of other machines.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return options.open(path),
-        opened => return opened,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return options.open(path).map_err(|error| match fs::symlink_metadata(path) {
+                Err(unseen) if unseen.kind() == io::ErrorKind::PermissionDenied => {
+                    Refused::Folder(error)
+                }
+                _ => Refused::Lock(error),
+            });
+        }
+        opened => return opened.map_err(Refused::Lock),
     }
     match options.clone().write(true).create_new(true).mode(MODE).open(path) {
         // Somebody was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            options.open(path).map_err(Refused::Lock)
+        }
         Ok(file) => {
             // The umask may keep out even those who need no more than to lock it.
-            file.set_permissions(Permissions::from_mode(MODE))?;
+            file.set_permissions(Permissions::from_mode(MODE)).map_err(Refused::Lock)?;
             Ok(file)
         }
-        failed => failed,
+        failed => failed.map_err(Refused::Folder),
     }
 }
 
@@ -168,5 +197,13 @@ mod tests {
         let path = path("missing").join("a.sock");
         let refused = Claim::stake(&path).map(|_| ()).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_folder_that_takes_no_files_is_no_lock_to_wait_for() {
+        // Not even of root.
+        let path = Path::new("/sys/a.sock");
+        let hour = Duration::from_secs(3_600);
+        Claim::stake_within(path, hour).map(|_| ()).expect_err("nobody makes files there");
     }
 }
