@@ -16,6 +16,9 @@ from serving import Server, serve, wait_until
 HEAD_S = 1.0
 BODY_S = 2.0
 KEEP_ALIVE_S = 1.0
+UPLOAD = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
+LINGERS_S = 5.0
+"""How long a client has to read the last answer that sends nothing, or nothing that counts."""
 EARLY_S = 0.1
 """A timer wheel may round; it must not fire noticeably early."""
 
@@ -75,6 +78,22 @@ def test_head_that_drips_for_ever(server: Server) -> None:
         peer.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
         drip(peer, forever(b"a"), 0.1)
         expect_timeout(peer)
+
+
+@pytest.mark.parametrize(
+    "start", [b"GET / HTTP/1.1\r\nHost: a\r\nX: ", UPLOAD], ids=["head", "body"]
+)
+def test_a_client_that_goes_on_after_it_was_too_late(server: Server, start: bytes) -> None:
+    """It is let go as soon as it may have read its answer: what it still sends buys no time."""
+    with server.connect() as peer:
+        peer.send(start)
+        reply = peer.reply()
+        assert reply.status == 408 and reply.closes
+        answered = time.monotonic()
+        # The other side of the server is open until it closes the connection.
+        while peer.send_pieces([b"a"]):
+            time.sleep(0.1)
+            assert time.monotonic() - answered < LINGERS_S * 6, "it may go on for ever"
 
 
 def test_head_that_stops_on_a_kept_connection(server: Server) -> None:

@@ -84,6 +84,8 @@ pub(crate) struct Connection {
     pub(crate) alarm_ms: u64,
     /// When lingering ends, whatever the peer does.
     pub(crate) linger_until_ms: u64,
+    /// It was too late with a request: what it still sends does not put off its end.
+    pub(crate) timed_out: bool,
     /// How much of the last answer the peer's system had not taken when lingering was last looked at.
     pub(crate) undelivered_bytes: usize,
 }
@@ -107,6 +109,7 @@ impl Connection {
             deadline_ms: u64::MAX,
             alarm_ms: u64::MAX,
             linger_until_ms: u64::MAX,
+            timed_out: false,
             undelivered_bytes: usize::MAX,
         }
     }

@@ -160,11 +160,14 @@ fn discard(connections: &mut Connections, slot: u32) {
     let is_quiet = !connection.readable;
     // Closing while bytes of the peer are unread throws away what it has not received yet.
     let is_delivered = is_quiet && is_ending && connection.transport.sent_bytes() == 0;
+    let is_heard = !connection.timed_out;
     connections.jobs.give_back(job);
     if ended || is_delivered {
         connections.close(slot);
     } else {
-        connections.await_next(slot, Awaiting::End);
+        if is_heard {
+            connections.await_next(slot, Awaiting::End);
+        }
         connections.list(slot);
     }
 }

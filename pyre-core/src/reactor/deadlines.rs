@@ -41,6 +41,7 @@ impl Reactor {
         }
         // The request was not complete in time.
         connection.last = true;
+        connection.timed_out = true;
         let mut job = connection.inbound.take().unwrap_or_else(|| jobs.take());
         job.clear();
         job.client = connection.client;
