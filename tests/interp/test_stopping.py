@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,38 @@ def test_what_does_not_finish_is_left(mode: str | None) -> None:
             server.wait()
             assert time.monotonic() - begun >= 0.45
         assert "Fatal" not in server.output.text()
+
+
+UPLOAD = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"
+
+
+@MODES
+@pytest.mark.parametrize("count", [1, 2])
+def test_connections_that_are_given_up_are_called_so(mode: str | None, count: int) -> None:
+    """No request runs: their bodies have not come."""
+    with serve("plain", mode=mode, shutdown_timeout=0.5) as server, ExitStack() as stack:
+        for _ in range(count):
+            peer = stack.enter_context(server.connect())
+            peer.send(UPLOAD + b"half")
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 1
+        which = "2 connections that had not sent their request"
+        if count == 1:
+            which = "1 connection that had not sent its request"
+        assert f"gave up {which} after 0.5 s" in server.output.text()
+
+
+def test_a_connection_that_does_not_take_answers_is_called_so() -> None:
+    with (
+        serve("plain", shutdown_timeout=0.5) as server,
+        server.connect(receive_bytes=4096) as peer,
+    ):
+        peer.send(request("GET", "/big/20000000") * 2)
+        peer.await_some()
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 1
+        said = "gave up 1 connection that did not take its answers after 0.5 s"
+        assert said in server.output.text()
 
 
 BEGUN = """

@@ -10,7 +10,7 @@ use crate::connection::state::{Awaiting, Connection, Outbound, Phase};
 use crate::connection::timers::Timers;
 use crate::connection::waits::Spans;
 use crate::settings::bounds::{LINGER_IDLE_MS, LINGER_MS_MAX};
-use crate::shared::control::{Left, Stage};
+use crate::shared::control::{Holding, Left, Stage};
 use crate::sys::Clock;
 
 /// Token of the doorbell; connections have their slot, listeners count down from here.
@@ -111,6 +111,19 @@ impl Connections {
         } else {
             Left::Requests
         }
+    }
+
+    /// Connections that keep the server from ending, although no lane has anything of them.
+    pub(crate) fn holding(&self) -> Holding {
+        let mut holding = Holding::default();
+        for connection in self.slots.iter() {
+            match connection.phase {
+                Phase::Reading => holding.unsent += 1,
+                Phase::Writing if !connection.only_delivers() => holding.untaken += 1,
+                Phase::Writing | Phase::Answering | Phase::Lingering => {}
+            }
+        }
+        holding
     }
 
     /// Notes of every connection how much has been received: the server begins to leave.

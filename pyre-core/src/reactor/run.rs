@@ -15,7 +15,7 @@ use crate::dispatch::hand_over::Dispatch;
 use crate::inbound::accept::Acceptor;
 use crate::inbound::listener::Listener;
 use crate::settings::bounds::EVENTS_PER_TURN_MAX;
-use crate::shared::control::{Control, Stage};
+use crate::shared::control::{Control, Holding, Left, Stage};
 
 /// All sockets of one core, and what serving them takes. Each part knows nothing of the others; the
 /// steps take those they work on.
@@ -135,7 +135,11 @@ impl Reactor {
     /// Tells the server what is left to drain.
     fn report_drain(&self) {
         self.control.set_running(self.index, self.dispatch.running() + self.errands_left());
-        self.control.set_left(self.index, self.connections.stage, self.connections.left());
+        let (stage, left) = (self.connections.stage, self.connections.left());
+        // Before that idle connections are open too.
+        let is_asked = stage == Stage::Draining && left == Left::Requests;
+        let holding = if is_asked { self.connections.holding() } else { Holding::default() };
+        self.control.set_left(self.index, stage, left, holding);
     }
 
     /// Sleeps until something happens. Workers ring the doorbell only of a reactor that sleeps.

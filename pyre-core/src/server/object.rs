@@ -264,9 +264,17 @@ impl Server {
     }
 
     fn abandoned<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let running = self.state.borrow().control.as_ref().map_or(0, |control| control.running());
-        let number = |count: usize| Int::new(py, i64::try_from(count).unwrap_or(i64::MAX));
-        let counts = [number(running)?.into_any(), number(self.crews.tasks_left())?.into_any()];
+        let of = |control: &Arc<Control>| (control.running(), control.holding());
+        let (running, holding) = self.state.borrow().control.as_ref().map(of).unwrap_or_default();
+        let number = |count: usize| {
+            Int::new(py, i64::try_from(count).unwrap_or(i64::MAX)).map(Owned::into_any)
+        };
+        let counts = [
+            number(running)?,
+            number(self.crews.tasks_left())?,
+            number(holding.unsent)?,
+            number(holding.untaken)?,
+        ];
         Tuple::new(py, counts).map(Owned::into_any)
     }
 
@@ -368,8 +376,8 @@ impl Class for Server {
             )
             .method0(
                 c"abandoned",
-                c"abandoned($self)\n--\n\nHow many requests are still running after begin_drain(), and tasks of \
-                  add_task().",
+                c"abandoned($self)\n--\n\nWhat is left after begin_drain(): requests that are running, tasks of add_task(), \
+                  connections whose request has not come whole, and those that do not take their answers.",
                 Self::abandoned,
             )
             .method(

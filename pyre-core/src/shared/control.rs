@@ -43,12 +43,22 @@ pub(crate) enum Left {
     Requests,
 }
 
+/// How many connections a reactor would give up, beside the requests that are with lanes.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Holding {
+    /// Those whose request has not come whole.
+    pub(crate) unsent: usize,
+    /// Those with requests behind an answer that their peer does not take.
+    pub(crate) untaken: usize,
+}
+
 /// What a reactor has told of what it has left.
 #[derive(Clone, Copy)]
 struct Told {
     /// The stage it knew of then: what it says before it knows of a later one says nothing of that.
     stage: Stage,
     left: Left,
+    holding: Holding,
 }
 
 /// Shared between the server object and its reactors.
@@ -82,7 +92,11 @@ impl Control {
         Self {
             stage: AtomicU8::new(Stage::Serving as u8),
             told: Mutex::new(vec![
-                Told { stage: Stage::Serving, left: Left::Requests };
+                Told {
+                    stage: Stage::Serving,
+                    left: Left::Requests,
+                    holding: Holding::default(),
+                };
                 doorbells.len()
             ]),
             changed: Condvar::new(),
@@ -162,14 +176,23 @@ impl Control {
     }
 
     /// Notes what a reactor has left to drain, as it finds it in that stage.
-    pub(crate) fn set_left(&self, reactor: u32, stage: Stage, left: Left) {
+    pub(crate) fn set_left(&self, reactor: u32, stage: Stage, left: Left, holding: Holding) {
         let mut told = self.told.lock();
-        if let Some(entry) = told.get_mut(reactor as usize)
-            && (entry.stage, entry.left) != (stage, left)
-        {
-            *entry = Told { stage, left };
-            self.changed.notify_all();
+        if let Some(entry) = told.get_mut(reactor as usize) {
+            let is_news = (entry.stage, entry.left) != (stage, left);
+            *entry = Told { stage, left, holding };
+            if is_news {
+                self.changed.notify_all();
+            }
         }
+    }
+
+    /// Connections that are given up if the server ends now, beside the jobs that are with lanes.
+    pub(crate) fn holding(&self) -> Holding {
+        self.told.lock().iter().fold(Holding::default(), |sum, one| Holding {
+            unsent: sum.unsent + one.holding.unsent,
+            untaken: sum.untaken + one.holding.untaken,
+        })
     }
 
     /// Waits in this stage until no reactor has a connection left, at most so long. Returns whether all requests are answered by then: a peer that does not take its answer is no
@@ -248,15 +271,15 @@ mod tests {
         let control = two();
         control.advance(Stage::Leaving);
         for reactor in 0..2 {
-            control.set_left(reactor, Stage::Leaving, Left::Nothing);
+            control.set_left(reactor, Stage::Leaving, Left::Nothing, Holding::default());
         }
         assert!(control.wait_drained(Stage::Leaving, LONG));
         control.advance(Stage::Draining);
         assert!(!control.wait_drained_and_heard(Stage::Draining, Duration::ZERO, Duration::ZERO));
         thread::scope(|scope| {
             scope.spawn(|| {
-                control.set_left(0, Stage::Draining, Left::Nothing);
-                control.set_left(1, Stage::Draining, Left::LastAnswers);
+                control.set_left(0, Stage::Draining, Left::Nothing, Holding::default());
+                control.set_left(1, Stage::Draining, Left::LastAnswers, Holding::default());
             });
             assert!(control.wait_drained_and_heard(Stage::Draining, Duration::ZERO, LONG));
         });
@@ -266,7 +289,7 @@ mod tests {
     fn a_reactor_that_is_stuck_is_not_waited_for_for_ever() {
         let control = two();
         control.advance(Stage::Draining);
-        control.set_left(0, Stage::Draining, Left::Nothing);
+        control.set_left(0, Stage::Draining, Left::Nothing, Holding::default());
         assert!(!control.wait_drained_and_heard(
             Stage::Draining,
             Duration::ZERO,
@@ -278,8 +301,8 @@ mod tests {
     fn what_is_left_when_the_time_is_over() {
         let control = two();
         control.advance(Stage::Draining);
-        control.set_left(0, Stage::Draining, Left::Nothing);
-        control.set_left(1, Stage::Draining, Left::Requests);
+        control.set_left(0, Stage::Draining, Left::Nothing, Holding::default());
+        control.set_left(1, Stage::Draining, Left::Requests, Holding::default());
         assert!(!control.wait_drained_and_heard(Stage::Draining, Duration::ZERO, LONG));
     }
 

@@ -95,15 +95,32 @@ def reachable(url: str) -> str:
     return url
 
 
-def abandoned(requests: int, tasks: int) -> str:
+def abandoned(requests: int, tasks: int, unsent: int, untaken: int) -> str:
     """Return what was given up at the end.
 
+    Args:
+        requests: Those that are with handlers.
+        tasks: What is done after answers.
+        unsent: Connections whose request has not come whole.
+        untaken: Connections with requests behind an answer that the client does not take.
+
     Example:
-        >>> abandoned(2, 1)
+        >>> abandoned(2, 1, 0, 0)
         '2 running requests and 1 task'
+        >>> abandoned(0, 0, 1, 0)
+        '1 connection that had not sent its request'
     """
-    parts = [counted(requests, "running request")] if requests or not tasks else []
-    return " and ".join(parts + ([counted(tasks, "task")] if tasks else []))
+    parts = [
+        counted(count, noun)
+        for count, noun in ((requests, "running request"), (tasks, "task"))
+        if count
+    ]
+    for count, what in ((unsent, "had not sent {} request"), (untaken, "did not take {} answers")):
+        if count:
+            whose = what.format("its" if count == 1 else "their")
+            parts.append(f"{counted(count, 'connection')} that {whose}")
+    # What threads have not said by then is not known.
+    return " and ".join(parts) or "what io threads were at"
 
 
 def counted(count: int, noun: str) -> str:
