@@ -299,3 +299,9 @@ def test_types_have_their_versions_before_requests_come(write: Write) -> None:
         before, after = server.get("/types").json()
     assert before > 20
     assert after == []
+
+
+def test_an_address_of_ipv4_that_is_written_as_one_of_ipv6(write: Write) -> None:
+    ending = run_to_end(write(""), bind="[::ffff:127.0.0.1]:0", port=None)
+    assert ending.code == 3
+    assert "[::ffff:127.0.0.1]:0 is an address of IPv4: give 127.0.0.1:0 instead" in ending.output

@@ -1,7 +1,7 @@
 //! Addresses of TCP: each is bound once per reactor.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -85,6 +85,14 @@ fn explain(address: SocketAddr, error: &io::Error, before: &[SocketAddr]) -> Str
         io::ErrorKind::AddrNotAvailable => {
             format!("{address} is not an address of this machine")
         }
+        // A socket for IPv6 alone, as all of them are, does not take it.
+        io::ErrorKind::InvalidInput
+            if let IpAddr::V6(ip) = address.ip()
+                && let Some(ip) = ip.to_ipv4_mapped() =>
+        {
+            let plain = SocketAddr::from((ip, address.port()));
+            format!("{address} is an address of IPv4: give {plain} instead")
+        }
         _ => format!("cannot listen on {address}: {error}"),
     }
 }
@@ -141,6 +149,13 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_of_ipv4_that_is_written_as_one_of_ipv6() {
+        let address = "[::ffff:127.0.0.1]:80".parse().unwrap();
+        let said = explain(address, &io::Error::from_raw_os_error(libc::EINVAL), &[]);
+        assert_eq!(said, "[::ffff:127.0.0.1]:80 is an address of IPv4: give 127.0.0.1:80 instead");
+    }
 
     #[test]
     fn addresses_overlap_by_port_and_family() {
