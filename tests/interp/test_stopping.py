@@ -173,7 +173,7 @@ def test_a_peer_that_does_not_take_its_last_answer(
         peer.send(request("GET", f"/big/{size}", headers))
         peer.await_some()
         server.signal(signal.SIGTERM)
-        assert server.wait() == 0
+        assert server.wait() == 0, server.output.text()
         assert "gave up" not in server.output.text()
 
 
