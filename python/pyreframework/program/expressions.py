@@ -37,6 +37,10 @@ MUTATORS = {
     if not name.startswith("_") and name not in ("copy", "fromkeys")
 }  # fmt: skip
 LOGGING = "logging"
+# The methods of loggers that write a record.
+SHOWING = frozenset(
+    "debug info warning warn error critical fatal exception log isEnabledFor".split()
+)
 
 
 def resolve(node: _ast.AST | None, space: dict[str, Any]) -> Any:
@@ -81,6 +85,8 @@ def shows(node: _ast.expr, space: dict[str, Any]) -> bool:
     if not isinstance(node, _ast.Call):
         return False
     if isinstance(node.func, _ast.Attribute):
+        if node.func.attr not in SHOWING:
+            return False  # As `basicConfig`, `setLevel`.
         owner = resolve(node.func.value, space)
         is_module = is_a(owner, ModuleType)
         name = dict_of(owner).get("__name__") if is_module else module_of(type(owner))

@@ -1,0 +1,259 @@
+"""Plain values out of stand-ins and what is outside of the program: nothing is done with them.
+
+What a statement does to the process, to files or to the standard library's settings it does with
+the right value on the main interpreter, or not at all. The programs print what they have found.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from serving import Server, Write, run_to_end, serve
+
+WORKER, MAIN = "__mp_main__", "__main__"
+
+HEAD = """\
+import logging, os, sys
+from pathlib import Path
+import numpy as np
+from pydantic import BaseModel
+from pyreframework import Pyre
+
+HERE = Path(__file__).parent
+
+class Settings(BaseModel):
+    text: str = str(HERE / "text.txt")
+    umask: int = 0o27
+    threads: int = 3
+    seconds: float = 2.5
+    file: str = str(HERE / "app.log")
+    level: str = "INFO"
+    debug: bool = True
+    limit: int = 1000
+    prec: int = 7
+    folder: str = str(HERE)
+
+settings = Settings()
+data = np.arange(5)
+app = Pyre()
+"""
+
+
+def program(write: Write, text: str, handler: str = "") -> Path:
+    """Write a program that answers ``/`` by an expression, and ``/plain`` on a worker."""
+    routes = f"app.get('/', lambda req: [__name__, {handler or 'None'}])\n"
+    return write("program.py", HEAD + text + "\n" + routes + "app.run(workers=2)\n")
+
+
+def said(server: Server) -> str:
+    """What the program has printed, the whole banner at least."""
+    server.output.wait_for("try: curl")
+    return server.output.text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "open(settings.text).close()",
+        "file = open(settings.text, 'a')\nfile.close()",
+        "with open(settings.text) as file:\n    PAGE = file.read()",
+        "os.chmod(settings.text, 0o600)",
+        "os.close(os.open(settings.text, os.O_RDONLY))",
+        "def read():\n    with open(settings.text) as file:\n        return file.read()\nPAGE = read()",
+    ],
+)
+def test_descriptor_0_is_left_alone(write: Write, text: str) -> None:
+    """A stand-in is no descriptor, whatever number it would give."""
+    write("text.txt", "a page")
+    file = program(write, text)
+    with serve(file, workers=2) as server:
+        assert server.get("/").status == 200
+        assert os.readlink(f"/proc/{server.process.pid}/fd/0") == os.readlink("/proc/self/fd/0") or (
+            "null" in os.readlink(f"/proc/{server.process.pid}/fd/0")
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "handler"),
+    [
+        ("os.umask(settings.umask)", "oct(os.umask(0o27))"),
+        ("os.umask(int(settings.umask))", "oct(os.umask(0o27))"),
+        ("MASK = int(settings.umask)\nos.umask(MASK)", "oct(os.umask(0o27))"),
+        (
+            "def setup():\n    mask = int(settings.umask)\n    os.umask(mask)\nsetup()",
+            "oct(os.umask(0o27))",
+        ),
+        (
+            "def load():\n    global MASK\n    MASK = int(settings.umask)\nload()\nos.umask(MASK)",
+            "oct(os.umask(0o27))",
+        ),
+    ],
+)
+def test_the_umask_is_that_of_the_main_interpreter(write: Write, text: str, handler: str) -> None:
+    with serve(program(write, text, handler), workers=2) as server:
+        assert server.get("/").json()[1] == "0o27"
+
+
+def test_limits_of_the_process_are_those_of_the_main_interpreter(write: Write) -> None:
+    text = (
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (settings.limit,) * 2)\n"
+    )
+    with serve(program(write, text, "resource.getrlimit(resource.RLIMIT_CORE)[0]")) as server:
+        assert server.get("/").json() == [WORKER, 1000]
+        assert "every route" not in said(server)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Path(HERE / "count.txt").write_text(f"{len(data)} rows")',
+        '(HERE / "count.txt").write_text(f"{len(data)} rows")',
+        'with open(HERE / "count.txt", "w") as file:\n    file.write(f"{len(data)} rows")',
+        'with open(HERE / "count.txt", "w") as file:\n    print(len(data), "rows", file=file)',
+        'def save():\n    with open(HERE / "count.txt", "w") as file:\n'
+        '        file.write(f"{len(data)} rows")\nsave()',
+        'ROWS = len(data)\n(HERE / "count.txt").write_text(f"{ROWS} rows")',
+        'ROWS = len(data)\nTEXT = f"{ROWS} rows"\nopen(HERE / "count.txt", "w").write(TEXT)',
+    ],
+)
+def test_files_are_written_on_the_main_interpreter(write: Write, text: str) -> None:
+    file = program(write, text)
+    with serve(file, workers=2) as server:
+        assert server.get("/").status == 200
+    assert (file.parent / "count.txt").read_text().strip() == "5 rows"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'os.environ["PYRE_TEST_THREADS"] = str(settings.threads)',
+        'os.environ.update(PYRE_TEST_THREADS=str(settings.threads))',
+        'os.putenv("PYRE_TEST_THREADS", str(settings.threads))',
+        'os.environ.setdefault("PYRE_TEST_THREADS", f"{settings.threads}")',
+        'N = str(settings.threads)\nos.environ["PYRE_TEST_THREADS"] = N',
+    ],
+)
+def test_the_environment_of_children_has_the_right_value(write: Write, text: str) -> None:
+    child = "os.popen('echo $PYRE_TEST_THREADS').read()"
+    with serve(program(write, text, child), workers=2) as server:
+        assert server.get("/").json()[1] == "3\n"
+
+
+STATE = {
+    "socket": ("import socket\nsocket.setdefaulttimeout(float(settings.seconds))",
+               "socket.getdefaulttimeout()", 2.5),
+    "constant": ("import socket\nT = float(settings.seconds)\nsocket.setdefaulttimeout(T)",
+                 "socket.getdefaulttimeout()", 2.5),
+    "function": ("import socket\ndef setup(t):\n    socket.setdefaulttimeout(t)\n"
+                 "setup(float(settings.seconds))", "socket.getdefaulttimeout()", 2.5),
+    "gc": ("import gc\ngc.set_threshold(settings.limit)", "gc.get_threshold()[0]", 1000),
+    "recursion": ("sys.setrecursionlimit(settings.limit)", "sys.getrecursionlimit()", 1000),
+    "csv": ("import csv\ncsv.field_size_limit(settings.limit)", "csv.field_size_limit()", 1000),
+    "warnings": ("import warnings\nwarnings.filterwarnings('error' if settings.debug else 'ignore')",
+                 "warnings.filters[0][0]", "error"),
+    "tempfile": ("import tempfile\ntempfile.tempdir = settings.folder",
+                 "tempfile.gettempdir() == str(HERE)", True),
+    "branch": ("import socket\nif settings.debug:\n    socket.setdefaulttimeout(9)",
+               "socket.getdefaulttimeout()", 9.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STATE)
+def test_settings_of_the_standard_library_hold_where_handlers_run(write: Write, name: str) -> None:
+    text, handler, expected = STATE[name]
+    with serve(program(write, text, handler), workers=2) as server:
+        assert server.get("/").json() == [MAIN, expected]
+        assert "every route runs on the main interpreter: " in said(server)
+
+
+LOGS = [
+    "logging.basicConfig(filename=HERE / 'app.log', level=settings.level)",
+    "logging.basicConfig(filename=settings.file, level=settings.level)",
+    "logging.basicConfig(filename=HERE / 'app.log', "
+    "level=logging.DEBUG if settings.debug else logging.ERROR)",
+    "def setup():\n    logging.basicConfig(filename=HERE / 'app.log', level=settings.level)\nsetup()",
+    "import logging.config\nlogging.config.dictConfig({'version': 1, 'handlers': {'f': {'class': "
+    "'logging.FileHandler', 'filename': str(HERE / 'app.log')}}, "
+    "'root': {'level': settings.level, 'handlers': ['f']}})",
+]
+
+
+@pytest.mark.parametrize("text", LOGS)
+def test_records_are_not_lost(write: Write, text: str) -> None:
+    file = program(write, text, "logging.getLogger('shop').info('a record')")
+    with serve(file, workers=2) as server:
+        assert server.get("/").json() == [MAIN, None]
+        assert "every route runs on the main interpreter: " in said(server)
+    assert "a record" in (file.parent / "app.log").read_text()
+
+
+def test_what_only_shows_goes_on_in_workers(write: Write) -> None:
+    text = """
+log = logging.getLogger("shop")
+log.warning("%s rows", len(data))
+print(len(data), str(settings.level), file=sys.stderr)
+sys.stdout.write(f"{len(data)}\\n")
+assert len(data) == 5
+"""
+    with serve(program(write, text, "1"), workers=2) as server:
+        assert server.get("/").json() == [WORKER, 1]
+
+
+def test_the_client_on_workers_keeps_to_it(write: Write) -> None:
+    """In a process that has imported the program, also one without a file."""
+    text = (
+        '(HERE / "count.txt").write_text(f"{len(data)} rows")\n'
+        "os.umask(settings.umask)\n"
+        "app.get('/', lambda req: [__name__, 1])\n"
+    )
+    file = write("shop.py", HEAD + text)
+    code = (
+        "from shop import app; from pyreframework.testing import TestClient\n"
+        "with TestClient(app, mode='subinterp') as client: print(client.get('/').text)\n"
+        "import os; print(oct(os.umask(0)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=file.parent,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = done.stdout.split("\n")
+    assert json.loads(shown[0]) == ["shop", 1]
+    assert shown[1] == "0o27"
+    assert (file.parent / "count.txt").read_text() == "5 rows"
+
+
+def test_precision_is_no_reason_not_to_start(write: Write) -> None:
+    text = "import decimal\ndecimal.getcontext().prec = settings.prec"
+    with serve(program(write, text, "1"), workers=2) as server:
+        assert server.get("/").json() == [MAIN, 1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "app = Pyre(log_config={'version': 1, 'root': {'level': settings.level}})",
+        "app.get('/t', lambda req: 1, request_timeout=settings.seconds)",
+        "app.max_body_size = settings.limit",
+        "app.enable_logging(sample=settings.threads)",
+    ],
+)
+def test_a_start_that_a_stand_in_ends_names_package_place_and_remedy(
+    write: Write, line: str
+) -> None:
+    file = program(write, line)
+    number = file.read_text().split("\n").index(line) + 1
+    ending = run_to_end(file)
+    assert ending.code == 3
+    assert f"in a worker pydantic does not load, and program.py:{number} got" in ending.output
+    assert 'run(mode="default")' in ending.output
+    assert "made no app" not in ending.output
