@@ -106,7 +106,7 @@ def test_limits_of_the_process_are_those_of_the_main_interpreter(write: Write) -
     )
     with serve(program(write, text, "resource.getrlimit(resource.RLIMIT_CORE)[0]")) as server:
         assert server.get("/").json() == [WORKER, 1000]
-        assert "every route" not in said(server)
+        assert "takes a value" not in said(server)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_settings_of_the_standard_library_hold_where_handlers_run(write: Write, 
     text, handler, expected = STATE[name]
     with serve(program(write, text, handler), workers=2) as server:
         assert server.get("/").json() == [MAIN, expected]
-        assert "every route runs on the main interpreter: " in said(server)
+        assert "takes a value out of pydantic, which does not load in workers" in said(server)
 
 
 LOGS = [
@@ -189,7 +189,7 @@ def test_records_are_not_lost(write: Write, text: str) -> None:
     file = program(write, text, "logging.getLogger('shop').info('a record')")
     with serve(file, workers=2) as server:
         assert server.get("/").json() == [MAIN, None]
-        assert "every route runs on the main interpreter: " in said(server)
+        assert "takes a value out of pydantic, which does not load in workers" in said(server)
     assert "a record" in (file.parent / "app.log").read_text()
 
 

@@ -134,8 +134,12 @@ def effect(call: _ast.Call, space: dict[str, Any], depth: int = 0) -> str:
         return of_module(f"{name}.{func.attr}", is_a(callee, type))
     if owner is None or isinstance(func.value, (_ast.Call, _ast.Subscript)):
         return of_method(func, space)
-    if is_a(callee, (Bound, MethodType, FunctionType)):
-        return of_callee(callee, depth)
+    function = callee.function if is_a(callee, Bound) else callee
+    function = function.__func__ if is_a(function, MethodType) else function
+    if is_a(function, FunctionType):
+        held = function.__globals__
+        if ownership.is_program(held) or ownership.is_ours(held):
+            return of_callee(function, depth)
     library = module_at(func.value, space)
     if library is not None:
         if library == "sys" and isinstance(func.value, _ast.Attribute):

@@ -61,6 +61,9 @@ def leave_out(
     note(module, error)
     note_left(code, error, space, module)
     assign_stand_ins(statement, space, module)
+    from pyreframework.program import ahead
+
+    ahead.watch_callers(sys._getframe(1))  # noqa: SLF001
     return rest
 
 
