@@ -13,7 +13,7 @@ from pyreframework.program import sources
 from pyreframework.program.apps import Enrolled
 from pyreframework.program.effects import DEFINITIONS, NOTHING, UNKNOWN, effect, effects, of_store
 from pyreframework.program.expressions import is_harmless, resolve
-from pyreframework.program.unasked import is_a
+from pyreframework.program.unasked import is_a, kind_of, line_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def concerns_app(statement: _ast.stmt, space: dict[str, Any]) -> bool:
     """Tell whether a statement names an app, or makes one."""
     for node in sources.inside(statement):
         found = resolve(node, space) if isinstance(node, (_ast.Name, _ast.Attribute)) else None
-        if is_a(found, Enrolled) or (is_a(found, type) and Enrolled in type.mro(found)):  # type: ignore[arg-type]
+        if any(one is Enrolled for one in line_of(kind_of(found))):
             return True
     return False
 

@@ -18,7 +18,7 @@ from pyreframework.program import ownership, sources
 from pyreframework.program.anatomy import Bound, is_own
 from pyreframework.program.apps import Enrolled
 from pyreframework.program.expressions import resolve, root_name, shows
-from pyreframework.program.unasked import dict_of, in_class, is_a, kind_of, module_of, text_of
+from pyreframework.program.unasked import dict_of, in_class, is_a, kind_of, module_of, name_of, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,8 +62,11 @@ PROCESS_MODULES = frozenset(
         "multiprocessing ctypes"
     ).split()
 )
-# What does something else than the rest of its module.
+# What does something else than the rest of its module. The event loop is the server's own.
 EXCEPTIONS = {
+    "asyncio.set_event_loop": NOTHING,
+    "asyncio.set_event_loop_policy": NOTHING,
+    "asyncio.events": NOTHING,
     "collections.abc": NOTHING,
     "csv.field_size_limit": INTERPRETER,
     "csv.register_dialect": INTERPRETER,
@@ -180,7 +183,7 @@ def of_callee(callee: Any, depth: int) -> str:
             names = ("__new__", "__init__", "__post_init__")
             found = [in_class(callee, name) for name in names]
             return worst(of_function(one, depth) for one in found if is_a(one, FunctionType))
-        return of_module(f"{module_of(callee)}.{callee.__name__}", True)
+        return of_module(f"{module_of(callee)}.{name_of(callee)}", True)
     if is_own(type(callee)):
         method = in_class(type(callee), "__call__")
         return of_function(method, depth) if is_a(method, FunctionType) else UNKNOWN
@@ -220,7 +223,7 @@ def of_object(kind: type, name: str) -> str:
         return PROCESS
     if module_of(kind).partition(".")[0].lstrip("_") in QUIET_MODULES:
         return NOTHING
-    if kind.__name__ == "_Environ" and module_of(kind) == "os":
+    if name_of(kind) == "_Environ" and module_of(kind) == "os":
         return PROCESS
     return INTERPRETER if module_of(kind).partition(".")[0] == "logging" else UNKNOWN
 
@@ -301,7 +304,7 @@ def of_store(target: _ast.Attribute | _ast.Subscript, space: dict[str, Any]) -> 
         called = target.value.func if isinstance(target.value, _ast.Call) else None
         library = module_at(called, space)
         return NOTHING if library is None else INTERPRETER
-    if kind_of(owner).__name__ == "_Environ" and module_of(kind_of(owner)) == "os":
+    if name_of(kind_of(owner)) == "_Environ" and module_of(kind_of(owner)) == "os":
         return PROCESS
     return NOTHING
 

@@ -55,7 +55,12 @@ def leave_out(
         return None
     if names_an_app(statement, space):
         # What is said of the start that fails names the module and the place.
-        if refusals.refusal(error, ()) is None:
+        known = any(
+            one.space is space and sources.covers(statement, one.line)
+            for _, places in imports.taken.values()
+            for one in places
+        )
+        if not known and refusals.refusal(error, ()) is None:
             note_left(code, error, space, module)
         return None
     note(module, error)
