@@ -13,7 +13,7 @@ from pyreframework.program import sources
 from pyreframework.program.apps import Enrolled
 from pyreframework.program.effects import DEFINITIONS, NOTHING, UNKNOWN, effect, effects, of_store
 from pyreframework.program.expressions import is_harmless, resolve
-from pyreframework.program.unasked import is_a, kind_of, line_of
+from pyreframework.program.unasked import kind_of, line_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -213,4 +213,3 @@ def is_value(found: object) -> bool:
     from pyreframework.program.standins import StandIn
 
     return type(found) is StandIn and not found.pyre_is_named
-

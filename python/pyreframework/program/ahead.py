@@ -16,9 +16,17 @@ from types import FunctionType, MethodType, ModuleType
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import imports, ownership, sources
-from pyreframework.program.anatomy import Bound
 from pyreframework.program.acting import acting_with, bound_in, concerns_app, is_value
-from pyreframework.program.effects import DEFINITIONS, DEPTH_MAX, NOTHING, of_store, overwrites, space_of
+from pyreframework.program.anatomy import Bound
+from pyreframework.program.effects import (
+    DEFINITIONS,
+    DEPTH_MAX,
+    NOTHING,
+    known,
+    of_store,
+    overwrites,
+    space_of,
+)
 from pyreframework.program.expressions import resolve
 from pyreframework.program.taints import Withheld
 from pyreframework.program.unasked import dict_of, in_class, is_a
@@ -32,8 +40,10 @@ if TYPE_CHECKING:
 # Numbers of tools that nobody has a claim to, unlike debuggers and the like.
 TOOLS = (3, 4)
 tool: int | None = None
-# Statements that have been looked at, by the id of their node.
-seen: dict[int, _ast.stmt] = {}
+# The statements at the top level of files, by each line that they are on, and the ids of those that
+# have been looked at.
+lines: dict[str, dict[int, list[_ast.stmt]]] = {}
+seen: set[int] = set()
 # Globals made of those that hold a plain value out of a stand-in, as in `imports.tainted`.
 doubtful: dict[tuple[int, str], str] = {}
 # Where globals come from that have been imported by name: the module, and the name or a star.
@@ -48,7 +58,7 @@ def watch(code: CodeType) -> None:
         tool = next((one for one in TOOLS if monitoring.get_tool(one) is None), None)
         if tool is None:
             return
-        monitoring.use_tool_id(tool, "pyreframework")
+        monitoring.use_tool_id(tool, ownership.PACKAGE)
         monitoring.register_callback(tool, monitoring.events.LINE, at_line)
     monitoring.set_local_events(tool, code, monitoring.events.LINE)
 
@@ -67,7 +77,9 @@ def end() -> None:
     if tool is not None:
         sys.monitoring.free_tool_id(tool)
         tool = None
+    lines.clear()
     seen.clear()
+    known.clear()
     doubtful.clear()
     borrowed.clear()
 
@@ -78,11 +90,21 @@ def at_line(code: CodeType, line: int) -> object:
     Raises:
         Withheld: It is not to be run.
     """
-    whole = sources.tree(code.co_filename)
-    for statement in getattr(whole, "body", ()):
-        if sources.covers(statement, line) and id(statement) not in seen:
-            seen[id(statement)] = statement
-            look_at(statement, sys._getframe(1).f_globals)  # noqa: SLF001
+    file, space = code.co_filename, sys._getframe(1).f_globals  # noqa: SLF001
+    if file not in lines:
+        lines[file] = {}
+        whole = sources.tree(file)
+        for node in () if whole is None else sources.inside(whole):
+            # Also those that have run, or are at work: it is in them that stand-ins come.
+            if isinstance(node, _ast.ImportFrom):
+                borrow(node, space)
+        for statement in getattr(whole, "body", ()):
+            for number in range(sources.first_line(statement), (statement.end_lineno or 0) + 1):
+                lines[file].setdefault(number, []).append(statement)
+    for statement in lines[file].get(line, ()):
+        if id(statement) not in seen:
+            seen.add(id(statement))
+            look_at(statement, space)
     return sys.monitoring.DISABLE
 
 
@@ -92,10 +114,9 @@ def look_at(statement: _ast.stmt, space: dict[str, Any]) -> None:
     Raises:
         Withheld: It would.
     """
-    if isinstance(statement, _ast.ImportFrom):
-        borrow(statement, space)
-        return
-    if isinstance(statement, (*DEFINITIONS, _ast.Import)) or concerns_app(statement, space):
+    if isinstance(statement, (*DEFINITIONS, _ast.Import, _ast.ImportFrom)) or concerns_app(
+        statement, space
+    ):
         return
     missing: set[str] = set()
     empties = False
@@ -204,7 +225,7 @@ def functions_of(called: Any) -> Iterator[Any]:
     """Yield the functions of the program that run where something is called."""
     if is_a(called, (Bound, MethodType)):
         called = called.function if is_a(called, Bound) else called.__func__
-    found = [called]
+    found: list[Any] = [called]
     if is_a(called, type):
         found = [in_class(called, name) for name in ("__init__", "__post_init__")]
     for one in found:

@@ -18,11 +18,20 @@ from pyreframework.program import ownership, sources
 from pyreframework.program.anatomy import Bound, is_own
 from pyreframework.program.apps import Enrolled
 from pyreframework.program.expressions import resolve, root_name, shows
-from pyreframework.program.unasked import dict_of, in_class, is_a, kind_of, module_of, name_of, text_of
+from pyreframework.program.unasked import (
+    dict_of,
+    in_class,
+    is_a,
+    kind_of,
+    module_of,
+    name_of,
+    text_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import CodeType
     from typing import Any
 
 # What is done: nothing that stays; something to the whole process, so that the main interpreter has
@@ -31,36 +40,183 @@ NOTHING, PROCESS, INTERPRETER, UNKNOWN = "nothing", "process", "interpreter", "u
 
 # Builtins that only return something, or show it.
 QUIET_BUILTINS = frozenset(
-    (
-        "abs all any ascii bin bool bytearray bytes callable chr complex dict dir divmod enumerate "
-        "filter float format frozenset getattr hasattr hash hex id int isinstance issubclass iter "
-        "len list map max memoryview min next object oct ord pow print property range repr "
-        "reversed round set slice sorted str sum super tuple type vars zip classmethod "
-        "staticmethod globals locals"
-    ).split()
+    [
+        "abs",
+        "all",
+        "any",
+        "ascii",
+        "bin",
+        "bool",
+        "bytearray",
+        "bytes",
+        "callable",
+        "chr",
+        "complex",
+        "dict",
+        "dir",
+        "divmod",
+        "enumerate",
+        "filter",
+        "float",
+        "format",
+        "frozenset",
+        "getattr",
+        "hasattr",
+        "hash",
+        "hex",
+        "id",
+        "int",
+        "isinstance",
+        "issubclass",
+        "iter",
+        "len",
+        "list",
+        "map",
+        "max",
+        "memoryview",
+        "min",
+        "next",
+        "object",
+        "oct",
+        "ord",
+        "pow",
+        "print",
+        "property",
+        "range",
+        "repr",
+        "reversed",
+        "round",
+        "set",
+        "slice",
+        "sorted",
+        "str",
+        "sum",
+        "super",
+        "tuple",
+        "type",
+        "vars",
+        "zip",
+        "classmethod",
+        "staticmethod",
+        "globals",
+        "locals",
+    ]
 )
 # Modules of the standard library whose functions only return something.
 QUIET_MODULES = frozenset(
-    (
-        "abc array ast base64 binascii bisect calendar cmath collections colorsys copy dataclasses "
-        "datetime decimal difflib enum errno fnmatch fractions functools genericpath hashlib "
-        "heapq hmac html http inspect ipaddress itertools json keyword math mimetypes ntpath "
-        "numbers operator posixpath pprint re secrets shlex stat statistics string struct textwrap "
-        "time tomllib token traceback types typing typing_extensions unicodedata urllib uuid "
-        "zlib zoneinfo platform contextlib contextvars configparser csv"
-    ).split()
+    [
+        "abc",
+        "array",
+        "ast",
+        "base64",
+        "binascii",
+        "bisect",
+        "calendar",
+        "cmath",
+        "collections",
+        "colorsys",
+        "copy",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "difflib",
+        "enum",
+        "errno",
+        "fnmatch",
+        "fractions",
+        "functools",
+        "genericpath",
+        "hashlib",
+        "heapq",
+        "hmac",
+        "html",
+        "http",
+        "inspect",
+        "ipaddress",
+        "itertools",
+        "json",
+        "keyword",
+        "math",
+        "mimetypes",
+        "ntpath",
+        "numbers",
+        "operator",
+        "posixpath",
+        "pprint",
+        "re",
+        "secrets",
+        "shlex",
+        "stat",
+        "statistics",
+        "string",
+        "struct",
+        "textwrap",
+        "time",
+        "tomllib",
+        "token",
+        "traceback",
+        "types",
+        "typing",
+        "typing_extensions",
+        "unicodedata",
+        "urllib",
+        "uuid",
+        "zlib",
+        "zoneinfo",
+        "platform",
+        "contextlib",
+        "contextvars",
+        "configparser",
+        "csv",
+    ]
 )
 # Modules whose classes make objects that do nothing yet.
 OBJECT_MODULES = frozenset(
-    "asyncio threading queue concurrent pathlib random io argparse weakref".split()
+    [
+        "asyncio",
+        "threading",
+        "queue",
+        "concurrent",
+        "pathlib",
+        "random",
+        "io",
+        "argparse",
+        "weakref",
+    ]
 )
 # Modules that act on the process, on files, or on others by way of these.
 PROCESS_MODULES = frozenset(
-    (
-        "os posix resource shutil pathlib tempfile subprocess fcntl mmap signal io _io fileinput "
-        "zipfile tarfile gzip bz2 lzma pickle marshal shelve dbm glob pty termios tty syslog "
-        "multiprocessing ctypes"
-    ).split()
+    [
+        "os",
+        "posix",
+        "resource",
+        "shutil",
+        "pathlib",
+        "tempfile",
+        "subprocess",
+        "fcntl",
+        "mmap",
+        "signal",
+        "io",
+        "_io",
+        "fileinput",
+        "zipfile",
+        "tarfile",
+        "gzip",
+        "bz2",
+        "lzma",
+        "pickle",
+        "marshal",
+        "shelve",
+        "dbm",
+        "glob",
+        "pty",
+        "termios",
+        "tty",
+        "syslog",
+        "multiprocessing",
+        "ctypes",
+    ]
 )
 # What does something else than the rest of its module. The event loop is the server's own.
 EXCEPTIONS = {
@@ -102,7 +258,20 @@ EXCEPTIONS = {
     "posix.fspath": NOTHING,
 }
 # Methods that only read, of whatever they are.
-READERS = frozenset("get keys values items copy exists is_file is_dir joinpath with_suffix".split())
+READERS = frozenset(
+    [
+        "get",
+        "keys",
+        "values",
+        "items",
+        "copy",
+        "exists",
+        "is_file",
+        "is_dir",
+        "joinpath",
+        "with_suffix",
+    ]
+)
 # The classes that Python has built in and whose objects are the program's own.
 PLAIN = (
     str, bytes, bytearray, int, float, complex, bool, list, tuple, dict, set, frozenset,
@@ -112,11 +281,28 @@ STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
 # How a file is opened so that it is changed.
 WRITING = frozenset("wax+")
 REMOVING = frozenset(
-    "remove unlink rename replace truncate rmdir rmtree move copy copyfile copy2 write_text "
-    "write_bytes touch".split()
+    [
+        "remove",
+        "unlink",
+        "rename",
+        "replace",
+        "truncate",
+        "rmdir",
+        "rmtree",
+        "move",
+        "copy",
+        "copyfile",
+        "copy2",
+        "write_text",
+        "write_bytes",
+        "touch",
+    ]
 )
 DEFINITIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef)
 DEPTH_MAX = 6
+
+# What functions of the program have been found to do.
+known: dict[CodeType, str] = {}
 
 
 def effect(call: _ast.Call, space: dict[str, Any], depth: int = 0) -> str:
@@ -145,9 +331,9 @@ def effect(call: _ast.Call, space: dict[str, Any], depth: int = 0) -> str:
             return of_callee(function, depth)
     library = module_at(func.value, space)
     if library is not None:
-        if library == "sys" and isinstance(func.value, _ast.Attribute):
-            if func.value.attr in STREAMS:
-                return NOTHING
+        is_stream = isinstance(func.value, _ast.Attribute) and func.value.attr in STREAMS
+        if library == "sys" and is_stream:
+            return NOTHING
         if func.attr in READERS:
             return NOTHING
         if is_a(owner, type):
@@ -252,16 +438,19 @@ def of_method(func: _ast.Attribute, space: dict[str, Any]) -> str:
 
 def of_function(function: Any, depth: int) -> str:
     """Return what a function of the program does to what is not the program's own."""
-    node = sources.definition(function.__code__) if depth <= DEPTH_MAX else None
+    code = function.__code__
+    if code in known:
+        return known[code]
+    node = sources.definition(code) if depth <= DEPTH_MAX else None
     if node is None:
-        # A class method that a library has written: `__init__` of a data class.
-        return NOTHING if function.__code__.co_filename.startswith("<") else UNKNOWN
+        # A method that a library has written: `__init__` of a data class.
+        return NOTHING if code.co_filename.startswith("<") else UNKNOWN
+    known[code] = NOTHING  # While it is looked at, as it may call itself.
     space = space_of(function)
-    return worst(
-        done
-        for statement in node.body
-        for done, _ in effects(statement, space, depth + 1)
+    known[code] = worst(
+        done for statement in node.body for done, _ in effects(statement, space, depth + 1)
     )
+    return known[code]
 
 
 def space_of(function: Any) -> dict[str, Any]:

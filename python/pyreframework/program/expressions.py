@@ -39,7 +39,18 @@ MUTATORS = {
 LOGGING = "logging"
 # The methods of loggers that write a record.
 SHOWING = frozenset(
-    "debug info warning warn error critical fatal exception log isEnabledFor".split()
+    [
+        "debug",
+        "info",
+        "warning",
+        "warn",
+        "error",
+        "critical",
+        "fatal",
+        "exception",
+        "log",
+        "isEnabledFor",
+    ]
 )
 
 

@@ -277,7 +277,9 @@ def affect(call: _ast.Call, space: dict[str, Any], module: str, place: Place) ->
     done = effect(call, space)
     if done == PROCESS:
         return  # The main interpreter has done it for all.
-    if done == INTERPRETER or (done == UNKNOWN and module_at(call.func, space) is not None):
+    is_told = any(not isinstance(one, _ast.Constant) for one in arguments(call))
+    is_library = is_told and module_at(call.func, space) is not None
+    if done == INTERPRETER or (done == UNKNOWN and is_library):
         lose(module, place)
     if isinstance(call.func, _ast.Attribute):
         owner = resolve(call.func.value, space)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 
-class Withheld(Exception):  # noqa: N818 - no error of the program
+class Withheld(Exception):
     """Ends a statement that would act with a plain value out of a stand-in.
 
     Args:
