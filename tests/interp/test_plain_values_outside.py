@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -331,16 +332,12 @@ app.get('/plain', lambda req: __name__)
 
 
 def test_libraries_ask_stand_ins_as_before(write: Write) -> None:
-    """What they do while they are imported, or make of a class, is not the program's."""
+    """What a decorator makes of a class, and what only gives something, goes on."""
     site = write(
         "site-packages/asks.py",
         """
-        import numpy
-
-        BIG = int(numpy.int64(3)) if hasattr(numpy, "int64") else 0
-
         def decorate(kind):
-            kind.size = len(str(numpy.zeros(3))) + int(numpy.sum(5)) + 4
+            kind.given = bool(kind.first) and len(str(kind.first)) > 0
             return kind
         """,
     ).parent
@@ -351,6 +348,7 @@ import asks
 @asks.decorate
 @dataclasses.dataclass
 class Item:
+    first: int = settings.limit
     size: int = dataclasses.field(default=len(data))
 
 CONF = {"rows": len(data)}
@@ -361,7 +359,51 @@ KINDS = collections.Counter(str(one) for one in data)
 PATH = Path(f"{len(data)}.txt").with_suffix(".md")
 app.get('/plain', lambda req: [__name__, len([1, 2])])
 """
-    file = program(write, f"import collections\n{text}", "[CONF, Item.size, WORDS, len(KINDS)]")
+    file = program(write, f"import collections\n{text}", "[CONF, Item.given, WORDS, len(KINDS)]")
     with serve(file, workers=2, env={"PYTHONPATH": str(site)}) as server:
         assert server.get("/plain").json() == [WORKER, 2]
-        assert server.get("/").json() == [MAIN, [{"rows": 5}, 16, "0,1,2,3,4", 5]]
+        assert server.get("/").json() == [MAIN, [{"rows": 5}, True, "0,1,2,3,4", 5]]
+
+
+def test_what_has_looked_at_statements_is_gone_while_serving(write: Write) -> None:
+    handler = "[sys.monitoring.get_tool(number) for number in range(6)]"
+    with serve(program(write, "ROWS = len(data)", handler), workers=2) as server:
+        assert server.get("/").json() == [WORKER, [None] * 6]
+
+
+def test_a_program_that_makes_its_app_in_a_function(write: Write) -> None:
+    """It is not left out, whatever it does besides; what is for the main program is not read."""
+    text = HEAD.replace("app = Pyre()\n", "") + textwrap.dedent(
+        """
+        def report():
+            (HERE / "count.txt").write_text(f"{len(data)} rows")
+
+        def create():
+            app = Pyre()
+            app.get("/rows", lambda req: [__name__, len(data)])
+            app.get("/", lambda req: [__name__, 1])
+            return app
+
+        def created():
+            SET UP
+            return create()
+
+        app = MAKE()
+        if __name__ == "__main__":
+            report()
+            app.run(workers=2)
+        """
+    )
+    line = "logging.basicConfig(level=settings.level)"
+    text = text.replace("SET UP", line)
+    with serve(write("program.py", text.replace("MAKE", "create")), workers=2) as server:
+        assert server.get("/").json() == [WORKER, 1]
+        assert server.get("/rows").json() == [MAIN, 5]
+    file = write("program.py", text.replace("MAKE", "created"))
+    ending = run_to_end(file)
+    number = next(
+        number for number, one in enumerate(file.read_text().split("\n"), 1) if one.strip() == line
+    )
+    assert ending.code == 3
+    where = f"created() at program.py:{number}"
+    assert f"in a worker pydantic does not load, and {where} got" in ending.output

@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import _ast
 from itertools import islice
+from types import FunctionType, MethodType
 
-from pyreframework.program import sources
+from pyreframework.program import ownership, sources
+from pyreframework.program.anatomy import Bound
 from pyreframework.program.apps import Enrolled
-from pyreframework.program.effects import DEFINITIONS, NOTHING, UNKNOWN, effect, effects, of_store
+from pyreframework.program.effects import (
+    DEFINITIONS,
+    NOTHING,
+    UNKNOWN,
+    effect,
+    effects,
+    of_store,
+    space_of,
+)
 from pyreframework.program.expressions import is_harmless, resolve
-from pyreframework.program.unasked import kind_of, line_of
+from pyreframework.program.unasked import in_class, is_a, kind_of, line_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
     from typing import Any
 
@@ -61,12 +72,19 @@ def names_app(frame: FrameType) -> bool:
 
 
 def concerns_app(statement: _ast.stmt, space: dict[str, Any]) -> bool:
-    """Tell whether a statement names an app, or makes one."""
-    for node in sources.inside(statement):
-        found = resolve(node, space) if isinstance(node, (_ast.Name, _ast.Attribute)) else None
-        if any(one is Enrolled for one in line_of(kind_of(found))):
-            return True
+    """Tell whether a statement names an app, or makes one, also by a function that it calls."""
+    for body, here, _ in reached([statement], space, 0):
+        for node in (one for part in body for one in sources.inside(part)):
+            found = resolve(node, here) if isinstance(node, (_ast.Name, _ast.Attribute)) else None
+            # What functions do with an app that has been made is no reason to keep a statement.
+            if (is_a(found, type) or here is space) and is_of_app(found):
+                return True
     return False
+
+
+def is_of_app(found: object) -> bool:
+    """Tell whether this is an app, or the class of one."""
+    return any(one is Enrolled for one in line_of(kind_of(found)))
 
 
 def body_of(frame: FrameType) -> list[_ast.stmt]:
@@ -213,3 +231,40 @@ def is_value(found: object) -> bool:
     from pyreframework.program.standins import StandIn
 
     return type(found) is StandIn and not found.pyre_is_named
+
+
+def reached(
+    body: list[_ast.stmt], space: dict[str, Any], owner: int
+) -> Iterator[tuple[list[_ast.stmt], dict[str, Any], int]]:
+    """Yield statements and those of the functions of the program that they call.
+
+    Args:
+        body: The statements.
+        space: What the names in them stand for.
+        owner: The id of the globals.
+    """
+    waiting = [(body, space, owner)]
+    known: set[int] = set()
+    while waiting:
+        body, space, owner = waiting.pop()
+        yield body, space, owner
+        for node in (one for statement in body for one in sources.inside(statement)):
+            called = resolve(node.func, space) if isinstance(node, _ast.Call) else None
+            for function in functions_of(called):
+                definition = sources.definition(function.__code__)
+                if id(function) not in known and definition is not None:
+                    known.add(id(function))
+                    held = function.__globals__
+                    waiting.append((definition.body, space_of(function), id(held)))
+
+
+def functions_of(called: Any) -> Iterator[Any]:
+    """Yield the functions of the program that run where something is called."""
+    if is_a(called, (Bound, MethodType)):
+        called = called.function if is_a(called, Bound) else called.__func__
+    found: list[Any] = [called]
+    if is_a(called, type):
+        found = [in_class(called, name) for name in ("__init__", "__post_init__")]
+    for one in found:
+        if is_a(one, FunctionType) and ownership.is_program(one.__globals__):
+            yield one

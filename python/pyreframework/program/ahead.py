@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import _ast
 import sys
-from types import FunctionType, MethodType, ModuleType
+from types import ModuleType
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import imports, ownership, sources
-from pyreframework.program.acting import acting_with, bound_in, concerns_app, is_value
-from pyreframework.program.anatomy import Bound
+from pyreframework.program.acting import acting_with, bound_in, concerns_app, is_value, reached
 from pyreframework.program.effects import (
     DEFINITIONS,
     DEPTH_MAX,
@@ -25,15 +24,14 @@ from pyreframework.program.effects import (
     known,
     of_store,
     overwrites,
-    space_of,
 )
 from pyreframework.program.expressions import resolve
+from pyreframework.program.statements import is_for_main
 from pyreframework.program.taints import Withheld
-from pyreframework.program.unasked import dict_of, in_class, is_a
+from pyreframework.program.unasked import dict_of, is_a
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import CodeType, FrameType
     from typing import Any
 
@@ -114,9 +112,9 @@ def look_at(statement: _ast.stmt, space: dict[str, Any]) -> None:
     Raises:
         Withheld: It would.
     """
-    if isinstance(statement, (*DEFINITIONS, _ast.Import, _ast.ImportFrom)) or concerns_app(
-        statement, space
-    ):
+    if isinstance(statement, (*DEFINITIONS, _ast.Import, _ast.ImportFrom)):
+        return
+    if concerns_app(statement, space) or is_for_main(statement):
         return
     missing: set[str] = set()
     empties = False
@@ -194,40 +192,3 @@ def doubt(owner: int, name: str) -> str | None:
             return None
         owner, name = id(dict_of(sys.modules.get(full))), name if there == "*" else there
     return None
-
-
-def reached(
-    body: list[_ast.stmt], space: dict[str, Any], owner: int
-) -> Iterator[tuple[list[_ast.stmt], dict[str, Any], int]]:
-    """Yield statements and those of the functions of the program that they call.
-
-    Args:
-        body: The statements.
-        space: What the names in them stand for.
-        owner: The id of the globals.
-    """
-    waiting = [(body, space, owner)]
-    known: set[int] = set()
-    while waiting:
-        body, space, owner = waiting.pop()
-        yield body, space, owner
-        for node in (one for statement in body for one in sources.inside(statement)):
-            called = resolve(node.func, space) if isinstance(node, _ast.Call) else None
-            for function in functions_of(called):
-                definition = sources.definition(function.__code__)
-                if id(function) not in known and definition is not None:
-                    known.add(id(function))
-                    held = function.__globals__
-                    waiting.append((definition.body, space_of(function), id(held)))
-
-
-def functions_of(called: Any) -> Iterator[Any]:
-    """Yield the functions of the program that run where something is called."""
-    if is_a(called, (Bound, MethodType)):
-        called = called.function if is_a(called, Bound) else called.__func__
-    found: list[Any] = [called]
-    if is_a(called, type):
-        found = [in_class(called, name) for name in ("__init__", "__post_init__")]
-    for one in found:
-        if is_a(one, FunctionType) and ownership.is_program(one.__globals__):
-            yield one
