@@ -99,12 +99,26 @@ def test_descriptor_0_is_left_alone(write: Write, text: str) -> None:
             "oct(os.umask(0o27))",
         ),
         (
+            "def setup():\n    if not settings.debug:\n        os.umask(0)\nsetup()",
+            "oct(os.umask(0o27))",
+        ),
+        (
+            "def setup():\n    if settings.debug:\n        return\n    os.umask(0)\nsetup()",
+            "oct(os.umask(0o27))",
+        ),
+        ("settings.debug or os.umask(0)", "oct(os.umask(0o27))"),
+        (
+            "match settings.level:\n case 'INFO':\n  pass\n case _:\n  os.umask(0)",
+            "oct(os.umask(0o27))",
+        ),
+        (
             "def load():\n    global MASK\n    MASK = int(settings.umask)\nload()\nos.umask(MASK)",
             "oct(os.umask(0o27))",
         ),
     ],
 )
 def test_the_umask_is_that_of_the_main_interpreter(write: Write, text: str, handler: str) -> None:
+    text = "os.umask(0o27)\n" + text
     with serve(program(write, text, handler), workers=2) as server:
         assert server.get("/").json()[1] == "0o27"
 

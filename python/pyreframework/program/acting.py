@@ -21,6 +21,7 @@ from pyreframework.program.effects import (
     effects,
     of_store,
     space_of,
+    worst,
 )
 from pyreframework.program.expressions import is_harmless, resolve
 from pyreframework.program.unasked import in_class, is_a, kind_of, line_of
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-BRANCHES = (_ast.If, _ast.While)
+BRANCHES = (_ast.If, _ast.While, _ast.Match)
+CHOICES = (_ast.BoolOp, _ast.IfExp)
 
 
 def acts(frames: list[FrameType]) -> bool:
@@ -127,6 +129,9 @@ def goes_into(parts: list[_ast.AST], space: dict[str, Any], unknown: bool) -> bo
         done = NOTHING
         if isinstance(part, _ast.Call):
             done = effect(part, space)
+        elif isinstance(part, CHOICES):
+            # `debug or os.umask(0)`
+            done = worst(found for found, _ in effects(part, space))
         elif isinstance(part, (_ast.Assign, _ast.AugAssign, _ast.AnnAssign)):
             targets = part.targets if isinstance(part, _ast.Assign) else [part.target]
             stores = (one for target in targets for one in sources.inside(target))
@@ -158,11 +163,7 @@ def flows_on(
     """
     statement = parts[0]
     if isinstance(statement, BRANCHES):
-        return any(
-            done != UNKNOWN or unknown
-            for one in (*statement.body, *statement.orelse)
-            for done, _ in effects(one, space)
-        )
+        return decides(statement, whole, space, unknown)
     names = bound_in(statement)
     if not names:
         return False
@@ -200,12 +201,40 @@ def acting_with(
             if reads(node, names) if isinstance(node, _ast.Call) else stores(node, nodes, names):
                 return node
     for node in nodes:
-        if isinstance(node, BRANCHES) and reads(node.test, names):
-            for one in (*node.body, *node.orelse):
-                for done, _ in effects(one, space):
-                    if done != UNKNOWN or unknown:
-                        return node
+        if not isinstance(node, BRANCHES):
+            continue
+        if reads(deciding(node), names) and decides(node, whole, space, unknown):
+            return node
     return None
+
+
+def deciding(branch: _ast.If | _ast.While | _ast.Match) -> _ast.expr:
+    """Return what a statement decides by."""
+    return branch.subject if isinstance(branch, _ast.Match) else branch.test
+
+
+def decides(
+    branch: _ast.If | _ast.While | _ast.Match,
+    whole: list[_ast.stmt],
+    space: dict[str, Any],
+    unknown: bool,
+) -> bool:
+    """Tell whether anything acts that runs or not as a statement decides.
+
+    Args:
+        branch: The statement.
+        whole: Those among which it is; if it may return, it decides over all of them.
+        space: What the names there stand for.
+        unknown: Whether what is not known counts.
+    """
+    parts: list[_ast.stmt] = []
+    if isinstance(branch, _ast.Match):
+        parts = [one for case in branch.cases for one in case.body]
+    else:
+        parts = [*branch.body, *branch.orelse]
+    if any(isinstance(one, _ast.Return) for part in parts for one in sources.inside(part)):
+        parts = whole
+    return any(done != UNKNOWN or unknown for one in parts for done, _ in effects(one, space))
 
 
 def reads(node: _ast.AST, names: set[str]) -> bool:

@@ -520,9 +520,9 @@ def is_of(name: str, modules: frozenset[str]) -> bool:
 
 
 def worst(found: Iterator[str]) -> str:
-    """Return what is done in all, by what reaches farthest."""
+    """Return what is done in all, by what is known best."""
     done = set(found)
-    return next((one for one in (UNKNOWN, INTERPRETER, PROCESS) if one in done), NOTHING)
+    return next((one for one in (INTERPRETER, PROCESS, UNKNOWN) if one in done), NOTHING)
 
 
 def overwrites(call: _ast.Call, space: dict[str, Any]) -> bool:
