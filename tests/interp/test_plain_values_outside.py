@@ -233,6 +233,7 @@ def test_what_only_shows_goes_on_in_workers(write: Write) -> None:
     text = """
 log = logging.getLogger("shop")
 log.warning("%s rows", len(data))
+logging.getLogger("shop").info("%s rows", len(data))
 print(len(data), str(settings.level), file=sys.stderr)
 sys.stdout.write(f"{len(data)}\\n")
 assert len(data) == 5
@@ -294,6 +295,18 @@ def test_a_start_that_a_stand_in_ends_names_package_place_and_remedy(
     assert f"in a worker pydantic does not load, and program.py:{number} got" in ending.output
     assert 'run(mode="default")' in ending.output
     assert "made no app" not in ending.output
+
+
+def test_rows_of_a_database_are_written_once(write: Write) -> None:
+    text = """
+import sqlite3
+with sqlite3.connect(HERE / "rows.db") as database:
+    database.execute("create table if not exists counts (rows)")
+    database.execute("insert into counts values (?)", (len(data),))
+"""
+    handler = "sqlite3.connect(HERE / 'rows.db').execute('select rows from counts').fetchall()"
+    with serve(program(write, text, handler), workers=2) as server:
+        assert server.get("/").json()[1] == [[5]]
 
 
 def test_a_value_of_another_module_does_not_act(write: Write) -> None:
