@@ -15,7 +15,7 @@ from types import FunctionType, MethodType, ModuleType
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import ownership, sources
-from pyreframework.program.anatomy import Bound, is_own
+from pyreframework.program.anatomy import Bound, codes, is_own
 from pyreframework.program.apps import Enrolled
 from pyreframework.program.expressions import resolve, root_name, shows
 from pyreframework.program.unasked import (
@@ -455,9 +455,10 @@ def of_function(function: Any, depth: int) -> str:
 
 def space_of(function: Any) -> dict[str, Any]:
     """Return what the names in a function stand for that are not its own."""
-    code = function.__code__
+    code, held = function.__code__, function.__globals__
     local = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
-    return {name: one for name, one in function.__globals__.items() if name not in local}
+    names = {name for one in codes(code) for name in one.co_names} - local
+    return {name: held[name] for name in names if name in held}
 
 
 def effects(
