@@ -138,6 +138,8 @@ def test_limits_of_the_process_are_those_of_the_main_interpreter(write: Write) -
         'with open(HERE / "count.txt", "w") as file:\n    file.write(f"{len(data)} rows")',
         'with open(HERE / "count.txt", "w") as file:\n    print(len(data), "rows", file=file)',
         SAVE,
+        'with open(HERE / "count.txt", "a") as file:\n    print(len(data), "rows", file=file)',
+        'open(HERE / "count.txt", "a").write(f"{len(data)} rows")',
         'ROWS = len(data)\n(HERE / "count.txt").write_text(f"{ROWS} rows")',
         'ROWS = len(data)\nTEXT = f"{ROWS} rows"\nopen(HERE / "count.txt", "w").write(TEXT)',
     ],

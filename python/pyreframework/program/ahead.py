@@ -73,6 +73,7 @@ def end() -> None:
     """Look at no further statements."""
     global tool
     if tool is not None:
+        sys.monitoring.register_callback(tool, sys.monitoring.events.LINE, None)
         sys.monitoring.free_tool_id(tool)
         tool = None
     lines.clear()

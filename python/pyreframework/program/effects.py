@@ -17,7 +17,7 @@ from pyreframework.handlers.absent import stood_in
 from pyreframework.program import ownership, sources
 from pyreframework.program.anatomy import Bound, codes, is_own
 from pyreframework.program.apps import Enrolled
-from pyreframework.program.expressions import resolve, root_name, shows
+from pyreframework.program.expressions import STREAMS, resolve, root_name, shows
 from pyreframework.program.unasked import (
     dict_of,
     in_class,
@@ -39,185 +39,35 @@ if TYPE_CHECKING:
 NOTHING, PROCESS, INTERPRETER, UNKNOWN = "nothing", "process", "interpreter", "unknown"
 
 # Builtins that only return something, or show it.
-QUIET_BUILTINS = frozenset(
-    [
-        "abs",
-        "all",
-        "any",
-        "ascii",
-        "bin",
-        "bool",
-        "bytearray",
-        "bytes",
-        "callable",
-        "chr",
-        "complex",
-        "dict",
-        "dir",
-        "divmod",
-        "enumerate",
-        "filter",
-        "float",
-        "format",
-        "frozenset",
-        "getattr",
-        "hasattr",
-        "hash",
-        "hex",
-        "id",
-        "int",
-        "isinstance",
-        "issubclass",
-        "iter",
-        "len",
-        "list",
-        "map",
-        "max",
-        "memoryview",
-        "min",
-        "next",
-        "object",
-        "oct",
-        "ord",
-        "pow",
-        "print",
-        "property",
-        "range",
-        "repr",
-        "reversed",
-        "round",
-        "set",
-        "slice",
-        "sorted",
-        "str",
-        "sum",
-        "super",
-        "tuple",
-        "type",
-        "vars",
-        "zip",
-        "classmethod",
-        "staticmethod",
-        "globals",
-        "locals",
-    ]
-)
+QUIET_BUILTINS = frozenset((
+    "abs", "all", "any", "ascii", "bin", "bool", "bytearray", "bytes", "callable", "chr",
+    "classmethod", "complex", "dict", "dir", "divmod", "enumerate", "filter", "float", "format",
+    "frozenset", "getattr", "globals", "hasattr", "hash", "hex", "id", "int", "isinstance",
+    "issubclass", "iter", "len", "list", "locals", "map", "max", "memoryview", "min", "next",
+    "object", "oct", "ord", "pow", "print", "property", "range", "repr", "reversed", "round", "set",
+    "slice", "sorted", "staticmethod", "str", "sum", "super", "tuple", "type", "vars", "zip",
+))  # fmt: skip
 # Modules of the standard library whose functions only return something.
-QUIET_MODULES = frozenset(
-    [
-        "abc",
-        "array",
-        "ast",
-        "base64",
-        "binascii",
-        "bisect",
-        "calendar",
-        "cmath",
-        "collections",
-        "colorsys",
-        "copy",
-        "dataclasses",
-        "datetime",
-        "decimal",
-        "difflib",
-        "enum",
-        "errno",
-        "fnmatch",
-        "fractions",
-        "functools",
-        "genericpath",
-        "hashlib",
-        "heapq",
-        "hmac",
-        "html",
-        "http",
-        "inspect",
-        "ipaddress",
-        "itertools",
-        "json",
-        "keyword",
-        "math",
-        "mimetypes",
-        "ntpath",
-        "numbers",
-        "operator",
-        "posixpath",
-        "pprint",
-        "re",
-        "secrets",
-        "shlex",
-        "stat",
-        "statistics",
-        "string",
-        "struct",
-        "textwrap",
-        "time",
-        "tomllib",
-        "token",
-        "traceback",
-        "types",
-        "typing",
-        "typing_extensions",
-        "unicodedata",
-        "urllib",
-        "uuid",
-        "zlib",
-        "zoneinfo",
-        "platform",
-        "contextlib",
-        "contextvars",
-        "configparser",
-        "csv",
-    ]
-)
+QUIET_MODULES = frozenset((
+    "abc", "array", "ast", "base64", "binascii", "bisect", "calendar", "cmath", "collections",
+    "colorsys", "configparser", "contextlib", "contextvars", "copy", "csv", "dataclasses",
+    "datetime", "decimal", "difflib", "enum", "errno", "fnmatch", "fractions", "functools",
+    "genericpath", "hashlib", "heapq", "hmac", "html", "http", "inspect", "ipaddress", "itertools",
+    "json", "keyword", "math", "mimetypes", "ntpath", "numbers", "operator", "platform",
+    "posixpath", "pprint", "re", "secrets", "shlex", "stat", "statistics", "string", "struct",
+    "textwrap", "time", "token", "tomllib", "traceback", "types", "typing", "typing_extensions",
+    "unicodedata", "urllib", "uuid", "zlib", "zoneinfo",
+))  # fmt: skip
 # Modules whose classes make objects that do nothing yet.
-OBJECT_MODULES = frozenset(
-    [
-        "asyncio",
-        "threading",
-        "queue",
-        "concurrent",
-        "pathlib",
-        "random",
-        "io",
-        "argparse",
-        "weakref",
-    ]
-)
+OBJECT_MODULES = frozenset((
+    "argparse", "asyncio", "concurrent", "io", "pathlib", "queue", "random", "threading", "weakref",
+))  # fmt: skip
 # Modules that act on the process, on files, or on others by way of these.
-PROCESS_MODULES = frozenset(
-    [
-        "os",
-        "posix",
-        "resource",
-        "shutil",
-        "pathlib",
-        "tempfile",
-        "subprocess",
-        "fcntl",
-        "mmap",
-        "signal",
-        "io",
-        "_io",
-        "fileinput",
-        "zipfile",
-        "tarfile",
-        "gzip",
-        "bz2",
-        "lzma",
-        "pickle",
-        "marshal",
-        "shelve",
-        "dbm",
-        "glob",
-        "pty",
-        "termios",
-        "tty",
-        "syslog",
-        "multiprocessing",
-        "ctypes",
-    ]
-)
+PROCESS_MODULES = frozenset((
+    "_io", "bz2", "ctypes", "dbm", "fcntl", "fileinput", "glob", "gzip", "io", "lzma", "marshal",
+    "mmap", "multiprocessing", "os", "pathlib", "pickle", "posix", "pty", "resource", "shelve",
+    "shutil", "signal", "subprocess", "syslog", "tarfile", "tempfile", "termios", "tty", "zipfile",
+))  # fmt: skip
 # What does something else than the rest of its module. The event loop is the server's own.
 EXCEPTIONS = {
     "asyncio.set_event_loop": NOTHING,
@@ -258,46 +108,21 @@ EXCEPTIONS = {
     "posix.fspath": NOTHING,
 }
 # Methods that only read, of whatever they are.
-READERS = frozenset(
-    [
-        "get",
-        "keys",
-        "values",
-        "items",
-        "copy",
-        "exists",
-        "is_file",
-        "is_dir",
-        "joinpath",
-        "with_suffix",
-    ]
-)
+READERS = frozenset((
+    "copy", "exists", "get", "is_dir", "is_file", "items", "joinpath", "keys", "values",
+    "with_suffix",
+))  # fmt: skip
 # The classes that Python has built in and whose objects are the program's own.
 PLAIN = (
     str, bytes, bytearray, int, float, complex, bool, list, tuple, dict, set, frozenset,
     type(None), range, slice,
 )  # fmt: skip
-STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
 # How a file is opened so that it is changed.
 WRITING = frozenset("wax+")
-REMOVING = frozenset(
-    [
-        "remove",
-        "unlink",
-        "rename",
-        "replace",
-        "truncate",
-        "rmdir",
-        "rmtree",
-        "move",
-        "copy",
-        "copyfile",
-        "copy2",
-        "write_text",
-        "write_bytes",
-        "touch",
-    ]
-)
+REMOVING = frozenset((
+    "copy", "copy2", "copyfile", "move", "remove", "rename", "replace", "rmdir", "rmtree", "touch",
+    "truncate", "unlink", "write_bytes", "write_text",
+))  # fmt: skip
 DEFINITIONS = (_ast.FunctionDef, _ast.AsyncFunctionDef, _ast.ClassDef)
 DEPTH_MAX = 6
 
@@ -311,6 +136,8 @@ def effect(call: _ast.Call, space: dict[str, Any], depth: int = 0) -> str:
     if shows(call, space):
         return NOTHING
     callee = resolve(func, space)
+    if callee is print:
+        return PROCESS  # Into a file: it would show nothing.
     if not isinstance(func, _ast.Attribute):
         return of_callee(callee, depth)
     owner = resolve(func.value, space)

@@ -38,21 +38,12 @@ MUTATORS = {
     if not name.startswith("_") and name not in ("copy", "fromkeys")
 }  # fmt: skip
 LOGGING = "logging"
+STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
 # The methods of loggers that write a record.
-SHOWING = frozenset(
-    [
-        "debug",
-        "info",
-        "warning",
-        "warn",
-        "error",
-        "critical",
-        "fatal",
-        "exception",
-        "log",
-        "isEnabledFor",
-    ]
-)
+SHOWING = frozenset((
+    "critical", "debug", "error", "exception", "fatal", "info", "isEnabledFor", "log", "warn",
+    "warning",
+))  # fmt: skip
 
 
 def resolve(node: _ast.AST | None, space: dict[str, Any]) -> Any:
@@ -108,7 +99,8 @@ def shows(node: _ast.expr, space: dict[str, Any]) -> bool:
         is_module = is_a(owner, ModuleType)
         name = dict_of(owner).get("__name__") if is_module else module_of(type(owner))
         return text_of(name) == LOGGING
-    return resolve(node.func, space) is print
+    streams = [sources.last_name(one.value) for one in node.keywords if one.arg == "file"]
+    return resolve(node.func, space) is print and all(one in STREAMS for one in streams)
 
 
 def in_logging(name: str) -> object:
