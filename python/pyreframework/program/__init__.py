@@ -38,6 +38,9 @@ What a worker does about modules that CPython refuses there, as it comes to it:
 - ``lacks``: what a handler uses of what libraries have lost
 - ``anatomy``: what is inside of code and objects
 - ``taints``: plain values out of stand-ins, and who asked for them
+- ``effects``: what calls and assignments do to what is not the program's own
+- ``acting``: whether a plain value would go into what acts
+- ``ahead``: leaves statements out before anything of them is done
 - ``statements``: those at the top level of the program's modules
 - ``flow``: where plain values out of stand-ins go
 - ``expressions``, ``quiet``: what the program's code stands for, and what it leaves behind

@@ -132,7 +132,11 @@ def describe_app(
         if value is app and name != WORKER_NAME
     }
     if "__main__" in found:
-        return describe(app.number, stop_fd, debug, log, outline, app)
+        described = describe(app.number, stop_fd, debug, log, outline, app)
+        if described is not None:
+            return described
+        # A session at a prompt, or `python -c`, has only imported it.
+        del found["__main__"]
     if not found:
         return None
     name = app.made_in if app.made_in in found else next(iter(found))

@@ -14,7 +14,8 @@ import sys
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import imports, ownership, refusals, sources
-from pyreframework.program.apps import Enrolled, is_app
+from pyreframework.program.apps import Enrolled
+from pyreframework.program.taints import Place, Withheld
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ ASSIGNING = (
     "AnnAssign", "Assign", "AsyncFunctionDef", "AugAssign", "ClassDef", "For", "FunctionDef", "If",
     "Try", "With",
 )  # fmt: skip
+DEFINING = ("AsyncFunctionDef", "ClassDef", "FunctionDef", "Import", "ImportFrom")
 
 
 def leave_out(
@@ -49,11 +51,24 @@ def leave_out(
     if module is None or refusals.is_caught(sys._getframe(1), error):  # noqa: SLF001
         return None
     statement, rest = split(code, error)
-    if statement is None or names_an_app(statement, space):
+    if statement is None:
+        return None
+    if names_an_app(statement, space):
+        # What is said of the start that fails names the module and the place.
+        known = any(
+            one.space is space and sources.covers(statement, one.line)
+            for _, places in imports.taken.values()
+            for one in places
+        )
+        if not known and refusals.refusal(error, ()) is None:
+            note_left(code, error, space, module)
         return None
     note(module, error)
     note_left(code, error, space, module)
     assign_stand_ins(statement, space, module)
+    from pyreframework.program import ahead
+
+    ahead.watch_callers(sys._getframe(1))  # noqa: SLF001
     return rest
 
 
@@ -64,6 +79,9 @@ def missing_for(error: BaseException, seen: int) -> str | None:
         error: What was raised.
         seen: How many refusals there had been before.
     """
+    withheld = withheld_in(error)
+    if withheld is not None:
+        return withheld.module
     reason = refusals.refusal(error, ())
     if reason is not None:
         return refusals.refused_module(imports.refused[seen:], error, reason)
@@ -75,6 +93,16 @@ def missing_for(error: BaseException, seen: int) -> str | None:
                 return module
         trace = trace.tb_next
     return lost_by(error)
+
+
+def withheld_in(error: BaseException) -> Withheld | None:
+    """Return what says that a plain value was withheld, if that has led to an error."""
+    link: BaseException | None = error
+    for _ in range(refusals.CHAIN_MAX):
+        if link is None or isinstance(link, Withheld):
+            return link
+        link = link.__cause__ or link.__context__
+    return None
 
 
 def doubted(code: CodeType, error: BaseException) -> str | None:
@@ -129,8 +157,6 @@ def note(module: str, error: BaseException) -> None:
 
 def note_left(code: CodeType, error: BaseException, space: dict[str, Any], module: str) -> None:
     """Note the statement that is left behind: what else it would have done is missing too."""
-    from pyreframework.program.taints import Place
-
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code is not code:
         trace = trace.tb_next
@@ -179,7 +205,9 @@ def split(code: CodeType, error: BaseException) -> tuple[stmt | None, CodeType |
         allowed = True
     elif isinstance(error, SystemExit):
         allowed = False
-    elif kind == "Expr":
+    elif withheld_in(error) is not None:
+        allowed = kind not in DEFINING
+    elif kind == "Expr" or changes_only(body[index]):
         allowed = refusals.refusal(error, ()) is None and not failed_in_library(error)
     else:
         allowed = kind in ASSIGNING and bool(sources.assigned(body[index]))
@@ -192,6 +220,14 @@ def split(code: CodeType, error: BaseException) -> tuple[stmt | None, CodeType |
     return body[index], compile(rest, code.co_filename, "exec", flags, dont_inherit=True)
 
 
+def changes_only(statement: stmt) -> bool:
+    """Tell whether an assignment only changes objects that it names no name for.
+
+    As ``decimal.getcontext().prec = settings.prec``.
+    """
+    return type(statement).__name__ in ("Assign", "AugAssign") and not sources.assigned(statement)
+
+
 def failed_in_library(error: BaseException) -> bool:
     """Tell whether a library has failed for what it goes on without, and not the program."""
     if not imports.without:
@@ -202,8 +238,10 @@ def failed_in_library(error: BaseException) -> bool:
 
 
 def names_an_app(statement: stmt, space: dict[str, Any]) -> bool:
-    """Tell whether a statement may be there to register something, which must not get lost."""
-    return any(is_app(space.get(name)) for name in sources.named(statement))
+    """Tell whether a statement makes an app, or may be there to register something with one."""
+    from pyreframework.program.acting import concerns_app
+
+    return concerns_app(statement, space)
 
 
 def assign_stand_ins(statement: stmt, space: dict[str, Any], module: str) -> None:

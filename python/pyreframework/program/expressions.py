@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import _ast
 import builtins
-from types import MappingProxyType, MemberDescriptorType, ModuleType
+import sys
+from types import FunctionType, MappingProxyType, MemberDescriptorType, ModuleType
 
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import sources
@@ -37,6 +38,12 @@ MUTATORS = {
     if not name.startswith("_") and name not in ("copy", "fromkeys")
 }  # fmt: skip
 LOGGING = "logging"
+STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
+# The methods of loggers that write a record.
+SHOWING = frozenset((
+    "critical", "debug", "error", "exception", "fatal", "info", "isEnabledFor", "log", "warn",
+    "warning",
+))  # fmt: skip
 
 
 def resolve(node: _ast.AST | None, space: dict[str, Any]) -> Any:
@@ -81,11 +88,24 @@ def shows(node: _ast.expr, space: dict[str, Any]) -> bool:
     if not isinstance(node, _ast.Call):
         return False
     if isinstance(node.func, _ast.Attribute):
-        owner = resolve(node.func.value, space)
+        if node.func.attr not in SHOWING:
+            return False  # As `basicConfig`, `setLevel`.
+        maker = node.func.value
+        if isinstance(maker, _ast.Call):
+            # `logging.getLogger("name").info(...)`
+            made_by = resolve(maker.func, space)
+            return is_a(made_by, FunctionType) and made_by is in_logging("getLogger")
+        owner = resolve(maker, space)
         is_module = is_a(owner, ModuleType)
         name = dict_of(owner).get("__name__") if is_module else module_of(type(owner))
         return text_of(name) == LOGGING
-    return resolve(node.func, space) is print
+    streams = [sources.last_name(one.value) for one in node.keywords if one.arg == "file"]
+    return resolve(node.func, space) is print and all(one in STREAMS for one in streams)
+
+
+def in_logging(name: str) -> object:
+    """Return what the module ``logging`` has under a name, None if it is not loaded."""
+    return dict_of(sys.modules.get(LOGGING)).get(name)
 
 
 def is_harmless(node: _ast.stmt, line: int, space: dict[str, Any]) -> bool:

@@ -24,6 +24,14 @@ from pyreframework.program import imports, ownership, sources
 from pyreframework.program.advice import described
 from pyreframework.program.anatomy import Bound, is_own
 from pyreframework.program.apps import Enrolled
+from pyreframework.program.effects import (
+    INTERPRETER,
+    PROCESS,
+    UNKNOWN,
+    effect,
+    module_at,
+    of_store,
+)
 from pyreframework.program.execution import function_of
 from pyreframework.program.expressions import (
     LOGGING,
@@ -251,7 +259,12 @@ def change(
 ) -> None:
     """Count as a stand-in what gets an item or an attribute."""
     owner = resolve(target.value, space)
-    if is_a(owner, ModuleType) and isinstance(target, _ast.Attribute):
+    done = of_store(target, space)
+    if done == PROCESS:
+        return  # The main interpreter has done it for all.
+    if done == INTERPRETER:
+        lose(module, place)
+    elif is_a(owner, ModuleType) and isinstance(target, _ast.Attribute):
         imports.tainted.setdefault((id(dict_of(owner)), target.attr), module)
     elif owner is None:
         lose(module, place)
@@ -261,6 +274,13 @@ def change(
 
 def affect(call: _ast.Call, space: dict[str, Any], module: str, place: Place) -> None:
     """Count as stand-ins what a call may change that is there for its effect."""
+    done = effect(call, space)
+    if done == PROCESS:
+        return  # The main interpreter has done it for all.
+    is_told = any(not isinstance(one, _ast.Constant) for one in arguments(call))
+    is_library = is_told and module_at(call.func, space) is not None
+    if done == INTERPRETER or (done == UNKNOWN and is_library):
+        lose(module, place)
     if isinstance(call.func, _ast.Attribute):
         owner = resolve(call.func.value, space)
         if owner is None or is_a(owner, Enrolled):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pyreframework.program.taints import Place
 
 STAND_INS = "pyreframework.program.standins"
+AHEAD = "pyreframework.program.ahead"
 
 # Extensions that were refused, in order, and those of them that a Python file replaced.
 refused: list[str] = []
@@ -107,6 +108,10 @@ def remove() -> None:
         from pyreframework.program import loop_setters
 
         loop_setters.give_back()
+    if AHEAD in sys.modules:
+        from pyreframework.program import ahead
+
+        ahead.end()
     if "pyreframework.program.sources" in sys.modules:
         from pyreframework.program import sources
 
@@ -189,6 +194,10 @@ def run(code: CodeType, space: dict[str, Any]) -> None:
 def run_part(code: CodeType, space: dict[str, Any]) -> CodeType | None:
     """Run code to its end, or return what is behind the statement that could not be run."""
     seen = len(refused)
+    if AHEAD in sys.modules:
+        from pyreframework.program import ahead
+
+        ahead.watch(code)
     try:
         exec(code, space)  # noqa: S102 - the user's own program
     except (Exception, SystemExit) as error:

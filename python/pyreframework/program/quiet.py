@@ -12,6 +12,7 @@ from types import FunctionType, MethodType, ModuleType
 from pyreframework.handlers.absent import stood_in
 from pyreframework.program import imports, ownership, sources
 from pyreframework.program.anatomy import Bound, is_own
+from pyreframework.program.effects import PROCESS, effect
 from pyreframework.program.expressions import (
     FUNCTIONS,
     MUTATORS,
@@ -178,6 +179,8 @@ class Body:
         callee = resolve(call.func, self.space)
         if stood_in(callee) is not None or is_of_program(callee):
             return True  # The call itself is looked at.
+        if effect(call, self.space) == PROCESS:
+            return True  # The main interpreter has done it for all.
         return callee is not None and all(isinstance(one, _ast.Constant) for one in arguments(call))
 
 

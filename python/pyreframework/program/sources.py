@@ -19,6 +19,8 @@ ONLY_AST = _ast.PyCF_ONLY_AST
 EXITS = ("exit", "quit", "_exit", "abort")
 
 trees: dict[str, _ast.AST | None] = {}
+# The functions that are defined in a file, by their names and the lines where they begin.
+definitions: dict[str, dict[tuple[str, int], _ast.FunctionDef | _ast.AsyncFunctionDef]] = {}
 
 
 def tree(file: str) -> _ast.AST | None:
@@ -34,6 +36,7 @@ def tree(file: str) -> _ast.AST | None:
 
 def forget() -> None:
     """Let go of what was read."""
+    definitions.clear()
     trees.clear()
 
 
@@ -89,15 +92,14 @@ def enclosing(code: CodeType, line: int) -> list[_ast.stmt]:
 
 def definition(code: CodeType) -> _ast.FunctionDef | _ast.AsyncFunctionDef | None:
     """Return the definition of a function, None if it is not found or has no name."""
-    whole = tree(code.co_filename)
-    for node in () if whole is None else inside(whole):
-        if (
-            isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef))
-            and node.name == code.co_name
-            and first_line(node) == code.co_firstlineno
-        ):
-            return node
-    return None
+    file = code.co_filename
+    if file not in definitions:
+        whole = tree(file)
+        definitions[file] = {}
+        for node in () if whole is None else inside(whole):
+            if isinstance(node, (_ast.FunctionDef, _ast.AsyncFunctionDef)):
+                definitions[file].setdefault((node.name, first_line(node)), node)
+    return definitions[file].get((code.co_name, code.co_firstlineno))
 
 
 def asked_of(code: CodeType, module: str) -> set[str]:

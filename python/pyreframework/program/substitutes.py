@@ -45,6 +45,9 @@ class PartialModule(ModuleType):
 
 def substitute(wanted: imports.Import) -> Any:
     """Return what an import gives in place of the module."""
+    from pyreframework.program import ahead
+
+    ahead.watch_callers(wanted.frame)
     names = list(imports.parts(wanted.name))
     missing = next(
         (part for part in names if part in imports.reasons and part not in sys.modules), ""

@@ -15,6 +15,21 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 
+class Withheld(Exception):
+    """Ends a statement that would act with a plain value out of a stand-in.
+
+    Args:
+        module: The module that is missing.
+    """
+
+    def __init__(self, module: str) -> None:
+        super().__init__(
+            f"{module} does not load in workers, and nothing is done with what stands for a value "
+            "of it"
+        )
+        self.module = module
+
+
 class Place:
     """Where code of the program was when it asked for a plain value."""
 
@@ -45,13 +60,18 @@ def taint(module: str, frame: FrameType, truth: bool | None) -> bool:
 
     Returns:
         The truth to give.
+
+    Raises:
+        Withheld: The program would act with the value.
     """
     in_hook = apps.loading is None
     places: list[Place] = []
+    frames: list[FrameType] = []
     answer = truth
     walk: FrameType | None = frame
     while walk is not None and not ownership.is_ours(walk.f_globals):
         if ownership.is_program(walk.f_globals):
+            frames.append(walk)
             code, line = walk.f_code, walk.f_lineno
             owner = walk.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
             places.append(Place(code, line, walk.f_globals, owner, in_hook))
@@ -72,6 +92,10 @@ def taint(module: str, frame: FrameType, truth: bool | None) -> bool:
     if places:
         key = tuple((id(place.code), place.line, id(place.owner)) for place in places)
         imports.taken.setdefault((module, *key), (module, places))
+        from pyreframework.program import acting
+
+        if acting.acts(frames):
+            raise Withheld(module)
     return bool(answer)
 
 
