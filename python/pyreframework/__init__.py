@@ -78,6 +78,12 @@ if _thread._is_main_interpreter():  # type: ignore[attr-defined]  # noqa: SLF001
     hold_for_program()
     del hold_for_program
 
+    # Before the program changes it, as far as it has not yet.
+    from pyreframework.serving.processes.environment import note
+
+    note()
+    del note
+
 if b"_PYRE_SUPERVISOR" in environ:
     # Before the program is imported, as far as it is not yet: it may be watched.
     from pyreframework.program.changes import note_imports

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from restarting import PROGRAM, Write, restart, serving_pid
-from serving import Output, child_environment, serve
+from serving import Output, child_environment, serve, wait_until
 
 
 @pytest.mark.parametrize("times", [0, 1], ids=["first process", "supervisor"])
@@ -112,6 +112,36 @@ def test_another_folder_by_then(write: Write, tmp_path: Path) -> None:
     write(extra="os.chdir('/')")
     with serve(["program.py"], cwd=tmp_path) as server:
         restart(server)
+
+
+OF_THE_ENVIRONMENT = """
+    secret = os.environ.pop("TEST_SECRET")
+    word = os.environ.setdefault("TEST_WORD", {word!r})
+
+    @app.get("/environment")
+    def environment(req):
+        return f"{{secret}} {{word}} {{os.environ.get('LISTEN_FDS')}}"
+"""
+
+
+@pytest.mark.parametrize("reload", [False, True], ids=["restart", "reload"])
+def test_an_environment_that_the_program_changes(write: Write, reload: bool) -> None:
+    """It is started anew in the one it was started in first: what it took out is there again."""
+    env = {"TEST_SECRET": "s3cret", "LISTEN_FDS": "2", "LISTEN_PID": "1"}
+    file = write(extra=OF_THE_ENVIRONMENT.format(word="first"))
+    options: dict[str, object] = {"reload": True} if reload else {}
+    with serve(file, env=env, mode="default", **options) as server:
+        # With reload, a process is started anew from the first on.
+        assert server.get("/environment").text == f"s3cret first {None if reload else 2}"
+        # The first process starts the next one, and then the supervisor.
+        for version, word in enumerate(["second", "third"], 2):
+            write(extra=OF_THE_ENVIRONMENT.format(word=word), version=str(version))
+            if not reload:
+                restart(server)
+            wait_until(
+                lambda now=str(version): server.get("/").text.startswith(now), "the new one serves"
+            )
+            assert server.get("/environment").text == f"s3cret {word} None"
 
 
 def test_a_program_that_cannot_be_started_again() -> None:

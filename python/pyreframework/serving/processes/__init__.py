@@ -1,6 +1,7 @@
 """How one process takes over from another without refusing a connection.
 
 - ``command``: what starts this program again
+- ``environment``: what this program was started with, which the next process gets
 - ``child``: a process that is to serve: started, and seen from outside
 - ``succession``: starts the process that is to take over, and turns this one into a supervisor
 - ``channel``: the pair of sockets between a process that serves and its supervisor

@@ -17,6 +17,7 @@ import threading
 
 from pyreframework.program.changes import program_files
 from pyreframework.serving.processes.channel import Channel, parts
+from pyreframework.serving.processes.environment import VARIABLE, environment
 from pyreframework.serving.signals.handled import handled_signals
 from pyreframework.serving.signals.stop import News, stop_elsewhere
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from pyreframework.serving.processes.channel import Listeners
     from pyreframework.serving.signals.stop import Stop
 
-# Names the descriptor of the control socket, and the process that made it.
-VARIABLE = "_PYRE_SUPERVISOR"
 # How often a watched program looks whether it has imported more.
 LOOK_SECONDS = 0.5
 
@@ -193,4 +192,4 @@ def find_control() -> ControlSocket | None:
 
 def environment_with(descriptor: int) -> dict[str, str]:
     """Return the environment of a process that finds its control socket at this descriptor."""
-    return {**os.environ, VARIABLE: f"{descriptor}:{os.getpid()}"}
+    return {**environment(), VARIABLE: f"{descriptor}:{os.getpid()}"}

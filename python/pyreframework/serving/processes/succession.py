@@ -27,6 +27,7 @@ from pyreframework.program import apps
 from pyreframework.program.changes import program_files
 from pyreframework.serving.processes.child import has_ended, pidfd_of, spawn
 from pyreframework.serving.processes.command import can_renew, command, program_file
+from pyreframework.serving.processes.environment import environment
 from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.settings.variables import tell_unknown
 from pyreframework.serving.signals import endings
@@ -313,6 +314,7 @@ def obstacle() -> str | None:
             tried = subprocess.run(  # noqa: S603 - what `become_supervisor` starts
                 [*script(), "try", notes],
                 stdin=nothing_to_read,
+                env=environment(),
                 capture_output=True,
                 timeout=TRY_SECONDS,
                 check=False,
@@ -391,7 +393,8 @@ def start(arguments: list[str], state: dict[str, Any]) -> NoReturn:
         os.lseek(notes, 0, os.SEEK_SET)
         for number in inherited:
             os.set_inheritable(number, True)
-        os.execv(sys.executable, [*script(), str(notes), "--", *arguments])  # noqa: S606
+        words = [*script(), str(notes), "--", *arguments]
+        os.execve(sys.executable, words, environment())  # noqa: S606
     finally:
         for number, was in zip(inherited, before, strict=True):
             os.set_inheritable(number, was)
