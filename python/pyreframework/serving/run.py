@@ -80,6 +80,8 @@ def serve_here(app: App, given: Mapping[str, object], launch: Launch | None) -> 
             code = USAGE
         finally:
             app.detach_stop()
+            if control is not None:
+                control.attach(None)
     return code
 
 

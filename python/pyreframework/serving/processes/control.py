@@ -19,11 +19,12 @@ from pyreframework.program.changes import program_files
 from pyreframework.serving.processes.channel import Channel, parts
 from pyreframework.serving.processes.environment import VARIABLE, environment
 from pyreframework.serving.signals.handled import handled_signals
-from pyreframework.serving.signals.stop import News, stop_elsewhere
+from pyreframework.serving.signals.stop import News, end_at_once, stop_elsewhere
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from pyreframework.program.changes import Signature
     from pyreframework.serving.processes.channel import Listeners
@@ -83,7 +84,7 @@ class ControlSocket:
         return cls(Channel(end))
 
     def attach(self, stop: Stop | None) -> None:
-        """Say who is to hear of messages, from now on."""
+        """Say who is to hear of messages, from now on; None: nobody does any more."""
         self.stop = stop
         if stop is not None:
             stop.is_supervised = self.thread is not None
@@ -113,26 +114,36 @@ class ControlSocket:
                 self.tell_files()
                 continue
             message = self.channel.receive()
-            stop = self.stop
-            if message in ([], ["stop"], ["stop all"]) or stop is None:
-                if message != ["stop"]:
-                    # Nobody else would tell what other threads serve.
-                    stop_elsewhere()
-                # Also for a run() to come.
-                self.stopped = True
-                self.is_over = not message
-                if stop is not None:
-                    if not message:
-                        # Nobody else says any more when it is to end at once.
-                        stop.is_supervised = False
-                    stop.is_asked = True
-                    stop.request()
-            elif message == ["leave"]:
-                stop.news.put(News.LEAVE)
-            else:
-                stop.at_once()
+            self.pass_on(message)
             if not message:
                 return
+
+    def pass_on(self, message: list[Any]) -> None:
+        """Pass on one message.
+
+        Only here is it known who hears of it: at the end of Python this thread still stands where
+        it listens, and what is known there, with the program behind it, would not be let go of.
+        """
+        stop = self.stop
+        if message == ["at once"]:
+            if stop is None:
+                end_at_once()
+            stop.at_once()
+        elif message == ["leave"] and stop is not None:
+            stop.news.put(News.LEAVE)
+        else:
+            if message != ["stop"]:
+                # Nobody else would tell what other threads serve.
+                stop_elsewhere()
+            # Also for a run() to come.
+            self.stopped = True
+            self.is_over = not message
+            if stop is not None:
+                if not message:
+                    # Nobody else says any more when it is to end at once.
+                    stop.is_supervised = False
+                stop.is_asked = True
+                stop.request()
 
     def ready(self, listeners: Listeners, patience: float) -> None:
         """Tell that this process serves, and what the supervisor has to know of it.

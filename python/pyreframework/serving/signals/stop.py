@@ -115,12 +115,7 @@ class Stop:
             if self.before_end is not None:
                 self.before_end()
         finally:
-            self.end_now()
-
-    def end_now(self) -> NoReturn:
-        """End the process, and say why."""
-        # Standard output is not flushed: whoever should read it may be what is stuck.
-        exit_now(ABANDONED, "stopped at once by a second signal", flush=False)
+            end_at_once()
 
     def detach(self) -> int:
         """Stop listening and return a descriptor with what comes from now on, one byte a signal."""
@@ -175,6 +170,8 @@ class Stop:
             self._writer.close()
         self._reader.close()
         elsewhere.discard(self)
+        # They lead to all that was served.
+        self.in_child.clear()
         self.ended.set()
 
     def forget(self) -> None:
@@ -233,6 +230,12 @@ class Stop:
                 return
 
 
+def end_at_once() -> NoReturn:
+    """End the process, and say why."""
+    # Standard output is not flushed: whoever should read it may be what is stuck.
+    exit_now(ABANDONED, "stopped at once by a second signal", flush=False)
+
+
 def nothing(number: int, frame: FrameType | None) -> None:
     """Handle a signal by letting the interpreter write its byte, and no more."""
 
@@ -259,6 +262,6 @@ def end_all() -> None:
             stop.request()
         ended = [stop.ended.wait(now + stop.patience - time.monotonic()) for stop in stops]
     except KeyboardInterrupt:
-        exit_now(ABANDONED, "stopped at once by a second signal", flush=False)
+        end_at_once()
     if not all(ended):
         exit_now(ABANDONED, "what a thread serves did not end with the program; leaving without it")
