@@ -32,6 +32,7 @@ from pyreframework.serving.signals.stop import News, stop_elsewhere
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from pyreframework.serving.app import App
@@ -91,6 +92,11 @@ class Replaceable(Serving):
         # Whether the last requests were answered, once that is known; None: nobody has asked yet.
         self.outcome: list[bool] | None = None
         self.is_drained = False
+        self.draining: threading.Thread | None = None
+        # When a process that has a supervisor would be killed, once another has taken over.
+        self.leaving_due = 0.0
+        # Passes on what is asked for while the program ends.
+        self.heeding: threading.Thread | None = None
 
     def run(self) -> int:
         """Start, serve and stop; what was started to take over does not stay if that raises."""
@@ -236,6 +242,7 @@ class Replaceable(Serving):
         successor = self.successor
         assert successor is not None
         self.decide(leaving=True)
+        self.leaving_due = monotonic() + LEAVE_SECONDS + self.stop.patience
         pid = successor.process.pid
         complain(f"process {pid} serves now; {os.getpid()} finishes its requests", "INFO")
 
@@ -270,12 +277,17 @@ class Replaceable(Serving):
             except RuntimeError as error:
                 complain(f"signals wait until the last requests are answered: {error}")
                 self.drain_slowly(self.outcome)
+            else:
+                self.draining = thread
         while not self.is_drained:
             try:
                 self.heed(self.stop.wait())
             except BaseException as error:  # noqa: BLE001 - raised once all has ended
                 # The requests go on, whatever a signal handler of the program makes of its signal.
                 self.put_off(error)
+        if self.draining is not None:
+            # It would keep the program alive at the end of Python, where it stood still.
+            self.draining.join()
         return self.outcome[0] if self.outcome else super().drain()
 
     def drain_slowly(self, outcome: list[bool]) -> None:
@@ -299,9 +311,15 @@ class Replaceable(Serving):
             # Before the other thread, whose wait for more requests ends with the next line.
             self.set_due(monotonic())
             self.server.begin_drain()
-            if self.successor is not None:
-                self.successor.pass_on("stop")
-        elif news is News.RENEW and self.successor is not None:
+        self.tell_successor(news)
+
+    def tell_successor(self, news: News) -> None:
+        """Pass on what is asked for, if it is about the process that has taken over."""
+        if self.successor is None:
+            return
+        if news is News.STOP:
+            self.successor.pass_on("stop")
+        elif news is News.RENEW:
             self.successor.again = True
 
     def forget(self) -> None:
@@ -335,26 +353,59 @@ class Replaceable(Serving):
         stands behind ``run()`` is for the last of them.
         """
         if self.successor is not None:
-            successor = self.successor
-            import atexit
-
-            # The streams are the supervisor's.
-            atexit.unregister(streams.settle)
-            try:
-                # All that would run at the end of this program, which is now.
-                with self.bounded(code, lambda: "what the program has registered with atexit"):
-                    atexit._run_exitfuncs()  # noqa: SLF001 - as multiprocessing does
-            except BaseException as error:  # noqa: BLE001 - a signal handler's; the service goes on
-                console.report(error, error.__traceback__)
-            self.supervise(successor)
+            self.end_program(code)
+            self.supervise(self.successor)
         if self.given_up is not None:
             self.given_up.outlive()
         if self.leaving:
             stop_elsewhere()
             raise SystemExit(code)
 
+    def end_program(self, code: int) -> None:
+        """Do all that Python does at the end of a program, which is now.
+
+        But for destructors: threads that nobody waits for still use what they would take away.
+        """
+        import atexit
+
+        # The streams are the supervisor's.
+        atexit.unregister(streams.settle)
+        self.heed_beside()
+        # A process that has a supervisor has as long for its threads.
+        left = max(round(self.leaving_due - monotonic(), 1), endings.HOOKS_SECONDS)
+        steps: list[tuple[str, float | None, Callable[[], object]]] = [
+            ("a thread of the program", left, threading._shutdown),  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other name for it
+            ("what the program has registered with atexit", None, atexit._run_exitfuncs),  # noqa: SLF001 - as multiprocessing does
+            ("a file of the program", None, endings.write_files),
+        ]
+        for what, seconds, step in steps:
+            try:
+                with self.bounded(code, lambda what=what: what, seconds):  # type: ignore[misc]
+                    step()
+            except BaseException as error:  # noqa: BLE001 - a signal handler's; the service goes on
+                console.report(error, error.__traceback__)
+
+    def heed_beside(self) -> None:
+        """Pass on what is asked for while the program ends, on a thread beside."""
+        thread = threading.Thread(target=self.heed_until_over, name="pyre-heed", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            complain(f"signals wait until the program has ended: {error}")
+        else:
+            self.heeding = thread
+
+    def heed_until_over(self) -> None:
+        """Pass on what is asked for until this process becomes the supervisor."""
+        while (news := self.stop.wait()) is not News.DRAINED:
+            self.tell_successor(news)
+
     def supervise(self, successor: Successor) -> NoReturn:
         """Become the supervisor of the process that has taken over."""
+        if self.heeding is not None:
+            # What comes from here on waits for the supervisor.
+            self.stop.news.put(News.DRAINED)
+            self.heeding.join()
         in_the_way = obstacle()
         # From here on messages wait for that one; nobody gives it back, as the program is replaced.
         successor.hearing.acquire()

@@ -380,8 +380,9 @@ class Serving:
                     console.report(error, error.__traceback__)
                     exit_now(code, said)
 
+        watching = threading.Thread(target=watch, name="pyre-end", daemon=True)
         try:
-            threading.Thread(target=watch, name="pyre-end", daemon=True).start()
+            watching.start()
         except RuntimeError as error:
             # Where threads lack, the start has failed for that, which is said already.
             if not self.is_short:
@@ -392,6 +393,9 @@ class Serving:
             ended.set()
             # The other thread does not give it back: the process ends.
             decision.acquire()
+            if watching.ident is not None:
+                # It would keep the program alive at the end of Python, where it stood still.
+                watching.join()
 
     def leave_behind(self, code: int, reason: str) -> None:
         """End the process from a thread beside the one in which the program hangs."""

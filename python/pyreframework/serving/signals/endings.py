@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import gc
+import io
 import os
+import sys
 
 from pyreframework.logs import console, streams
 from pyreframework.serving.signals import forks
@@ -72,6 +75,29 @@ def code_of(error: SystemExit) -> int:
     if error.code is None:
         return 0
     return error.code & 0xFF if isinstance(error.code, int) else 1
+
+
+def write_files() -> None:
+    """Write what is in the buffers of files that the program has left open, as Python does at last.
+
+    For a program that `exec` replaces. The standard streams are left out, which may have nobody who
+    reads.
+    """
+    # What was kept out of the collections of garbage is not listed.
+    gc.unfreeze()
+    left_out: set[int] = set()
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        left_out |= {id(stream), id(getattr(stream, "buffer", None))}
+    # By their types: an object may say anything of its class, and do anything to do so.
+    files = [one for one in gc.get_objects() if issubclass(type(one), io.IOBase)]
+    # What is in a wrapper goes to the file below it.
+    files.sort(key=lambda one: not isinstance(one, io.TextIOBase))
+    for file in files:
+        if id(file) not in left_out:
+            try:
+                file.flush()
+            except Exception:  # noqa: BLE001, S110 - it is closed, or full: nobody is told at the end
+                pass
 
 
 def exit_now(code: int, reason: str, flush: bool = True) -> NoReturn:
