@@ -311,6 +311,9 @@ class Replaceable(Serving):
             # Before the other thread, whose wait for more requests ends with the next line.
             self.set_due(monotonic())
             self.server.begin_drain()
+            # By the program: who signals one process, or all of a group, means no other by that.
+            if self.control is not None and not self.stop.is_asked:
+                self.control.channel.tell("stopping")
         self.tell_successor(news)
 
     def tell_successor(self, news: News) -> None:

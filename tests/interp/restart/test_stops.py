@@ -9,8 +9,9 @@ import subprocess
 import sys
 
 import pytest
+from dialogue import request
 from gate import Gate
-from restarting import Write, restart
+from restarting import Write, alive, hanging, restart, serving_pid, started
 from serving import Output, child_environment, is_supervisor, serve, wait_until
 
 
@@ -173,3 +174,83 @@ def test_a_terminal_that_closes_is_no_restart(write: Write, times: int) -> None:
         process.kill()
         output.join()
     assert output.text().count("to take over") == times
+
+
+STOPPING = """
+    @app.get("/stop")
+    def stop(req):
+        app.stop()
+        return "stopping"
+
+    @app.get("/stop/{port:int}/{name}")
+    def stop_late(req, port: int, name: str):
+        answer = wait(req, port, name)
+        app.stop()
+        return answer
+"""
+
+
+@pytest.mark.parametrize("times", [0, 1], ids=["first process", "supervisor"])
+def test_the_program_stops_while_the_next_one_starts(write: Write, times: int) -> None:
+    """`app.stop()` is a stop of the server, not of one process of it."""
+    with serve(write(extra=STOPPING)) as server, Gate() as gate:
+        for _ in range(times):
+            restart(server)
+        write(extra=hanging(gate))
+        server.signal(signal.SIGHUP)
+        assert gate.entered() == "start"
+        assert server.get("/stop").text == "stopping"
+        assert server.wait() == 0
+        assert "before it served" not in server.output.text()
+
+
+@pytest.mark.parametrize("times", [0, 1], ids=["first process", "supervisor"])
+def test_a_restart_is_refused_once_the_program_has_stopped(write: Write, times: int) -> None:
+    with serve(write(extra=STOPPING)) as server, Gate() as gate:
+        for _ in range(times):
+            restart(server)
+        seen = len(server.output.text())
+        with server.connect() as peer:
+            gate.hold(peer, "a")
+            assert server.get("/stop").text == "stopping"
+            wait_until(lambda: not server.listens(), "nobody is accepted any more")
+            server.signal(signal.SIGHUP)
+            # A stop signal is the first one still.
+            server.signal(signal.SIGTERM)
+            gate.release("a")
+            assert peer.reply().text == "released"
+        assert server.wait() == 0
+        assert "starting process" not in server.output.text()[seen:]
+
+
+@pytest.mark.parametrize("times", [0, 1, 2], ids=["first process", "supervisor", "again"])
+def test_a_program_that_has_been_replaced_stops(write: Write, times: int) -> None:
+    """The one that has taken over stops as well."""
+    with serve(write(extra=STOPPING)) as server, Gate() as gate:
+        for _ in range(times):
+            restart(server)
+        with server.connect() as peer:
+            peer.send(request("GET", f"/stop/{gate.port}/a"))
+            assert gate.entered() == "a"
+            seen = len(server.output.text())
+            server.signal(signal.SIGHUP)
+            wait_until(lambda: "serves now" in server.output.text()[seen:], "it is replaced")
+            gate.release("a")
+            assert peer.reply().text == "released"
+        assert server.wait() == 0
+        assert f"past run in {started(server)}" in server.output.text()
+
+
+def test_a_signal_to_a_process_that_was_replaced_is_for_it_alone(write: Write) -> None:
+    with serve(write()) as server, Gate() as gate:
+        pid = restart(server)
+        with server.connect() as peer:
+            gate.hold(peer, "a")
+            seen = len(server.output.text())
+            server.signal(signal.SIGHUP)
+            wait_until(lambda: "serves now" in server.output.text()[seen:], "it is replaced")
+            os.kill(pid, signal.SIGTERM)
+            gate.release("a")
+            assert peer.reply().text == "released"
+        wait_until(lambda: not alive(pid), "it has ended")
+        assert serving_pid(server) == started(server)

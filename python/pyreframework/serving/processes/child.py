@@ -120,6 +120,8 @@ class Child:
         # When it is killed, if it was told to end and has not.
         self.due: float | None = None
         self.hung_up = False
+        # Whether another process has taken over from it.
+        self.is_replaced = False
         # How many apps it serves, by what it says.
         self.apps = 1
         self.started_ns = time.time_ns()

@@ -71,6 +71,8 @@ class Supervisor:
         self.end_patience: float = state["end_patience"]
         self.code = 0
         self.stops = 0
+        # Whether a stop was asked for, by a signal or by the program.
+        self.is_stopping = False
         # When the first stop was asked for.
         self.stopped_at = 0.0
         self.has_served = False
@@ -199,7 +201,7 @@ class Supervisor:
 
     def renew(self) -> None:
         """Start a process that is to take over; one that has not come to serve makes way."""
-        if self.stops:
+        if self.is_stopping:
             return
         if self.current is not None and self.current.apps > 1:
             if self.watch is None:
@@ -287,9 +289,9 @@ class Supervisor:
                     self.renew()
                 case ["apps", count]:
                     self.count_apps(child, count)
-                case ["stopping"] if child is self.current:
-                    self.unwatch()
-                    self.let_go()
+                # One that was told to end itself says so too.
+                case ["stopping"] if child is self.current or child.is_replaced:
+                    self.end(child)
                 case ["files", files] if self.watch is not None:
                     self.watch.changes.add(files)
                     self.watch.update()
@@ -323,10 +325,11 @@ class Supervisor:
                 )
                 self.current.channel.tell("leave")
                 self.current.has_until(LEAVE_SECONDS + self.current.patience)
+                self.current.is_replaced = True
                 self.leaving.append(self.current)
             self.current, self.next = child, None
             self.has_served = True
-        if child is not self.current or self.stops:
+        if child is not self.current or self.is_stopping:
             # It was too late.
             if child is not self.awaited:
                 child.due = None
@@ -366,7 +369,7 @@ class Supervisor:
                 self.renew()
         elif child is self.next:
             self.next = None
-            if not self.stops:
+            if not self.is_stopping:
                 self.failed(child, code)
         elif child is self.current:
             self.current = None
@@ -451,12 +454,26 @@ class Supervisor:
         elif now - self.stopped_at < SAME_SIGNAL_SECONDS:
             return
         self.stops += 1
+        self.end(None, "stop" if self.stops == 1 else "at once")
+        if self.stops == 2:
+            for child in self.children():
+                child.has_until(AT_ONCE_SECONDS)
+
+    def end(self, asking: Child | None, word: str = "stop") -> None:
+        """Let all processes end.
+
+        Args:
+            asking: The one whose program has asked for it, and that knows.
+            word: What the others are told.
+        """
+        self.is_stopping = True
         self.unwatch()
         if self.current is None:
             self.code = 0
         self.let_go()
-        word = "stop" if self.stops == 1 else "at once"
         for child in self.children():
+            if child is asking:
+                continue
             child.channel.tell(word)
             if child.hung_up:
                 # It runs something else by now, perhaps.
@@ -464,9 +481,6 @@ class Supervisor:
         if self.next is not None:
             # The one that serves bounds its end itself, and behind run() may come what takes long.
             self.give_up(self.next)
-        if self.stops == 2:
-            for child in self.children():
-                child.has_until(AT_ONCE_SECONDS)
 
     def let_go(self) -> None:
         """Close the listening sockets: nobody is to be accepted any more."""
