@@ -462,3 +462,31 @@ app.run()
     with serve(write("program.py", HEAD + text)) as server:
         assert server.get("/plain").json() == [WORKER, 2026, 1]
         assert server.get("/rows").json() == [MAIN, 2]
+
+
+def test_attributes_of_any_name(write: Write) -> None:
+    """A name that only the main interpreter has may have line breaks, and whatever else."""
+    text = """
+import numpy as np
+from pyreframework import Pyre
+
+class Columns:
+    def __init__(self, header):
+        for place, title in enumerate(header):
+            setattr(self, title, place)
+
+columns = Columns(["name", "price\\n(EUR)", "a\\x1fb"])
+if np.int64(2) == 2:
+    setattr(columns, "of main\\n\\x1f", 3)
+app = Pyre()
+
+@app.get("/")
+def hello(req):
+    return repr(sorted(vars(columns)))
+
+if __name__ == "__main__":
+    app.run()
+"""
+    with serve(write("program.py", text)) as server:
+        found = server.get("/").text
+    assert found == repr(sorted(["name", "price\n(EUR)", "a\x1fb", "of main\n\x1f"]))

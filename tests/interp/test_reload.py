@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -415,3 +416,22 @@ def test_descriptor(folder: Path) -> None:
             says(server, "two")
         finally:
             assert server.stop() == 0, server.output.text()
+
+
+@pytest.mark.parametrize("way", ["dev module", "program by variable"])
+def test_a_folder_that_is_replaced_as_a_whole(tmp_path: Path, folder: Path, way: str) -> None:
+    """As by a deployment: the supervisor stands in one that is gone, and starts what is there."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (tmp_path / "shop.py").rename(site / "shop.py")
+    (tmp_path / "package").rename(site / "package")
+    arguments, options = WAYS[way]
+    with serve(arguments, cwd=site, env=environment(folder), **options) as server:
+        says(server, "one")
+        shutil.copytree(site, tmp_path / "fresh")
+        (tmp_path / "fresh/package/words.py").write_text("word = 'another'\n")
+        site.rename(tmp_path / "old")
+        (tmp_path / "fresh").rename(site)
+        shutil.rmtree(tmp_path / "old")
+        says(server, "another")
+        assert server.process.poll() is None

@@ -203,6 +203,21 @@ app.before_request(make({0}))
     assert facts.digests(facts.written(one)) == {key: entry.digest for key, entry in one.items()}
 
 
+def test_attributes_of_any_name(collect: Collect) -> None:
+    """Such as those of the columns of a table; what travels keeps each apart."""
+    found = collect("""
+class Columns:
+    pass
+columns = Columns()
+for place, name in enumerate(["price\\n(EUR)", "a\\x1fb", "\\\\n", "\\udc80", "é", "", "\\r"]):
+    setattr(columns, name, place)
+""")
+    assert "columns.price\n(EUR)" in found
+    text = facts.written(found)
+    assert text.encode()
+    assert facts.digests(text) == {key: entry.digest for key, entry in found.items()}
+
+
 def test_what_a_worker_cannot_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     class Only(dict[str, types.ModuleType]):
         pass

@@ -218,7 +218,7 @@ def differing_from_main() -> list[Entry]:
     # A name that only the main interpreter has: who reads it fails in a worker.
     places = dict(facts.spaces(ownership.own_packages))
     for key in there.keys() - before.keys():
-        where, name, attribute = key.split(facts.SEPARATOR)
+        where, name, attribute = key.split(facts.SEPARATOR, 2)
         space = places.get(where)
         if space is None:
             continue

@@ -94,10 +94,25 @@ def collect(app: App, own: set[str]) -> dict[str, Entry]:
 
 def written(entries: dict[str, Entry]) -> str:
     """Return entries as a text that can travel to another interpreter."""
-    return "\n".join(f"{key}{SEPARATOR}{entry.digest}" for key, entry in entries.items())
+    return "\n".join(f"{escaped(key)}{SEPARATOR}{entry.digest}" for key, entry in entries.items())
 
 
 def digests(text: str) -> dict[str, str]:
     """Return what `written` has written: the digests by what the names are known as."""
     pairs = (line.rpartition(SEPARATOR) for line in text.split("\n") if line)
-    return {key: digest for key, _, digest in pairs}
+    return {plain(key): digest for key, _, digest in pairs}
+
+
+def escaped(key: str) -> str:
+    r"""Return a key without line breaks: an attribute may have any name.
+
+    Example:
+        >>> escaped("price\n(EUR)"), plain(escaped("price\n(EUR)")) == "price\n(EUR)"
+        ('price\\n(EUR)', True)
+    """
+    return key.encode("unicode_escape").decode("ascii")
+
+
+def plain(text: str) -> str:
+    """Return the key that `escaped` has made this of."""
+    return text.encode("ascii").decode("unicode_escape") if "\\" in text else text

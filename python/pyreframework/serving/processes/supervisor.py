@@ -185,7 +185,7 @@ class Supervisor:
         """Start the program anew if one of its files has changed."""
         changed = self.watch.take() if self.watch is not None else []
         if changed:
-            names = ", ".join(os.path.relpath(path) for path in changed[:NAMES_MAX])
+            names = ", ".join(map(shown, changed[:NAMES_MAX]))
             more = f" and {len(changed) - NAMES_MAX} more" if len(changed) > NAMES_MAX else ""
             complain(f"{names}{more} changed", "INFO")
             self.renew()
@@ -490,6 +490,14 @@ class Supervisor:
         """Do so where no process accepts, nor a change brings one; others may still be leaving."""
         if self.current is None and self.next is None and self.watch is None:
             self.let_go()
+
+
+def shown(path: str) -> str:
+    """Return the name of a file as it is seen from here; in full if this folder is gone."""
+    try:
+        return os.path.relpath(path)
+    except OSError:
+        return path
 
 
 def stay(command: list[str], state: dict[str, Any]) -> NoReturn:
