@@ -87,7 +87,10 @@ if _thread._is_main_interpreter():  # type: ignore[attr-defined]  # noqa: SLF001
 if b"_PYRE_SUPERVISOR" in environ:
     # Before the program is imported, as far as it is not yet: it may be watched.
     from pyreframework.program.changes import note_imports
+    from pyreframework.serving.processes.environment import keep_from_others
 
     note_imports()
-    del note_imports
+    # Before it starts others.
+    keep_from_others()
+    del keep_from_others, note_imports
 del environ

@@ -67,6 +67,21 @@ def test_what_is_said_is_heard(
     control.channel.close()
 
 
+def test_one_that_was_given_up_before_it_asked(supervised: tuple[Channel, int]) -> None:
+    """It stops as soon as there is something to stop."""
+    ours, _ = supervised
+    ours.tell("stop")
+    control = ControlSocket.find()
+    assert control is not None and control.stopped
+    assert ours.receive() == ["ask"]
+    with Stop() as stop:
+        control.attach(stop)
+        assert stop.news.get(timeout=30) is News.STOP
+        assert stop.is_asked
+        control.attach(None)
+    control.channel.close()
+
+
 def test_a_supervisor_that_does_not_read_for_a_while(
     supervised: tuple[Channel, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +108,7 @@ def test_a_supervisor_that_does_not_read_for_a_while(
     for _ in range(5):
         assert looked.acquire(timeout=30)
     told: dict[str, object] = {}
+    assert ours.receive() == ["ask"]
     while (said := ours.receive())[0] != "ready":
         told |= said[1]
     ready.join(30)

@@ -175,6 +175,8 @@ class Replaceable(Serving):
         self.control.attach(self.stop)
         handed = self.control.channel.take_listeners()
         try:
+            # One that was given up before it asked has not got any.
+            self.check_goes_on()
             return self.bind(handed)
         finally:
             close_all(handed)
@@ -228,14 +230,13 @@ class Replaceable(Serving):
                 self.successor = Successor(self.stop, listeners, self.activated)
             except (OSError, RuntimeError) as error:
                 # No process, or no thread that would wait for it.
+                close_all(listeners)
                 self.decide()
                 complain(f"a new process could not be started, this one goes on: {error}")
             else:
                 # From now on: a second stop may come before anything has become of the first.
                 self.stop.before_end = self.successor.end_at_once
                 complain(f"starting process {self.successor.process.pid} to take over", "INFO")
-            finally:
-                close_all(listeners)
 
     def leave_to_successor(self) -> None:
         """Leave what comes from now on to the new process."""

@@ -3,9 +3,10 @@
 A pair of Unix sockets that keep the bounds of messages. Each message is a list in JSON, its first
 item says what it is. Descriptors travel beside the bytes, so that none has to be inherited.
 
-    to the serving process:   listener..., start; later leave, stop, stop all or at once
-    from the serving process: listener..., ready; later renew, stopping; and apps, as their number
-                              changes, and files, if it is watched
+    to the serving process:   listener..., start, once it asks; later leave, stop, stop all or
+                              at once
+    from the serving process: ask; listener..., ready; later renew, stopping; and apps, as their
+                              number changes, and files, if it is watched
 """
 
 from __future__ import annotations
@@ -109,6 +110,23 @@ class Channel:
             for start in range(0, len(sockets), DESCRIPTORS_MAX):
                 some = sockets[start : start + DESCRIPTORS_MAX]
                 self.insist("listener", entry, address, file, descriptors=some)
+
+    def start(self, listeners: Listeners, activated: int, is_watched: bool) -> None:
+        """Give a process that asks what it is to start with.
+
+        Not before: as long as messages are unread, so are the sockets in them, and whoever has a
+        copy of the other end would hold these open after that process has ended.
+
+        Args:
+            listeners: The sockets, by address, which stay the caller's too.
+            activated: How many of them a service manager has opened.
+            is_watched: Whether it is to tell which files its program comes from.
+
+        Raises:
+            OSError: It does not take them.
+        """
+        self.tell_listeners(listeners)
+        self.insist("start", activated, is_watched)
 
     def receive(self) -> list[Any]:
         """Return the next message that is no listener, or an empty list: the other side is gone.

@@ -10,27 +10,17 @@ import time
 from pyreframework.serving.processes.channel import Channel
 from pyreframework.serving.processes.control import environment_with
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pyreframework.serving.processes.channel import Listeners
-
 
 def spawn(
     arguments: list[str],
     folder: str | None,
-    listeners: Listeners,
-    activated: int,
-    is_watched: bool = False,
-    file: str | None = None,
+    file: str | None,
 ) -> tuple[subprocess.Popen[bytes], Channel]:
-    """Start a process that is to serve with these sockets, which stay the caller's too.
+    """Start a process that is to serve, and will ask for the sockets.
 
     Args:
         arguments: What to start.
         folder: Where to start it; None: here.
-        listeners: The sockets, by address.
-        activated: How many of them a service manager has opened.
-        is_watched: Whether it is to tell which files its program comes from.
         file: What `program_file` has said of the command.
 
     Raises:
@@ -52,14 +42,6 @@ def spawn(
         raise
     finally:
         theirs.close()
-    try:
-        ours.tell_listeners(listeners)
-        ours.insist("start", activated, is_watched)
-    except OSError:
-        ours.close()
-        process.kill()
-        process.wait()
-        raise
     return process, ours
 
 

@@ -44,17 +44,19 @@ class ControlSocket:
         self.channel = channel
         self.stop: Stop | None = None
         self.activated = 0
+        channel.insist("ask")
         start = channel.receive()
-        self.stopped = not start
+        # It may have been given up meanwhile.
+        self.stopped = start[:1] != ["start"]
         # The supervisor is gone, and nobody reads what it might say.
-        self.is_over = self.stopped
+        self.is_over = not start
         self.thread: threading.Thread | None = None
         self.told_files: dict[str, Signature] = {}
         self.is_watched = False
         self.told_apps = 1
         # Variables that were there before a program was loaded, if it is found so early.
         self.inherited = frozenset(os.environ)
-        if start:
+        if not self.stopped:
             self.activated, self.is_watched = start[1], start[2]
             self.thread = threading.Thread(target=self.listen, name="pyre-control", daemon=True)
             self.thread.start()

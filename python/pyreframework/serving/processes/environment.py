@@ -7,7 +7,9 @@ there before that has read the file as it is then. Noted as the package is impor
 
 from __future__ import annotations
 
+import os
 import posix
+import sys
 from os import fsdecode
 
 # Names the descriptor of the control socket, and the process that made it.
@@ -56,3 +58,28 @@ def original() -> dict[bytes, bytes] | None:
         # The first counts, as for `os.environ`.
         found.setdefault(name, value)
     return found
+
+
+def keep_from_others() -> None:
+    """Keep the control socket of this process from all that it starts, before it is found.
+
+    What was started by the program and outlives it would hold it open, and nobody would hear of the
+    end of this process, nor would sockets end that wait in it.
+    """
+    number, _, maker = os.environ.get(VARIABLE, "").partition(":")
+    if not (number.isdecimal() and maker == str(posix.getppid())):
+        return
+    descriptor = int(number)
+
+    def close_in_child() -> None:
+        found = getattr(sys.modules.get(f"{__package__}.control"), "control", None)
+        if found is not None:
+            found.forget()
+        elif os.environ.pop(VARIABLE, None) is not None:
+            os.close(descriptor)
+
+    try:
+        os.set_inheritable(descriptor, False)
+    except (OSError, OverflowError):
+        return  # There is none.
+    os.register_at_fork(after_in_child=close_in_child)

@@ -25,6 +25,7 @@ from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.program import apps
 from pyreframework.program.changes import program_files
+from pyreframework.serving.processes.channel import close_all
 from pyreframework.serving.processes.child import has_ended, pidfd_of, spawn
 from pyreframework.serving.processes.command import can_renew, command, program_file
 from pyreframework.serving.processes.environment import environment
@@ -67,6 +68,8 @@ class Successor:
     def __init__(self, stop: Stop, listeners: Listeners, activated: int) -> None:
         """Start it; ``stop`` hears when it serves or has failed.
 
+        The listening sockets are its own to close from here on, unless this raises.
+
         Raises:
             OSError: It cannot be started.
             RuntimeError: There is no thread to wait for it.
@@ -88,9 +91,9 @@ class Successor:
         self.handled: list[int] = []
         # How it has ended; None: not yet, or nobody can know.
         self.code: int | None = None
-        self.process, self.channel = spawn(
-            arguments, apps.started_in, listeners, activated, file=program_file()
-        )
+        # What it is given once it asks.
+        self.offered = listeners
+        self.process, self.channel = spawn(arguments, apps.started_in, program_file())
         self.pidfd = pidfd_of(self.process.pid)
         # Held while a message is read and acted on; for good once a supervisor is to read on.
         self.hearing = threading.Lock()
@@ -109,13 +112,18 @@ class Successor:
         serves = False
         something = select.poll()
         something.register(self.channel, select.POLLIN)
+        if self.pidfd is not None:
+            # What it has started may hold its end of the channel open when it has ended.
+            something.register(self.pidfd, select.POLLIN)
         said: list[Any] = ["nothing yet"]
         while said:
             left = max(self.due - time.monotonic(), 0) * 1000 if self.is_incomplete else None
             if not something.poll(left):
                 break
             with self.hearing:
-                said = self.hear()
+                # What it has said is read before its end counts.
+                has_said = any(number != self.pidfd for number, _ in something.poll(0))
+                said = self.hear() if has_said else self.hear_end()
             # One that was given up may not have heard of it, and one that has ended since then is
             # no successor.
             if said[:1] == ["ready"] and self.channel.keeps and not has_ended(self.process.pid):
@@ -142,6 +150,8 @@ class Successor:
         """
         try:
             said = self.channel.receive()
+            if said == ["ask"]:
+                self.answer()
         except OSError as error:
             if self.channel.keeps:
                 complain(f"process {self.process.pid} cannot take over: {error}")
@@ -155,12 +165,40 @@ class Successor:
                 self.again = True
             case ["apps", count]:
                 self.apps = count
-            case [] if self.again:
-                pass  # The next one takes what waits in the queues.
-            case [] | ["stopping"]:
+            case []:
+                self.hear_end()
+            case ["stopping"]:
                 # Nobody is accepted by it any more.
                 self.channel.refuse_listeners()
         return said
+
+    def hear_end(self) -> list[Any]:
+        """Draw the consequences of its end, and return what stands for it."""
+        # Else the next one takes what waits in the queues.
+        if not self.again:
+            self.channel.refuse_listeners()
+        return []
+
+    def answer(self) -> None:
+        """Give it what it is to start with, unless it was given up.
+
+        Raises:
+            OSError: It does not take it.
+        """
+        offered = self.take_offered()
+        try:
+            if self.channel.keeps:
+                self.channel.start(offered, self.activated, False)
+            else:
+                self.channel.tell("stop")
+        finally:
+            close_all(offered)
+
+    def take_offered(self) -> Listeners:
+        """Return what was to be given to it; it is the caller's to close."""
+        with self.channel.lock:
+            offered, self.offered = self.offered, []
+        return offered
 
     def give_up(self) -> None:
         """Let it end before it serves here: this process is told to stop, or cannot be replaced.
@@ -168,6 +206,7 @@ class Successor:
         What it hands over is closed, also what is on its way: nobody here would accept from it.
         """
         self.channel.refuse_listeners()
+        close_all(self.take_offered())
         self.channel.tell("stop")
         # It may not be listening yet.
         self.send(signal.SIGTERM)
@@ -214,6 +253,7 @@ class Successor:
         # Before its descriptor, which may be another file then.
         self.channel.end()
         self.thread.join()
+        close_all(self.take_offered())
         self.channel.close()
         self.close_pidfd()
 

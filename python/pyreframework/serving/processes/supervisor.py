@@ -221,14 +221,7 @@ class Supervisor:
             self.watch.changes.drop_compiled()
         since_ns = time.time_ns()
         try:
-            process, channel = spawn(
-                self.command,
-                self.folder,
-                self.listeners,
-                self.activated,
-                self.watch is not None,
-                self.file,
-            )
+            process, channel = spawn(self.command, self.folder, self.file)
         except OSError as error:
             self.search(since_ns)
             complain(f"a new process could not be started, {self.rest()}: {error}")
@@ -271,12 +264,11 @@ class Supervisor:
                 return
             except OSError as error:
                 if child is self.next:
-                    complain(f"process {child.pid} cannot take over, {self.rest()}: {error}")
-                    self.do_without(child)
-                    child.channel.tell("stop")
-                    self.let_go_if_none_is_left()
+                    self.cannot_take_over(child, error)
                 continue
             match message:
+                case ["ask"]:
+                    self.answer(child)
                 case []:
                     self.hang_up(child)
                 # The one before goes on if it has ended since it said so.
@@ -295,6 +287,23 @@ class Supervisor:
                 case ["files", files] if self.watch is not None:
                     self.watch.changes.add(files)
                     self.watch.update()
+
+    def answer(self, child: Child) -> None:
+        """Give a process that is to take over what it is to start with."""
+        if child is not self.next or self.is_stopping:
+            child.channel.tell("stop")
+            return
+        try:
+            child.channel.start(self.listeners, self.activated, self.watch is not None)
+        except OSError as error:
+            self.cannot_take_over(child, error)
+
+    def cannot_take_over(self, child: Child, error: OSError) -> None:
+        """Give up a process that is not handed, or does not hand on, what it would serve with."""
+        complain(f"process {child.pid} cannot take over, {self.rest()}: {error}")
+        self.do_without(child)
+        child.channel.tell("stop")
+        self.let_go_if_none_is_left()
 
     def hang_up(self, child: Child) -> None:
         """Listen no more to a process."""
