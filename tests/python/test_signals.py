@@ -13,7 +13,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyreframework.serving.signals.stop import SAME_SIGNAL_SECONDS, STOP_SIGNALS, News, Stop
+from pyreframework.serving.signals.stop import (
+    SAME_SIGNAL_SECONDS,
+    STOP_SIGNALS,
+    News,
+    Stop,
+    nothing,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -154,3 +160,22 @@ with Stop() as stop:
             time.sleep(SAME_SIGNAL_SECONDS)
         assert process.wait(10) == 1
         assert process.stderr.read() == "pyre: stopped at once by a second signal\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_as_handlers_are_set(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """It counts as soon as it does nothing else."""
+    plain = signal.signal
+
+    def setting(given: int, handler: object) -> object:
+        before = plain(given, handler)  # type: ignore[arg-type]
+        if given == number and handler is nothing:
+            os.kill(os.getpid(), number)
+        return before
+
+    monkeypatch.setattr(signal, "signal", setting)
+    with Stop() as stop:
+        assert stop.news.get(timeout=30) is News.STOP
+        assert stop.is_asked

@@ -1,4 +1,4 @@
-"""Processes that a program starts and that outlive it, perhaps with a copy of its control socket."""
+"""Processes that a program starts and that outlive it, with a copy of its control socket maybe."""
 
 from __future__ import annotations
 

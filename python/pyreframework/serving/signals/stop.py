@@ -134,6 +134,8 @@ class Stop:
             atexit.unregister(end_all)
             atexit.register(end_all)
         else:
+            # Before the handlers, which do nothing: a signal that comes in between would be lost.
+            self._wakeup = signal.set_wakeup_fd(self.fd, warn_on_full_buffer=False)
             for number in STOP_SIGNALS:
                 before = signal.getsignal(number)
                 # A shell starts background jobs with SIGINT ignored: leave it so.
@@ -144,7 +146,6 @@ class Stop:
             if self._renewable and signal.getsignal(RENEW_SIGNAL) in (signal.SIG_DFL, hold.note):
                 self._handlers[RENEW_SIGNAL] = signal.SIG_DFL
                 signal.signal(RENEW_SIGNAL, nothing)
-            self._wakeup = signal.set_wakeup_fd(self.fd, warn_on_full_buffer=False)
             if RENEW_SIGNAL not in self._handlers:
                 hold.give_up()
             elif hold.take():
@@ -190,11 +191,11 @@ class Stop:
 
     def _put_back(self) -> None:
         """Handle signals as before."""
-        if self._wakeup is not None:
-            signal.set_wakeup_fd(self._wakeup)
         for number, before in self._handlers.items():
             # None: it was not set from Python, and Python cannot set it again.
             signal.signal(number, signal.SIG_DFL if before is None else before)
+        if self._wakeup is not None:
+            signal.set_wakeup_fd(self._wakeup)
 
     def _listen(self) -> None:
         """Turn bytes into news until the other end is closed."""
