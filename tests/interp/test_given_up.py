@@ -211,12 +211,13 @@ DIES_READY = """
         from pyreframework.serving.processes.channel import Channel
 
         def insist(channel, *message, insist=Channel.insist, **beside):
+            if message[0] == "ready":
+                through("ready")
             insist(channel, *message, **beside)
             if message[0] == "ready":
                 os._exit(9)
 
         Channel.insist = insist
-        through("import")
 """
 
 
@@ -226,10 +227,10 @@ def test_death_right_after_the_new_process_serves(stage: Stage, times: int) -> N
     for _ in range(times):
         stage.supervise()
     pid = stage.start(DIES_READY)
-    assert stage.gate.entered() == "import"
+    assert stage.gate.entered() == "ready"
     # It hears of nothing before the other has ended.
     stage.server.signal(signal.SIGSTOP)
-    stage.gate.release("import")
+    stage.gate.release("ready")
     wait_until(lambda: not is_running(pid), "the new process has ended")
     # Its other threads as well: until then nobody is told.
     wait_until(lambda: len(os.listdir(f"/proc/{pid}/task")) == 1, "all of it has ended")

@@ -317,6 +317,15 @@ class Replaceable(Serving):
                 self.control.channel.tell("stopping")
         self.tell_successor(news)
 
+    def heed_the_rest(self) -> None:
+        """Pass on a stop that the program has asked for as its last request was answered."""
+        if self.control is None:
+            return
+        self.stop.detach()
+        while not self.stop.news.empty():
+            if self.stop.news.get() is News.STOP and not self.stop.is_asked:
+                self.control.channel.tell("stopping")
+
     def tell_successor(self, news: News) -> None:
         """Pass on what is asked for, if it is about the process that has taken over."""
         if self.successor is None:
@@ -362,6 +371,7 @@ class Replaceable(Serving):
         if self.given_up is not None:
             self.given_up.outlive()
         if self.leaving:
+            self.heed_the_rest()
             stop_elsewhere()
             raise SystemExit(code)
 
