@@ -197,7 +197,8 @@ class Replaceable(Serving):
                     if self.successor is not None:
                         self.give_up(self.successor)
                     elif self.control is not None:
-                        self.control.channel.tell("stopping")
+                        # A signal to one process means no other by that.
+                        self.control.channel.tell("stopping", not self.stop.is_asked)
                     return
                 case News.LEAVE:
                     self.decide(leaving=True)
@@ -314,7 +315,7 @@ class Replaceable(Serving):
             self.server.begin_drain()
             # By the program: who signals one process, or all of a group, means no other by that.
             if self.control is not None and not self.stop.is_asked:
-                self.control.channel.tell("stopping")
+                self.control.channel.tell("stopping", True)
         self.tell_successor(news)
 
     def heed_the_rest(self) -> None:
@@ -324,7 +325,7 @@ class Replaceable(Serving):
         self.stop.detach()
         while not self.stop.news.empty():
             if self.stop.news.get() is News.STOP and not self.stop.is_asked:
-                self.control.channel.tell("stopping")
+                self.control.channel.tell("stopping", True)
 
     def tell_successor(self, news: News) -> None:
         """Pass on what is asked for, if it is about the process that has taken over."""

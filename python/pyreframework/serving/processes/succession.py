@@ -167,7 +167,7 @@ class Successor:
                 self.apps = count
             case []:
                 self.hear_end()
-            case ["stopping"]:
+            case ["stopping", _]:
                 # Nobody is accepted by it any more.
                 self.channel.refuse_listeners()
         return said

@@ -282,7 +282,7 @@ class Supervisor:
                 case ["apps", count]:
                     self.count_apps(child, count)
                 # One that was told to end itself says so too.
-                case ["stopping"] if child is self.current or child.is_replaced:
+                case ["stopping", own] if child is self.current or (child.is_replaced and own):
                     self.end(child)
                 case ["files", files] if self.watch is not None:
                     self.watch.changes.add(files)
