@@ -143,6 +143,21 @@ def test_the_other_side_is_gone(line: tuple[Channel, Channel], unread: bool) -> 
     assert one.receive() == []
 
 
+def test_what_was_said_before_the_end_is_heard_though_something_was_not_read(
+    line: tuple[Channel, Channel],
+) -> None:
+    """The system tells of the reset first, before what is still to be read."""
+    one, other = line
+    assert other.tell("leave")
+    assert one.tell("apps", 2)
+    assert one.tell("stopping", True)
+    one.close()
+    assert other.receive() == ["apps", 2]
+    assert other.receive() == ["stopping", True]
+    assert other.receive() == []
+    assert other.receive() == []
+
+
 def test_nothing_yet(line: tuple[Channel, Channel]) -> None:
     one, _ = line
     one.socket.setblocking(False)

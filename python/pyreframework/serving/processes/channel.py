@@ -137,6 +137,7 @@ class Channel:
         Raises:
             OSError: This process may not open the sockets that came, or what came is no message.
         """
+        was_reset = False
         while True:
             try:
                 # socket.recv_fds() forgets the flags, so that programs we start would inherit them.
@@ -144,7 +145,11 @@ class Channel:
                     MESSAGE_BYTES_MAX, BESIDE_BYTES_MAX, socket.MSG_CMSG_CLOEXEC
                 )
             except ConnectionResetError:
-                return []
+                # The other side has left something unread. What it has said before is still here.
+                if was_reset:
+                    return []
+                was_reset = True
+                continue
             if flags & socket.MSG_CTRUNC:
                 # Nobody would know of those that did find room.
                 close_all([("", descriptors_in(beside), None)])
