@@ -54,6 +54,19 @@ def is_child(pid: int) -> bool:
     return True
 
 
+def ended_children() -> dict[int, int]:
+    """Return the exit codes of the children that have ended since this was asked."""
+    codes: dict[int, int] = {}
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return codes
+        if pid == 0:
+            return codes
+        codes[pid] = os.waitstatus_to_exitcode(status)
+
+
 def has_ended(pid: int) -> bool:
     """Tell whether a child of this process has ended, waited for or not."""
     try:

@@ -19,14 +19,21 @@ import time
 from pyreframework.logs import streams
 from pyreframework.logs.console import complain
 from pyreframework.serving.processes.channel import Channel, close_all
-from pyreframework.serving.processes.child import Child, ending, has_ended, is_child, spawn
+from pyreframework.serving.processes.child import (
+    Child,
+    ended_children,
+    ending,
+    has_ended,
+    is_child,
+    spawn,
+)
 from pyreframework.serving.processes.succession import (
     AT_ONCE_SECONDS,
     FORWARDED,
     LEAVE_SECONDS,
     not_restarted,
 )
-from pyreframework.serving.processes.watch import Watch
+from pyreframework.serving.processes.watch import Watch, names
 from pyreframework.serving.signals.endings import ABANDONED, USAGE
 from pyreframework.serving.signals.hold import has_terminal
 from pyreframework.serving.signals.stop import SAME_SIGNAL_SECONDS, nothing
@@ -38,8 +45,6 @@ if TYPE_CHECKING:
 
     from pyreframework.serving.processes.channel import Listeners
 
-# Files that are named when they change.
-NAMES_MAX = 3
 # What a process that has not come to serve has to end in where nobody serves before the next one.
 MAKE_WAY_SECONDS = 5.0
 # How often to look for processes that have ended where no signal tells of it.
@@ -185,12 +190,8 @@ class Supervisor:
         """Start the program anew if one of its files has changed."""
         changed = self.watch.take() if self.watch is not None else []
         if changed:
-            names = ", ".join(map(shown, changed[:NAMES_MAX]))
-            more = f" and {len(changed) - NAMES_MAX} more" if len(changed) > NAMES_MAX else ""
-            complain(f"{names}{more} changed", "INFO")
+            complain(f"{names(changed)} changed", "INFO")
             self.renew()
-
-    # ------------------------------------------------------------------------- processes
 
     def adopt(self, pid: int, end: socket.socket) -> Child:
         """Listen to a process."""
@@ -351,15 +352,7 @@ class Supervisor:
 
     def reap(self) -> None:
         """Note which processes have ended."""
-        codes: dict[int, int] = {}
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if pid == 0:
-                break
-            codes[pid] = os.waitstatus_to_exitcode(status)
+        codes = ended_children()
         for child in self.children():
             # One may have ended before this program began, with nobody to be told of it.
             if child.pid in codes or not is_child(child.pid):
@@ -413,10 +406,7 @@ class Supervisor:
     def search(self, since_ns: int) -> None:
         """Watch for more than the files that are known: the program does not start as it is."""
         if self.watch is not None:
-            # Files of programs are known by names without links.
-            folders = [os.path.realpath(self.folder)] if self.folder else []
-            self.watch.changes.search(folders, since_ns)
-            self.watch.update()
+            self.watch.search(self.folder, since_ns)
 
     def unwatch(self) -> None:
         """Watch no longer; a change would start what is to end."""
@@ -499,14 +489,6 @@ class Supervisor:
         """Do so where no process accepts, nor a change brings one; others may still be leaving."""
         if self.current is None and self.next is None and self.watch is None:
             self.let_go()
-
-
-def shown(path: str) -> str:
-    """Return the name of a file as it is seen from here; in full if this folder is gone."""
-    try:
-        return os.path.relpath(path)
-    except OSError:
-        return path
 
 
 def stay(command: list[str], state: dict[str, Any]) -> NoReturn:

@@ -6,6 +6,7 @@ often where there is much to look at.
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS, SETTLE_SECONDS, UNTOLD_SECONDS = 0.25, 0.05, 2.0
 # Looking takes no more than one part in so many of the time.
 SHARE = 20
+# Files that are named when they change.
+NAMES_MAX = 3
 
 
 class Watch:
@@ -49,6 +52,12 @@ class Watch:
         """Let watchfiles know where the files are."""
         self.told.watch(self.changes.places())
         self.next_look = min(self.next_look, time.monotonic() + LOOK_SECONDS)
+
+    def search(self, folder: str | None, since_ns: int) -> None:
+        """Also watch what has changed in a folder since then, in nanoseconds of the clock."""
+        # Files of programs are known by names without links.
+        self.changes.search([os.path.realpath(folder)] if folder else [], since_ns)
+        self.update()
 
     def patience(self) -> float:
         """Return the seconds until the next look."""
@@ -132,3 +141,17 @@ class Told:
         self.over.set()
         self.reader.close()
         self.writer.close()
+
+
+def names(paths: list[str]) -> str:
+    """Return the names of files for a message, of many those of the first."""
+    text = ", ".join(map(shown, paths[:NAMES_MAX]))
+    return f"{text} and {len(paths) - NAMES_MAX} more" if len(paths) > NAMES_MAX else text
+
+
+def shown(path: str) -> str:
+    """Return the name of a file as it is seen from here; in full if this folder is gone."""
+    try:
+        return os.path.relpath(path)
+    except OSError:
+        return path
