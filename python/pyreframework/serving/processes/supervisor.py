@@ -415,8 +415,6 @@ class Supervisor:
             self.watch.close()
             self.watch = None
 
-    # --------------------------------------------------------------------------- signals
-
     def hear_signals(self) -> None:
         """Act on the signals that have come."""
         for number in self.signals.recv(64):
