@@ -290,6 +290,9 @@ class Replaceable(Serving):
         if self.draining is not None:
             # It would keep the program alive at the end of Python, where it stood still.
             self.draining.join()
+        # That it is drained may have been seen before it was news, which would end the next wait.
+        while not self.stop.news.empty():
+            self.heed(self.stop.news.get())
         return self.outcome[0] if self.outcome else super().drain()
 
     def drain_slowly(self, outcome: list[bool]) -> None:

@@ -90,12 +90,24 @@ def test_jobs_of_a_process_that_is_replaced_first(write: Write, tmp_path: Path) 
         assert sorted(Path(f"{audit}.raw").read_bytes()) == sorted(b"poolthread")
 
 
+# The last request is answered before anybody waits for that.
+AT_ONCE = """
+    start = threading.Thread.start
+    def start_and_end(thread):
+        start(thread)
+        if getattr(thread._target, "__name__", "") == "drain_slowly":
+            thread.join()
+    threading.Thread.start = start_and_end
+"""
+
+
+@pytest.mark.parametrize("drains", ["", AT_ONCE], ids=["in time", "at once"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_signals_while_jobs_are_finished(
-    write: Write, tmp_path: Path, number: signal.Signals
+    write: Write, tmp_path: Path, number: signal.Signals, drains: str
 ) -> None:
     """A stop reaches the process that serves at once; a restart comes once they are."""
-    extra = JOBS.replace("{audit!r}", repr(str(tmp_path / "audit.csv")))
+    extra = JOBS.replace("{audit!r}", repr(str(tmp_path / "audit.csv"))) + drains
     with serve(write(extra=extra), mode="default") as server, Gate() as gate:
         server.get(f"/order/{gate.port}")
         assert {gate.entered(), gate.entered()} == {"pool", "thread"}
