@@ -201,8 +201,8 @@ mod tests {
 
     #[test]
     fn a_folder_that_takes_no_files_is_no_lock_to_wait_for() {
-        // Not even of root.
-        let path = Path::new("/sys/a.sock");
+        // Not even of root; and it is there wherever there are processes.
+        let path = Path::new("/proc/a.sock");
         let hour = Duration::from_secs(3_600);
         Claim::stake_within(path, hour).map(|_| ()).expect_err("nobody makes files there");
     }
