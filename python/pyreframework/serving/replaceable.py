@@ -17,13 +17,14 @@ from pyreframework.serving.processes.succession import (
     LEAVE_SECONDS,
     Successor,
     become_supervisor,
+    drop_handlers,
     not_restarted,
     obstacle,
 )
 
 # Loaded before files may change: it may be needed when they have.
 from pyreframework.serving.processes.supervisor import stay
-from pyreframework.serving.server import Serving
+from pyreframework.serving.server import ATTEMPTS, Serving
 from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.settings.variables import tell_unknown
 from pyreframework.serving.signals import endings
@@ -42,11 +43,19 @@ if TYPE_CHECKING:
     from pyreframework.serving.signals.stop import Stop
 
 
+# How long a thread may take to begin, if a signal handler has broken off the wait for that.
+BEGIN_SECONDS = 2.0
+
 # What `run()` serves in this process now, each app on a thread of its own; and what waits for that.
 served: set[Replaceable] = set()
 waiting: set[Replaceable] = set()
 # Held while it is decided what is served here, and whether another process may take over.
 deciding = threading.Lock()
+
+
+def has_started(thread: threading.Thread) -> bool:
+    """Tell whether a thread has begun, whose start a signal handler may have broken off."""
+    return thread._started.wait(BEGIN_SECONDS)  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001 - `is_alive` says no of one that is just beginning
 
 
 def tell_apps() -> None:
@@ -89,8 +98,8 @@ class Replaceable(Serving):
         # Whether a process is being started that is to take over, and whether one has.
         self.renewing = False
         self.leaving = False
-        # Whether the last requests were answered, once that is known; None: nobody has asked yet.
-        self.outcome: list[bool] | None = None
+        # Whether the last requests were answered, once that is known.
+        self.outcome: bool | None = None
         self.is_drained = False
         self.draining: threading.Thread | None = None
         # When a process that has a supervisor would be killed, once another has taken over.
@@ -271,38 +280,36 @@ class Replaceable(Serving):
         """Wait for running requests; with a successor, for those that are on their way as well."""
         if not self.leaving:
             return super().drain()
-        if self.outcome is None:
-            self.outcome = []
-            thread = threading.Thread(target=self.drain_slowly, args=[self.outcome], daemon=True)
+        if self.draining is None or not has_started(self.draining):
+            thread = threading.Thread(target=self.drain_slowly, daemon=True)
+            self.draining = thread
             try:
                 thread.start()
             except RuntimeError as error:
                 complain(f"signals wait until the last requests are answered: {error}")
-                self.drain_slowly(self.outcome)
-            else:
-                self.draining = thread
+                self.drain_slowly()
         while not self.is_drained:
             try:
                 self.heed(self.stop.wait())
             except BaseException as error:  # noqa: BLE001 - raised once all has ended
                 # The requests go on, whatever a signal handler of the program makes of its signal.
                 self.put_off(error)
-        if self.draining is not None:
+        if has_started(self.draining):
             # It would keep the program alive at the end of Python, where it stood still.
             self.draining.join()
         # That it is drained may have been seen before it was news, which would end the next wait.
         while not self.stop.news.empty():
             self.heed(self.stop.news.get())
-        return self.outcome[0] if self.outcome else super().drain()
+        return super().drain() if self.outcome is None else self.outcome
 
-    def drain_slowly(self, outcome: list[bool]) -> None:
+    def drain_slowly(self) -> None:
         """Leave connections time for one more request, by whose answer they learn that they end."""
         try:
             since = monotonic()
             self.server.leave()
             self.server.wait_left(LEAVE_SECONDS)
             self.set_due(since)
-            outcome.append(super().drain())
+            self.outcome = super().drain()
         except BaseException as error:  # noqa: BLE001 - raised once all has ended
             self.put_off(error)
         finally:
@@ -370,7 +377,7 @@ class Replaceable(Serving):
         stands behind ``run()`` is for the last of them.
         """
         if self.successor is not None:
-            self.end_program(code)
+            self.reporting(self.end_program, code)
             self.supervise(self.successor)
         if self.given_up is not None:
             self.given_up.outlive()
@@ -388,7 +395,7 @@ class Replaceable(Serving):
 
         # The streams are the supervisor's.
         atexit.unregister(streams.settle)
-        self.heed_beside()
+        self.reporting(self.heed_beside)
         # A process that has a supervisor has as long for its threads.
         left = max(round(self.leaving_due - monotonic(), 1), endings.HOOKS_SECONDS)
         steps: list[tuple[str, float | None, Callable[[], object]]] = [
@@ -403,15 +410,29 @@ class Replaceable(Serving):
             except BaseException as error:  # noqa: BLE001 - a signal handler's; the service goes on
                 console.report(error, error.__traceback__)
 
+    def reporting(self, step: Callable[..., object], *given: object) -> None:
+        """Take a step, again where a signal handler of the program raises in its midst.
+
+        What it raises is reported: the service goes on.
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                step(*given)
+            except BaseException as error:  # noqa: BLE001 - a signal handler's
+                console.report(error, error.__traceback__)
+            else:
+                return
+
     def heed_beside(self) -> None:
         """Pass on what is asked for while the program ends, on a thread beside."""
+        if self.heeding is not None and has_started(self.heeding):
+            return
         thread = threading.Thread(target=self.heed_until_over, name="pyre-heed", daemon=True)
+        self.heeding = thread
         try:
             thread.start()
         except RuntimeError as error:
             complain(f"signals wait until the program has ended: {error}")
-        else:
-            self.heeding = thread
 
     def heed_until_over(self) -> None:
         """Pass on what is asked for until this process becomes the supervisor."""
@@ -420,7 +441,9 @@ class Replaceable(Serving):
 
     def supervise(self, successor: Successor) -> NoReturn:
         """Become the supervisor of the process that has taken over."""
-        if self.heeding is not None:
+        # The program has ended, and what its handlers would raise would end this process.
+        self.reporting(drop_handlers)
+        if self.heeding is not None and has_started(self.heeding):
             # What comes from here on waits for the supervisor.
             self.stop.news.put(News.DRAINED)
             self.heeding.join()

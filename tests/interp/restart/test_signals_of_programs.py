@@ -167,3 +167,45 @@ def test_a_signal_handler_that_raises_in_a_process_that_leaves(write: Write, err
         wait_until(lambda: is_supervisor(server.pid), "a supervisor")
         assert f"shutdown of {server.pid}" in server.output.text()
         assert restart(server) != server.pid
+
+
+BREAKS_OFF = """
+    import threading
+
+    class Unexpected(Exception):
+        pass
+
+    begin = threading.Thread.start
+    left = {{"{function}"}}
+
+    def start(thread):
+        # As a signal handler of the program may, just before a thread begins or just behind that.
+        name = getattr(thread._target, "__name__", "")
+        breaks_off = name in left
+        left.discard(name)
+        if breaks_off and not {after}:
+            raise Unexpected
+        begin(thread)
+        if breaks_off:
+            raise Unexpected
+
+    @app.on_startup
+    def replace():
+        threading.Thread.start = start
+"""
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("function", ["drain_slowly", "heed_until_over"])
+def test_a_signal_handler_that_raises_as_a_thread_begins_that_a_restart_needs(
+    write: Write, function: str, after: bool
+) -> None:
+    """The thread begins all the same, once."""
+    extra = BREAKS_OFF.format(function=function, after=after)
+    with serve(write(extra=extra)) as server:
+        pid = restart(server)
+        wait_until(lambda: is_supervisor(server.pid), "a supervisor")
+        assert f"shutdown of {server.pid}" in server.output.text()
+        server.output.wait_for("Unexpected")
+        assert serving_pid(server) == pid
+        assert server.stop() == 0

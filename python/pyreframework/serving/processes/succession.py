@@ -384,13 +384,7 @@ def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -
     streams.settle()
     # What they tell the program about is over. A handler does not outlive `exec`, a timer does.
     stop_timers()
-    handled = handled_signals()
-    if threading.current_thread() is threading.main_thread():
-        # If it is ignored, nobody knows how a process has ended that does so before we look.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # Those of the program might raise from here on, where all is half done.
-        for number in handled:
-            signal.signal(number, nothing)
+    handled = drop_handlers()
     state["handled"] = sorted({*handled, *state.get("handled", ())})
     # From here on signals wait, or write their byte where the supervisor will find it.
     signal.pthread_sigmask(signal.SIG_BLOCK, (*FORWARDED, *state["handled"]))
@@ -415,6 +409,21 @@ def become_supervisor(arguments: list[str], state: dict[str, Any], stop: Stop) -
         f"the supervisor cannot be started, and process {os.getpid()} supervises as it is: "
         f"{state['obstacle']}"
     )
+
+
+def drop_handlers() -> list[int]:
+    """Let handlers of the program run no more, which might raise where all is half done.
+
+    Returns:
+        The signals that it has handlers for; they are still caught.
+    """
+    handled = handled_signals()
+    if threading.current_thread() is threading.main_thread():
+        # If it is ignored, nobody knows how a process has ended that does so before we look.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number in handled:
+            signal.signal(number, nothing)
+    return handled
 
 
 def start(arguments: list[str], state: dict[str, Any]) -> NoReturn:
