@@ -32,6 +32,8 @@ pub mod message;
 
 /// HTTP/1.0 and 1.1: reading requests, writing replies.
 pub mod h1;
+/// WebSocket: frames of a connection that was upgraded.
+pub mod websocket;
 
 // Formats that handlers ask for.
 /// Percent-encoding, query strings and URL-encoded forms.
