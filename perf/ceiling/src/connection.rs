@@ -9,6 +9,7 @@ use mio::net::TcpStream;
 use crate::answer;
 use crate::heads::Heads;
 use crate::request::{Next, next_request};
+use crate::socket::Socket;
 
 /// First size of the read buffer in bytes; a larger request makes it grow.
 const INPUT_BYTES: usize = 16 * 1024;
@@ -35,13 +36,24 @@ pub(crate) struct Connection {
     last: bool,
     /// The peer has closed its side.
     ended: bool,
+    /// Set once the connection was upgraded.
+    socket: Option<Box<Socket>>,
 }
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream) -> Self {
         let input = vec![0; INPUT_BYTES];
         let output = Vec::new();
-        Self { stream, input, filled: 0, output, written: 0, last: false, ended: false }
+        Self {
+            stream,
+            input,
+            filled: 0,
+            output,
+            written: 0,
+            last: false,
+            ended: false,
+            socket: None,
+        }
     }
 
     /// Goes on for as long as the socket gives or takes anything.
@@ -95,7 +107,25 @@ impl Connection {
     fn answer_all(&mut self, heads: &Heads) {
         let mut start = 0;
         while !self.last && start < self.filled {
+            if let Some(socket) = &mut self.socket {
+                let input = &mut self.input[start..self.filled];
+                let (used, is_over) = socket.echo(input, &mut self.output);
+                start += used;
+                self.last = is_over;
+                break;
+            }
             match next_request(&self.input[start..self.filled]) {
+                Next::Request(request) if request.path == "/ws" => {
+                    let mut head = self.input[start..start + request.bytes].to_vec();
+                    start += head.len();
+                    match Socket::open(&mut head, &mut self.output) {
+                        Ok(socket) => self.socket = Some(Box::new(socket)),
+                        Err(status) => {
+                            answer::write_refusal(&mut self.output, status, heads);
+                            self.last = true;
+                        }
+                    }
+                }
                 Next::Request(request) => {
                     answer::write(&mut self.output, &request, heads);
                     start += request.bytes;

@@ -2,7 +2,8 @@
 //!
 //! It does what any server must do for the five benchmark routes and nothing more: read, find every
 //! complete request, answer them in order, write once. Its answers have the bytes of Pyre's, so
-//! that both put the same work on the kernel and on the load generator.
+//! that both put the same work on the kernel and on the load generator. A WebSocket at `/ws` echoes, by
+//! the frames of Pyre.
 //!
 //! `ceiling [--host 127.0.0.1] [--port 8000] [--threads 1]`; port 0 lets the system choose. The
 //! address is printed once the server listens.
@@ -14,6 +15,7 @@ mod connection;
 mod request;
 mod answer;
 mod heads;
+mod socket;
 mod date;
 
 use std::io::{self, Write};

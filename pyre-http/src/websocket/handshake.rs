@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
+use super::extension::Agreed;
 use crate::header::{HeaderSpan, find_only, is_token_byte};
 use crate::message::{BodyFraming, Request};
 use crate::method::Method;
@@ -81,8 +82,17 @@ pub fn protocols<'a>(fields: &'a [HeaderSpan], bytes: &'a [u8]) -> impl Iterator
         .filter_map(|item| std::str::from_utf8(item).ok())
 }
 
+/// What is agreed on compression, as [`Agreed::to_first`] does.
+pub fn extensions(fields: &[HeaderSpan], bytes: &[u8], server_takes_over: bool) -> Option<Agreed> {
+    let is_named = |field: &&HeaderSpan| {
+        field.name.of(bytes).eq_ignore_ascii_case(b"sec-websocket-extensions")
+    };
+    let values = fields.iter().filter(is_named).map(|field| field.value.of(bytes));
+    Agreed::to_first(values, server_takes_over)
+}
+
 /// The items of a list, of all its fields (RFC 9110 section 5.6.1).
-pub(super) fn items<'a>(
+fn items<'a>(
     fields: &'a [HeaderSpan],
     bytes: &'a [u8],
     lower_name: &'a [u8],
