@@ -38,6 +38,8 @@ pub mod websocket;
 // Formats that handlers ask for.
 /// Percent-encoding, query strings and URL-encoded forms.
 pub mod form;
+/// Event streams, as `EventSource` reads them.
+pub mod event_stream;
 /// The `Cookie` header.
 pub mod cookie;
 /// Ids of requests, and W3C trace context.

@@ -16,6 +16,8 @@ mod chunked;
 // Step 9: answers become bytes.
 /// Status line, headers and body length into a buffer.
 pub mod serialize;
+/// Bodies that go out as they are made.
+pub mod chunk;
 /// Answers that the server gives by itself.
 pub mod refuse;
 
