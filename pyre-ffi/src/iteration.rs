@@ -25,6 +25,18 @@ impl<T> Object<T> {
         self.type_pointer() == &raw mut ffi::PyCoro_Type
     }
 
+    /// Whether this is what calling a function with `yield` gives.
+    #[inline]
+    pub fn is_generator(&self) -> bool {
+        self.type_pointer() == &raw mut ffi::PyGen_Type
+    }
+
+    /// Whether this is what calling an `async def` function with `yield` gives.
+    #[inline]
+    pub fn is_async_generator(&self) -> bool {
+        self.type_pointer() == &raw mut ffi::PyAsyncGen_Type
+    }
+
     /// `iter(object)`, as a Rust iterator.
     pub fn iterate<'py>(&self, py: Attached<'py>) -> Result<Iteration<'py>, Raised> {
         // SAFETY: the handle shows a live object, on an attached thread.

@@ -21,6 +21,8 @@ use pyre_http::message::Request;
 use pyre_http::span::Span;
 use pyre_http::version::Version;
 
+use crate::flow::Downstream;
+
 /// Bytes of a new read buffer: a pipelined batch of small requests, or a head and a small body.
 pub const READ_BYTES: usize = 16 * 1024;
 
@@ -207,6 +209,8 @@ pub struct Job {
     pub closes: bool,
     /// Bytes for the wire: the answers of the entries before `next` that are not written yet.
     pub reply: Vec<u8>,
+    /// The answer of the entry before `next` comes in pieces: its head is in the reply, the rest here.
+    pub flow: Option<Box<Downstream>>,
 }
 
 impl Job {
@@ -234,6 +238,7 @@ impl Job {
             admitted: 0,
             closes: false,
             reply: Vec::new(),
+            flow: None,
         })
     }
 
@@ -301,6 +306,39 @@ impl Job {
         }
     }
 
+    /// The answers to this many entries are whole, or have been given up.
+    #[inline]
+    #[must_use]
+    pub fn answered(&self) -> usize {
+        self.next - usize::from(self.flow.is_some())
+    }
+
+    /// The answer that came in pieces has ended. Whoever counts and logs answers finds how long it was.
+    #[cold]
+    pub fn end_flow(&mut self) {
+        let Some(flow) = self.flow.take() else { return };
+        let bytes = usize::try_from(flow.bytes()).unwrap_or(usize::MAX);
+        if let Some(Entry::Call(call)) = self.entries.get_mut(self.next - 1) {
+            call.answer_bytes = call.answer_bytes.saturating_add(bytes);
+        }
+    }
+
+    /// Lets go of what an answer in pieces has no use for, as it may last: what the request brought,
+    /// except for the line that is logged, if no other one is behind it.
+    #[cold]
+    pub fn slim(&mut self) {
+        if !self.is_finished() {
+            return;
+        }
+        if let Some(Entry::Call(call)) = self.entries.last() {
+            self.bytes.truncate(call.request.target.end as usize);
+        }
+        self.bytes.shrink_to_fit();
+        self.headers = Vec::new();
+        self.params = Vec::new();
+        self.stints = Vec::new();
+    }
+
     /// Forgets the requests that are not answered: nobody waits for them, and the connection ends.
     #[cold]
     pub fn give_up_rest(&mut self) {
@@ -328,6 +366,7 @@ impl Job {
         self.closes = false;
         self.is_timed = false;
         self.leaves_tasks = false;
+        self.flow = None;
         recycle(&mut self.stints, KEPT_ENTRIES_MAX);
         recycle(&mut self.headers, KEPT_ENTRIES_MAX);
         recycle(&mut self.params, KEPT_ENTRIES_MAX);
@@ -336,7 +375,7 @@ impl Job {
         recycle(&mut self.answers, KEPT_BUFFER_BYTES_MAX);
         recycle(&mut self.bytes, KEPT_BUFFER_BYTES_MAX);
         recycle(&mut self.reply, KEPT_BUFFER_BYTES_MAX);
-        if self.bytes.capacity() == 0 {
+        if self.bytes.capacity() < READ_BYTES {
             self.bytes.reserve_exact(READ_BYTES);
         }
     }

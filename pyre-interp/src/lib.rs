@@ -5,6 +5,7 @@
 
 pub mod job; // what travels between a reactor and a lane
 pub mod ring; // 5 and 10: the only road between threads
+pub mod flow; // pieces of answers, beside the jobs
 pub mod event_loop; // coroutines that wait, and the loop that runs them
 pub mod worker; // 6: the lanes of one interpreter take jobs and run them
 pub mod objects; // 7: what handlers see of a request

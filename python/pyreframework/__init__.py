@@ -39,6 +39,7 @@ from pyreframework.cookies import delete_cookie, get_cookie, get_cookies, set_co
 from pyreframework.engine import (
     PyreRequest,
     PyreResponse,
+    PyreStream,
     RequestTimeout,
     __version__,
     get_gil_metrics,
@@ -57,6 +58,7 @@ __all__ = [
     "PyreApp",
     "PyreRequest",
     "PyreResponse",
+    "PyreStream",
     "RequestTimeout",
     "StartError",
     "WorkerImportError",

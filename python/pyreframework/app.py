@@ -20,8 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Sequence
-    from typing import Any, Literal, Never
+    from typing import Any, Literal, Never, Unpack
 
+    from pyreframework.engine import PyreStream
     from pyreframework.handlers.background import Task
     from pyreframework.hooks import Lifespan
     from pyreframework.routing import AnyCall
@@ -66,6 +67,7 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         self.native.set_report(self._report)
         self.native.set_settle(self.loop.settle)
         self.native.set_run_tasks(self._run_tasks)
+        self.native.set_wake(self._wake)
         if lifespan is not None:
             self.native.need_loop(False)
         self.debug = debug
@@ -281,11 +283,39 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         """Return the event loop of this interpreter; called by the engine, which drives it."""
         return self.loop.open()
 
-    def _run_tasks(self, tasks: list[Task]) -> None:
-        """Run what ``req.add_task`` left; called by the engine once the answer is on its way."""
-        from pyreframework.handlers.background import run
+    def _run_tasks(
+        self, tasks: list[Task] | None, *made: Unpack[tuple[PyreStream, Any, bool, str, str]]
+    ) -> None:
+        """Send what a generator makes, then run what ``req.add_task`` left.
 
-        run(tasks, self.native, self.end_fork)
+        Called by the engine once the answer, or its head, is on its way.
+        """
+
+        def run() -> None:
+            if tasks:
+                from pyreframework.handlers.background import run
+
+                run(tasks, self.native, self.end_fork)
+
+        if not made:
+            return run()
+        from pyreframework.handlers.streams import Delivery, begin
+
+        stream, generator, is_async, route, request_id = made
+
+        def after() -> None:
+            self.native.end_task()
+            run()
+
+        delivery = Delivery(stream, generator, (route, request_id))
+        begin(delivery, is_async, self.loop.settle, after)
+        return None
+
+    def _wake(self, number: int) -> None:
+        """Let a sender on the event loop go on; called by the engine."""
+        from pyreframework.handlers.streams import wake
+
+        wake(number)
 
     def _report(self, route: str, request_id: object, error: BaseException) -> str | None:
         """Log what a handler or hook raised; in debug mode return a page for the client."""

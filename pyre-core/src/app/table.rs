@@ -172,6 +172,11 @@ impl Class for App {
                 Self::set_run_tasks,
             )
             .method(
+                c"set_wake",
+                c"set_wake($self, function)\n--\n\nCall function(number) for a sender on the event loop that can go on.",
+                Self::set_wake,
+            )
+            .method(
                 c"need_loop",
                 c"need_loop($self, for_requests)\n--\n\nSomething is async: interpreters need an event loop.",
                 Self::need_loop,

@@ -16,6 +16,8 @@ use crate::connection::transport::Transport;
 ///  (Writing, when the socket does not take all) --> Reading
 ///     after the last answer: Lingering --> closed
 /// ```
+/// An answer in pieces is written like any other; when all that is there is written, the connection is
+/// `Streaming` until there is more, and goes on as after any answer when that ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
     /// Waits for requests, or for the rest of one.
@@ -25,6 +27,8 @@ pub(crate) enum Phase {
     /// Answers are waiting for the socket. Nothing is read: a client that does not read its
     /// answers is not read from.
     Writing,
+    /// The pieces of an answer are written as they come. Nothing is read.
+    Streaming,
     /// The last answer is out and our side is closed; what still arrives is thrown away, so that
     /// the peer can read the answer before it sees a reset (RFC 9112 section 9.6).
     Lingering,
@@ -47,6 +51,8 @@ pub(crate) enum Awaiting {
     End,
     /// A handler.
     Reply,
+    /// The next piece of an answer.
+    Piece,
 }
 
 /// Answers that the socket has not taken yet.
@@ -125,7 +131,7 @@ impl Connection {
         match (self.phase, &self.outbound) {
             (Phase::Lingering, _) => true,
             (Phase::Writing, Some(Outbound { job, .. })) => {
-                job.is_finished() && (self.last || job.closes || self.owed_bytes == 0)
+                job.is_finished() && job.flow.is_none() && (self.last || job.closes || self.owed_bytes == 0)
             }
             _ => false,
         }
@@ -151,7 +157,7 @@ impl Connection {
         match self.phase {
             Phase::Reading => self.readable || self.inbound.is_some(),
             Phase::Lingering => self.readable,
-            Phase::Answering | Phase::Writing => false,
+            Phase::Answering | Phase::Writing | Phase::Streaming => false,
         }
     }
 }

@@ -1,7 +1,10 @@
 //! All connections of a reactor, and what goes with each whatever it is doing: an alarm, empty jobs, a
 //! place on the list of those to read from. Hot path.
 
+use std::sync::Arc;
+
 use mio::Token;
+use pyre_interp::flow::Mailbox;
 use pyre_interp::job::Job;
 
 use crate::connection::jobs::Jobs;
@@ -35,10 +38,12 @@ pub(crate) struct Connections {
     /// Those to read from in this turn, and how many of them have been read.
     reading: Vec<u32>,
     read: usize,
+    /// Which answers in pieces have more of them.
+    pub(crate) mailbox: Arc<Mailbox>,
 }
 
 impl Connections {
-    pub(crate) fn new(spans: Spans) -> Self {
+    pub(crate) fn new(spans: Spans, mailbox: Arc<Mailbox>) -> Self {
         Self {
             slots: Slots::default(),
             timers: Timers::new(TIMER_MS),
@@ -50,6 +55,7 @@ impl Connections {
             ready: Vec::new(),
             reading: Vec::new(),
             read: 0,
+            mailbox,
         }
     }
 
@@ -120,7 +126,7 @@ impl Connections {
             match connection.phase {
                 Phase::Reading => holding.unsent += 1,
                 Phase::Writing if !connection.only_delivers() => holding.untaken += 1,
-                Phase::Writing | Phase::Answering | Phase::Lingering => {}
+                Phase::Writing | Phase::Answering | Phase::Streaming | Phase::Lingering => {}
             }
         }
         holding
@@ -194,7 +200,7 @@ impl Connections {
                         let deadline_ms = connection.deadline_ms.min(until_ms);
                         self.set_deadline(slot, deadline_ms);
                     }
-                    Phase::Reading | Phase::Answering => {}
+                    Phase::Reading | Phase::Answering | Phase::Streaming => {}
                 }
             }
             self.read_last(slot);
@@ -204,6 +210,14 @@ impl Connections {
     /// The answers that wait for the socket, which may take more now.
     pub(crate) fn take_outbound(&mut self, slot: u32) -> Option<Outbound> {
         self.slots.get(slot)?.outbound.take()
+    }
+
+    /// How many answers in pieces have not ended.
+    pub(crate) fn streams(&self) -> usize {
+        let has_flow = |connection: &&Connection| {
+            connection.outbound.as_ref().is_some_and(|outbound| outbound.job.flow.is_some())
+        };
+        self.slots.iter().filter(has_flow).count()
     }
 
     /// Ends our side after the last answer and lets the peer read it.
@@ -276,9 +290,13 @@ mod tests {
 
     const SPANS: Spans = Spans { request_ms: 2_000, head_ms: 1_000, body_ms: 3_000 };
 
+    fn mailbox() -> Arc<Mailbox> {
+        Arc::new(Mailbox::new(Arc::new(pyre_interp::ring::Doorbell::new(|| {}))))
+    }
+
     /// Two connections in slots 0 and 1, with something to read, and the other ends of their sockets.
     fn two() -> (Connections, [UnixStream; 2]) {
-        let mut connections = Connections::new(SPANS);
+        let mut connections = Connections::new(SPANS, mailbox());
         let ends = [0, 1].map(|slot| {
             let (ours, theirs) = UnixStream::pair().unwrap();
             ours.set_nonblocking(true).unwrap();

@@ -37,7 +37,7 @@ impl Connections {
             Awaiting::Body | Awaiting::Writable => self.spans.body_ms,
             Awaiting::End if self.is_ending() => DELIVERY_LOOK_MS,
             Awaiting::End => LINGER_IDLE_MS,
-            Awaiting::Reply => FOR_EVER_MS,
+            Awaiting::Reply | Awaiting::Piece => FOR_EVER_MS,
         };
         let is_head = awaiting == Awaiting::Head;
         let is_hurried = is_head && self.is_ending();

@@ -35,7 +35,7 @@ pub(crate) fn read(connections: &mut Connections, responder: &mut Responder, slo
             discard(connections, slot);
             return Read::Nothing;
         }
-        Phase::Answering | Phase::Writing => return Read::Nothing,
+        Phase::Answering | Phase::Writing | Phase::Streaming => return Read::Nothing,
     }
     if !connection.wants_reading() {
         await_more(connections, slot);

@@ -97,21 +97,23 @@ impl Ledger {
     /// Notes the answers that a job has got since it was last seen here.
     #[inline]
     pub(crate) fn collected(&mut self, job: &mut Job) {
-        if job.counted == job.next {
+        // One that comes in pieces is noted at its end.
+        let answered = job.answered();
+        if job.counted == answered {
             return;
         }
-        self.counters.requests.add((job.next - job.counted) as u64);
+        self.counters.requests.add((answered - job.counted) as u64);
         if self.looks_closely {
-            self.collected_each(job);
+            self.collected_each(job, answered);
         }
-        job.counted = job.next;
+        job.counted = answered;
     }
 
     #[inline(never)]
-    fn collected_each(&mut self, job: &Job) {
+    fn collected_each(&mut self, job: &Job, answered: usize) {
         let took_us = self.now_us.saturating_sub(job.received_us);
         let took = Duration::of_us(took_us);
-        for (index, entry) in (job.counted..).zip(&job.entries[job.counted..job.next]) {
+        for (index, entry) in (job.counted..).zip(&job.entries[job.counted..answered]) {
             // Ready answers were noted as they were made.
             let Entry::Call(call) = entry else { continue };
             let label = Label::Target(call.target);

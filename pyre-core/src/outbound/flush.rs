@@ -7,6 +7,7 @@ use pyre_interp::job::Job;
 use crate::connection::state::{Awaiting, Outbound, Phase};
 use crate::connection::table::Connections;
 use crate::metrics::ledger::Ledger;
+use crate::outbound::stream::{self, Refill};
 
 /// Writes what a job holds, from `written` on. What the socket does not take waits for it.
 ///
@@ -19,29 +20,45 @@ pub(crate) fn flush(
     mut written: usize,
 ) -> Option<Box<Job>> {
     ledger.collected(&mut job);
+    let mut refills = 0;
+    loop {
+        let Some(connection) = connections.get(slot) else {
+            connections.jobs.give_back(job);
+            return None;
+        };
+        while written < job.reply.len() {
+            match connection.transport.send(&job.reply[written..]) {
+                Ok(sent) if sent > 0 => written += sent,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    connection.phase = Phase::Writing;
+                    connection.outbound = Some(Outbound { job, written });
+                    connections.await_next(slot, Awaiting::Writable);
+                    return None;
+                }
+                // The peer is gone: nobody is left to tell.
+                Ok(_) | Err(_) => {
+                    stream::end(ledger, &mut job);
+                    connections.jobs.give_back(job);
+                    connections.close(slot);
+                    return None;
+                }
+            }
+        }
+        connection.phase = Phase::Reading;
+        if job.flow.is_none() {
+            break;
+        }
+        (job, written) = match stream::refill(connections, ledger, slot, job, refills) {
+            Refill::Pieces(job) => (job, 0),
+            Refill::Nothing => return None,
+        };
+        refills += 1;
+    }
     let Some(connection) = connections.get(slot) else {
         connections.jobs.give_back(job);
         return None;
     };
-    while written < job.reply.len() {
-        match connection.transport.send(&job.reply[written..]) {
-            Ok(sent) if sent > 0 => written += sent,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                connection.phase = Phase::Writing;
-                connection.outbound = Some(Outbound { job, written });
-                connections.await_next(slot, Awaiting::Writable);
-                return None;
-            }
-            // The peer is gone: nobody is left to tell.
-            Ok(_) | Err(_) => {
-                connections.jobs.give_back(job);
-                connections.close(slot);
-                return None;
-            }
-        }
-    }
-    connection.phase = Phase::Reading;
     if !job.is_finished() {
         job.reply.clear();
         return Some(job);
@@ -82,7 +99,9 @@ mod tests {
     /// A connection in slot 0, what notes its answers, and the peer's end of its socket.
     fn one() -> (Connections, Ledger, UnixStream) {
         let spans = Spans { request_ms: 1_000, head_ms: 1_000, body_ms: 1_000 };
-        let mut connections = Connections::new(spans);
+        let doorbell = Arc::new(pyre_interp::ring::Doorbell::new(|| {}));
+        let mailbox = Arc::new(pyre_interp::flow::Mailbox::new(doorbell));
+        let mut connections = Connections::new(spans, mailbox);
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let transport = Transport::Unix(mio::net::UnixStream::from_std(ours));

@@ -3,4 +3,5 @@
 //! Steps as those of `inbound`. Sees the same rooms, and neither the reactor nor `inbound`.
 
 pub(crate) mod collect; // 11: replies are taken out of the rings
+pub(crate) mod stream; // 12: the next pieces of an answer
 pub(crate) mod flush; // 12: bytes are written, one call per connection and turn

@@ -1,8 +1,10 @@
 //! What happens when a connection has waited too long.
 
+use pyre_http::event_stream;
 use pyre_interp::job::ConnectionId;
 
-use crate::connection::state::{Awaiting, Phase};
+use crate::connection::state::{Awaiting, Outbound, Phase};
+use crate::outbound::stream;
 use crate::reactor::run::Reactor;
 
 impl Reactor {
@@ -24,6 +26,9 @@ impl Reactor {
         let Some((connection, jobs)) = self.connections.get_with_jobs(slot) else { return };
         if connection.awaiting == Awaiting::Reply && connection.phase == Phase::Answering {
             return self.give_up_reply(slot);
+        }
+        if connection.awaiting == Awaiting::Piece && connection.phase == Phase::Streaming {
+            return self.no_piece(slot);
         }
         if connection.phase == Phase::Lingering && connection.linger_until_ms > now_ms {
             // While the server drains it looks often, and at the time alone.
@@ -47,6 +52,25 @@ impl Reactor {
         job.client = connection.client;
         self.responder.refuse_late(&mut job);
         self.write(slot, job, 0);
+    }
+
+    /// No piece of an answer has come for as long as may be: its client has gone, or is to know that the
+    /// stream is alive.
+    #[cold]
+    fn no_piece(&mut self, slot: u32) {
+        let now_ms = self.connections.clock.now_ms();
+        let Some(connection) = self.connections.get(slot) else { return };
+        let Some(Outbound { job, .. }) = &mut connection.outbound else { return };
+        let Some(flow) = &mut job.flow else { return };
+        if now_ms >= flow.disconnects_ms {
+            return self.end_stream(slot);
+        }
+        if flow.terms.keep_alive_ms > 0 && now_ms >= flow.heard_ms + flow.terms.keep_alive_ms {
+            flow.heard_ms = now_ms;
+            flow.push(event_stream::KEEP_ALIVE);
+        }
+        let deadline_ms = stream::deadline_ms(job);
+        self.connections.set_deadline(slot, deadline_ms);
     }
 
     /// The client of a request has gone, or has waited for a handler as long as it may.

@@ -53,7 +53,10 @@ impl Reactor {
             index,
             acceptor: Acceptor::new(listeners, poll.registry())?,
             poll,
-            connections: Connections::new(Spans::of(&responder.frozen.settings)),
+            connections: Connections::new(
+                Spans::of(&responder.frozen.settings),
+                control.mailbox(index),
+            ),
             responder,
             dispatch,
             doorbell: control.doorbell(index),
@@ -88,6 +91,7 @@ impl Reactor {
         let counters = &self.responder.ledger.counters;
         self.acceptor.accept_pending(&mut self.connections, registry, counters);
         self.collect_replies();
+        self.collect_pieces();
         self.connections.begin_reading();
         waited
     }
@@ -134,7 +138,8 @@ impl Reactor {
 
     /// Tells the server what is left to drain.
     fn report_drain(&self) {
-        self.control.set_running(self.index, self.dispatch.running() + self.errands_left());
+        let running = self.dispatch.running() + self.errands_left() + self.connections.streams();
+        self.control.set_running(self.index, running);
         let (stage, left) = (self.connections.stage, self.connections.left());
         // Before that idle connections are open too.
         let is_asked = stage == Stage::Draining && left == Left::Requests;
@@ -147,7 +152,9 @@ impl Reactor {
         let mut timeout = self.timeout();
         if timeout != Some(Duration::ZERO) {
             self.doorbell.announce();
-            if self.dispatch.workers.has_replies() || self.control.stage() != self.connections.stage
+            if self.dispatch.workers.has_replies()
+                || self.control.stage() != self.connections.stage
+                || !self.connections.mailbox.is_empty()
             {
                 timeout = Some(Duration::ZERO);
             }
@@ -189,11 +196,16 @@ impl Reactor {
             connection.readable = true;
             return self.connections.note_closed_side(slot, is_broken);
         }
+        if connection.phase == Phase::Streaming && (event.is_read_closed() || event.is_error()) {
+            connection.end_seen = true;
+            connection.readable = true;
+            return self.reader_closed(slot, event.is_error() || event.is_write_closed());
+        }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             connection.readable = true;
             connection.end_seen |= event.is_read_closed() || event.is_error();
         }
-        if event.is_writable() && connection.outbound.is_some() {
+        if event.is_writable() && connection.phase == Phase::Writing {
             self.resume_writing(slot);
         } else {
             self.connections.list(slot);

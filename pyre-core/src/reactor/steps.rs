@@ -2,13 +2,14 @@
 
 use pyre_interp::job::{ConnectionId, Job};
 
-use crate::connection::state::Outbound;
+use crate::connection::state::{Outbound, Phase};
 use crate::inbound::read::{Read, read};
 use crate::inbound::submit::submit;
 use crate::outbound::collect::collect;
 use crate::outbound::flush::flush;
 use crate::reactor::run::Reactor;
-use crate::settings::bounds::READS_PER_TURN_MAX;
+use crate::outbound::stream;
+use crate::settings::bounds::{HALF_CLOSED_MS, READS_PER_TURN_MAX, STREAMS_PER_TURN_MAX};
 
 impl Reactor {
     /// Reads from a connection and serves every request that is whole.
@@ -66,6 +67,49 @@ impl Reactor {
             self.reply_to(job);
         }
         self.dispatch.send_waiting(self.connections.clock.now_ms());
+    }
+
+    /// Writes the pieces of answers that have come since the last turn.
+    #[inline]
+    pub(super) fn collect_pieces(&mut self) {
+        if !self.connections.mailbox.is_empty() {
+            self.collect_each_piece();
+        }
+    }
+
+    fn collect_each_piece(&mut self) {
+        for _ in 0..STREAMS_PER_TURN_MAX {
+            let Some(to) = self.connections.mailbox.take() else { return };
+            let connection = self.connections.get_exactly(to.slot, to.generation);
+            if connection.is_some_and(|connection| connection.phase == Phase::Streaming) {
+                self.resume_writing(to.slot);
+            }
+        }
+    }
+
+    /// The peer of an answer in pieces has closed its side, or is gone: then its sender is told.
+    #[cold]
+    pub(super) fn reader_closed(&mut self, slot: u32, is_broken: bool) {
+        if is_broken {
+            return self.end_stream(slot);
+        }
+        let disconnects_ms = self.connections.clock.now_ms() + HALF_CLOSED_MS;
+        let Some(connection) = self.connections.get(slot) else { return };
+        let Some(Outbound { job, .. }) = &mut connection.outbound else { return };
+        let Some(flow) = &mut job.flow else { return };
+        flow.disconnects_ms = flow.disconnects_ms.min(disconnects_ms);
+        let deadline_ms = stream::deadline_ms(job);
+        self.connections.set_deadline(slot, deadline_ms);
+    }
+
+    /// Ends a connection whose answer in pieces nobody reads.
+    #[cold]
+    pub(super) fn end_stream(&mut self, slot: u32) {
+        if let Some(Outbound { mut job, .. }) = self.connections.take_outbound(slot) {
+            stream::end(&mut self.responder.ledger, &mut job);
+            self.connections.jobs.give_back(job);
+        }
+        self.connections.close(slot);
     }
 
     /// A job is back, with answers for its connection.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use pyre_ffi::interpreter::{InterpreterHandle, forks};
 use pyre_ffi::{Attached, Guarded, Held, Raised, Str, copy_context, finally, import};
+use pyre_interp::flow::Mailbox;
 use pyre_interp::invoke::application::Application;
 use pyre_interp::objects::toolkit::Toolkit;
 use pyre_interp::ring::{Doorbell, Roster};
@@ -29,6 +30,7 @@ pub(crate) use lanes::{run_lane, start_lanes};
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     pub(crate) doorbells: Vec<Arc<Doorbell>>,
+    pub(crate) mailboxes: Vec<Arc<Mailbox>>,
     pub(crate) server_header: bool,
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) disconnects: Arc<Disconnects>,
@@ -163,6 +165,7 @@ fn share(py: Attached<'_>, parts: LaneParts, around: &Surroundings) -> Arc<Share
         roster: parts.roster,
         watches: parts.watches,
         doorbells: around.doorbells.clone(),
+        mailboxes: around.mailboxes.clone(),
         pool: parts.pool,
         server_header: around.server_header,
         request_timeout: around.request_timeout,

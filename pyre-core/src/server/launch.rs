@@ -60,6 +60,7 @@ impl Server {
         let control = Arc::new(Control::new(plumbing.doorbells.clone(), limit));
         let around = Surroundings {
             doorbells: plumbing.doorbells,
+            mailboxes: control.mailboxes(),
             server_header: settings.server_header,
             request_timeout: (settings.request_timeout_ms > 0)
                 .then(|| Duration::from_millis(settings.request_timeout_ms)),

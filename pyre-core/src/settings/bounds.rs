@@ -11,6 +11,12 @@ pub(crate) const READS_PER_TURN_MAX: usize = 16;
 /// Bytes asked for in one read of a large body.
 pub(crate) const BODY_READ_BYTES: usize = 256 * 1024;
 
+/// Times that pieces of one answer are taken in one turn; a fast sender does not starve the others.
+pub(crate) const REFILLS_PER_TURN_MAX: usize = 4;
+
+/// Answers in pieces that are looked at in one turn.
+pub(crate) const STREAMS_PER_TURN_MAX: usize = 1024;
+
 /// Events taken from the poll in one turn.
 pub(crate) const EVENTS_PER_TURN_MAX: usize = 1024;
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use pyre_interp::flow::Mailbox;
 use pyre_interp::ring::Doorbell;
 use pyre_interp::worker::disconnects::Disconnects;
 
@@ -65,6 +66,7 @@ struct Told {
 pub(crate) struct Control {
     stage: AtomicU8,
     doorbells: Vec<Arc<Doorbell>>,
+    mailboxes: Vec<Arc<Mailbox>>,
     /// What every reactor has told last.
     told: Mutex<Vec<Told>>,
     changed: Condvar,
@@ -103,6 +105,7 @@ impl Control {
             draining: Arc::default(),
             running: doorbells.iter().map(|_| AtomicUsize::new(0)).collect(),
             disconnects: Arc::default(),
+            mailboxes: doorbells.iter().cloned().map(|bell| Arc::new(Mailbox::new(bell))).collect(),
             doorbells,
             limit,
         }
@@ -143,6 +146,16 @@ impl Control {
     /// Tells lanes whether the server drains.
     pub(crate) fn draining(&self) -> Arc<AtomicBool> {
         self.draining.clone()
+    }
+
+    /// Where a reactor learns of pieces for its connections.
+    pub(crate) fn mailbox(&self, reactor: u32) -> Arc<Mailbox> {
+        self.mailboxes[reactor as usize].clone()
+    }
+
+    /// Those of all reactors.
+    pub(crate) fn mailboxes(&self) -> Vec<Arc<Mailbox>> {
+        self.mailboxes.clone()
     }
 
     /// The doorbell of a reactor.

@@ -71,6 +71,17 @@ impl Connection {
     }
 }
 
+/// How the end of a body is told that comes in pieces (RFC 9112 section 6.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delimited {
+    /// By a last chunk.
+    Chunked,
+    /// It has as many bytes as the head says.
+    Length(u64),
+    /// By the end of the connection.
+    Close,
+}
+
 /// Heads prepared for one second.
 #[derive(Clone, Debug)]
 pub struct ResponseHeads {
@@ -227,6 +238,23 @@ impl ReplyHead<'_> {
         self.header(b"Content-Type", kind.content_type().as_bytes())
     }
 
+    /// Ends the head of an answer whose body comes in pieces: of this length in all, or else in chunks,
+    /// or else up to the end of the connection, which has to be said then.
+    pub fn finish_streamed(self, delimited: Delimited, connection: Connection) {
+        match delimited {
+            // RFC 9112 section 6.1.
+            Delimited::Chunked => {
+                self.out.extend_from_slice(b"\r\nTransfer-Encoding: chunked");
+            }
+            Delimited::Length(bytes) => {
+                self.out.extend_from_slice(b"\r\nContent-Length: ");
+                self.out.extend_from_slice(itoa::Buffer::new().format(bytes).as_bytes());
+            }
+            Delimited::Close => debug_assert_eq!(connection, Connection::Close),
+        }
+        self.out.extend_from_slice(connection.head_end());
+    }
+
     /// Ends the head of an answer with a body of this length, and tells whether the status allows
     /// one. If it does, the body comes next, unless the request was HEAD.
     pub fn finish(self, body_bytes: usize, connection: Connection) -> bool {
@@ -319,6 +347,20 @@ mod tests {
             |heads, out| assert!(heads.begin(out, 299).finish(0, Connection::KeepAlive)),
             "HTTP/1.1 299 \r\n{}Content-Length: 0\r\n\r\n",
         );
+    }
+
+    #[test]
+    fn bodies_in_pieces() {
+        for (delimited, connection, end) in [
+            (Delimited::Chunked, Connection::KeepAlive, "Transfer-Encoding: chunked\r\n"),
+            (Delimited::Length(7), Connection::KeepAlive, "Content-Length: 7\r\n"),
+            (Delimited::Close, Connection::Close, "Connection: close\r\n"),
+        ] {
+            check(
+                |heads, out| heads.begin(out, 200).finish_streamed(delimited, connection),
+                &format!("HTTP/1.1 200 OK\r\n{{}}{end}\r\n"),
+            );
+        }
     }
 
     #[test]

@@ -3,11 +3,12 @@
 //! Collected while the program is imported, in every interpreter for itself, and frozen before
 //! the first request. Handlers are found by their route's place in the order of registration.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use pyre_ffi::{Attached, Held, Object, Raised, Str, Tuple, Type, Visitor};
 
+use crate::flow::Wakes;
 use crate::job::{RouteId, Target};
 
 /// What a path parameter, or the annotation of an argument, asks its text to become.
@@ -128,6 +129,10 @@ pub struct Application {
     pub settle: Option<Held>,
     /// Runs what a handler left to be done after its answer.
     pub run_tasks: Option<Held>,
+    /// Tells a sender on the event loop that it can go on, by its number.
+    pub wake: Option<Held>,
+    /// Where reactors put those numbers, once there is a loop.
+    pub wakes: OnceLock<Arc<Wakes>>,
     /// Hooks or exception handlers are `async def` functions.
     pub has_async_hooks: bool,
     /// Something that is no handler needs an event loop.
@@ -239,6 +244,7 @@ impl Application {
             .chain(&self.report)
             .chain(&self.settle)
             .chain(&self.run_tasks)
+            .chain(&self.wake)
             .chain(&self.owner)
             .for_each(|function| visitor.held(function));
     }

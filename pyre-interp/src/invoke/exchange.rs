@@ -24,9 +24,18 @@ impl<'py> Lane<'py, '_> {
             return self.exchange_in_stages(handler, stages, next);
         }
         match self.invoke(handler).and_then(|result| self.answer(result)) {
+            Ok(answer) if answer.is_stream() => self.answer_in_pieces(handler, answer),
             Ok(answer) => answer,
             Err(raised) => self.answer_raised(handler, raised),
         }
+    }
+
+    /// An answer on the short way whose body comes in pieces.
+    #[cold]
+    fn answer_in_pieces(&mut self, handler: &Handler, answer: Answer<'py>) -> Answer<'py> {
+        let mut stages = Stages::at_handler();
+        let next = self.stream(handler, &mut stages, answer);
+        self.exchange_in_stages(handler, stages, next)
     }
 
     /// Calls the handler.

@@ -7,6 +7,7 @@
 //!      │ raises     raises      │   │  │ the hooks behind it go on with its result
 //!      └────────▶ Recovery ─────┘   │  │
 //!                                   └──▶ Recovery: a hook raised, or the result cannot be encoded
+//!   A body that comes in pieces has its first one made behind all this (First), before the answer.
 //! ```
 //! However a request ends, each after hook runs once: on what the handler made, on what an exception
 //! became, or on what stands for a request that was ended from outside.
@@ -23,6 +24,7 @@ use crate::invoke::application::Handler;
 use crate::objects::response::Response;
 use crate::serialize::answer::{Answer, Body};
 use crate::worker::lane::Lane;
+use crate::worker::lane::pieces::First;
 
 /// Exception handlers that may raise one after the other before it counts as a failure.
 const RECOVERIES_MAX: usize = 4;
@@ -36,6 +38,8 @@ enum Stage {
     Handler,
     /// The after hook with this number runs.
     After(usize),
+    /// The first piece of the body is made.
+    First,
     /// An exception handler runs, or the error response stands in for it.
     Recovery {
         /// How many ran before.
@@ -48,6 +52,8 @@ enum Stage {
 /// What has become of a request so far.
 pub(crate) struct Stages<'py> {
     stage: Stage,
+    /// The answer that waits for its first piece.
+    waiting: Option<Answer<'py>>,
     /// What after hooks see.
     response: Option<Owned<'py, Instance<Response>>>,
     /// The exception by which the request was ended from outside, and the status that it stands for
@@ -66,7 +72,7 @@ impl Default for Stages<'_> {
 
 impl<'py> Stages<'py> {
     fn at(stage: Stage) -> Self {
-        Self { stage, response: None, ended: None }
+        Self { stage, waiting: None, response: None, ended: None }
     }
 
     /// The stages of a request whose handler has run.
@@ -120,6 +126,7 @@ pub(crate) enum Next<'py> {
 enum Step<'py> {
     Run(Stage),
     Finish(Owned<'py>),
+    Deliver(Answer<'py>),
     Recover(Owned<'py, Exception>),
 }
 
@@ -160,7 +167,9 @@ impl<'py> Lane<'py, '_> {
                     Ok(outcome) => outcome,
                     Err(hopeless) => return Next::Answer(self.bare_failure(handler, hopeless)),
                 },
+                Step::Deliver(answer) => return Next::Answer(answer),
                 Step::Finish(result) => match self.encode(result) {
+                    Ok(answer) if answer.is_stream() => return self.stream(handler, stages, answer),
                     Ok(answer) => return Next::Answer(answer),
                     Err(raised) => {
                         self.desk.clear();
@@ -170,6 +179,28 @@ impl<'py> Lane<'py, '_> {
                 },
             };
             step = self.follow(stages, outcome);
+        }
+    }
+
+    /// Goes on with an answer whose body comes in pieces: its first piece is made before it is sent.
+    #[cold]
+    pub(crate) fn stream(
+        &mut self,
+        handler: &Handler,
+        stages: &mut Stages<'py>,
+        answer: Answer<'py>,
+    ) -> Next<'py> {
+        stages.stage = Stage::First;
+        match self.first_piece(&answer) {
+            Ok(First::Done) => Next::Answer(answer),
+            Ok(First::Await(coroutine)) => {
+                stages.waiting = Some(answer);
+                Next::Await(coroutine)
+            }
+            Err(raised) => {
+                drop(answer);
+                self.resume(handler, stages, Err(raised))
+            }
         }
     }
 
@@ -185,6 +216,9 @@ impl<'py> Lane<'py, '_> {
             }
             Stage::Before(_) | Stage::Handler => self.show_to_after_hooks(stages, result, 0),
             Stage::Recovery { then, .. } => self.show_to_after_hooks(stages, result, then),
+            Stage::First => {
+                Ok(Step::Deliver(stages.waiting.take().expect("it waits for its first piece")))
+            }
             Stage::After(index) => {
                 let is_known = stages.response.as_ref().is_some_and(|known| known.is(&result));
                 if !result.is_none() && !is_known {
@@ -240,6 +274,7 @@ impl<'py> Lane<'py, '_> {
                 let response = stages.response.as_ref().expect("it was made before this stage");
                 app.after[index].bind(py).call2(&*self.request, &**response, py)
             }
+            Stage::First => unreachable!("its coroutine is made with the answer"),
             Stage::Recovery { .. } => unreachable!("recovery has an exception to begin with"),
         }
     }
@@ -258,9 +293,11 @@ impl<'py> Lane<'py, '_> {
     ) -> Result<Result<Owned<'py>, Raised>, Raised> {
         let py = self.py;
         self.desk.clear();
+        stages.waiting = None;
         let (tries, then) = match stages.stage {
             Stage::Before(_) | Stage::Handler => (0, 0),
             Stage::After(index) => (0, index + 1),
+            Stage::First => (0, usize::MAX),
             Stage::Recovery { tries, then } => (tries + 1, then),
         };
         stages.stage = Stage::Recovery { tries, then };

@@ -5,5 +5,6 @@ mod source; // where its bytes are: in a job, or in a copy of its own
 pub mod request_id; // ids that no two requests share
 mod fields; // its mappings, made when first asked for
 pub mod response; // status, headers and body, as a handler sets them
+pub mod stream; // an answer that is sent piece by piece
 mod headers; // its headers, checked where they are set
 pub mod toolkit; // the classes and caches of one interpreter

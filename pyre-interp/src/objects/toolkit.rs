@@ -11,6 +11,7 @@ use crate::objects::fields::cookie_text;
 use crate::objects::headers::ResponseHeaders;
 use crate::objects::request::Request;
 use crate::objects::response::Response;
+use crate::objects::stream::Stream;
 use crate::serialize::json::{EncodeCache, KeyCache};
 
 /// Classes and caches of one interpreter; kept in the module's state.
@@ -19,6 +20,8 @@ pub struct Toolkit {
     pub request: ClassHandle<Request>,
     /// `PyreResponse`.
     pub response: ClassHandle<Response>,
+    /// `PyreStream`.
+    pub stream: ClassHandle<Stream>,
     /// What tasks see of a request.
     pub(crate) coroutine: ClassHandle<RequestCoroutine>,
     /// `RequestTimeout`, raised in a handler that takes too long.
@@ -59,6 +62,7 @@ impl Toolkit {
             headers,
             request: module.class::<Request>()?,
             response: module.class::<Response>()?,
+            stream: module.class::<Stream>()?,
             coroutine: module.class::<RequestCoroutine>()?,
             overrun: Held::new(py, overrun),
             encode_cache: EncodeCache::new(py)?,
@@ -71,6 +75,7 @@ impl Toolkit {
     pub fn traverse(&self, visitor: &mut Visitor<'_>) {
         self.request.visit(visitor);
         self.response.visit(visitor);
+        self.stream.visit(visitor);
         self.coroutine.visit(visitor);
         visitor.held(&self.overrun);
         self.headers.visit(visitor);

@@ -2,11 +2,12 @@
 //! and `list`.
 
 use pyre_ffi::{
-    Attached, Borrowed, Buffer, Bytes, Dict, ExceptionKind, Held, Int, Kind, Object, Owned, Raised,
-    Str, Tuple,
+    Attached, Borrowed, Buffer, Bytes, Dict, ExceptionKind, Held, Instance, Int, Kind, Object, Owned,
+    Raised, Str, Tuple,
 };
 use pyre_http::h1::serialize::BodyKind;
 
+use crate::objects::stream::Stream;
 use crate::objects::toolkit::Toolkit;
 use crate::serialize::fields::Fields;
 use crate::serialize::json;
@@ -25,6 +26,12 @@ impl<'py> Answer<'py> {
     fn ok(kind: BodyKind, body: Body<'py>) -> Self {
         Self { status: 200, kind: Some(kind), body }
     }
+
+    /// Whether the body comes in pieces.
+    #[inline(always)]
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.body, Body::Stream(_))
+    }
 }
 
 /// Where the bytes of a body are.
@@ -37,6 +44,21 @@ pub(crate) enum Body<'py> {
     Desk,
     /// Nowhere.
     Empty,
+    /// It comes in pieces.
+    Stream(Box<Pieces<'py>>),
+}
+
+/// A body that comes in pieces, with the fields of its answer: it may have to wait for the first one,
+/// while the desk serves others.
+pub(crate) struct Pieces<'py> {
+    /// Where they are sent.
+    pub(crate) stream: Owned<'py, Instance<Stream>>,
+    /// What makes them, unless the program sends them itself.
+    pub(crate) generator: Option<Owned<'py>>,
+    /// It is an async generator.
+    pub(crate) is_async: bool,
+    pub(crate) is_event_stream: bool,
+    pub(crate) fields: Fields,
 }
 
 /// What a lane writes on while it makes an answer; used again for the next one.
@@ -119,6 +141,9 @@ impl Desk {
                     let parts = response.get().parts(py, conventions.tools)?;
                     return self.response(py, parts, conventions);
                 }
+                if let Some(stream) = conventions.tools.stream.cast(&result, py) {
+                    return self.response(py, Stream::parts(&stream, py), conventions);
+                }
                 let result = match result.downcast::<Str>() {
                     Ok(text) => return Ok(Answer::ok(BodyKind::Text, Body::Text(text))),
                     Err(result) => result,
@@ -130,10 +155,26 @@ impl Desk {
                 if is_bytes_like(&result) {
                     return self.bytes_like(py, &result);
                 }
-                refuse_streams(py, &result)?;
+                if result.is_generator() || result.is_async_generator() {
+                    return self.generated(py, result, conventions);
+                }
+                if result.is_coroutine() {
+                    return Err(refuse_coroutine(py));
+                }
                 self.json(py, &result, conventions)
             }
         }
+    }
+
+    /// The answer whose body a generator makes.
+    fn generated<'py>(
+        &mut self,
+        py: Attached<'py>,
+        generator: Owned<'py>,
+        conventions: Conventions<'_>,
+    ) -> Result<Answer<'py>, Raised> {
+        let stream = Stream::of_generator(py, &conventions.tools.stream)?;
+        Ok(Pieces::answer(stream, Some(generator)))
     }
 
     /// The bytes of a `bytearray` or `memoryview`; those of a view with gaps are collected.
@@ -172,6 +213,12 @@ impl Desk {
         if let Some(headers) = headers {
             self.fields.extend(&headers, py)?;
         }
+        let mut answer = answer;
+        if let Body::Stream(pieces) = &mut answer.body {
+            pieces.take_fields(&mut self.fields, py)?;
+            let kind = answer.kind.filter(|_| !pieces.fields.has_content_type());
+            return Ok(Answer { status, kind, body: answer.body });
+        }
         let kind = if is_empty || self.fields.has_content_type() { None } else { answer.kind };
         Ok(Answer { status, kind, body: answer.body })
     }
@@ -188,7 +235,13 @@ impl Desk {
             _ if conventions.tools.response.cast(&body, py).is_some() => {
                 Err(Raised::type_error(py, "the body of a response cannot be a response"))
             }
-            _ => self.answer(py, body, conventions),
+            _ => match conventions.tools.stream.cast(&body, py) {
+                Some(stream) => {
+                    stream.become_answer(py)?;
+                    Ok(Pieces::answer(stream.to_owned(py), None))
+                }
+                None => self.answer(py, body, conventions),
+            },
         }
     }
 }
@@ -199,15 +252,41 @@ fn is_bytes_like(value: &Object) -> bool {
     value.has_buffer() && matches!(value.type_name().as_str(), "bytearray" | "memoryview")
 }
 
-/// Refuses what other servers would stream: as JSON it would be something else.
-fn refuse_streams(py: Attached<'_>, value: &Object) -> Result<(), Raised> {
-    let name = value.type_name();
-    if matches!(name.as_str(), "generator" | "async_generator" | "coroutine") {
-        let text = format!("a handler cannot answer with a {name}: streams are not available yet");
-        return Err(Raised::type_error(py, &text));
-    }
-    Ok(())
+#[cold]
+fn refuse_coroutine(py: Attached<'_>) -> Raised {
+    Raised::type_error(py, "a handler cannot answer with a coroutine: await it")
 }
+
+impl<'py> Pieces<'py> {
+    /// A 200 whose body is what this generator makes, or else what the program sends.
+    fn answer(
+        stream: Owned<'py, Instance<Stream>>,
+        generator: Option<Owned<'py>>,
+    ) -> Answer<'py> {
+        let is_async = generator.as_ref().is_some_and(|generator| generator.is_async_generator());
+        let fields = Fields::default();
+        let pieces = Self { stream, generator, is_async, is_event_stream: false, fields };
+        Answer::ok(BodyKind::Bytes, Body::Stream(Box::new(pieces)))
+    }
+
+    /// The fields of the answer, which are on the desk.
+    fn take_fields(&mut self, fields: &mut Fields, py: Attached<'_>) -> Result<(), Raised> {
+        self.fields = std::mem::take(fields);
+        if !self.fields.has_content_type()
+            && let Some(content_type) = self.stream.content_type(py)
+        {
+            self.fields.push(&*Str::intern(py, "Content-Type")?, &content_type, py)?;
+        }
+        self.is_event_stream = self.fields.iter().any(|(name, value)| {
+            name.eq_ignore_ascii_case(b"content-type")
+                && value.get(..EVENT_STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
+        });
+        Ok(())
+    }
+}
+
+/// What the media type of an event stream begins with.
+const EVENT_STREAM: &[u8] = b"text/event-stream";
 
 /// A response taken apart.
 pub(crate) struct Parts<'py> {

@@ -1,10 +1,11 @@
 //! Head and body, appended to the reply. Hot path.
 
 use pyre_ffi::{Attached, Object, Str};
-use pyre_http::h1::serialize::{BodyKind, Connection, ResponseHeads};
+use pyre_http::h1::serialize::{BodyKind, Connection, Delimited, ResponseHeads};
 use pyre_http::status::has_body;
 
 use crate::serialize::answer::{Answer, Body, Desk};
+use crate::serialize::fields::Fields;
 
 /// How an answer is written, whatever it is.
 #[derive(Clone, Copy)]
@@ -39,7 +40,8 @@ pub(crate) fn write(
         },
         Body::Bytes(bytes) => bytes.as_slice(),
         Body::Desk => &desk.body,
-        Body::Empty => &[],
+        // Its head is written by `write_streamed`.
+        Body::Empty | Body::Stream(_) => &[],
     };
     match answer.kind {
         Some(kind) if answer.status == 200 && desk.fields.is_empty() => {
@@ -73,6 +75,33 @@ fn write_any(
     let allows_body = head.finish(body.len(), manner.connection);
     if allows_body && !manner.head_only {
         reply.extend_from_slice(body);
+    }
+}
+
+/// Appends the head of an answer whose body comes in pieces.
+#[cold]
+pub(crate) fn write_streamed(
+    heads: &ResponseHeads,
+    reply: &mut Vec<u8>,
+    status: u16,
+    kind: Option<BodyKind>,
+    fields: &Fields,
+    delimited: Delimited,
+    connection: Connection,
+) {
+    let mut head = heads.begin(reply, status);
+    if let Some(kind) = kind
+        && has_body(status)
+    {
+        head.content_type(kind);
+    }
+    for (name, value) in fields.iter() {
+        head.header(name, value);
+    }
+    if has_body(status) {
+        head.finish_streamed(delimited, connection);
+    } else {
+        head.finish(0, connection);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A lane: one thread of an interpreter that takes jobs and runs them, one after the other.
 //! Hot path.
 
+pub(crate) mod pieces; // answers whose body comes in pieces
 mod tasks; // what requests have left to be done
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +15,7 @@ use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
 
 use crate::invoke::application::{Application, Handler};
+use crate::flow::Mailbox;
 use crate::invoke::arguments::Slates;
 use crate::job::{Call, Job, Pool, REPLY_PART_BYTES, REQUEST_ID_HEADER, Stint, Target};
 use crate::objects::request::Request;
@@ -38,6 +40,8 @@ pub struct Shared {
     pub watches: Vec<Arc<Watch>>,
     /// The doorbells of the reactors, by index.
     pub doorbells: Vec<Arc<Doorbell>>,
+    /// Where they look for answers that come in pieces.
+    pub mailboxes: Vec<Arc<Mailbox>>,
     /// Which handlers run here.
     pub pool: Pool,
     /// Whether answers name the server.
@@ -70,6 +74,8 @@ pub(crate) struct Lane<'py, 'a> {
     pub(crate) unrung: Unrung,
     /// What is to be done once the answers are on their way, for each request that has left something.
     pub(crate) tasks: Vec<Tasks<'py>>,
+    /// The context in which the generator of the next answer goes on, if it is not the one that runs.
+    pub(crate) context: Option<Result<Owned<'py>, Raised>>,
     /// The process that the lane serves in, as [`forks`] numbers them.
     pub(crate) process: usize,
     heads: ResponseHeads,
@@ -161,6 +167,7 @@ impl<'py, 'a> Lane<'py, 'a> {
             watch,
             unrung: Unrung::new(shared.doorbells.len()),
             tasks: Vec::new(),
+            context: None,
             process: forks(),
             heads: ResponseHeads::new(shared.server_header),
         })
@@ -184,7 +191,10 @@ impl<'py, 'a> Lane<'py, 'a> {
             if let Some(began) = &mut timed_from {
                 note_stint(&mut job, target, began);
             }
-            if job.reply.len() >= REPLY_PART_BYTES || self.watch.is_recalled() {
+            if job.reply.len() >= REPLY_PART_BYTES
+                || job.flow.is_some()
+                || self.watch.is_recalled()
+            {
                 break;
             }
         }
@@ -238,6 +248,9 @@ impl<'py, 'a> Lane<'py, 'a> {
     /// Writes the answer of the request that is loaded, and takes the job out again.
     #[inline(always)]
     pub(crate) fn finish(&mut self, answer: Answer<'py>, mut manner: Manner) -> Box<Job> {
+        if answer.is_stream() {
+            return self.finish_stream(answer, manner);
+        }
         self.take_tasks();
         let mut job = self.unload();
         let is_last = job.next + 1 == job.entries.len();

@@ -18,12 +18,13 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised, Str};
+use pyre_ffi::{Attached, Guarded, Instance, Int, Owned, Raised, Str};
 
 use crate::event_loop::asyncio::EventLoop;
 use crate::event_loop::drivers::Drivers;
 use crate::event_loop::flights::{End, Flights};
 use crate::event_loop::request_coroutine::Turnstile;
+use crate::flow::Wakes;
 use crate::invoke::application::Application;
 use crate::objects::request::Request;
 use crate::objects::toolkit::Toolkit;
@@ -33,6 +34,9 @@ use crate::worker::lane::{Lane, Shared};
 
 /// Jobs taken before the loop has its turn.
 const JOBS_PER_TURN_MAX: usize = 64;
+
+/// Senders that are woken before the loop has its turn.
+const WAKES_PER_TURN_MAX: usize = 256;
 
 /// Turns with jobs alone before the loop looks at its selector all the same.
 const TURNS_WITHOUT_LOOK_MAX: u32 = 16;
@@ -87,6 +91,7 @@ pub fn run(
         end_fork: shared.end_fork,
     });
     let event_loop = EventLoop::open(py, event_loop)?;
+    let wakes = app.wakes.get_or_init(|| Arc::new(Wakes::new(shared.roster.clone()))).clone();
     opened();
     let mut lane = LoopLane {
         py,
@@ -96,6 +101,7 @@ pub fn run(
         turnstile,
         flights: Flights::default(),
         requests: Vec::new(),
+        wakes,
         disconnects: shared.disconnects.version(),
     };
     lane.serve(&mut seat, bell)?;
@@ -111,6 +117,8 @@ struct LoopLane<'py, 'a> {
     flights: Flights<'py>,
     /// Request objects with nothing loaded.
     requests: Vec<Owned<'py, Instance<Request>>>,
+    /// Senders on the loop that can go on.
+    wakes: Arc<Wakes>,
     /// The version of the disconnects that has been looked at.
     disconnects: u64,
 }
@@ -125,6 +133,7 @@ impl<'py> LoopLane<'py, '_> {
             self.lane.unrung.ring(&self.lane.shared.doorbells);
             self.run_tasks();
             self.cancel_disconnected();
+            self.wake_senders();
             self.cancel_overdue();
             turns_without_look += 1;
             let looks = turns_without_look >= TURNS_WITHOUT_LOOK_MAX && !is_idle;
@@ -141,7 +150,10 @@ impl<'py> LoopLane<'py, '_> {
             }
             seat.announce();
             let has_jobs = !self.lane.shared.inlet.with(self.py, |inlet| inlet.is_empty());
-            if has_jobs || self.lane.shared.disconnects.version() != self.disconnects {
+            if has_jobs
+                || self.lane.shared.disconnects.version() != self.disconnects
+                || !self.wakes.is_empty()
+            {
                 seat.look();
                 continue;
             }
@@ -183,6 +195,24 @@ impl<'py> LoopLane<'py, '_> {
             self.tell(left);
             self.lane.run_tasks();
         }
+    }
+
+    /// Has the senders go on that have found no room, or whose client has gone.
+    fn wake_senders(&mut self) {
+        if self.wakes.is_empty() {
+            return;
+        }
+        let Some(wake) = &self.lane.app.wake else { return };
+        let left = self.drivers.leave(&self.event_loop);
+        self.tell(left);
+        self.lane.watch.begin_callbacks();
+        for _ in 0..WAKES_PER_TURN_MAX {
+            let Some(number) = self.wakes.take() else { break };
+            let woken = Int::from_u64(self.py, number)
+                .and_then(|number| wake.bind(self.py).call1(&*number, self.py));
+            self.tell(woken.map(drop));
+        }
+        self.lane.end_piece();
     }
 
     /// Takes the jobs that are there, up to a bound. Tells whether there was one.

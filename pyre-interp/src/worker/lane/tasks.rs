@@ -1,15 +1,29 @@
 //! What requests have left to be done once their answers are on their way.
 
-use pyre_ffi::{Exception, List, Owned, Raised, copy_context, finally};
+use pyre_ffi::{Bool, Exception, Instance, List, Owned, Raised, Str, copy_context, finally, none};
 
 use super::Lane;
+use crate::objects::stream::Stream;
 
 /// What one request has left to be done.
 pub(crate) struct Tasks<'py> {
-    list: Owned<'py, List>,
+    /// What the program has left.
+    list: Option<Owned<'py, List>>,
+    /// The generator that makes the answer: it comes first.
+    pieces: Option<Generated<'py>>,
     /// A copy of the context that its handler ran in: the request, and the variables that it has set.
     /// Or why there is none.
     context: Result<Owned<'py>, Owned<'py, Exception>>,
+}
+
+/// A generator, and where its pieces go.
+pub(crate) struct Generated<'py> {
+    pub(crate) stream: Owned<'py, Instance<Stream>>,
+    pub(crate) generator: Owned<'py>,
+    pub(crate) is_async: bool,
+    /// Method and pattern of the route, and the id of the request, for the log.
+    pub(crate) label: Owned<'py, Str>,
+    pub(crate) id: Owned<'py, Str>,
 }
 
 impl<'py> Lane<'py, '_> {
@@ -17,7 +31,7 @@ impl<'py> Lane<'py, '_> {
     #[inline]
     pub(crate) fn take_tasks(&mut self) {
         if let Some(tasks) = self.request.get().take_tasks(self.py) {
-            self.keep_tasks(tasks, copy_context(self.py));
+            self.keep_tasks(Some(tasks), None, copy_context(self.py));
         }
     }
 
@@ -25,13 +39,15 @@ impl<'py> Lane<'py, '_> {
     #[cold]
     pub(crate) fn keep_tasks(
         &mut self,
-        list: Owned<'py, List>,
+        list: Option<Owned<'py, List>>,
+        pieces: Option<Generated<'py>>,
         context: Result<Owned<'py>, Raised>,
     ) {
-        self.app.tasks.begin(list.len());
+        let count = list.as_ref().map_or(0, |list| list.len()) + usize::from(pieces.is_some());
+        self.app.tasks.begin(count);
         // An exception must not stay set until then.
         let context = context.map_err(|raised| raised.take(self.py));
-        self.tasks.push(Tasks { list, context });
+        self.tasks.push(Tasks { list, pieces, context });
     }
 
     /// Wakes the reactors and runs what handlers have left to be done. On a loop lane it only begins
@@ -60,8 +76,18 @@ impl<'py> Lane<'py, '_> {
     fn run_tasks_of(&self, tasks: Tasks<'py>) -> Result<(), Raised> {
         let Some(run) = &self.app.run_tasks else { return Ok(()) };
         let context = tasks.context.map_err(|exception| Raised::restore(self.py, exception))?;
-        context.enter_context(self.py)?;
-        let ran = run.bind(self.py).call1(&tasks.list, self.py);
+        let py = self.py;
+        let list = tasks.list.map_or_else(|| none(py), Owned::into_any);
+        context.enter_context(py)?;
+        let ran = match tasks.pieces {
+            None => run.bind(py).call1(&list, py),
+            Some(Generated { stream, generator, is_async, label, id }) => {
+                let is_async = Bool::new(py, is_async).into_any();
+                let arguments =
+                    [list, stream.into_any(), generator, is_async, label.into_any(), id.into_any()];
+                run.bind(py).call(Owned::borrow_all(&arguments), py)
+            }
+        };
         finally(ran, self.py, || context.exit_context(self.py)).map(drop)
     }
 }

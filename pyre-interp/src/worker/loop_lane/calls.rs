@@ -43,7 +43,7 @@ impl<'py> LoopLane<'py, '_> {
                 // What its client has sent behind is not begun.
                 job.give_up_rest();
             }
-            if job.reply.len() >= REPLY_PART_BYTES {
+            if job.reply.len() >= REPLY_PART_BYTES || job.flow.is_some() {
                 break;
             }
         }
@@ -126,6 +126,11 @@ impl<'py> LoopLane<'py, '_> {
             outcome => outcome,
         };
         match outcome.and_then(|result| self.lane.encode(result)) {
+            Ok(answer) if answer.is_stream() => {
+                let mut ride = ride();
+                let next = self.lane.stream(handler, &mut ride.stages, answer);
+                self.proceed(handler, ride, next)
+            }
             Ok(answer) => Some(answer),
             Err(raised) => {
                 let mut ride = ride();
@@ -181,6 +186,9 @@ impl<'py> LoopLane<'py, '_> {
             let coroutine = match next {
                 Next::Await(coroutine) => coroutine,
                 Next::Answer(answer) => {
+                    if let Some(driver) = ride.driver.as_ref().filter(|_| answer.is_stream()) {
+                        self.lane.context = Some(driver.copied_context(self.py));
+                    }
                     self.let_go(ride.driver);
                     if ride.stages.is_disconnected() {
                         self.drop_request(answer);
@@ -214,7 +222,7 @@ impl<'py> LoopLane<'py, '_> {
         if let Some(driver) = driver {
             // What it has left to be done is done in the context that its handler ran in.
             if let Some(tasks) = self.lane.request.get().take_tasks(self.py) {
-                self.lane.keep_tasks(tasks, driver.copied_context(self.py));
+                self.lane.keep_tasks(Some(tasks), None, driver.copied_context(self.py));
             }
             let given_back = self.drivers.give_back(&self.event_loop, driver);
             self.tell(given_back);

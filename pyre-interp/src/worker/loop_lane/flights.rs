@@ -109,7 +109,7 @@ impl<'py> LoopLane<'py, '_> {
             // What it has sent behind is not begun.
             job.give_up_rest();
         }
-        if job.is_finished() || job.reply.len() >= REPLY_PART_BYTES {
+        if job.is_finished() || job.reply.len() >= REPLY_PART_BYTES || job.flow.is_some() {
             self.lane.give_back(job);
         } else {
             self.run_job(job);

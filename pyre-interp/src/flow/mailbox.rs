@@ -1,0 +1,51 @@
+//! How a reactor learns which of its connections have pieces to send.
+
+use std::sync::Arc;
+
+use crossbeam_queue::SegQueue;
+
+use crate::job::ConnectionId;
+use crate::ring::Doorbell;
+
+/// The connections of one reactor whose flow has something for it.
+///
+/// A flow stands here at most once, so there are never more entries than connections.
+///
+/// # Threads
+/// Any number put in; the reactor takes out.
+pub struct Mailbox {
+    connections: SegQueue<ConnectionId>,
+    doorbell: Arc<Doorbell>,
+}
+
+impl Mailbox {
+    /// The mailbox of the reactor with this doorbell.
+    #[must_use]
+    pub fn new(doorbell: Arc<Doorbell>) -> Self {
+        Self { connections: SegQueue::new(), doorbell }
+    }
+
+    /// The flow of this connection has something. Wakes the reactor if it sleeps.
+    pub(super) fn put(&self, connection: ConnectionId) {
+        self.connections.push(connection);
+        self.doorbell.notify();
+    }
+
+    /// The reactor itself is to look again, in its next turn.
+    pub fn put_back(&self, connection: ConnectionId) {
+        self.connections.push(connection);
+    }
+
+    /// The next connection whose flow has something.
+    #[must_use]
+    pub fn take(&self) -> Option<ConnectionId> {
+        self.connections.pop()
+    }
+
+    /// Whether there is none. Asked after sleep was announced, so that none is missed.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+}

@@ -1,0 +1,24 @@
+//! The road for pieces: what flows between the program and the reactor of a connection while neither
+//! waits for the whole of it.
+//!
+//! A flow has one direction and is bounded in bytes. Whoever sends frames the piece and leaves it in a
+//! buffer; the reactor takes all that is there at once and writes it with one call. No piece goes
+//! through the rings of jobs, and nothing here knows Python: a sender lets go of its interpreter before
+//! it waits.
+//!
+//! What always holds:
+//! - The first piece of a batch tells the reactor ([`Mailbox`]), the others do not: a reactor that was
+//!   told looks until it has found nothing.
+//! - A sender that found no room is told once there is some: a thread by a condition, a coroutine by
+//!   the bell of its event loop ([`Wakes`]).
+//! - Either end that goes breaks the flow, and the other one learns of it without sending or reading.
+
+mod mailbox; // how a reactor learns which of its flows have something
+mod outflow; // from the program to a reactor
+mod wakes; // how an event loop learns which of its senders can go on
+
+pub use mailbox::Mailbox;
+pub use outflow::{
+    Downstream, FLOW_BYTES_MAX, Outflow, Pushed, Reader, Room, Taken, Terms, Waker,
+};
+pub use wakes::Wakes;

@@ -1,0 +1,536 @@
+//! `PyreStream`: an answer that is sent piece by piece, from any thread of its interpreter.
+
+use std::cell::{Cell, OnceCell};
+use std::ffi::CStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use pyre_ffi::{
+    Arguments, Attached, Bool, Buffer, Bytes, Class, ClassHandle, ClassSpec, Dict, ExceptionKind,
+    Float, Instance, Int, Kind, Object, Owned, Raised, Signature, Slot, Str, Type, Visitor, import,
+    none,
+};
+use pyre_http::event_stream::Event;
+
+use crate::flow::{Downstream, Outflow, Pushed, Reader, Room, Terms, Waker, Wakes};
+use crate::objects::headers::{copied, spellings};
+use crate::serialize::answer::{Parts, check_status};
+use crate::serialize::fields;
+
+/// The media type of event streams.
+const EVENTS: &str = "text/event-stream";
+
+/// After so many seconds of silence a comment tells that an event stream is alive.
+const KEEP_ALIVE_S: f64 = 15.0;
+
+/// The longest that may be asked for: a day.
+const KEEP_ALIVE_S_MAX: f64 = 86_400.0;
+
+/// What the next stream is known by on its event loop.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
+/// The sender of an answer in pieces.
+pub struct Stream {
+    flow: Arc<Outflow>,
+    status: Cell<u16>,
+    content_type: Slot<Str>,
+    headers: Slot<Dict>,
+    /// What the program says the length of the body is.
+    length: Cell<Option<u64>>,
+    keep_alive_ms: Cell<u64>,
+    /// It is the body of an answer.
+    is_answer: Cell<bool>,
+    /// The server drains.
+    draining: OnceCell<Arc<AtomicBool>>,
+    /// Where the event loop of its app looks, if that has one.
+    wakes: OnceCell<Arc<Wakes>>,
+    /// What that knows it by; 0 if it does not.
+    number: Cell<u64>,
+    /// What `send` returns, which may be awaited.
+    sent: Slot,
+}
+
+const NEW: Signature<4> = Signature {
+    function: "PyreStream",
+    names: ["content_type", "status_code", "headers", "keep_alive_s"],
+    required: 0,
+    positional_max: 3,
+};
+
+const SEND: Signature<2> =
+    Signature { function: "send", names: ["data", "timeout"], required: 1, positional_max: 2 };
+
+const SEND_EVENT: Signature<5> = Signature {
+    function: "send_event",
+    names: ["data", "event", "id", "retry", "timeout"],
+    required: 1,
+    positional_max: 4,
+};
+
+impl Stream {
+    fn with_type<'py>(py: Attached<'py>, content_type: Option<&str>) -> Result<Self, Raised> {
+        let content_type = match content_type {
+            Some(text) => Slot::new(py, Str::intern(py, text)?),
+            None => Slot::empty(),
+        };
+        Ok(Self {
+            flow: Arc::default(),
+            status: Cell::new(200),
+            content_type,
+            headers: Slot::empty(),
+            length: Cell::new(None),
+            keep_alive_ms: Cell::new(milliseconds(KEEP_ALIVE_S)),
+            is_answer: Cell::new(false),
+            draining: OnceCell::new(),
+            wakes: OnceCell::new(),
+            number: Cell::new(0),
+            sent: Slot::empty(),
+        })
+    }
+
+    /// A stream for what a generator makes.
+    pub(crate) fn of_generator<'py>(
+        py: Attached<'py>,
+        class: &ClassHandle<Stream>,
+    ) -> Result<Owned<'py, Instance<Stream>>, Raised> {
+        Instance::new(py, class, Self::with_type(py, None)?)
+    }
+
+    fn construct(
+        py: Attached<'_>,
+        given: Arguments<'_>,
+        _class: &Object<Type>,
+    ) -> Result<Self, Raised> {
+        let [content_type, status, headers, keep_alive] = given.parse(&NEW, py)?;
+        let stream = Self::with_type(py, Some(EVENTS))?;
+        if let Some(status) = status {
+            let Some(number) = status.cast::<Int>() else {
+                let text = format!("status_code must be an int, not {}", status.type_name());
+                return Err(Raised::type_error(py, &text));
+            };
+            stream.status.set(check_status(py, number.as_i64().unwrap_or(-1))?);
+        }
+        if let Some(headers) = headers.filter(|headers| !headers.is_none()) {
+            let headers = copied(py, &headers)?;
+            stream.length.set(take_length(&headers, py)?);
+            fields::check(&headers, py)?;
+            if !spellings(&headers, &*Str::intern(py, "Content-Type")?, py)?.is_empty() {
+                // One that is given stands behind these.
+                stream.content_type.clear(py);
+            }
+            stream.headers.set(py, headers);
+        }
+        if let Some(content_type) = content_type.filter(|content_type| !content_type.is_none()) {
+            let Some(text) = content_type.cast::<Str>() else {
+                let text = format!("content_type must be a str, not {}", content_type.type_name());
+                return Err(Raised::type_error(py, &text));
+            };
+            let name = Str::intern(py, "Content-Type")?;
+            fields::check_one(&name, text, py)?;
+            if let Some(headers) = stream.headers.get(py) {
+                for spelling in spellings(&headers, &name, py)? {
+                    headers.delete(&spelling, py)?;
+                }
+            }
+            stream.content_type.set(py, text.to_owned(py));
+        }
+        if let Some(seconds) = keep_alive {
+            stream.keep_alive_ms.set(match seconds_of(&seconds, "keep_alive_s", py)? {
+                Some(seconds) => milliseconds(seconds.min(KEEP_ALIVE_S_MAX)),
+                None => 0,
+            });
+        }
+        Ok(stream)
+    }
+
+    /// The answer whose body this is.
+    pub(crate) fn parts<'py>(this: &Object<Instance<Self>>, py: Attached<'py>) -> Parts<'py> {
+        Parts {
+            status: this.status.get(),
+            body: this.as_any().to_owned(py),
+            content_type: this.content_type.get(py),
+            headers: this.headers.get(py),
+        }
+    }
+
+    /// The media type that holds if the answer names none.
+    pub(crate) fn content_type<'py>(&self, py: Attached<'py>) -> Option<Owned<'py, Str>> {
+        self.content_type.get(py)
+    }
+
+    /// What the program says the length of the body is.
+    pub(crate) fn declared(&self) -> Option<u64> {
+        self.length.get()
+    }
+
+    /// It becomes the body of an answer.
+    ///
+    /// # Errors
+    /// `RuntimeError` if it is one already.
+    pub(crate) fn become_answer(&self, py: Attached<'_>) -> Result<(), Raised> {
+        if self.is_answer.replace(true) {
+            return Err(Raised::runtime_error(
+                py,
+                "this stream is the answer to another request: make one for each",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The pieces go to this reader from now on. Returns the end that its reactor has.
+    pub(crate) fn attach(
+        &self,
+        reader: Reader,
+        delimited: pyre_http::h1::serialize::Delimited,
+        is_event_stream: bool,
+        draining: &Arc<AtomicBool>,
+        wakes: Option<&Arc<Wakes>>,
+    ) -> Downstream {
+        let _ = self.draining.set(draining.clone());
+        if let Some(wakes) = wakes {
+            let _ = self.wakes.set(wakes.clone());
+        }
+        self.flow.attach(reader, delimited);
+        let keep_alive_ms = if is_event_stream { self.keep_alive_ms.get() } else { 0 };
+        Downstream::new(self.flow.clone(), Terms { keep_alive_ms })
+    }
+
+    /// Nobody is to read it: the request was HEAD, or the answer has no body.
+    pub(crate) fn let_nobody_read(&self) {
+        self.flow.disconnect();
+    }
+
+    fn send<'py>(
+        this: &Object<Instance<Self>>,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [data, timeout] = given.parse(&SEND, py)?;
+        let data = data.expect("it is required");
+        let pushed = with_bytes(py, &data, |bytes| this.flow.push(bytes, false))?;
+        Self::sent(this, py, pushed, &data, timeout.as_deref())
+    }
+
+    fn send_event<'py>(
+        this: &Object<Instance<Self>>,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [data, event, id, retry, timeout] = given.parse(&SEND_EVENT, py)?;
+        let data = data.expect("it is required");
+        let Some(text) = data.cast::<Str>() else {
+            let text = format!(
+                "the data of an event is a str, not {}: json.dumps() makes one of other values",
+                data.type_name()
+            );
+            return Err(Raised::type_error(py, &text));
+        };
+        let [event, id] = [("event", event), ("id", id)].map(|(name, value)| {
+            value.filter(|value| !value.is_none()).map(|value| match value.kind() {
+                Kind::Str | Kind::Int => value.str(py),
+                _ => {
+                    let text = format!("{name} must be a str, not {}", value.type_name());
+                    Err(Raised::type_error(py, &text))
+                }
+            })
+        });
+        let (event, id) = (event.transpose()?, id.transpose()?);
+        let retry_ms = match retry.filter(|retry| !retry.is_none()) {
+            None => None,
+            Some(retry) => {
+                let number = retry.cast::<Int>().and_then(|number| number.as_i64());
+                let number = number.and_then(|number| u64::try_from(number).ok());
+                Some(number.ok_or_else(|| {
+                    Raised::type_error(py, "retry must be an int of milliseconds, 0 or more")
+                })?)
+            }
+        };
+        let lossy = |text: &Object<Str>| text.view().to_string_lossy();
+        let (data_text, event, id) = (lossy(text), event.map(|it| lossy(&it)), id.map(|it| lossy(&it)));
+        let mut bytes = Vec::with_capacity(data_text.len() + 32);
+        let event = Event { data: &data_text, kind: event.as_deref(), id: id.as_deref(), retry_ms };
+        event.write(&mut bytes).map_err(|invalid| {
+            let text = format!("{} of an event has a line end, or NUL in an id", invalid.0);
+            Raised::value_error(py, &text)
+        })?;
+        let pushed = this.flow.push(&bytes, false);
+        if matches!(pushed, Pushed::Taken) {
+            return Self::sent(this, py, pushed, &data, None);
+        }
+        let whole = Bytes::new(py, &bytes)?.into_any();
+        Self::sent(this, py, pushed, &whole, timeout.as_deref())
+    }
+
+    /// What `send` returns, or does when it has to wait.
+    fn sent<'py>(
+        this: &Object<Instance<Self>>,
+        py: Attached<'py>,
+        pushed: Pushed,
+        data: &Object,
+        timeout: Option<&Object>,
+    ) -> Result<Owned<'py>, Raised> {
+        match pushed {
+            Pushed::Taken => this.sent.get_or_make(py, || helper(py, "SENT")),
+            Pushed::Filled => helper(py, "filled")?.call1(this, py),
+            Pushed::Full => {
+                let timeout = timeout.map_or_else(|| none(py), |timeout| timeout.to_owned(py));
+                let arguments =
+                    [this.as_any().to_owned(py), data.to_owned(py), timeout];
+                helper(py, "send_later")?.call(Owned::borrow_all(&arguments), py)
+            }
+            Pushed::TooMuch | Pushed::Ended | Pushed::Gone => Err(this.refusal(py, pushed)),
+        }
+    }
+
+    /// The exception for a piece that cannot be sent.
+    #[cold]
+    fn refusal(&self, py: Attached<'_>, pushed: Pushed) -> Raised {
+        match pushed {
+            Pushed::TooMuch => {
+                let length = self.length.get().unwrap_or_default();
+                let text =
+                    format!("more than the {length} bytes that Content-Length says: the answer ends");
+                Raised::value_error(py, &text)
+            }
+            Pushed::Ended => Raised::value_error(py, "the stream is closed"),
+            _ => Raised::new(py, ExceptionKind::ConnectionError, "the client has gone"),
+        }
+    }
+
+    /// `_push(data, may_overfill)`: sends a piece without waiting. 0: there is room for another one, 1: the next one has
+    /// to wait, 2: this one has to.
+    fn push<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
+        let [data, may_overfill] = given.parse(
+            &Signature { function: "_push", names: ["data", "may_overfill"], required: 1, positional_max: 2 },
+            py,
+        )?;
+        let data = data.expect("it is required");
+        let may_overfill = may_overfill.is_some();
+        let pushed = with_bytes(py, &data, |bytes| self.flow.push(bytes, may_overfill))?;
+        let code = match pushed {
+            Pushed::Taken => 0,
+            Pushed::Filled => 1,
+            Pushed::Full => 2,
+            Pushed::TooMuch | Pushed::Ended | Pushed::Gone => return Err(self.refusal(py, pushed)),
+        };
+        Ok(Int::new(py, code)?.into_any())
+    }
+
+    /// `_wait(seconds)`: whether there is room; waits for it on a thread that has no event loop.
+    fn wait<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
+        let [seconds] = given.parse(&Signature::all("_wait", ["seconds"]), py)?;
+        let seconds = seconds_of(&seconds.expect("it is required"), "seconds", py)?;
+        let span = Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or(Duration::MAX);
+        let flow = self.flow.clone();
+        let room = py.detach(move || flow.wait(span));
+        match room {
+            Room::Gone => Err(self.refusal(py, Pushed::Gone)),
+            room => Ok(Bool::new(py, room == Room::Some).into_any()),
+        }
+    }
+
+    /// `_listen()`: has the event loop told when there is room, and when the client goes. Returns what it
+    /// is told, or None if there is no event loop, or no client yet.
+    fn listen<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let Some(wakes) = self.wakes.get() else { return Ok(none(py)) };
+        if self.number.get() == 0 {
+            self.number.set(NEXT_NUMBER.fetch_add(1, Relaxed));
+            self.flow.set_waker(Waker { wakes: wakes.clone(), number: self.number.get() });
+        }
+        Ok(Int::from_u64(py, self.number.get())?.into_any())
+    }
+
+    /// `_ask_for_room()`: whether there is none, so that the loop is told when there is.
+    fn ask_for_room<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        Ok(Bool::new(py, self.flow.ask_for_room()).into_any())
+    }
+
+    fn close<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.flow.end();
+        self.sent.get_or_make(py, || helper(py, "SENT"))
+    }
+
+    /// `_break()`: ends the answer as one that is not whole.
+    fn break_off<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        Ok(Bool::new(py, self.flow.fail()).into_any())
+    }
+
+    fn enter<'py>(
+        this: &Object<Instance<Self>>,
+        py: Attached<'py>,
+        _given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        Ok(this.as_any().to_owned(py))
+    }
+
+    fn exit<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
+        let has_raised = given.positional().first().is_some_and(|class| !class.is_none());
+        if has_raised {
+            self.flow.fail();
+        } else {
+            self.flow.end();
+        }
+        Ok(Bool::new(py, false).into_any())
+    }
+
+    fn enter_async<'py>(
+        this: &Object<Instance<Self>>,
+        py: Attached<'py>,
+        _given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        helper(py, "Ready")?.call1(this, py)
+    }
+
+    fn exit_async<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let suppressed = self.exit(py, given)?;
+        helper(py, "Ready")?.call1(&suppressed, py)
+    }
+
+    fn is_closed<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        Ok(Bool::new(py, !self.flow.is_open()).into_any())
+    }
+
+    fn is_disconnected<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        Ok(Bool::new(py, self.flow.is_gone()).into_any())
+    }
+
+    fn is_draining<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        // Relaxed: it is looked at again.
+        let is_draining = self.draining.get().is_some_and(|draining| draining.load(Relaxed));
+        Ok(Bool::new(py, is_draining).into_any())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // Nobody is left to send what is missing, or to say that nothing is.
+        self.flow.fail();
+    }
+}
+
+/// Something of the Python side, which is imported with the first stream that needs it.
+#[cold]
+fn helper<'py>(py: Attached<'py>, name: &str) -> Result<Owned<'py>, Raised> {
+    import(py, "pyreframework.handlers.streams")?.attr(&*Str::intern(py, name)?, py)
+}
+
+/// Reads the bytes of a piece, in UTF-8 if it is text.
+fn with_bytes<R>(
+    py: Attached<'_>,
+    data: &Object,
+    read: impl FnOnce(&[u8]) -> R,
+) -> Result<R, Raised> {
+    if let Some(text) = data.cast::<Str>() {
+        return match text.as_ascii() {
+            Some(text) => Ok(read(text.as_bytes())),
+            None => Ok(read(text.view().to_string_lossy().as_bytes())),
+        };
+    }
+    if let Some(bytes) = data.cast::<Bytes>() {
+        return Ok(read(bytes.as_slice()));
+    }
+    if data.has_buffer() {
+        return Ok(read(&Buffer::of(data, py)?.to_vec()));
+    }
+    let text = format!("a stream sends str and bytes, not {}", data.type_name());
+    Err(Raised::type_error(py, &text))
+}
+
+/// A number of seconds, or None.
+fn seconds_of(given: &Object, name: &str, py: Attached<'_>) -> Result<Option<f64>, Raised> {
+    let seconds = match (given.cast::<Float>(), given.cast::<Int>()) {
+        _ if given.is_none() => return Ok(None),
+        (Some(number), _) => number.as_f64(),
+        (None, Some(number)) => number.as_i64().map_or(f64::MAX, |number| number as f64),
+        (None, None) => {
+            let text = format!("{name} is a number of seconds, not {}", given.type_name());
+            return Err(Raised::type_error(py, &text));
+        }
+    };
+    if seconds.is_nan() || seconds < 0.0 {
+        let text = format!("{name} is a number of seconds, 0 or more, not {seconds}");
+        return Err(Raised::value_error(py, &text));
+    }
+    Ok(Some(seconds))
+}
+
+fn milliseconds(seconds: f64) -> u64 {
+    Duration::try_from_secs_f64(seconds)
+        .map_or(u64::MAX, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Takes `Content-Length` out of headers: of an answer in pieces the program may know it.
+///
+/// # Errors
+/// `ValueError` if it is no number.
+pub(crate) fn take_length(
+    headers: &Object<Dict>,
+    py: Attached<'_>,
+) -> Result<Option<u64>, Raised> {
+    let name = Str::intern(py, "Content-Length")?;
+    let mut length = None;
+    for spelling in spellings(headers, &name, py)? {
+        let Some(value) = headers.get(&spelling, py)? else { continue };
+        let number = value.str(py)?;
+        let number = number.as_ascii().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = number.and_then(|text| text.parse::<u64>().ok()).ok_or_else(|| {
+            Raised::value_error(py, "Content-Length is a number of bytes")
+        })?;
+        length = Some(number);
+        headers.delete(&spelling, py)?;
+    }
+    Ok(length)
+}
+
+impl Class for Stream {
+    const NAME: &'static CStr = c"pyreframework.engine.PyreStream";
+    const DOC: &'static CStr = c"PyreStream(content_type=None, status_code=200, headers=None, *, keep_alive_s=15.0)\n--\n\n\
+        An answer that is sent piece by piece, from any thread.\n\n\
+        Return it from a handler; without a content type it is an event stream.";
+
+    fn describe(spec: &mut ClassSpec<Self>) {
+        spec.gc()
+            .constructor(Self::construct)
+            .bound_method(
+                c"send",
+                c"send($self, data, timeout=None)\n--\n\nSend a piece; await it in a coroutine.",
+                Self::send,
+            )
+            .bound_method(
+                c"send_event",
+                c"send_event($self, data, event=None, id=None, retry=None, *, timeout=None)\n--\n\n\
+                  Send a server-sent event; await it in a coroutine.",
+                Self::send_event,
+            )
+            .method0(c"close", c"close($self)\n--\n\nEnd the answer. Again does nothing.", Self::close)
+            .getter(c"is_closed", c"Whether nothing more can be sent.", Self::is_closed)
+            .getter(c"is_disconnected", c"Whether the client has gone.", Self::is_disconnected)
+            .getter(c"is_draining", c"Whether the server stops: say goodbye.", Self::is_draining)
+            .method(c"_push", c"Send a piece without waiting.", Self::push)
+            .method(c"_wait", c"Wait for room.", Self::wait)
+            .method0(c"_listen", c"Have the event loop told of room and of the end.", Self::listen)
+            .method0(c"_ask_for_room", c"Be told when there is room.", Self::ask_for_room)
+            .method0(c"_break", c"Break the answer off.", Self::break_off)
+            .bound_method(c"__enter__", c"__enter__($self)\n--\n\n", Self::enter)
+            .method(c"__exit__", c"__exit__($self, *raised)\n--\n\n", Self::exit)
+            .bound_method(c"__aenter__", c"__aenter__($self)\n--\n\n", Self::enter_async)
+            .method(c"__aexit__", c"__aexit__($self, *raised)\n--\n\n", Self::exit_async);
+    }
+
+    fn traverse(&self, visitor: &mut Visitor<'_>) {
+        visitor.slot(&self.content_type);
+        visitor.slot(&self.headers);
+        visitor.slot(&self.sent);
+    }
+
+    fn clear(&self, py: Attached<'_>) {
+        self.content_type.clear(py);
+        self.headers.clear(py);
+        self.sent.clear(py);
+    }
+}

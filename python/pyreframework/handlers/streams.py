@@ -1,0 +1,387 @@
+"""Answers in pieces: what generators make goes on its way, and whoever sends too fast waits.
+
+The head of an answer is written by the lane that has served the request. A generator then goes on
+beside the lane: an ``async def`` one as a task of the event loop, another one on a thread of its own
+kind, so that neither a slow client nor a slow generator holds a lane. Imported with the first
+stream.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+
+from pyreframework.logs import records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future, Task
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from contextvars import Context
+    from typing import Any
+
+    from pyreframework.engine import PyreStream
+
+    type Piece = str | bytes | bytearray | memoryview
+
+# A thread that waits for room looks this often whether it is to be interrupted, in seconds.
+LOOK_SECONDS = 0.1
+
+# Threads for generators that are not ``async def``, in each interpreter; more of them wait.
+THREADS_MAX = 256
+
+# A thread that has had no generator for so long ends, in seconds.
+IDLE_SECONDS = 10.0
+
+
+class Ready:
+    """An awaitable that has its result."""
+
+    __slots__ = ("_result",)
+
+    def __init__(self, result: object) -> None:
+        self._result = result
+
+    def __await__(self) -> Generator[Any, None, object]:
+        return self._result
+        yield
+
+
+# What ``send`` returns when there is nothing to wait for.
+SENT = Ready(None)
+
+
+class Room:
+    """What ``send`` returns in a coroutine once no more should be sent: to be awaited."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: PyreStream) -> None:
+        self._stream = stream
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return wait_on_loop(self._stream).__await__()
+
+
+def running_loop() -> AbstractEventLoop | None:
+    """Return the event loop that runs on this thread, if one does."""
+    events = sys.modules.get("asyncio.events")
+    return None if events is None else events._get_running_loop()  # noqa: SLF001 - without raising
+
+
+def filled(stream: PyreStream) -> Ready | Room:
+    """Return what ``send`` returns when the buffer is full now: a coroutine is to wait."""
+    return SENT if running_loop() is None else Room(stream)
+
+
+def send_later(stream: PyreStream, data: Piece, timeout: float | None) -> Ready | Room:
+    """Send a piece for which there is no room yet.
+
+    Blocks a thread until there is. In a coroutine it returns at once, as far as another buffer is
+    not full as well.
+
+    Raises:
+        TimeoutError: There was no room in time; the piece is not sent.
+        BufferError: A coroutine goes on sending without awaiting what ``send`` returns.
+        ConnectionError: The client has gone.
+    """
+    from time import monotonic
+
+    if running_loop() is not None:
+        if stream._push(data, True) == 2:
+            raise BufferError(
+                "the client reads slower than this sends: `await` what send() returns, so that the "
+                "coroutine waits for it"
+            )
+        return Room(stream)
+    until = None if timeout is None else monotonic() + timeout
+    # Between two looks the handler may be interrupted.
+    while True:
+        left = LOOK_SECONDS if until is None else min(LOOK_SECONDS, until - monotonic())
+        if left <= 0:
+            raise TimeoutError(f"the client has taken nothing for {timeout} seconds")
+        if stream._wait(left) and stream._push(data) != 2:
+            return SENT
+
+
+class Sender:
+    """Who sends on an event loop, as reactors wake it."""
+
+    __slots__ = ("loop", "rooms", "stream", "task")
+
+    def __init__(self, stream: PyreStream, loop: AbstractEventLoop, task: Task[Any] | None) -> None:
+        self.stream = stream
+        self.loop = loop
+        self.task = task
+        # Those that wait for room.
+        self.rooms: list[Future[None]] = []
+
+    async def wait(self) -> None:
+        """Wait for room, unless there is some."""
+        if self.stream._ask_for_room():
+            room = self.loop.create_future()
+            self.rooms.append(room)
+            await room
+
+    def go_on(self) -> None:
+        """Go on: there is room, or the client has gone."""
+        if self.stream.is_disconnected and self.task is not None:
+            self.task.cancel()
+        rooms, self.rooms = self.rooms, []
+        for room in rooms:
+            if not room.done():
+                room.set_result(None)
+
+
+# Those of this interpreter, by the number of their stream.
+senders: dict[int, Sender] = {}
+
+
+def wake(number: int) -> None:
+    """Let a sender go on. Called on the thread of the app's event loop."""
+    sender = senders.get(number)
+    if sender is None:
+        return
+    if sender.loop is running_loop():
+        sender.go_on()
+    elif not sender.loop.is_closed():
+        sender.loop.call_soon_threadsafe(sender.go_on)
+
+
+async def wait_on_loop(stream: PyreStream) -> None:
+    """Wait in a coroutine until there is room.
+
+    Raises:
+        ConnectionError: The client has gone.
+    """
+    from asyncio import get_running_loop, to_thread
+
+    loop = get_running_loop()
+    while not stream._wait(0):
+        number = stream._listen()
+        if number is None:
+            # The answer is not on its way yet, or nobody could wake this loop.
+            await to_thread(stream._wait, LOOK_SECONDS)
+            continue
+        sender = senders.get(number)
+        if sender is None:
+            sender = senders[number] = Sender(stream, loop, None)
+        if sender.loop is not loop:
+            await to_thread(stream._wait, LOOK_SECONDS)
+            continue
+        try:
+            await sender.wait()
+        finally:
+            if not sender.rooms and sender.task is None and senders.get(number) is sender:
+                del senders[number]
+
+
+async def first(stream: PyreStream, generator: Any, is_async: bool) -> None:
+    """Have a generator make its first piece, on the event loop of the request."""
+    if is_async:
+        await first_of(stream, generator)
+        return
+    from asyncio import to_thread
+
+    await to_thread(pull, stream, generator)
+
+
+async def first_of(stream: PyreStream, generator: AsyncGenerator[Piece, None]) -> None:
+    """Have an ``async def`` generator make its first piece."""
+    try:
+        piece = await anext(generator)
+    except StopAsyncIteration:
+        stream.close()
+    else:
+        stream._push(piece, True)
+
+
+def pull(stream: PyreStream, generator: Generator[Piece, None, object]) -> None:
+    """Have a generator make its first piece, on this thread."""
+    try:
+        piece = next(generator)
+    except StopIteration:
+        stream.close()
+    else:
+        stream._push(piece, True)
+
+
+class Delivery:
+    """The rest of an answer: a generator, and where its pieces go."""
+
+    __slots__ = ("_generator", "_place", "_stream")
+
+    def __init__(self, stream: PyreStream, generator: Any, place: tuple[str, object]) -> None:
+        self._stream = stream
+        self._generator = generator
+        self._place = place
+
+    def _ended(self, error: BaseException | None) -> None:
+        """Tell the client of the end, and the log of what ended it too early."""
+        stream = self._stream
+        if error is None:
+            stream.close()
+            return
+        is_news = stream._break()
+        if is_news or isinstance(error, ValueError):
+            records.raised(*self._place, error)
+
+    def on_thread(self) -> None:
+        """Send what the generator makes, on this thread, until its end."""
+        stream, generator = self._stream, self._generator
+        error: BaseException | None = None
+        try:
+            for piece in generator:
+                stream.send(piece)
+        except ConnectionError as gone:
+            error = None if stream.is_disconnected else gone
+        except BaseException as raised:  # noqa: BLE001 - what the program raises ends its answer
+            error = raised
+        try:
+            generator.close()
+        except BaseException as raised:  # noqa: BLE001 - as above
+            error = error or raised
+        self._generator = None
+        self._ended(error)
+
+    async def on_loop(self) -> None:
+        """Send what an ``async def`` generator makes, until its end."""
+        from asyncio import CancelledError, current_task, get_running_loop
+
+        stream, generator = self._stream, self._generator
+        sender = Sender(stream, get_running_loop(), current_task())
+        number = stream._listen()
+        if number is not None:
+            senders[number] = sender
+        error: BaseException | None = None
+        try:
+            async for piece in generator:
+                if stream._push(piece, True):
+                    await (sender.wait() if number is not None else wait_on_loop(stream))
+        except CancelledError as cancelled:
+            error = None if stream.is_disconnected else cancelled
+        except ConnectionError as gone:
+            error = None if stream.is_disconnected else gone
+        except BaseException as raised:  # noqa: BLE001 - what the program raises ends its answer
+            error = raised
+        finally:
+            if number is not None:
+                del senders[number]
+        try:
+            await generator.aclose()
+        except BaseException as raised:  # noqa: BLE001 - as above
+            error = error or raised
+        self._generator = None
+        self._ended(error)
+
+
+class Threads:
+    """Threads that run generators, made as they are needed."""
+
+    def __init__(self) -> None:
+        from _queue import SimpleQueue
+
+        self._lock = _thread.allocate_lock()
+        self._waiting: SimpleQueue[tuple[Context, Callable[[], None]] | None] = SimpleQueue()
+        self._idle = 0
+        self._count = 0
+        self._is_over = False
+
+    def run(self, context: Context, work: Callable[[], None]) -> None:
+        """Run this on a thread, in that context."""
+        with self._lock:
+            starts = self._idle == 0 and self._count < THREADS_MAX
+            if starts:
+                self._count += 1
+            elif self._idle > 0:
+                self._idle -= 1
+        self._waiting.put((context, work))
+        if starts:
+            from threading import Thread
+
+            Thread(target=self._serve, name="pyre-stream").start()
+
+    def _serve(self) -> None:
+        from _queue import Empty
+
+        while True:
+            try:
+                given = self._waiting.get(timeout=IDLE_SECONDS)
+            except Empty:
+                with self._lock:
+                    if self._idle > 0 or not self._waiting.empty():
+                        self._idle = max(self._idle - 1, 0)
+                    self._count -= 1
+                return
+            if given is None:
+                with self._lock:
+                    self._count -= 1
+                return
+            context, work = given
+            context.run(work)
+            del context, work, given
+            with self._lock:
+                self._idle += 1
+
+    def close(self) -> None:
+        """Let threads end that have nothing to do."""
+        with self._lock:
+            self._is_over = True
+            count = self._count
+        for _ in range(count):
+            self._waiting.put(None)
+
+
+threads: Threads | None = None
+
+# Tasks of the event loop are kept here until they end: the loop itself holds them weakly.
+running: set[object] = set()
+
+
+def begin(
+    delivery: Delivery,
+    is_async: bool,
+    run_async: Callable[[Coroutine[Any, Any, None]], object],
+    after: Callable[[], None],
+) -> None:
+    """Have the rest of an answer sent, beside this thread.
+
+    Args:
+        delivery: What is sent.
+        is_async: Its generator is ``async def``.
+        run_async: Runs a coroutine on the event loop and waits for its end, on a thread without one.
+        after: Called once all is sent, or nobody is to have it.
+    """
+    global threads
+    from contextvars import copy_context
+
+    loop = running_loop()
+    if is_async and loop is not None:
+        task = loop.create_task(delivery.on_loop())
+        running.add(task)
+
+        def ended(task: object) -> None:
+            running.discard(task)
+            after()
+
+        task.add_done_callback(ended)
+        return
+    if threads is None:
+        threads = Threads()
+
+    def work() -> None:
+        try:
+            if is_async:
+                run_async(delivery.on_loop())
+            else:
+                delivery.on_thread()
+        finally:
+            after()
+
+    threads.run(copy_context(), work)
+
+
+def close() -> None:
+    """Let the threads end; what they still send goes on."""
+    if threads is not None:
+        threads.close()
