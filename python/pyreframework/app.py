@@ -308,8 +308,7 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
             run()
 
         delivery = Delivery(stream, generator, (route, request_id))
-        begin(delivery, is_async, self.loop.settle, after)
-        return None
+        return begin(delivery, is_async, self.loop, after)
 
     def _wake(self, number: int) -> None:
         """Let a sender on the event loop go on; called by the engine."""

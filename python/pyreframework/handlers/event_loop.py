@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
 
+    from pyreframework.handlers.streams import Threads
+
 # How often a lane that waits for a coroutine looks whether it is to be interrupted, in seconds.
 LOOK_SECONDS = 0.1
 
@@ -24,10 +26,11 @@ CANCELLED_SECONDS = 5.0
 class Loop:
     """The event loop of one app in one interpreter, opened when it is needed."""
 
-    __slots__ = ("_loop", "debug")
+    __slots__ = ("_loop", "_threads", "debug")
 
     def __init__(self) -> None:
         self._loop: AbstractEventLoop | None = None
+        self._threads: Threads | None = None
         self.debug = False
 
     def open(self) -> AbstractEventLoop:
@@ -64,6 +67,14 @@ class Loop:
             raise RuntimeError("the event loop is held by a handler that did not end")
         return self.open().run_until_complete(result)
 
+    def open_threads(self) -> Threads:
+        """Return the threads beside the loop that run generators."""
+        if self._threads is None:
+            from pyreframework.handlers.streams import Threads
+
+            self._threads = Threads()
+        return self._threads
+
     def settle(self, coroutine: Coroutine[Any, Any, object]) -> object:
         """Run a coroutine on the loop and wait for what it comes to.
 
@@ -98,11 +109,13 @@ class Loop:
             Whether all tasks and threads of the loop have ended, so that nothing holds up the end
             of the interpreter.
         """
+        threads, self._threads = self._threads, None
+        threads_ended = threads is None or threads.close(seconds)
         if self._is_held():
             return False
         loop, self._loop = self._loop, None
         if loop is None:
-            return True
+            return threads_ended
         import asyncio
 
         try:
@@ -121,7 +134,7 @@ class Loop:
                         }
                     )
             loop.run_until_complete(loop.shutdown_asyncgens())
-            threads_ended = self._end_threads(loop, seconds)
+            threads_ended &= self._end_threads(loop, seconds)
             # A coroutine that will not be cancelled may not let itself be destroyed either.
             return threads_ended and all(task.done() for task in tasks)
         finally:

@@ -16,13 +16,16 @@ from pyreframework.logs import records
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator
     from contextvars import Context
+    from threading import Thread
     from typing import Any
 
     from pyreframework.engine import PyreStream
+    from pyreframework.handlers.event_loop import Loop
 
     type Piece = str | bytes | bytearray | memoryview
+    type Work = tuple[Context, Callable[[], None]]
 
 # A thread that waits for room looks this often whether it is to be interrupted, in seconds.
 LOOK_SECONDS = 0.1
@@ -226,6 +229,11 @@ class Delivery:
         if is_news or isinstance(error, ValueError):
             records.raised(*self._place, error)
 
+    def give_up(self, error: BaseException) -> None:
+        """Send nothing more: there is nobody to ask the generator."""
+        self._generator = None
+        self._ended(error)
+
     def on_thread(self) -> None:
         """Send what the generator makes, on this thread, until its end."""
         stream, generator = self._stream, self._generator
@@ -275,86 +283,121 @@ class Delivery:
         self._ended(error)
 
 
-class Threads:
-    """Threads that run generators, made as they are needed."""
+class Idle:
+    """A thread that has nothing to do, and how it is given something."""
+
+    __slots__ = ("wake", "work")
 
     def __init__(self) -> None:
-        from _queue import SimpleQueue
+        self.wake = _thread.allocate_lock()
+        self.wake.acquire()
+        self.work: Work | None = None
 
+
+class Threads:
+    """The threads of one app that run generators, made as they are needed.
+
+    A generator has its thread until it ends, be it that it waits for the client or for something of
+    its own; so no other one waits for it unless all threads have one.
+    """
+
+    def __init__(self) -> None:
         self._lock = _thread.allocate_lock()
-        self._waiting: SimpleQueue[tuple[Context, Callable[[], None]] | None] = SimpleQueue()
-        self._idle = 0
-        self._count = 0
+        self._idle: list[Idle] = []
+        self._waiting: list[Work] = []
+        self._threads: set[Thread] = set()
         self._is_over = False
 
-    def run(self, context: Context, work: Callable[[], None]) -> None:
-        """Run this on a thread, in that context."""
+    def run(self, work: Callable[[], None]) -> None:
+        """Run this on a thread, in a copy of the context that runs.
+
+        Raises:
+            RuntimeError: The system has no more threads.
+        """
+        from contextvars import copy_context
+        from threading import Thread
+
+        given = (copy_context(), work)
         with self._lock:
-            starts = self._idle == 0 and self._count < THREADS_MAX
-            if starts:
-                self._count += 1
-            elif self._idle > 0:
-                self._idle -= 1
-        self._waiting.put((context, work))
-        if starts:
-            from threading import Thread
-
-            Thread(target=self._serve, name="pyre-stream").start()
-
-    def _serve(self) -> None:
-        from _queue import Empty
-
-        while True:
-            try:
-                given = self._waiting.get(timeout=IDLE_SECONDS)
-            except Empty:
-                with self._lock:
-                    if self._idle > 0 or not self._waiting.empty():
-                        self._idle = max(self._idle - 1, 0)
-                    self._count -= 1
+            if self._idle:
+                idle = self._idle.pop()
+                idle.work = given
+                idle.wake.release()
                 return
-            if given is None:
-                with self._lock:
-                    self._count -= 1
+            if len(self._threads) >= THREADS_MAX:
+                self._waiting.append(given)
                 return
-            context, work = given
-            context.run(work)
-            del context, work, given
+            thread = Thread(target=self._serve, args=(given,), name="pyre-stream")
+            self._threads.add(thread)
+        try:
+            thread.start()
+        except BaseException:
             with self._lock:
-                self._idle += 1
+                self._threads.discard(thread)
+            raise
 
-    def close(self) -> None:
-        """Let threads end that have nothing to do."""
+    def _serve(self, given: Work | None) -> None:
+        from threading import current_thread
+
+        own = Idle()
+        while given is not None:
+            context, work = given
+            # No longer than the generator lasts.
+            given = None
+            context.run(work)
+            del context, work
+            given = self._next(own)
+        with self._lock:
+            self._threads.discard(current_thread())
+
+    def _next(self, own: Idle) -> Work | None:
+        """Wait for something to do; None: there is nothing more."""
+        with self._lock:
+            if self._waiting:
+                return self._waiting.pop(0)
+            if self._is_over:
+                return None
+            own.work = None
+            self._idle.append(own)
+        if not own.wake.acquire(timeout=IDLE_SECONDS):
+            with self._lock:
+                if own in self._idle:
+                    self._idle.remove(own)
+                    return None
+            # It has just been given something.
+            own.wake.acquire()
+        return own.work
+
+    def close(self, seconds: float) -> bool:
+        """Let the threads end; tell whether they have, in so many seconds."""
+        from time import monotonic
+
         with self._lock:
             self._is_over = True
-            count = self._count
-        for _ in range(count):
-            self._waiting.put(None)
+            idle, self._idle = self._idle, []
+            threads = list(self._threads)
+        for one in idle:
+            one.work = None
+            one.wake.release()
+        until = monotonic() + seconds
+        for thread in threads:
+            thread.join(max(until - monotonic(), 0.0))
+        return not any(thread.is_alive() for thread in threads)
 
-
-threads: Threads | None = None
 
 # Tasks of the event loop are kept here until they end: the loop itself holds them weakly.
 running: set[object] = set()
 
 
-def begin(
-    delivery: Delivery,
-    is_async: bool,
-    run_async: Callable[[Coroutine[Any, Any, None]], object],
-    after: Callable[[], None],
-) -> None:
+def begin(delivery: Delivery, is_async: bool, home: Loop, after: Callable[[], None]) -> None:
     """Have the rest of an answer sent, beside this thread.
 
     Args:
         delivery: What is sent.
         is_async: Its generator is ``async def``.
-        run_async: Runs a coroutine on the event loop and waits for its end, on a thread without one.
+        home: The event loop of the app, and its threads.
         after: Called once all is sent, or nobody is to have it.
     """
-    global threads
-    from contextvars import copy_context
-
     loop = running_loop()
     if is_async and loop is not None:
         task = loop.create_task(delivery.on_loop())
@@ -366,22 +409,18 @@ def begin(
 
         task.add_done_callback(ended)
         return
-    if threads is None:
-        threads = Threads()
 
     def work() -> None:
         try:
             if is_async:
-                run_async(delivery.on_loop())
+                home.settle(delivery.on_loop())
             else:
                 delivery.on_thread()
         finally:
             after()
 
-    threads.run(copy_context(), work)
-
-
-def close() -> None:
-    """Let the threads end; what they still send goes on."""
-    if threads is not None:
-        threads.close()
+    try:
+        home.open_threads().run(work)
+    except BaseException as error:  # noqa: BLE001 - without a thread there is no rest
+        delivery.give_up(error)
+        after()
