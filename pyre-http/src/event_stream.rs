@@ -108,12 +108,17 @@ mod tests {
     #[test]
     fn an_event_with_all_that_it_can_have() {
         let mut out = Vec::new();
-        let event =
-            Event { data: " two\r\nlines\n", kind: Some("tick"), id: Some("7"), retry_ms: Some(50) };
+        let event = Event {
+            data: " two\r\nlines\n",
+            kind: Some("tick"),
+            id: Some("7"),
+            retry_ms: Some(50),
+        };
         event.write(&mut out).unwrap();
         out.extend_from_slice(KEEP_ALIVE);
         Event::default().write(&mut out).unwrap();
-        let expected = "event: tick\nid: 7\nretry: 50\ndata:  two\ndata: lines\ndata: \n\n:\n\ndata: \n\n";
+        let expected =
+            "event: tick\nid: 7\nretry: 50\ndata:  two\ndata: lines\ndata: \n\n:\n\ndata: \n\n";
         assert_eq!(std::str::from_utf8(&out), Ok(expected));
     }
 

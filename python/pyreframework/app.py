@@ -141,6 +141,7 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         head_timeout: float | None = None,
         body_timeout: float | None = None,
         keep_alive_timeout: float | None = None,
+        stream_idle_timeout: float | None = None,
         request_timeout: float | None = None,
         max_in_flight: int | None = None,
         shutdown_timeout: float | None = None,
@@ -187,6 +188,7 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
             head_timeout: Seconds for the head of a request to arrive.
             body_timeout: Seconds without a further byte of a body.
             keep_alive_timeout: Seconds an idle connection is kept.
+            stream_idle_timeout: Seconds an answer in pieces may go on without one; 0 for no limit.
             request_timeout: Seconds a handler may take; 0 for no limit.
             max_in_flight: Requests that may be with handlers at once; 0 for no limit.
             shutdown_timeout: Seconds running requests have to finish after a stop signal.

@@ -131,7 +131,9 @@ impl Connection {
         match (self.phase, &self.outbound) {
             (Phase::Lingering, _) => true,
             (Phase::Writing, Some(Outbound { job, .. })) => {
-                job.is_finished() && job.flow.is_none() && (self.last || job.closes || self.owed_bytes == 0)
+                job.is_finished()
+                    && job.flow.is_none()
+                    && (self.last || job.closes || self.owed_bytes == 0)
             }
             _ => false,
         }

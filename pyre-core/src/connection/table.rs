@@ -288,7 +288,8 @@ mod tests {
     use super::*;
     use crate::connection::transport::Transport;
 
-    const SPANS: Spans = Spans { request_ms: 2_000, head_ms: 1_000, body_ms: 3_000 };
+    const SPANS: Spans =
+        Spans { request_ms: 2_000, head_ms: 1_000, body_ms: 3_000, stream_idle_ms: 1_000 };
 
     fn mailbox() -> Arc<Mailbox> {
         Arc::new(Mailbox::new(Arc::new(pyre_interp::ring::Doorbell::new(|| {}))))

@@ -12,6 +12,8 @@ pub(crate) struct Spans {
     pub(crate) request_ms: u64,
     pub(crate) head_ms: u64,
     pub(crate) body_ms: u64,
+    /// How long an answer in pieces may be silent.
+    pub(crate) stream_idle_ms: u64,
 }
 
 impl Spans {
@@ -20,11 +22,20 @@ impl Spans {
             request_ms: settings.keep_alive_timeout_ms,
             head_ms: settings.head_timeout_ms,
             body_ms: settings.body_timeout_ms,
+            stream_idle_ms: match settings.stream_idle_timeout_ms {
+                0 => FOR_EVER_MS,
+                span_ms => span_ms,
+            },
         }
     }
 }
 
 impl Connections {
+    /// How long an answer in pieces may be silent.
+    pub(crate) fn stream_idle_ms(&self) -> u64 {
+        self.spans.stream_idle_ms
+    }
+
     /// Starts a wait of a connection, or goes on with one of the same kind.
     ///
     /// Waits for a head and for a next request are counted from their start, the others from the

@@ -92,6 +92,20 @@ fn about_queues(page: &mut Page, vitals: &Vitals) {
         "Attempts to accept connections that failed for lack of descriptors or memory.",
         sum(|counters| &counters.accept_failures),
     );
+    let begun = sum(|counters| &counters.streams_begun);
+    page.one(
+        "pyre_streams_open",
+        "gauge",
+        "Answers in pieces that have not ended.",
+        begun.saturating_sub(sum(|counters| &counters.streams_ended)),
+    );
+    page.one("pyre_streams_total", "counter", "Answers in pieces that have begun.", begun);
+    page.one(
+        "pyre_stream_sent_bytes_total",
+        "counter",
+        "Bytes of answers in pieces that have ended, without what frames them.",
+        sum(|counters| &counters.stream_bytes),
+    );
     page.one(
         "pyre_jobs_in_flight",
         "gauge",

@@ -98,7 +98,8 @@ mod tests {
 
     /// A connection in slot 0, what notes its answers, and the peer's end of its socket.
     fn one() -> (Connections, Ledger, UnixStream) {
-        let spans = Spans { request_ms: 1_000, head_ms: 1_000, body_ms: 1_000 };
+        let spans =
+            Spans { request_ms: 1_000, head_ms: 1_000, body_ms: 1_000, stream_idle_ms: 1_000 };
         let doorbell = Arc::new(pyre_interp::ring::Doorbell::new(|| {}));
         let mailbox = Arc::new(pyre_interp::flow::Mailbox::new(doorbell));
         let mut connections = Connections::new(spans, mailbox);

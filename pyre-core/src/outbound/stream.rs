@@ -29,6 +29,9 @@ pub(crate) fn refill(
 ) -> Refill {
     let now_ms = connections.clock.now_ms();
     let Some(flow) = &mut job.flow else { return Refill::Pieces(job) };
+    if !std::mem::replace(&mut flow.is_counted, true) {
+        ledger.counters.streams_begun.add(1);
+    }
     if refills >= REFILLS_PER_TURN_MAX {
         // A fast sender: the others first.
         let again = job.reply_to;
@@ -38,12 +41,7 @@ pub(crate) fn refill(
         return Refill::Nothing;
     }
     job.reply.clear();
-    let taken = flow.take(&mut job.reply);
-    if !job.reply.is_empty() {
-        flow.heard_ms = now_ms;
-        flow.has_begun = true;
-    }
-    match taken {
+    match flow.take(&mut job.reply, now_ms) {
         Taken::Pieces => Refill::Pieces(job),
         Taken::Nothing => {
             wait(connections, slot, job);
@@ -65,6 +63,11 @@ pub(crate) fn refill(
 
 /// Notes the end of an answer in pieces, if the job has one, however it came.
 pub(crate) fn end(ledger: &mut Ledger, job: &mut Job) {
+    let Some(flow) = &job.flow else { return };
+    if flow.is_counted {
+        ledger.counters.streams_ended.add(1);
+        ledger.counters.stream_bytes.add(flow.bytes);
+    }
     job.end_flow();
     ledger.collected(job);
 }
@@ -72,32 +75,34 @@ pub(crate) fn end(ledger: &mut Ledger, job: &mut Job) {
 /// The connection waits for the next piece.
 fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) {
     let now_ms = connections.clock.now_ms();
+    let idle_ms = connections.stream_idle_ms();
     let Some(connection) = connections.get(slot) else {
         return connections.jobs.give_back(job);
     };
     let has_closed_side = connection.end_seen || connection.read_closed;
     if let Some(flow) = &mut job.flow {
-        if flow.heard_ms == 0 {
-            flow.heard_ms = now_ms;
+        if flow.sent_ms == 0 {
+            (flow.sent_ms, flow.piece_ms) = (now_ms, now_ms);
         }
         if has_closed_side {
             flow.disconnects_ms = flow.disconnects_ms.min(now_ms + HALF_CLOSED_MS);
         }
     }
     job.slim();
-    let deadline_ms = deadline_ms(&job);
+    let deadline_ms = deadline_ms(&job, idle_ms);
     connection.phase = Phase::Streaming;
     connection.awaiting = Awaiting::Piece;
     connection.outbound = Some(Outbound { job, written: 0 });
     connections.set_deadline(slot, deadline_ms);
 }
 
-/// When a stream is looked at, if no piece comes.
-pub(crate) fn deadline_ms(job: &Job) -> u64 {
+/// When a stream is looked at that may be silent for so long, if no piece comes.
+pub(crate) fn deadline_ms(job: &Job, idle_ms: u64) -> u64 {
     let Some(flow) = &job.flow else { return FOR_EVER_MS };
     let keep_alive_ms = match flow.terms.keep_alive_ms {
         0 => FOR_EVER_MS,
-        span_ms => flow.heard_ms.saturating_add(span_ms),
+        span_ms => flow.sent_ms.saturating_add(span_ms),
     };
-    keep_alive_ms.min(flow.disconnects_ms).min(FOR_EVER_MS)
+    let idle_ms = flow.piece_ms.saturating_add(idle_ms);
+    keep_alive_ms.min(idle_ms).min(flow.disconnects_ms).min(FOR_EVER_MS)
 }

@@ -42,7 +42,7 @@ impl Reactor {
         }
         let is_late = matches!(connection.awaiting, Awaiting::Head | Awaiting::Body);
         if !is_late || connection.phase != Phase::Reading {
-            return self.connections.close(slot);
+            return self.end_stream(slot);
         }
         // The request was not complete in time.
         connection.last = true;
@@ -59,17 +59,18 @@ impl Reactor {
     #[cold]
     fn no_piece(&mut self, slot: u32) {
         let now_ms = self.connections.clock.now_ms();
+        let idle_ms = self.connections.stream_idle_ms();
         let Some(connection) = self.connections.get(slot) else { return };
         let Some(Outbound { job, .. }) = &mut connection.outbound else { return };
         let Some(flow) = &mut job.flow else { return };
-        if now_ms >= flow.disconnects_ms {
+        if now_ms >= flow.disconnects_ms || now_ms >= flow.piece_ms.saturating_add(idle_ms) {
             return self.end_stream(slot);
         }
-        if flow.terms.keep_alive_ms > 0 && now_ms >= flow.heard_ms + flow.terms.keep_alive_ms {
-            flow.heard_ms = now_ms;
-            flow.push(event_stream::KEEP_ALIVE);
+        if flow.terms.keep_alive_ms > 0 && now_ms >= flow.sent_ms + flow.terms.keep_alive_ms {
+            flow.sent_ms = now_ms;
+            flow.push_comment(event_stream::KEEP_ALIVE);
         }
-        let deadline_ms = stream::deadline_ms(job);
+        let deadline_ms = stream::deadline_ms(job, idle_ms);
         self.connections.set_deadline(slot, deadline_ms);
     }
 

@@ -7,8 +7,8 @@ use crate::inbound::read::{Read, read};
 use crate::inbound::submit::submit;
 use crate::outbound::collect::collect;
 use crate::outbound::flush::flush;
-use crate::reactor::run::Reactor;
 use crate::outbound::stream;
+use crate::reactor::run::Reactor;
 use crate::settings::bounds::{HALF_CLOSED_MS, READS_PER_TURN_MAX, STREAMS_PER_TURN_MAX};
 
 impl Reactor {
@@ -94,15 +94,16 @@ impl Reactor {
             return self.end_stream(slot);
         }
         let disconnects_ms = self.connections.clock.now_ms() + HALF_CLOSED_MS;
+        let idle_ms = self.connections.stream_idle_ms();
         let Some(connection) = self.connections.get(slot) else { return };
         let Some(Outbound { job, .. }) = &mut connection.outbound else { return };
         let Some(flow) = &mut job.flow else { return };
         flow.disconnects_ms = flow.disconnects_ms.min(disconnects_ms);
-        let deadline_ms = stream::deadline_ms(job);
+        let deadline_ms = stream::deadline_ms(job, idle_ms);
         self.connections.set_deadline(slot, deadline_ms);
     }
 
-    /// Ends a connection whose answer in pieces nobody reads.
+    /// Ends a connection, and the answer in pieces that it may have.
     #[cold]
     pub(super) fn end_stream(&mut self, slot: u32) {
         if let Some(Outbound { mut job, .. }) = self.connections.take_outbound(slot) {

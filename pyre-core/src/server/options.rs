@@ -6,7 +6,8 @@ use pyre_ffi::{Attached, Bytes, Dict, Float, Int, List, Object, Owned, Raised, S
 use pyre_http::limits::Limits;
 
 use crate::settings::{
-    AccessStyle, Format, HandOver, Level, Settings, milliseconds, parse_bind, parse_pages,
+    AccessStyle, Format, HandOver, Level, Settings, limit_milliseconds, milliseconds, parse_bind,
+    parse_pages,
 };
 
 /// Reads all settings.
@@ -51,10 +52,8 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
         head_timeout_ms: milliseconds(options.seconds("head_timeout")?),
         body_timeout_ms: milliseconds(options.seconds("body_timeout")?),
         keep_alive_timeout_ms: milliseconds(options.seconds("keep_alive_timeout")?),
-        request_timeout_ms: match options.seconds("request_timeout")? {
-            0.0 => 0,
-            seconds => milliseconds(seconds),
-        },
+        request_timeout_ms: limit_milliseconds(options.seconds("request_timeout")?),
+        stream_idle_timeout_ms: limit_milliseconds(options.seconds("stream_idle_timeout")?),
         in_flight_max: match options.count("max_in_flight")? {
             0 => None,
             count => Some(count),

@@ -10,5 +10,5 @@ mod options; // everything that `run()` can set
 
 pub(crate) use bind::{Bind, parse_bind};
 pub(crate) use logging::{AccessStyle, Format, Level};
-pub(crate) use options::{HandOver, Settings, milliseconds};
+pub(crate) use options::{HandOver, Settings, limit_milliseconds, milliseconds};
 pub(crate) use pages::{Page, Pages, parse_pages};

@@ -54,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) keep_alive_timeout_ms: u64,
     /// 0: no limit.
     pub(crate) request_timeout_ms: u64,
+    /// 0: no limit.
+    pub(crate) stream_idle_timeout_ms: u64,
     /// Requests that may be with handlers at once; none: only queues bound them.
     pub(crate) in_flight_max: Option<usize>,
     pub(crate) queue_depth: usize,
@@ -79,6 +81,11 @@ pub(crate) struct Settings {
 pub(crate) fn milliseconds(seconds: f64) -> u64 {
     let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2).clamp(1, u64::MAX / 2)
+}
+
+/// As `milliseconds`, of a limit: 0 stands for none.
+pub(crate) fn limit_milliseconds(seconds: f64) -> u64 {
+    if seconds == 0.0 { 0 } else { milliseconds(seconds) }
 }
 
 #[cfg(test)]

@@ -144,6 +144,10 @@ pub(crate) struct Counters {
     pub(crate) accept_failures: Tally,
     /// Connections that are open.
     pub(crate) open: Tally,
+    /// Answers in pieces that were begun, those that have ended, and the bytes of their pieces.
+    pub(crate) streams_begun: Tally,
+    pub(crate) streams_ended: Tally,
+    pub(crate) stream_bytes: Tally,
     /// Jobs that are with lanes, or wait for one.
     pub(crate) running: Tally,
     /// Jobs pushed into rings and not taken back.
@@ -170,6 +174,9 @@ impl Counters {
             accepted: Tally::default(),
             accept_failures: Tally::default(),
             open: Tally::default(),
+            streams_begun: Tally::default(),
+            streams_ended: Tally::default(),
+            stream_bytes: Tally::default(),
             running: Tally::default(),
             pushed: Tally::default(),
             waiting: Tally::default(),

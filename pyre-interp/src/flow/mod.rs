@@ -18,7 +18,5 @@ mod outflow; // from the program to a reactor
 mod wakes; // how an event loop learns which of its senders can go on
 
 pub use mailbox::Mailbox;
-pub use outflow::{
-    Downstream, FLOW_BYTES_MAX, Outflow, Pushed, Reader, Room, Taken, Terms, Waker,
-};
+pub use outflow::{Downstream, FLOW_BYTES_MAX, Outflow, Pushed, Reader, Room, Taken, Terms, Waker};
 pub use wakes::Wakes;

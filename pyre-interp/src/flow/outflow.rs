@@ -162,6 +162,7 @@ impl Outflow {
             self.tell(state);
             return Pushed::TooMuch;
         }
+        state.bytes += piece.len() as u64;
         let is_filled = state.pieces.len() >= FLOW_BYTES_MAX;
         self.tell(state);
         if is_filled { Pushed::Filled } else { Pushed::Taken }
@@ -247,7 +248,6 @@ impl Outflow {
         state.reader = Some(reader);
         // The reactor gets the answer itself, and looks then.
         state.is_told = true;
-        state.bytes = 0;
         let mut rest = early.as_slice();
         for length in lengths {
             let (piece, behind) = rest.split_at(length);
@@ -292,16 +292,19 @@ impl Outflow {
         self.state.lock().stage == Stage::Open
     }
 
-    /// Bytes that were sent, without what frames them.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.state.lock().bytes
+    /// Sends something of the server's own, which counts for nothing, if nothing else is on its way.
+    fn push_comment(&self, comment: &[u8]) {
+        let mut state = self.state.lock();
+        if state.stage == Stage::Open && state.pieces.is_empty() && state.append(comment) {
+            self.tell(state);
+        }
     }
 
-    /// Takes all that is there, for the reactor; `into` is empty.
-    pub fn take(&self, into: &mut Vec<u8>) -> Taken {
+    /// Takes all that is there, for the reactor; `into` is empty. Says how many bytes that makes in all.
+    fn take(&self, into: &mut Vec<u8>, bytes: &mut u64) -> Taken {
         debug_assert!(into.is_empty());
         let mut state = self.state.lock();
+        *bytes = state.bytes;
         if state.pieces.is_empty() && into.capacity() > KEPT_BYTES_MAX {
             *into = Vec::new();
         }
@@ -366,7 +369,6 @@ impl State {
                 },
             }
         }
-        self.bytes += piece.len() as u64;
         true
     }
 
@@ -391,35 +393,49 @@ pub struct Downstream {
     flow: Arc<Outflow>,
     /// What it asks of the connection.
     pub terms: Terms,
-    /// When something was last sent, in milliseconds of the reactor's clock.
-    pub heard_ms: u64,
-    /// Whether any piece has been sent.
-    pub has_begun: bool,
+    /// When anything was last sent, in milliseconds of the reactor's clock.
+    pub sent_ms: u64,
+    /// When a piece of the program's was.
+    pub piece_ms: u64,
+    /// Bytes of the pieces that were taken, without what frames them.
+    pub bytes: u64,
     /// When the peer counts as gone, as it has closed its side.
     pub disconnects_ms: u64,
+    /// Its begin is counted.
+    pub is_counted: bool,
 }
 
 impl Downstream {
     /// The end of this flow.
     #[must_use]
     pub fn new(flow: Arc<Outflow>, terms: Terms) -> Self {
-        Self { flow, terms, heard_ms: 0, has_begun: false, disconnects_ms: u64::MAX }
+        Self {
+            flow,
+            terms,
+            sent_ms: 0,
+            piece_ms: 0,
+            bytes: 0,
+            disconnects_ms: u64::MAX,
+            is_counted: false,
+        }
     }
 
-    /// Sends something of the server's own, if there is room.
-    pub fn push(&self, piece: &[u8]) {
-        self.flow.push(piece, false);
+    /// Sends something of the server's own, if nothing else is on its way.
+    pub fn push_comment(&self, comment: &[u8]) {
+        self.flow.push_comment(comment);
     }
 
-    /// Takes all that is there; `into` is empty.
-    pub fn take(&self, into: &mut Vec<u8>) -> Taken {
-        self.flow.take(into)
-    }
-
-    /// Bytes that were sent, without what frames them.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.flow.bytes()
+    /// Takes all that is there at this moment; `into` is empty.
+    pub fn take(&mut self, into: &mut Vec<u8>, now_ms: u64) -> Taken {
+        let before = self.bytes;
+        let taken = self.flow.take(into, &mut self.bytes);
+        if !into.is_empty() {
+            self.sent_ms = now_ms;
+        }
+        if self.bytes != before {
+            self.piece_ms = now_ms;
+        }
+        taken
     }
 }
 

@@ -3,8 +3,8 @@
 //! Collected while the program is imported, in every interpreter for itself, and frozen before
 //! the first request. Handlers are found by their route's place in the order of registration.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use pyre_ffi::{Attached, Held, Object, Raised, Str, Tuple, Type, Visitor};
 

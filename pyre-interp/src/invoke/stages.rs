@@ -169,7 +169,9 @@ impl<'py> Lane<'py, '_> {
                 },
                 Step::Deliver(answer) => return Next::Answer(answer),
                 Step::Finish(result) => match self.encode(result) {
-                    Ok(answer) if answer.is_stream() => return self.stream(handler, stages, answer),
+                    Ok(answer) if answer.is_stream() => {
+                        return self.stream(handler, stages, answer);
+                    }
                     Ok(answer) => return Next::Answer(answer),
                     Err(raised) => {
                         self.desk.clear();

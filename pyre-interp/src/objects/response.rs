@@ -9,6 +9,7 @@ use pyre_ffi::{
 };
 
 use crate::objects::headers::{copied, spellings};
+use crate::objects::stream::take_length;
 use crate::objects::toolkit::Toolkit;
 use crate::serialize::answer::{Parts, check_status};
 use crate::serialize::fields;
@@ -21,6 +22,8 @@ pub struct Response {
     content_type: Slot<Str>,
     /// A dict, or the `ResponseHeaders` made of it when somebody asked for them.
     headers: Slot,
+    /// What the headers said of the length of a body in pieces.
+    length: Cell<Option<u64>>,
 }
 
 const NEW: Signature<4> = Signature {
@@ -38,7 +41,11 @@ impl Response {
         status: u16,
         body: Owned<'py>,
     ) -> Result<Owned<'py, Instance<Response>>, Raised> {
-        Self::of_parts(py, tools, Parts { status, body, content_type: None, headers: None })
+        Self::of_parts(
+            py,
+            tools,
+            Parts { status, body, content_type: None, headers: None, length: None },
+        )
     }
 
     /// The response that a result stands for, for hooks that may change it: one that somebody else
@@ -85,7 +92,7 @@ impl Response {
     ) -> Result<Owned<'py, Instance<Response>>, Raised> {
         let content_type = Some(Str::intern(py, "text/html; charset=utf-8")?);
         let body = page.into_any();
-        Self::of_parts(py, tools, Parts { status, body, content_type, headers: None })
+        Self::of_parts(py, tools, Parts { status, body, content_type, headers: None, length: None })
     }
 
     /// A response made of its parts.
@@ -94,12 +101,13 @@ impl Response {
         tools: &Toolkit,
         parts: Parts<'py>,
     ) -> Result<Owned<'py, Instance<Response>>, Raised> {
-        let Parts { status, body, content_type, headers } = parts;
+        let Parts { status, body, content_type, headers, length } = parts;
         let value = Self {
             body: Slot::new(py, body),
             status: Cell::new(status),
             content_type: content_type.map_or_else(Slot::empty, |text| Slot::new(py, text)),
             headers: headers.map_or_else(Slot::empty, |headers| Slot::new(py, headers.into_any())),
+            length: Cell::new(length),
         };
         Instance::new(py, &tools.response, value)
     }
@@ -129,6 +137,7 @@ impl Response {
             body: self.body.get(py).unwrap_or_else(|| none(py)),
             content_type: self.content_type.get(py),
             headers,
+            length: self.length.get(),
         })
     }
 
@@ -143,6 +152,7 @@ impl Response {
             status: Cell::new(200),
             content_type: Slot::empty(),
             headers: Slot::empty(),
+            length: Cell::new(None),
         };
         if let Some(status) = status {
             response.set_status(py, &status)?;
@@ -250,9 +260,17 @@ impl Response {
 
     fn set_headers(&self, py: Attached<'_>, headers: &Object) -> Result<(), Raised> {
         let headers = copied(py, headers)?;
+        if self.is_in_pieces(py) {
+            self.length.set(take_length(&headers, py)?);
+        }
         fields::check(&headers, py)?;
         self.headers.set(py, headers.into_any());
         Ok(())
+    }
+
+    /// Whether the body is one whose length only the program knows.
+    fn is_in_pieces(&self, py: Attached<'_>) -> bool {
+        self.body.get(py).is_some_and(|body| body.is_generator() || body.is_async_generator())
     }
 
     fn repr<'py>(&self, py: Attached<'py>) -> Result<Owned<'py, Str>, Raised> {

@@ -12,6 +12,7 @@ use pyre_ffi::{
     none,
 };
 use pyre_http::event_stream::Event;
+use pyre_http::h1::serialize::Delimited;
 
 use crate::flow::{Downstream, Outflow, Pushed, Reader, Room, Terms, Waker, Wakes};
 use crate::objects::headers::{copied, spellings};
@@ -151,6 +152,7 @@ impl Stream {
             body: this.as_any().to_owned(py),
             content_type: this.content_type.get(py),
             headers: this.headers.get(py),
+            length: None,
         }
     }
 
@@ -182,7 +184,7 @@ impl Stream {
     pub(crate) fn attach(
         &self,
         reader: Reader,
-        delimited: pyre_http::h1::serialize::Delimited,
+        delimited: Delimited,
         is_event_stream: bool,
         draining: &Arc<AtomicBool>,
         wakes: Option<&Arc<Wakes>>,
@@ -192,7 +194,9 @@ impl Stream {
             let _ = self.wakes.set(wakes.clone());
         }
         self.flow.attach(reader, delimited);
-        let keep_alive_ms = if is_event_stream { self.keep_alive_ms.get() } else { 0 };
+        // Where the length is known, a comment would be a part of it.
+        let may_comment = is_event_stream && !matches!(delimited, Delimited::Length(_));
+        let keep_alive_ms = if may_comment { self.keep_alive_ms.get() } else { 0 };
         Downstream::new(self.flow.clone(), Terms { keep_alive_ms })
     }
 
@@ -247,7 +251,8 @@ impl Stream {
             }
         };
         let lossy = |text: &Object<Str>| text.view().to_string_lossy();
-        let (data_text, event, id) = (lossy(text), event.map(|it| lossy(&it)), id.map(|it| lossy(&it)));
+        let (data_text, event, id) =
+            (lossy(text), event.map(|it| lossy(&it)), id.map(|it| lossy(&it)));
         let mut bytes = Vec::with_capacity(data_text.len() + 32);
         let event = Event { data: &data_text, kind: event.as_deref(), id: id.as_deref(), retry_ms };
         event.write(&mut bytes).map_err(|invalid| {
@@ -275,8 +280,7 @@ impl Stream {
             Pushed::Filled => helper(py, "filled")?.call1(this, py),
             Pushed::Full => {
                 let timeout = timeout.map_or_else(|| none(py), |timeout| timeout.to_owned(py));
-                let arguments =
-                    [this.as_any().to_owned(py), data.to_owned(py), timeout];
+                let arguments = [this.as_any().to_owned(py), data.to_owned(py), timeout];
                 helper(py, "send_later")?.call(Owned::borrow_all(&arguments), py)
             }
             Pushed::TooMuch | Pushed::Ended | Pushed::Gone => Err(this.refusal(py, pushed)),
@@ -289,8 +293,9 @@ impl Stream {
         match pushed {
             Pushed::TooMuch => {
                 let length = self.length.get().unwrap_or_default();
-                let text =
-                    format!("more than the {length} bytes that Content-Length says: the answer ends");
+                let text = format!(
+                    "more than the {length} bytes that Content-Length says: the answer ends"
+                );
                 Raised::value_error(py, &text)
             }
             Pushed::Ended => Raised::value_error(py, "the stream is closed"),
@@ -302,7 +307,12 @@ impl Stream {
     /// to wait, 2: this one has to.
     fn push<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
         let [data, may_overfill] = given.parse(
-            &Signature { function: "_push", names: ["data", "may_overfill"], required: 1, positional_max: 2 },
+            &Signature {
+                function: "_push",
+                names: ["data", "may_overfill"],
+                required: 1,
+                positional_max: 2,
+            },
             py,
         )?;
         let data = data.expect("it is required");
@@ -468,19 +478,17 @@ fn milliseconds(seconds: f64) -> u64 {
 ///
 /// # Errors
 /// `ValueError` if it is no number.
-pub(crate) fn take_length(
-    headers: &Object<Dict>,
-    py: Attached<'_>,
-) -> Result<Option<u64>, Raised> {
+pub(crate) fn take_length(headers: &Object<Dict>, py: Attached<'_>) -> Result<Option<u64>, Raised> {
     let name = Str::intern(py, "Content-Length")?;
     let mut length = None;
     for spelling in spellings(headers, &name, py)? {
         let Some(value) = headers.get(&spelling, py)? else { continue };
         let number = value.str(py)?;
-        let number = number.as_ascii().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        let number = number.and_then(|text| text.parse::<u64>().ok()).ok_or_else(|| {
-            Raised::value_error(py, "Content-Length is a number of bytes")
-        })?;
+        let number =
+            number.as_ascii().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = number
+            .and_then(|text| text.parse::<u64>().ok())
+            .ok_or_else(|| Raised::value_error(py, "Content-Length is a number of bytes"))?;
         length = Some(number);
         headers.delete(&spelling, py)?;
     }

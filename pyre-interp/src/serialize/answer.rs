@@ -2,12 +2,12 @@
 //! and `list`.
 
 use pyre_ffi::{
-    Attached, Borrowed, Buffer, Bytes, Dict, ExceptionKind, Held, Instance, Int, Kind, Object, Owned,
-    Raised, Str, Tuple,
+    Attached, Borrowed, Buffer, Bytes, Dict, ExceptionKind, Held, Instance, Int, Kind, Object,
+    Owned, Raised, Str, Tuple,
 };
 use pyre_http::h1::serialize::BodyKind;
 
-use crate::objects::stream::Stream;
+use crate::objects::stream::{Stream, take_length};
 use crate::objects::toolkit::Toolkit;
 use crate::serialize::fields::Fields;
 use crate::serialize::json;
@@ -58,6 +58,8 @@ pub(crate) struct Pieces<'py> {
     /// It is an async generator.
     pub(crate) is_async: bool,
     pub(crate) is_event_stream: bool,
+    /// What the program says their length is.
+    pub(crate) length: Option<u64>,
     pub(crate) fields: Fields,
 }
 
@@ -202,9 +204,16 @@ impl Desk {
         parts: Parts<'py>,
         conventions: Conventions<'_>,
     ) -> Result<Answer<'py>, Raised> {
-        let Parts { status, body, content_type, headers } = parts;
+        let Parts { status, body, content_type, mut headers, mut length } = parts;
         let is_empty = body.is_none();
-        let answer = self.answer_of_body(py, body, conventions)?;
+        let mut answer = self.answer_of_body(py, body, conventions)?;
+        if answer.is_stream()
+            && let Some(given) = &headers
+        {
+            let own = given.copy(py)?;
+            length = take_length(&own, py)?.or(length);
+            headers = Some(own);
+        }
         // First: where the headers have one as well, they were told later.
         if let Some(content_type) = content_type {
             let name = Str::intern(py, "Content-Type")?;
@@ -213,9 +222,9 @@ impl Desk {
         if let Some(headers) = headers {
             self.fields.extend(&headers, py)?;
         }
-        let mut answer = answer;
         if let Body::Stream(pieces) = &mut answer.body {
             pieces.take_fields(&mut self.fields, py)?;
+            pieces.length = length.or(pieces.length);
             let kind = answer.kind.filter(|_| !pieces.fields.has_content_type());
             return Ok(Answer { status, kind, body: answer.body });
         }
@@ -259,13 +268,11 @@ fn refuse_coroutine(py: Attached<'_>) -> Raised {
 
 impl<'py> Pieces<'py> {
     /// A 200 whose body is what this generator makes, or else what the program sends.
-    fn answer(
-        stream: Owned<'py, Instance<Stream>>,
-        generator: Option<Owned<'py>>,
-    ) -> Answer<'py> {
+    fn answer(stream: Owned<'py, Instance<Stream>>, generator: Option<Owned<'py>>) -> Answer<'py> {
         let is_async = generator.as_ref().is_some_and(|generator| generator.is_async_generator());
         let fields = Fields::default();
-        let pieces = Self { stream, generator, is_async, is_event_stream: false, fields };
+        let length = stream.declared();
+        let pieces = Self { stream, generator, is_async, is_event_stream: false, length, fields };
         Answer::ok(BodyKind::Bytes, Body::Stream(Box::new(pieces)))
     }
 
@@ -279,7 +286,9 @@ impl<'py> Pieces<'py> {
         }
         self.is_event_stream = self.fields.iter().any(|(name, value)| {
             name.eq_ignore_ascii_case(b"content-type")
-                && value.get(..EVENT_STREAM.len()).is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
+                && value
+                    .get(..EVENT_STREAM.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(EVENT_STREAM))
         });
         Ok(())
     }
@@ -294,6 +303,8 @@ pub(crate) struct Parts<'py> {
     pub(crate) body: Owned<'py>,
     pub(crate) content_type: Option<Owned<'py, Str>>,
     pub(crate) headers: Option<Owned<'py, Dict>>,
+    /// What the program says the length of a body in pieces is.
+    pub(crate) length: Option<u64>,
 }
 
 impl<'py> Parts<'py> {
@@ -303,7 +314,7 @@ impl<'py> Parts<'py> {
             return Ok(parts);
         }
         let status = if result.is_none() { 204 } else { 200 };
-        Ok(Self { status, body: result, content_type: None, headers: None })
+        Ok(Self { status, body: result, content_type: None, headers: None, length: None })
     }
 
     /// `(body, status)` and `(body, status, headers)` as in Flask; any other tuple is an array.
@@ -324,6 +335,7 @@ impl<'py> Parts<'py> {
             body: Borrowed::to_owned(*body, py),
             content_type: None,
             headers: headers.map(|headers| headers.to_owned(py)),
+            length: None,
         }))
     }
 }

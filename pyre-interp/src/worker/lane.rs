@@ -14,8 +14,8 @@ use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised, ThreadId, withdraw_fr
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
 
-use crate::invoke::application::{Application, Handler};
 use crate::flow::Mailbox;
+use crate::invoke::application::{Application, Handler};
 use crate::invoke::arguments::Slates;
 use crate::job::{Call, Job, Pool, REPLY_PART_BYTES, REQUEST_ID_HEADER, Stint, Target};
 use crate::objects::request::Request;
@@ -191,9 +191,7 @@ impl<'py, 'a> Lane<'py, 'a> {
             if let Some(began) = &mut timed_from {
                 note_stint(&mut job, target, began);
             }
-            if job.reply.len() >= REPLY_PART_BYTES
-                || job.flow.is_some()
-                || self.watch.is_recalled()
+            if job.reply.len() >= REPLY_PART_BYTES || job.flow.is_some() || self.watch.is_recalled()
             {
                 break;
             }

@@ -54,7 +54,7 @@ SECTIONS = {
     ),
     "time limits": (
         "request_timeout", "head_timeout", "body_timeout", "keep_alive_timeout",
-        "shutdown_timeout",
+        "stream_idle_timeout", "shutdown_timeout",
     ),
     "sizes and bounds": (
         "max_body_size", "max_head_bytes", "max_in_flight", "queue_depth", "max_requests",

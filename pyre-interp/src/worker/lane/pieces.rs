@@ -32,8 +32,7 @@ impl<'py> Lane<'py, '_> {
         let py = self.py;
         let Body::Stream(pieces) = &answer.body else { return Ok(First::Done) };
         let Some(generator) = &pieces.generator else { return Ok(First::Done) };
-        let head_only =
-            self.request.get().with_call(|_, call| call.request.method == Method::Head);
+        let head_only = self.request.get().with_call(|_, call| call.request.method == Method::Head);
         if head_only || pieces.is_event_stream || !has_body(answer.status) {
             return Ok(First::Done);
         }
@@ -57,7 +56,7 @@ impl<'py> Lane<'py, '_> {
         let Answer { status, kind, body: Body::Stream(pieces) } = answer else {
             unreachable!("asked before this was called")
         };
-        let Pieces { stream, generator, is_async, is_event_stream, mut fields } = *pieces;
+        let Pieces { stream, generator, is_async, is_event_stream, length, mut fields } = *pieces;
         let tasks = self.request.get().take_tasks(py);
         let has_pieces = has_body(status) && !manner.head_only;
         let generated = generator.filter(|_| has_pieces).and_then(|generator| {
@@ -65,13 +64,9 @@ impl<'py> Lane<'py, '_> {
             let label = Str::new(py, label);
             let id = self.request.get().id(py);
             match label.and_then(|label| Ok((label, id?))) {
-                Ok((label, id)) => Some(Generated {
-                    stream: stream.clone(),
-                    generator,
-                    is_async,
-                    label,
-                    id,
-                }),
+                Ok((label, id)) => {
+                    Some(Generated { stream: stream.clone(), generator, is_async, label, id })
+                }
                 Err(raised) => {
                     // Without memory for a text there is none for pieces either.
                     raised.write_unraisable("an answer in pieces", py);
@@ -89,7 +84,7 @@ impl<'py> Lane<'py, '_> {
             Entry::Call(call) => call.request.version,
             Entry::Answer(_) => unreachable!("a lane answers calls"),
         };
-        let delimited = match (stream.declared(), version) {
+        let delimited = match (length, version) {
             (Some(bytes), _) => Delimited::Length(bytes),
             (None, Version::Http11) => Delimited::Chunked,
             (None, Version::Http10) => Delimited::Close,

@@ -206,6 +206,16 @@ OPTIONS: tuple[Option, ...] = (
         most=86400,
     ),
     Option(
+        "stream_idle_timeout",
+        "seconds",
+        0.0,
+        "Time an answer in pieces may go on without a further piece; then its connection is closed. "
+        "0 for no limit.",
+        unit="seconds",
+        least=0,
+        most=86400,
+    ),
+    Option(
         "request_timeout",
         "seconds",
         30.0,
