@@ -67,6 +67,7 @@ impl Request {
     }
 
     /// Puts a job in; its current entry is the request.
+    #[inline(always)]
     pub(crate) fn load(&self, job: Box<Job>) {
         self.source.load(job);
     }

@@ -30,6 +30,7 @@ impl Source {
     }
 
     /// Puts a job in; its entry at `next` is the request.
+    #[inline(always)]
     pub(crate) fn load(&self, job: Box<Job>) {
         *self.state.borrow_mut() = State::Loaded(job);
     }
