@@ -29,6 +29,9 @@ pub const READ_BYTES: usize = 16 * 1024;
 /// A buffer that grew beyond this is freed and not kept for the next job.
 pub const KEPT_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
+/// What an answer in pieces keeps of its buffer while it is silent.
+const SLIM_REPLY_BYTES: usize = 1024;
+
 /// A table of headers, parameters or entries that grew beyond this is freed as well.
 pub const KEPT_ENTRIES_MAX: usize = 1024;
 
@@ -217,13 +220,21 @@ impl Job {
     /// An empty job with room for a first read.
     #[must_use]
     pub fn new() -> Box<Self> {
+        let mut job = Self::without_room();
+        job.bytes.reserve_exact(READ_BYTES);
+        job
+    }
+
+    /// An empty job, for what is copied into it.
+    #[must_use]
+    pub fn without_room() -> Box<Self> {
         Box::new(Self {
             reply_to: ConnectionId { reactor: 0, slot: 0, generation: 0 },
             client: Client::Local,
             now_s: 0,
             order: 0,
             received_us: 0,
-            bytes: Vec::with_capacity(READ_BYTES),
+            bytes: Vec::new(),
             headers: Vec::new(),
             params: Vec::new(),
             entries: Vec::new(),
@@ -330,13 +341,20 @@ impl Job {
         if !self.is_finished() {
             return;
         }
-        if let Some(Entry::Call(call)) = self.entries.last() {
-            self.bytes.truncate(call.request.target.end as usize);
+        let line_end = match self.entries.last() {
+            Some(Entry::Call(call)) => call.request.target.end as usize,
+            _ => 0,
+        };
+        if self.bytes.capacity() > self.bytes.len().min(line_end) {
+            // Copied and not shrunk: the next job finds the whole buffer.
+            self.bytes = self.bytes[..line_end.min(self.bytes.len())].to_vec();
         }
-        self.bytes.shrink_to_fit();
         self.headers = Vec::new();
         self.params = Vec::new();
         self.stints = Vec::new();
+        if self.reply.is_empty() && self.reply.capacity() > SLIM_REPLY_BYTES {
+            self.reply = Vec::new();
+        }
     }
 
     /// Forgets the requests that are not answered: nobody waits for them, and the connection ends.

@@ -77,22 +77,32 @@ pub(crate) fn call_of(job: &Job) -> &Call {
     }
 }
 
-/// A job with the current entry alone. It takes the buffer itself, as views of the body may point
-/// into it; what the job still needs of it is copied.
+/// A request that is kept is copied if it is no longer than this: most are much shorter than the buffer
+/// that they were read into.
+const COPIED_BYTES_MAX: usize = 4 * 1024;
+
+/// A job with the current entry alone. A long one takes the buffer itself; what the job still needs of
+/// it is copied.
 fn own_part(job: &mut Job) -> Box<Job> {
     let is_last = job.next + 1 == job.entries.len();
-    let mut part = Job::new();
-    std::mem::swap(&mut part.bytes, &mut job.bytes);
-    std::mem::swap(&mut part.headers, &mut job.headers);
-    std::mem::swap(&mut part.params, &mut job.params);
-    if is_last {
-        // Whoever logs the answers asks for methods and targets; what lies behind is not needed.
-        let target = call_of(job).request.target;
-        job.bytes.extend_from_slice(&part.bytes[..target.end as usize]);
+    let mut part = Job::without_room();
+    if job.bytes.len() <= COPIED_BYTES_MAX {
+        part.bytes.clone_from(&job.bytes);
+        part.headers.clone_from(&job.headers);
+        part.params.clone_from(&job.params);
     } else {
-        job.bytes.extend_from_slice(&part.bytes);
-        job.headers.extend_from_slice(&part.headers);
-        job.params.extend_from_slice(&part.params);
+        std::mem::swap(&mut part.bytes, &mut job.bytes);
+        std::mem::swap(&mut part.headers, &mut job.headers);
+        std::mem::swap(&mut part.params, &mut job.params);
+        if is_last {
+            // Whoever logs the answers asks for methods and targets; what lies behind is not needed.
+            let target = call_of(job).request.target;
+            job.bytes.extend_from_slice(&part.bytes[..target.end as usize]);
+        } else {
+            job.bytes.extend_from_slice(&part.bytes);
+            job.headers.extend_from_slice(&part.headers);
+            job.params.extend_from_slice(&part.params);
+        }
     }
     part.client = job.client;
     part.reply_to = job.reply_to;
