@@ -66,7 +66,7 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         self.native.set_owner(self)
         self.native.set_report(self._report)
         self.native.set_settle(self.loop.settle)
-        self.native.set_run_tasks(self._run_tasks)
+        self.native.set_run_tasks(self._go_on)
         self.native.set_wake(self._wake)
         if lifespan is not None:
             self.native.need_loop(False)
@@ -285,32 +285,27 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         """Return the event loop of this interpreter; called by the engine, which drives it."""
         return self.loop.open()
 
-    def _run_tasks(
+    def _go_on(
         self, tasks: list[Task] | None, *made: Unpack[tuple[PyreStream, Any, bool, str, str]]
     ) -> None:
         """Send what a generator makes, then run what ``req.add_task`` left.
 
         Called by the engine once the answer, or its head, is on its way.
         """
+        if made:
+            from pyreframework.handlers.streams import Delivery, begin
 
-        def run() -> None:
-            if tasks:
-                from pyreframework.handlers.background import run
+            stream, generator, is_async, route, request_id = made
+            delivery = Delivery(self, stream, generator, (route, request_id), tasks)
+            begin(delivery, is_async, self.loop)
+        elif tasks:
+            self.run_tasks(tasks)
 
-                run(tasks, self.native, self.end_fork)
+    def run_tasks(self, tasks: list[Task]) -> None:
+        """Run what ``req.add_task`` left; for the engine and what sends answers."""
+        from pyreframework.handlers.background import run
 
-        if not made:
-            return run()
-        from pyreframework.handlers.streams import Delivery, begin
-
-        stream, generator, is_async, route, request_id = made
-
-        def after() -> None:
-            self.native.end_task()
-            run()
-
-        delivery = Delivery(stream, generator, (route, request_id))
-        return begin(delivery, is_async, self.loop, after)
+        run(tasks, self.native, self.end_fork)
 
     def _wake(self, number: int) -> None:
         """Let a sender on the event loop go on; called by the engine."""

@@ -15,17 +15,27 @@ from pyreframework.logs import records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future, Task
+    from asyncio import AbstractEventLoop, Future
+    from asyncio import Task as LoopTask
     from collections.abc import AsyncGenerator, Callable, Generator
     from contextvars import Context
     from threading import Thread
-    from typing import Any
+    from typing import Any, Protocol
 
-    from pyreframework.engine import PyreStream
+    from pyreframework.engine import AppTable, PyreStream
+    from pyreframework.handlers.background import Task
     from pyreframework.handlers.event_loop import Loop
 
     type Piece = str | bytes | bytearray | memoryview
-    type Work = tuple[Context, Callable[[], None]]
+    type Work = tuple[Context, Callable[[], object]]
+
+    class Delivers(Protocol):
+        """The app whose answer it is."""
+
+        native: AppTable
+
+        def run_tasks(self, tasks: list[Task]) -> None:
+            """Run what is left to be done after an answer."""
 
 # A thread that waits for room looks this often whether it is to be interrupted, in seconds.
 LOOK_SECONDS = 0.1
@@ -112,7 +122,7 @@ class Sender:
 
     __slots__ = ("loop", "rooms", "stream", "task")
 
-    def __init__(self, stream: PyreStream, loop: AbstractEventLoop, task: Task[Any] | None) -> None:
+    def __init__(self, stream: PyreStream, loop: AbstractEventLoop, task: LoopTask[Any] | None) -> None:
         self.stream = stream
         self.loop = loop
         self.task = task
@@ -210,29 +220,23 @@ def pull(stream: PyreStream, generator: Generator[Piece, None, object]) -> None:
 
 
 class Delivery:
-    """The rest of an answer: a generator, and where its pieces go."""
+    """The rest of an answer: a generator, where its pieces go, and what is to be done behind them."""
 
-    __slots__ = ("_generator", "_place", "_stream")
+    __slots__ = ("_app", "_generator", "_id", "_route", "_stream", "_tasks")
 
-    def __init__(self, stream: PyreStream, generator: Any, place: tuple[str, object]) -> None:
+    def __init__(
+        self,
+        app: Delivers,
+        stream: PyreStream,
+        generator: Any,
+        place: tuple[str, str],
+        tasks: list[Task] | None,
+    ) -> None:
+        self._app = app
         self._stream = stream
         self._generator = generator
-        self._place = place
-
-    def _ended(self, error: BaseException | None) -> None:
-        """Tell the client of the end, and the log of what ended it too early."""
-        stream = self._stream
-        if error is None:
-            stream.close()
-            return
-        is_news = stream._break()
-        if is_news or isinstance(error, ValueError):
-            records.raised(*self._place, error)
-
-    def give_up(self, error: BaseException) -> None:
-        """Send nothing more: there is nobody to ask the generator."""
-        self._generator = None
-        self._ended(error)
+        self._route, self._id = place
+        self._tasks = tasks
 
     def on_thread(self) -> None:
         """Send what the generator makes, on this thread, until its end."""
@@ -241,20 +245,17 @@ class Delivery:
         try:
             for piece in generator:
                 stream.send(piece)
-        except ConnectionError as gone:
-            error = None if stream.is_disconnected else gone
         except BaseException as raised:  # noqa: BLE001 - what the program raises ends its answer
             error = raised
         try:
             generator.close()
         except BaseException as raised:  # noqa: BLE001 - as above
             error = error or raised
-        self._generator = None
-        self._ended(error)
+        self.end(error)
 
     async def on_loop(self) -> None:
         """Send what an ``async def`` generator makes, until its end."""
-        from asyncio import CancelledError, current_task, get_running_loop
+        from asyncio import current_task, get_running_loop
 
         stream, generator = self._stream, self._generator
         sender = Sender(stream, get_running_loop(), current_task())
@@ -266,10 +267,6 @@ class Delivery:
             async for piece in generator:
                 if stream._push(piece, True):
                     await (sender.wait() if number is not None else wait_on_loop(stream))
-        except CancelledError as cancelled:
-            error = None if stream.is_disconnected else cancelled
-        except ConnectionError as gone:
-            error = None if stream.is_disconnected else gone
         except BaseException as raised:  # noqa: BLE001 - what the program raises ends its answer
             error = raised
         finally:
@@ -279,8 +276,34 @@ class Delivery:
             await generator.aclose()
         except BaseException as raised:  # noqa: BLE001 - as above
             error = error or raised
+        self.end(error)
+
+    def end(self, error: BaseException | None) -> None:
+        """End the answer; an exception breaks it off, and is for the log.
+
+        Not so if the client has gone: then it has been raised for that, or nobody was to have what
+        it has kept from being made.
+        """
         self._generator = None
-        self._ended(error)
+        stream, app = self._stream, self._app
+        try:
+            if error is None:
+                stream.close()
+            elif not (stream.is_disconnected and is_of_client(error)):
+                stream._break()
+                records.raised(self._route, self._id, error)
+        finally:
+            app.native.end_task()
+            if self._tasks:
+                app.run_tasks(self._tasks)
+
+
+def is_of_client(error: BaseException) -> bool:
+    """Tell whether this is how a sender learns that its client has gone."""
+    if isinstance(error, ConnectionError):
+        return True
+    exceptions = sys.modules.get("asyncio.exceptions")
+    return exceptions is not None and isinstance(error, exceptions.CancelledError)
 
 
 class Idle:
@@ -308,7 +331,7 @@ class Threads:
         self._threads: set[Thread] = set()
         self._is_over = False
 
-    def run(self, work: Callable[[], None]) -> None:
+    def run(self, work: Callable[[], object]) -> None:
         """Run this on a thread, in a copy of the context that runs.
 
         Raises:
@@ -385,42 +408,25 @@ class Threads:
         return not any(thread.is_alive() for thread in threads)
 
 
-# Tasks of the event loop are kept here until they end: the loop itself holds them weakly.
-running: set[object] = set()
-
-
-def begin(delivery: Delivery, is_async: bool, home: Loop, after: Callable[[], None]) -> None:
+def begin(delivery: Delivery, is_async: bool, home: Loop) -> None:
     """Have the rest of an answer sent, beside this thread.
 
     Args:
         delivery: What is sent.
         is_async: Its generator is ``async def``.
         home: The event loop of the app, and its threads.
-        after: Called once all is sent, or nobody is to have it.
     """
     loop = running_loop()
-    if is_async and loop is not None:
-        task = loop.create_task(delivery.on_loop())
-        running.add(task)
-
-        def ended(task: object) -> None:
-            running.discard(task)
-            after()
-
-        task.add_done_callback(ended)
-        return
-
-    def work() -> None:
-        try:
-            if is_async:
-                home.settle(delivery.on_loop())
-            else:
-                delivery.on_thread()
-        finally:
-            after()
-
     try:
-        home.open_threads().run(work)
+        if not is_async:
+            home.open_threads().run(delivery.on_thread)
+        elif loop is None:
+            home.open_threads().run(lambda: home.settle(delivery.on_loop()))
+        else:
+            from asyncio import Task
+
+            # It begins at once, so that nothing can cancel it before. It is kept by what it waits
+            # for: its reactor, by way of `senders`.
+            Task(delivery.on_loop(), loop=loop, eager_start=True)
     except BaseException as error:  # noqa: BLE001 - without a thread there is no rest
-        delivery.give_up(error)
-        after()
+        delivery.end(error)
