@@ -286,6 +286,13 @@ impl Outflow {
         self.state.lock().stage == Stage::Gone
     }
 
+    /// How many bytes are missing of an answer that is said to have so many, if more can be sent.
+    #[must_use]
+    pub fn missing(&self, length: u64) -> u64 {
+        let state = self.state.lock();
+        if state.stage == Stage::Open { length.saturating_sub(state.bytes) } else { 0 }
+    }
+
     /// Whether a piece can still be sent, now or later.
     #[must_use]
     pub fn is_open(&self) -> bool {

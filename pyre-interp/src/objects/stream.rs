@@ -180,6 +180,11 @@ impl Stream {
         Ok(())
     }
 
+    /// The answer says that it has so many bytes.
+    pub(crate) fn declare(&self, length: Option<u64>) {
+        self.length.set(length);
+    }
+
     /// The pieces go to this reader from now on. Returns the end that its reactor has.
     pub(crate) fn attach(
         &self,
@@ -357,8 +362,26 @@ impl Stream {
     }
 
     fn close<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.flow.end();
+        self.end(py)?;
         self.sent.get_or_make(py, || helper(py, "SENT"))
+    }
+
+    /// Nothing follows.
+    ///
+    /// # Errors
+    /// `ValueError` if that is less than the answer has said; it is broken off.
+    fn end(&self, py: Attached<'_>) -> Result<(), Raised> {
+        let length = self.length.get().unwrap_or_default();
+        let missing = self.flow.missing(length);
+        if missing == 0 {
+            self.flow.end();
+            return Ok(());
+        }
+        self.flow.fail();
+        let text = format!(
+            "{missing} bytes less than the {length} that Content-Length says: the answer is broken off"
+        );
+        Err(Raised::value_error(py, &text))
     }
 
     /// `_break()`: ends the answer as one that is not whole.
@@ -379,7 +402,7 @@ impl Stream {
         if has_raised {
             self.flow.fail();
         } else {
-            self.flow.end();
+            self.end(py)?;
         }
         Ok(Bool::new(py, false).into_any())
     }

@@ -288,7 +288,10 @@ class Delivery:
         stream, app = self._stream, self._app
         try:
             if error is None:
-                stream.close()
+                try:
+                    stream.close()
+                except ValueError as short:
+                    records.raised(self._route, self._id, short)
             elif not (stream.is_disconnected and is_of_client(error)):
                 stream._break()
                 records.raised(self._route, self._id, error)

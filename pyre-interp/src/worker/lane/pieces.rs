@@ -106,6 +106,7 @@ impl<'py> Lane<'py, '_> {
         let heads = &self.heads;
         wire::write_streamed(heads, &mut job.reply, status, kind, &fields, delimited, connection);
         job.note_answer(status, start);
+        stream.declare(length);
         if has_pieces {
             let mailbox = self.shared.mailboxes[job.reply_to.reactor as usize].clone();
             let reader = Reader { connection: job.reply_to, mailbox };
