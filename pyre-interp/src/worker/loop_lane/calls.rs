@@ -37,17 +37,25 @@ impl<'py> LoopLane<'py, '_> {
             let answered = self.run_call(job, target, manner);
             self.lane.end_if_forked();
             let Some(answered) = answered else { return };
-            job = answered;
-            job.next += 1;
-            if self.lane.shared.disconnects.contains(job.reply_to) {
-                // What its client has sent behind is not begun.
-                job.give_up_rest();
-            }
-            if job.reply.len() >= REPLY_PART_BYTES || job.flow.is_some() {
-                break;
-            }
+            let Some(left) = self.answered(answered) else { return };
+            job = left;
         }
         self.lane.give_back(job);
+    }
+
+    /// A call has its answer. Returns the job if its next one may be run now.
+    #[inline]
+    pub(super) fn answered(&mut self, mut job: Box<Job>) -> Option<Box<Job>> {
+        job.next += 1;
+        if self.lane.shared.disconnects.contains(job.reply_to) {
+            // What its client has sent behind is not begun.
+            job.give_up_rest();
+        }
+        if job.is_finished() || job.reply.len() >= REPLY_PART_BYTES || job.flow.is_some() {
+            self.lane.give_back(job);
+            return None;
+        }
+        Some(job)
     }
 
     /// Runs one call. The job stays inside the request object if the call waits. A fault of our own

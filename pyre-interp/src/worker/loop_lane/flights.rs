@@ -12,7 +12,7 @@ use crate::event_loop::flights::{End, Flight};
 use crate::event_loop::request_coroutine::{Outcome, cancel_future};
 use crate::invoke::application::Handler;
 use crate::invoke::stages::Stages;
-use crate::job::{Job, REPLY_PART_BYTES};
+use crate::job::Job;
 use crate::serialize::answer::Answer;
 
 /// Request objects kept for reuse.
@@ -103,16 +103,10 @@ impl<'py> LoopLane<'py, '_> {
         let land = AssertUnwindSafe(|| self.land_loaded(handler, flight));
         let answered = catch_unwind(land).unwrap_or_else(|_| self.give_up(handler, manner));
         self.lane.end_if_forked();
-        let Some(mut job) = answered else { return };
-        job.next += 1;
-        if self.lane.shared.disconnects.contains(job.reply_to) {
-            // What it has sent behind is not begun.
-            job.give_up_rest();
-        }
-        if job.is_finished() || job.reply.len() >= REPLY_PART_BYTES || job.flow.is_some() {
-            self.lane.give_back(job);
-        } else {
-            self.run_job(job);
+        if let Some(answered) = answered
+            && let Some(left) = self.answered(answered)
+        {
+            self.run_job(left);
         }
     }
 
