@@ -78,6 +78,8 @@ pub(crate) struct Connection {
     pub(crate) read_closed: bool,
     /// No request is served after the answers that are on their way.
     pub(crate) last: bool,
+    /// It ends by a reset: its last answer is not whole, and nothing else tells the peer so.
+    pub(crate) resets: bool,
     /// Bytes that had been received when the server began to leave, and that have not become
     /// requests yet. Those in them are answered.
     pub(crate) owed_bytes: usize,
@@ -109,6 +111,7 @@ impl Connection {
             end_seen: false,
             read_closed: false,
             last: false,
+            resets: false,
             owed_bytes: 0,
             listed: false,
             awaiting: Awaiting::First,

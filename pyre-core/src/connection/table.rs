@@ -228,6 +228,10 @@ impl Connections {
         let now_ms = self.clock.now_ms();
         let span_ms = if self.is_ending() { LINGER_IDLE_MS } else { LINGER_MS_MAX };
         let Some(connection) = self.slots.get(slot) else { return };
+        if connection.resets {
+            connection.transport.reset_on_close();
+            return self.close(slot);
+        }
         if connection.read_closed || connection.transport.finish_sending().is_err() {
             return self.close(slot);
         }

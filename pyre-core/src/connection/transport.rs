@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 use std::net::Shutdown;
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 
 use crate::sys;
 
@@ -54,6 +56,14 @@ impl Transport {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    /// Has the peer see a reset when this is closed, and not an end. A Unix socket has none.
+    pub(crate) fn reset_on_close(&self) {
+        if let Self::Tcp(stream) = self {
+            // It fails only if the peer has gone already.
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
     }
 

@@ -53,9 +53,13 @@ pub(crate) fn refill(
         }
         Taken::Break => {
             // RFC 9112 section 8: without its last chunk, or with too few bytes, the peer knows that it
-            // is not whole.
+            // is not whole. Where neither is there, a reset has to say so.
+            let resets = flow.terms.ends_with_connection;
             end(ledger, &mut job);
             job.give_up_rest();
+            if let Some(connection) = connections.get(slot) {
+                connection.resets = resets;
+            }
             Refill::Pieces(job)
         }
     }

@@ -393,6 +393,8 @@ impl State {
 pub struct Terms {
     /// A comment is sent after so many milliseconds of silence; none if that is 0.
     pub keep_alive_ms: u64,
+    /// The end of the answer is the end of the connection, so one that breaks off must not end like that.
+    pub ends_with_connection: bool,
 }
 
 /// The reactor's end of a flow. When it is dropped, nobody reads it any more.

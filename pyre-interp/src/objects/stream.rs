@@ -202,7 +202,8 @@ impl Stream {
         // Where the length is known, a comment would be a part of it.
         let may_comment = is_event_stream && !matches!(delimited, Delimited::Length(_));
         let keep_alive_ms = if may_comment { self.keep_alive_ms.get() } else { 0 };
-        Downstream::new(self.flow.clone(), Terms { keep_alive_ms })
+        let ends_with_connection = delimited == Delimited::Close;
+        Downstream::new(self.flow.clone(), Terms { keep_alive_ms, ends_with_connection })
     }
 
     /// Nobody is to read it: the request was HEAD, or the answer has no body.
