@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -213,16 +214,32 @@ def test_routes(write: Write, tmp_path: Path) -> None:
         def user(req, id: int): ...
 
         app.route(["post", "put"], "/users", functools.partial(user, id=1), gil=True)
+
+        @app.get("/now")
+        async def now(req):
+            return "now"
+
+        @app.get("/lines")
+        def lines(req):
+            yield "line"
+
+        @app.get("/events")
+        async def events(req):
+            yield "event"
+
         app.run()
     """
     write("shop.py", text)
     ending = run_to_end([*PYRE, "routes", "shop"], cwd=tmp_path)
     assert ending.code == 0
-    assert [line.split() for line in ending.output.splitlines()] == [
-        ["METHOD", "PATH", "HANDLER", "RUNS", "ON"],
-        ["GET", "/users/{id:int}", "shop.user", "workers"],
-        ["POST", "/users", "shop.user", "main"],
-        ["PUT", "/users", "shop.user", "main"],
+    assert [re.split(" {2,}", line) for line in ending.output.splitlines()] == [
+        ["METHOD", "PATH", "HANDLER", "KIND", "RUNS ON"],
+        ["GET", "/users/{id:int}", "shop.user", "def", "workers"],
+        ["POST", "/users", "shop.user", "def", "main"],
+        ["PUT", "/users", "shop.user", "def", "main"],
+        ["GET", "/now", "shop.now", "async def", "workers"],
+        ["GET", "/lines", "shop.lines", "generator", "workers"],
+        ["GET", "/events", "shop.events", "async generator", "workers"],
     ]
     write("empty.py", "from pyreframework import Pyre\napp = Pyre()\n")
     assert "no routes" in run_to_end([*PYRE, "routes", "empty.py"], cwd=tmp_path).output

@@ -10,6 +10,7 @@ import os
 import sys
 
 from pyreframework.cli.parsing import flags_of, has_colours, parsers, version_text
+from pyreframework.handlers.signatures import kind_of
 from pyreframework.logs import console, streams
 from pyreframework.logs.console import complain
 from pyreframework.program.apps import WORKER_NAME
@@ -160,14 +161,14 @@ def routes(options: argparse.Namespace) -> int:
     """``pyre routes``: print the routes, in the order of their registration."""
     app = look(options)
     rows = [
-        (method, path, name_of(handler), "main" if gil else "workers")
+        (method, path, name_of(handler), kind_of(handler), "main" if gil else "workers")
         for method, path, handler, gil in app.listed
     ]
     if not rows:
         console.tell(f"{options.target} has no routes")
         return 0
-    table = [("METHOD", "PATH", "HANDLER", "RUNS ON"), *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(3)]
+    table = [("METHOD", "PATH", "HANDLER", "KIND", "RUNS ON"), *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(4)]
     lines = []
     for index, row in enumerate(table):
         cells = [cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 VARARGS, VARKEYWORDS = 0x04, 0x08
-COROUTINE, ITERABLE_COROUTINE, ASYNC_GENERATOR = 0x80, 0x100, 0x200
+GENERATOR, COROUTINE, ITERABLE_COROUTINE, ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200
 UNWRAP_MAX = 64
 
 
@@ -205,20 +205,35 @@ def is_partial(call: Any) -> bool:
     )
 
 
-def is_async(call: Any, depth: int = 0) -> bool:
+def is_async(call: Any) -> bool:
     """Tell whether calling gives a coroutine or an async generator."""
+    return bool(flags_of(call) & (COROUTINE | ITERABLE_COROUTINE | ASYNC_GENERATOR))
+
+
+def kind_of(call: Any) -> str:
+    """Return what calling gives, in words: ``def``, ``async def``, or what makes pieces."""
+    flags = flags_of(call)
+    if flags & ASYNC_GENERATOR:
+        return "async generator"
+    if flags & GENERATOR and not flags & ITERABLE_COROUTINE:
+        return "generator"
+    return "async def" if flags & (COROUTINE | ITERABLE_COROUTINE) else "def"
+
+
+def flags_of(call: Any, depth: int = 0) -> int:
+    """Return the flags of the code that a call runs first; 0 if it is none of Python's."""
     if depth > UNWRAP_MAX:
-        return False
+        return 0
     code: CodeType | None = getattr(call, "__code__", None)
     if code is not None:
-        return bool(code.co_flags & (COROUTINE | ITERABLE_COROUTINE | ASYNC_GENERATOR))
+        return code.co_flags
     if is_partial(call):
-        return is_async(call.func, depth + 1)
+        return flags_of(call.func, depth + 1)
     if hasattr(call, "__func__"):
-        return is_async(call.__func__, depth + 1)
+        return flags_of(call.__func__, depth + 1)
     if isinstance(call, type) or depth > 0:
-        return False
-    return is_async(type(call).__call__, 1)
+        return 0
+    return flags_of(type(call).__call__, 1)
 
 
 def name_of(call: Any) -> str:
