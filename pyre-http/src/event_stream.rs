@@ -5,6 +5,16 @@
 /// What keeps a stream that is silent from being cut: a comment, which no reader shows.
 pub const KEEP_ALIVE: &[u8] = b":\n\n";
 
+/// What stands for the end of a stream that has sent nothing.
+pub const BEGIN: [u8; 3] = *b"\n\n\n";
+
+/// Whether a stream that ends with these bytes is between two events, so that a comment harms none: its
+/// last line is blank.
+#[must_use]
+pub fn is_between_events(tail: [u8; 3]) -> bool {
+    matches!(tail, [_, b'\n', b'\n'] | [_, b'\n' | b'\r', b'\r'] | [b'\n' | b'\r', b'\r', b'\n'])
+}
+
 /// An event as it is written.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Event<'a> {
@@ -120,6 +130,25 @@ mod tests {
         let expected =
             "event: tick\nid: 7\nretry: 50\ndata:  two\ndata: lines\ndata: \n\n:\n\ndata: \n\n";
         assert_eq!(std::str::from_utf8(&out), Ok(expected));
+    }
+
+    #[test]
+    fn an_event_ends_with_a_blank_line() {
+        for (text, is_between) in [
+            ("a\n\n", true),
+            ("a\r\r", true),
+            ("a\r\n\r\n", true),
+            ("a\r\n\n", true),
+            ("a\n\r\n", true),
+            ("a\n\r", true),
+            ("a\r\n", false),
+            ("aa\n", false),
+            ("\n\na", false),
+        ] {
+            let tail = text.as_bytes().last_chunk().copied().unwrap();
+            assert_eq!(is_between_events(tail), is_between, "{text:?}");
+        }
+        assert!(is_between_events(BEGIN));
     }
 
     #[test]

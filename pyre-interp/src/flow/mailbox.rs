@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crossbeam_queue::SegQueue;
-
+use super::sync::SegQueue;
 use crate::job::ConnectionId;
 use crate::ring::Doorbell;
 

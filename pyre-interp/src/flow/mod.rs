@@ -13,10 +13,19 @@
 //!   the bell of its event loop ([`Wakes`]).
 //! - Either end that goes breaks the flow, and the other one learns of it without sending or reading.
 
+mod downstream; // the end that a reactor has
 mod mailbox; // how a reactor learns which of its flows have something
 mod outflow; // from the program to a reactor
+mod sync; // locks and queues, as they are or as loom knows them
+mod talk; // what its ends tell each other
 mod wakes; // how an event loop learns which of its senders can go on
 
+#[cfg(test)]
+#[cfg(not(pyre_loom))]
+mod tests;
+
+pub use downstream::{Downstream, Terms};
 pub use mailbox::Mailbox;
-pub use outflow::{Downstream, FLOW_BYTES_MAX, Outflow, Pushed, Reader, Room, Taken, Terms, Waker};
+pub use outflow::{FLOW_BYTES_MAX, Outflow};
+pub use talk::{Pushed, Reader, Room, Taken, Waker};
 pub use wakes::Wakes;

@@ -3,84 +3,26 @@
 //! ```text
 //!            attach (a lane)         end, fail (a sender)        all is taken
 //!   early ─────────────────▶ open ─────────────────────▶ ending ─────────────▶ over
-//!     │                        └── disconnect (the reactor) ──▶ gone
-//!     └── disconnect: nobody is to read it ─────────────────────▲
+//!     │                        └─── disconnect (the reactor) ──┴──▶ gone
+//!     └── abandon, disconnect: nobody is to read it ────────────────▲
 //! ```
 //! Before a lane has attached it to a connection, pieces are kept as they are: how they are framed
 //! depends on the request that it answers.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use pyre_http::event_stream;
 use pyre_http::h1::chunk;
 use pyre_http::h1::serialize::Delimited;
 
-use super::{Mailbox, Wakes};
-use crate::job::ConnectionId;
+use super::sync::{Condvar, Mutex, MutexGuard};
+use super::{Pushed, Reader, Room, Taken, Waker};
 
 /// As much waits for the reactor before a sender has to. One piece may go beyond that.
 pub const FLOW_BYTES_MAX: usize = 256 * 1024;
 
 /// A buffer that is larger is freed when it is empty: a stream that is silent keeps little.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
-
-/// Who takes the pieces of a flow.
-pub struct Reader {
-    /// The connection that they are for.
-    pub connection: ConnectionId,
-    /// Where its reactor looks.
-    pub mailbox: Arc<Mailbox>,
-}
-
-/// A sender on an event loop, which is not to wait.
-pub struct Waker {
-    /// Where its loop looks.
-    pub wakes: Arc<Wakes>,
-    /// What the loop knows it by.
-    pub number: u64,
-}
-
-/// What became of a piece.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Pushed {
-    /// It is on its way, and there is room for another one.
-    Taken,
-    /// It is on its way; the next one has to wait.
-    Filled,
-    /// There is no room.
-    Full,
-    /// More than the answer has said; the answer ends here.
-    TooMuch,
-    /// The sender has ended the flow before.
-    Ended,
-    /// Nobody reads it any more.
-    Gone,
-}
-
-/// Whether a sender can go on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Room {
-    /// There is room.
-    Some,
-    /// Not yet.
-    None,
-    /// Nobody reads it any more.
-    Gone,
-}
-
-/// What the reactor has found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Taken {
-    /// Pieces, and there may be more: it is to look again once these are written.
-    Pieces,
-    /// Nothing. It is told when there is.
-    Nothing,
-    /// The end, and the pieces before it.
-    End,
-    /// That the answer breaks off behind these pieces.
-    Break,
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
@@ -89,7 +31,9 @@ enum Stage {
     Ended,
     /// It breaks off: the sender has failed, or said too little or too much.
     Failed,
-    /// The other end has gone.
+    /// The other end has all of it.
+    Over,
+    /// The other end has gone, and would have got more.
     Gone,
 }
 
@@ -120,6 +64,8 @@ struct State {
     wakes_for_room: bool,
     /// Bytes of all pieces, without what frames them.
     bytes: u64,
+    /// What the last piece ended with.
+    tail: [u8; 3],
 }
 
 impl Default for Outflow {
@@ -135,6 +81,7 @@ impl Default for Outflow {
             waker: None,
             wakes_for_room: false,
             bytes: 0,
+            tail: event_stream::BEGIN,
         };
         Self { state: Mutex::new(state), room: Condvar::new() }
     }
@@ -147,8 +94,8 @@ impl Outflow {
         let mut state = self.state.lock();
         match state.stage {
             Stage::Open => {}
-            Stage::Ended => return Pushed::Ended,
-            Stage::Failed | Stage::Gone => return Pushed::Gone,
+            Stage::Ended | Stage::Failed | Stage::Over => return Pushed::Ended,
+            Stage::Gone => return Pushed::Gone,
         }
         if piece.is_empty() {
             return Pushed::Taken;
@@ -158,11 +105,13 @@ impl Outflow {
             return Pushed::Full;
         }
         if !state.append(piece) {
-            state.stage = Stage::Failed;
-            self.tell(state);
+            self.close(state, Stage::Failed);
             return Pushed::TooMuch;
         }
         state.bytes += piece.len() as u64;
+        for &byte in &piece[piece.len().saturating_sub(3)..] {
+            state.tail = [state.tail[1], state.tail[2], byte];
+        }
         let is_filled = state.pieces.len() >= FLOW_BYTES_MAX;
         self.tell(state);
         if is_filled { Pushed::Filled } else { Pushed::Taken }
@@ -180,7 +129,8 @@ impl Outflow {
     /// Blocks the calling thread, which must not be attached to an interpreter.
     #[must_use]
     pub fn wait(&self, at_most: Duration) -> Room {
-        let until = Instant::now() + at_most;
+        // A span that no clock can add is for ever.
+        let until = Instant::now().checked_add(at_most);
         let mut state = self.state.lock();
         loop {
             let room = state.room();
@@ -188,7 +138,13 @@ impl Outflow {
                 return room;
             }
             state.waiting += 1;
-            let timed_out = self.room.wait_until(&mut state, until).timed_out();
+            let timed_out = match until {
+                Some(until) => self.room.wait_until(&mut state, until).timed_out(),
+                None => {
+                    self.room.wait(&mut state);
+                    false
+                }
+            };
             state.waiting -= 1;
             if timed_out {
                 return state.room();
@@ -201,7 +157,8 @@ impl Outflow {
     pub fn set_waker(&self, waker: Waker) {
         let mut state = self.state.lock();
         if state.stage == Stage::Gone {
-            waker.wakes.put(waker.number);
+            drop(state);
+            return waker.wake();
         }
         state.waker = Some(waker);
     }
@@ -217,24 +174,22 @@ impl Outflow {
 
     /// Nothing follows. Tells whether that is news.
     pub fn end(&self) -> bool {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         if state.stage != Stage::Open {
             return false;
         }
         let is_short = state.reader.is_some() && matches!(state.delimited, Delimited::Length(1..));
-        state.stage = if is_short { Stage::Failed } else { Stage::Ended };
-        self.tell(state);
+        self.close(state, if is_short { Stage::Failed } else { Stage::Ended });
         true
     }
 
     /// Nothing follows although something should. Tells whether that is news.
     pub fn fail(&self) -> bool {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         if state.stage != Stage::Open {
             return false;
         }
-        state.stage = Stage::Failed;
-        self.tell(state);
+        self.close(state, Stage::Failed);
         true
     }
 
@@ -251,33 +206,45 @@ impl Outflow {
         let mut rest = early.as_slice();
         for length in lengths {
             let (piece, behind) = rest.split_at(length);
-            rest = behind;
             if !state.append(piece) {
+                state.bytes -= rest.len() as u64;
                 state.stage = Stage::Failed;
                 break;
             }
+            rest = behind;
         }
         if state.stage == Stage::Ended && matches!(state.delimited, Delimited::Length(1..)) {
             state.stage = Stage::Failed;
         }
+        if state.stage == Stage::Failed {
+            self.rouse(state);
+        }
     }
 
-    /// Nobody reads it any more. Senders are told.
+    /// Nobody reads it any more. Senders are told, unless all of it has been read.
     pub fn disconnect(&self) {
-        let mut state = self.state.lock();
-        if state.stage == Stage::Gone {
+        self.go(self.state.lock());
+    }
+
+    /// Nobody is ever to read it, unless it has a reader already. Senders are told.
+    pub fn abandon(&self) {
+        let state = self.state.lock();
+        if state.reader.is_none() {
+            self.go(state);
+        }
+    }
+
+    fn go(&self, mut state: MutexGuard<'_, State>) {
+        state.reader = None;
+        if matches!(state.stage, Stage::Over | Stage::Gone) {
             return;
         }
         state.stage = Stage::Gone;
         state.pieces = Vec::new();
         state.early = Vec::new();
-        state.reader = None;
-        if let Some(waker) = state.waker.take() {
-            waker.wakes.put(waker.number);
-        }
-        if state.waiting > 0 {
-            self.room.notify_all();
-        }
+        // Whoever has a waker hears of this although he waits for no room.
+        state.wakes_for_room = true;
+        self.rouse(state);
     }
 
     /// Whether nobody reads it any more.
@@ -299,26 +266,30 @@ impl Outflow {
         self.state.lock().stage == Stage::Open
     }
 
-    /// Sends something of the server's own, which counts for nothing, if nothing else is on its way.
-    fn push_comment(&self, comment: &[u8]) {
+    /// Sends a comment of the server's own, which counts for nothing, if nothing else is on its way
+    /// and no event is half sent: it would become a part of that.
+    pub(super) fn push_comment(&self, comment: &[u8]) {
         let mut state = self.state.lock();
-        if state.stage == Stage::Open && state.pieces.is_empty() && state.append(comment) {
+        let is_between = state.pieces.is_empty() && event_stream::is_between_events(state.tail);
+        if state.stage == Stage::Open && is_between && state.append(comment) {
             self.tell(state);
         }
     }
 
     /// Takes all that is there, for the reactor; `into` is empty. Says how many bytes that makes in all.
-    fn take(&self, into: &mut Vec<u8>, bytes: &mut u64) -> Taken {
+    pub(super) fn take(&self, into: &mut Vec<u8>, bytes: &mut u64) -> Taken {
         debug_assert!(into.is_empty());
         let mut state = self.state.lock();
         *bytes = state.bytes;
-        if state.pieces.is_empty() && into.capacity() > KEPT_BYTES_MAX {
-            *into = Vec::new();
-        }
         std::mem::swap(&mut state.pieces, into);
         let taken = match state.stage {
             Stage::Open if into.is_empty() => {
                 state.is_told = false;
+                for buffer in [&mut *into, &mut state.pieces] {
+                    if buffer.capacity() > KEPT_BYTES_MAX {
+                        *buffer = Vec::new();
+                    }
+                }
                 Taken::Nothing
             }
             Stage::Open => Taken::Pieces,
@@ -326,19 +297,38 @@ impl Outflow {
                 if state.delimited == Delimited::Chunked {
                     into.extend_from_slice(chunk::LAST_CHUNK);
                 }
+                state.stage = Stage::Over;
                 Taken::End
             }
-            Stage::Failed | Stage::Gone => Taken::Break,
+            Stage::Failed => {
+                state.stage = Stage::Over;
+                Taken::Break
+            }
+            Stage::Over | Stage::Gone => Taken::Break,
         };
-        if std::mem::take(&mut state.wakes_for_room)
-            && let Some(waker) = &state.waker
-        {
-            waker.wakes.put(waker.number);
-        }
+        self.rouse(state);
+        taken
+    }
+
+    /// Nothing follows. Those who wait for room learn of it as the reactor does.
+    fn close(&self, mut state: MutexGuard<'_, State>, stage: Stage) {
+        state.stage = stage;
+        self.tell(state);
+        self.rouse(self.state.lock());
+    }
+
+    /// Has those look again who wait for room.
+    fn rouse(&self, mut state: MutexGuard<'_, State>) {
         if state.waiting > 0 {
             self.room.notify_all();
         }
-        taken
+        if std::mem::take(&mut state.wakes_for_room)
+            && let Some(waker) = state.waker.clone()
+        {
+            // As in `tell`.
+            drop(state);
+            waker.wake();
+        }
     }
 
     /// Tells the reactor of what has changed, unless it looks anyway.
@@ -383,79 +373,7 @@ impl State {
         match self.stage {
             Stage::Gone => Room::Gone,
             Stage::Open if self.pieces.len() >= FLOW_BYTES_MAX => Room::None,
-            Stage::Open | Stage::Ended | Stage::Failed => Room::Some,
+            Stage::Open | Stage::Ended | Stage::Failed | Stage::Over => Room::Some,
         }
-    }
-}
-
-/// What an answer in pieces asks of the connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Terms {
-    /// A comment is sent after so many milliseconds of silence; none if that is 0.
-    pub keep_alive_ms: u64,
-    /// The end of the answer is the end of the connection, so one that breaks off must not end like that.
-    pub ends_with_connection: bool,
-}
-
-/// The reactor's end of a flow. When it is dropped, nobody reads it any more.
-pub struct Downstream {
-    flow: Arc<Outflow>,
-    /// What it asks of the connection.
-    pub terms: Terms,
-    /// When anything was last sent, in milliseconds of the reactor's clock.
-    pub sent_ms: u64,
-    /// When a piece of the program's was.
-    pub piece_ms: u64,
-    /// Bytes of the pieces that were taken, without what frames them.
-    pub bytes: u64,
-    /// When the peer counts as gone, as it has closed its side.
-    pub disconnects_ms: u64,
-    /// Its begin is counted.
-    pub is_counted: bool,
-}
-
-impl Downstream {
-    /// The end of this flow.
-    #[must_use]
-    pub fn new(flow: Arc<Outflow>, terms: Terms) -> Self {
-        Self {
-            flow,
-            terms,
-            sent_ms: 0,
-            piece_ms: 0,
-            bytes: 0,
-            disconnects_ms: u64::MAX,
-            is_counted: false,
-        }
-    }
-
-    /// Sends something of the server's own, if nothing else is on its way.
-    pub fn push_comment(&self, comment: &[u8]) {
-        self.flow.push_comment(comment);
-    }
-
-    /// Takes all that is there at this moment; `into` is empty.
-    pub fn take(&mut self, into: &mut Vec<u8>, now_ms: u64) -> Taken {
-        let before = self.bytes;
-        let taken = self.flow.take(into, &mut self.bytes);
-        if !into.is_empty() {
-            self.sent_ms = now_ms;
-        }
-        if self.bytes != before {
-            self.piece_ms = now_ms;
-        }
-        taken
-    }
-}
-
-impl Drop for Downstream {
-    fn drop(&mut self) {
-        self.flow.disconnect();
-    }
-}
-
-impl std::fmt::Debug for Downstream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Downstream").field("terms", &self.terms).finish_non_exhaustive()
     }
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crossbeam_queue::SegQueue;
-
+use super::sync::SegQueue;
 use crate::ring::Roster;
 
 /// Senders on one event loop that something has happened to: there is room again, or nobody reads.

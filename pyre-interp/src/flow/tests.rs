@@ -1,0 +1,339 @@
+//! Flows outward: what becomes of pieces, and who is told.
+
+mod threads; // senders and a reactor on real threads
+mod wire; // whatever is sent, and whenever: what comes out
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use pyre_http::event_stream::KEEP_ALIVE;
+use pyre_http::h1::serialize::Delimited;
+
+use super::*;
+use crate::job::ConnectionId;
+use crate::ring::{Doorbell, Roster};
+
+const CONNECTION: ConnectionId = ConnectionId { reactor: 0, slot: 3, generation: 5 };
+
+/// A flow, and what its reactor has.
+struct Rig {
+    flow: Arc<Outflow>,
+    mailbox: Arc<Mailbox>,
+    bell: Arc<Doorbell>,
+    rung: Arc<AtomicUsize>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let rung = Arc::new(AtomicUsize::new(0));
+        let bell = Arc::new(Doorbell::new({
+            let rung = rung.clone();
+            move || {
+                rung.fetch_add(1, Relaxed);
+            }
+        }));
+        let mailbox = Arc::new(Mailbox::new(bell.clone()));
+        Self { flow: Arc::default(), mailbox, bell, rung }
+    }
+
+    fn reader(&self) -> Reader {
+        Reader { connection: CONNECTION, mailbox: self.mailbox.clone() }
+    }
+
+    fn attach(&self, delimited: Delimited) -> Downstream {
+        self.flow.attach(self.reader(), delimited);
+        Downstream::new(self.flow.clone(), Terms::default())
+    }
+
+    /// One that is attached, and whose reactor has found nothing.
+    fn attached(delimited: Delimited) -> (Self, Downstream) {
+        let rig = Self::new();
+        let mut downstream = rig.attach(delimited);
+        assert_eq!(taken(&mut downstream), (Taken::Nothing, String::new()));
+        (rig, downstream)
+    }
+
+    /// As many entries as the mailbox has.
+    fn told(&self) -> usize {
+        std::iter::from_fn(|| self.mailbox.take()).inspect(|it| assert_eq!(*it, CONNECTION)).count()
+    }
+
+    /// Fills it to the bound.
+    fn fill(&self) {
+        assert_eq!(self.flow.push(&vec![b'x'; FLOW_BYTES_MAX], false), Pushed::Filled);
+        assert_eq!(self.flow.room(), Room::None);
+    }
+}
+
+fn taken(downstream: &mut Downstream) -> (Taken, String) {
+    let mut into = Vec::new();
+    let taken = downstream.take(&mut into, 7);
+    (taken, String::from_utf8(into).unwrap())
+}
+
+fn waker() -> (Arc<Wakes>, Waker) {
+    let wakes = Arc::new(Wakes::new(Roster::new(1)));
+    (wakes.clone(), Waker { wakes, number: 9 })
+}
+
+#[test]
+fn the_first_piece_of_a_batch_tells_the_reactor_and_no_other_one() {
+    let (rig, mut downstream) = Rig::attached(Delimited::Close);
+    rig.bell.announce();
+    for piece in ["a", "b", "", "c"] {
+        assert_eq!(rig.flow.push(piece.as_bytes(), false), Pushed::Taken);
+    }
+    assert_eq!((rig.told(), rig.rung.load(Relaxed)), (1, 1));
+    assert_eq!(taken(&mut downstream), (Taken::Pieces, "abc".to_owned()));
+    // It looks again by itself.
+    rig.flow.push(b"d", false);
+    assert_eq!(rig.told(), 0);
+    assert_eq!(taken(&mut downstream), (Taken::Pieces, "d".to_owned()));
+    assert_eq!(taken(&mut downstream).0, Taken::Nothing);
+    rig.flow.push(b"e", false);
+    assert_eq!(rig.told(), 1);
+}
+
+#[test]
+fn nothing_is_no_piece() {
+    let (rig, mut downstream) = Rig::attached(Delimited::Chunked);
+    assert_eq!(rig.flow.push(b"", false), Pushed::Taken);
+    assert_eq!((rig.told(), taken(&mut downstream).0), (0, Taken::Nothing));
+}
+
+#[test]
+fn early_pieces_are_framed_when_a_lane_attaches_them() {
+    for (delimited, expected, end) in [
+        (Delimited::Chunked, "2\r\nab\r\n1\r\nc\r\n", "0\r\n\r\n"),
+        (Delimited::Close, "abc", ""),
+        (Delimited::Length(3), "abc", ""),
+    ] {
+        let rig = Rig::new();
+        rig.flow.push(b"ab", false);
+        rig.flow.push(b"c", false);
+        let mut downstream = rig.attach(delimited);
+        assert_eq!(rig.told(), 0, "the reactor gets the answer, and looks then");
+        assert_eq!(taken(&mut downstream), (Taken::Pieces, expected.to_owned()));
+        assert!(rig.flow.end());
+        assert_eq!(taken(&mut downstream), (Taken::End, end.to_owned()));
+        assert_eq!(downstream.bytes, 3);
+    }
+}
+
+#[test]
+fn one_that_ended_early_is_whole() {
+    let rig = Rig::new();
+    rig.flow.push(b"ab", false);
+    assert!(rig.flow.end());
+    assert!(!rig.flow.end(), "that is no news");
+    let mut downstream = rig.attach(Delimited::Chunked);
+    assert_eq!(taken(&mut downstream), (Taken::End, "2\r\nab\r\n0\r\n\r\n".to_owned()));
+}
+
+#[test]
+fn more_than_the_answer_has_said_breaks_it_off() {
+    let (rig, mut downstream) = Rig::attached(Delimited::Length(3));
+    assert_eq!(rig.flow.push(b"ab", false), Pushed::Taken);
+    assert_eq!(rig.flow.push(b"cd", false), Pushed::TooMuch);
+    assert_eq!(rig.flow.push(b"c", false), Pushed::Ended);
+    assert_eq!(rig.told(), 1);
+    assert_eq!(taken(&mut downstream), (Taken::Break, "ab".to_owned()));
+    assert_eq!(downstream.bytes, 2);
+}
+
+#[test]
+fn more_than_the_answer_says_later_breaks_it_off_when_it_is_attached() {
+    let rig = Rig::new();
+    for piece in ["ab", "cd", "e"] {
+        assert_eq!(rig.flow.push(piece.as_bytes(), false), Pushed::Taken);
+    }
+    let mut downstream = rig.attach(Delimited::Length(3));
+    assert_eq!(taken(&mut downstream), (Taken::Break, "ab".to_owned()));
+    assert_eq!(downstream.bytes, 2);
+}
+
+#[test]
+fn less_than_the_answer_has_said_breaks_it_off() {
+    let (rig, mut downstream) = Rig::attached(Delimited::Length(3));
+    rig.flow.push(b"ab", false);
+    assert!(rig.flow.end());
+    assert_eq!(taken(&mut downstream), (Taken::Break, "ab".to_owned()));
+
+    let rig = Rig::new();
+    rig.flow.push(b"ab", false);
+    rig.flow.end();
+    assert_eq!(taken(&mut rig.attach(Delimited::Length(3))), (Taken::Break, "ab".to_owned()));
+}
+
+#[test]
+fn a_sender_that_fails_breaks_it_off() {
+    let (rig, mut downstream) = Rig::attached(Delimited::Chunked);
+    rig.flow.push(b"ab", false);
+    assert!(rig.flow.fail());
+    assert!(!rig.flow.fail() && !rig.flow.end());
+    assert_eq!(rig.told(), 1);
+    assert_eq!(taken(&mut downstream), (Taken::Break, "2\r\nab\r\n".to_owned()));
+    assert_eq!(rig.flow.push(b"c", false), Pushed::Ended);
+}
+
+#[test]
+fn one_of_which_all_is_taken_has_no_client_that_went() {
+    for ends in [Outflow::end, Outflow::fail] {
+        let (rig, mut downstream) = Rig::attached(Delimited::Close);
+        let (wakes, waker) = waker();
+        rig.flow.set_waker(waker);
+        rig.flow.push(b"a", false);
+        ends(&rig.flow);
+        taken(&mut downstream);
+        drop(downstream);
+        assert!(!rig.flow.is_gone() && !rig.flow.is_open());
+        assert_eq!(rig.flow.push(b"b", false), Pushed::Ended);
+        assert_eq!(rig.flow.room(), Room::Some);
+        assert!(wakes.is_empty());
+    }
+}
+
+#[test]
+fn one_of_which_something_was_left_has_a_client_that_went() {
+    let (rig, downstream) = Rig::attached(Delimited::Close);
+    rig.flow.push(b"a", false);
+    rig.flow.end();
+    drop(downstream);
+    assert!(rig.flow.is_gone());
+}
+
+#[test]
+fn a_client_that_goes_is_told_of_to_whoever_sends() {
+    let (rig, downstream) = Rig::attached(Delimited::Close);
+    let (wakes, waker) = waker();
+    rig.flow.set_waker(waker.clone());
+    rig.fill();
+    drop(downstream);
+    assert_eq!((wakes.take(), wakes.take()), (Some(9), None));
+    assert_eq!(rig.flow.push(b"b", false), Pushed::Gone);
+    assert_eq!((rig.flow.room(), rig.flow.wait(Duration::MAX)), (Room::Gone, Room::Gone));
+    assert!(!rig.flow.ask_for_room() && !rig.flow.end() && !rig.flow.fail());
+    // Whoever comes later hears of it at once.
+    rig.flow.set_waker(waker);
+    assert_eq!(wakes.take(), Some(9));
+}
+
+#[test]
+fn one_that_is_no_answer_after_all_is_read_by_nobody() {
+    let rig = Rig::new();
+    rig.flow.abandon();
+    assert_eq!(rig.flow.push(b"a", false), Pushed::Gone);
+
+    let (rig, mut downstream) = Rig::attached(Delimited::Close);
+    rig.flow.push(b"a", false);
+    rig.flow.abandon();
+    assert_eq!(taken(&mut downstream), (Taken::Pieces, "a".to_owned()), "it is one");
+}
+
+#[test]
+fn pieces_wait_up_to_the_bound() {
+    let early = Rig::new();
+    early.fill();
+    assert_eq!(early.flow.push(b"b", false), Pushed::Full);
+
+    let (rig, mut downstream) = Rig::attached(Delimited::Close);
+    rig.fill();
+    assert_eq!(rig.flow.push(b"b", false), Pushed::Full);
+    assert_eq!(rig.flow.push(&vec![b'y'; FLOW_BYTES_MAX], true), Pushed::Filled);
+    assert_eq!(rig.flow.push(b"c", true), Pushed::Full, "that helps but once");
+    assert_eq!(taken(&mut downstream).1.len(), 2 * FLOW_BYTES_MAX);
+    assert_eq!(rig.flow.push(b"c", false), Pushed::Taken);
+}
+
+#[test]
+fn a_wait_for_room_ends() {
+    let (rig, _downstream) = Rig::attached(Delimited::Close);
+    assert_eq!(rig.flow.wait(Duration::MAX), Room::Some);
+    rig.fill();
+    assert_eq!(rig.flow.wait(Duration::ZERO), Room::None);
+}
+
+#[test]
+fn an_event_loop_is_told_of_room_once_for_each_time_it_asks() {
+    let (rig, mut downstream) = Rig::attached(Delimited::Close);
+    let (wakes, waker) = waker();
+    rig.flow.set_waker(waker);
+    assert!(!rig.flow.ask_for_room(), "there is some");
+    rig.fill();
+    taken(&mut downstream);
+    assert!(wakes.is_empty(), "it has not asked");
+    rig.fill();
+    assert!(rig.flow.ask_for_room() && rig.flow.ask_for_room());
+    taken(&mut downstream);
+    taken(&mut downstream);
+    assert_eq!((wakes.take(), wakes.take()), (Some(9), None));
+}
+
+#[test]
+fn an_event_loop_that_waits_for_room_is_told_of_the_end() {
+    for ends in [Outflow::end, Outflow::fail] {
+        let (rig, _downstream) = Rig::attached(Delimited::Close);
+        let (wakes, waker) = waker();
+        rig.flow.set_waker(waker);
+        rig.fill();
+        assert!(rig.flow.ask_for_room());
+        ends(&rig.flow);
+        assert_eq!(wakes.take(), Some(9));
+    }
+}
+
+#[test]
+fn a_stream_that_is_silent_keeps_little() {
+    let (rig, mut downstream) = Rig::attached(Delimited::Close);
+    let mut into = Vec::new();
+    for expected in [Taken::Pieces, Taken::Pieces, Taken::Nothing] {
+        if expected == Taken::Pieces {
+            rig.fill();
+        }
+        into.clear();
+        assert_eq!(downstream.take(&mut into, 0), expected);
+    }
+    assert!(into.capacity() < FLOW_BYTES_MAX, "{} bytes are kept", into.capacity());
+    rig.flow.push(b"a", false);
+    downstream.take(&mut into, 0);
+    assert!(into.capacity() < FLOW_BYTES_MAX, "{} bytes are kept", into.capacity());
+}
+
+#[test]
+fn a_comment_goes_between_two_events_and_nowhere_else() {
+    let (rig, mut downstream) = Rig::attached(Delimited::Close);
+    let comment = String::from_utf8(KEEP_ALIVE.to_vec()).unwrap();
+    downstream.push_comment(KEEP_ALIVE);
+    assert_eq!((rig.told(), taken(&mut downstream)), (1, (Taken::Pieces, comment.clone())));
+    assert_eq!(downstream.bytes, 0, "it is none of the program's");
+    for (piece, is_between) in
+        [("data: a", false), ("\n", false), ("\n", true), ("id: 1\r\n\r\n", true), (":\n", false)]
+    {
+        rig.flow.push(piece.as_bytes(), false);
+        downstream.push_comment(KEEP_ALIVE);
+        assert_eq!(taken(&mut downstream).1, piece, "something else is on its way");
+        downstream.push_comment(KEEP_ALIVE);
+        let expected = if is_between { comment.clone() } else { String::new() };
+        assert_eq!(taken(&mut downstream).1, expected, "behind {piece:?}");
+    }
+}
+
+#[test]
+fn when_something_was_sent_and_when_a_piece_was() {
+    let (rig, mut downstream) = Rig::attached(Delimited::Chunked);
+    let mut into = Vec::new();
+    rig.flow.push(b"a", false);
+    downstream.take(&mut into, 10);
+    assert_eq!((downstream.sent_ms, downstream.piece_ms), (10, 10));
+    into.clear();
+    rig.flow.push(b"\n\n", false);
+    downstream.take(&mut into, 20);
+    downstream.push_comment(KEEP_ALIVE);
+    into.clear();
+    downstream.take(&mut into, 30);
+    assert_eq!((downstream.sent_ms, downstream.piece_ms), (30, 20));
+    into.clear();
+    downstream.take(&mut into, 40);
+    assert_eq!((downstream.sent_ms, downstream.piece_ms), (30, 20));
+}
