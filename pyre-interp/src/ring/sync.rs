@@ -157,7 +157,12 @@ pub(super) mod weakening {
 
     /// Whether `site` is weakened.
     pub(super) fn is(site: Site) -> bool {
-        WEAKENED.as_ref().is_some_and(|name| *name == format!("{site:?}"))
+        is_named(&format!("{site:?}"))
+    }
+
+    /// Whether what has this name is weakened.
+    pub(in crate::ring) fn is_named(what: &str) -> bool {
+        WEAKENED.as_deref() == Some(what)
     }
 }
 

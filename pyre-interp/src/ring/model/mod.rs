@@ -24,8 +24,26 @@ mod batons;
 /// Loans: lending a reactor by its baton, and what becomes of it.
 mod loans;
 
+/// Flows: pieces, room for them, and who is told of either.
+mod flows;
+
 use super::sync::{Site, weakening};
-use std::{env, process::Command};
+use std::{env, fmt::Debug, process::Command};
+
+/// What a model does wrong on purpose where a lock keeps things together, which no [`Site`] can tell
+/// apart.
+#[derive(Clone, Copy, Debug)]
+enum Mistake {
+    /// A reactor that has found nothing says so when it no longer has the lock.
+    ToldApart,
+    /// A sender that has found no room lies down when it has let go of the lock in between.
+    RoomAskedApart,
+}
+
+/// Whether this process makes this mistake.
+fn makes(mistake: Mistake) -> bool {
+    weakening::is_named(&format!("{mistake:?}"))
+}
 
 /// Runs `model` in every interleaving with at most so many preemptions, or `LOOM_MAX_PREEMPTIONS`.
 fn check(model: fn(), preemptions: usize) {
@@ -34,22 +52,22 @@ fn check(model: fn(), preemptions: usize) {
     builder.check(model);
 }
 
-/// The test called `name` fails as soon as `site` is weakened.
+/// The test called `name` fails as soon as a site is weakened, or a mistake is made.
 ///
 /// It runs in a process of its own: a model that breaks may well abort, when what it broke is dropped.
-fn breaks(site: Site, name: &str) {
+fn breaks(what: impl Debug, name: &str) {
     let run = Command::new(env::current_exe().unwrap())
         .args(["--exact", &format!("ring::model::{name}"), "--nocapture"])
-        .env(weakening::VARIABLE, format!("{site:?}"))
+        .env(weakening::VARIABLE, format!("{what:?}"))
         .env("RUST_BACKTRACE", "0")
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(out.contains("running 1 test"), "no test is called {name}");
-    assert!(!run.status.success(), "{site:?} is weakened, and {name} holds");
+    assert!(!run.status.success(), "{what:?} is weakened, and {name} holds");
     // The first panic is the finding; its text stands below the line that says where.
     let finding = err.lines().skip_while(|line| !line.contains("panicked at")).nth(1);
-    println!("{site:?} weakened: {name} fails: {}", finding.unwrap_or("no reason given"));
+    println!("{what:?} weakened: {name} fails: {}", finding.unwrap_or("no reason given"));
 }
 
 /// A test for each model as it stands, with at most so many preemptions.
@@ -102,6 +120,28 @@ fn weak_ways_of_a_value() {
     }
 }
 
+#[test]
+fn weak_fences_of_a_reactor_that_awaits_pieces() {
+    for site in [Site::BellPushed, Site::BellAnnounced] {
+        breaks(site, "flow_wakes_a_reactor_for_a_piece");
+        breaks(site, "flow_attaching_loses_no_piece");
+    }
+}
+
+#[test]
+fn weak_fences_of_an_event_loop_that_awaits_room() {
+    for site in [Site::RosterPushed, Site::RosterAnnounced] {
+        breaks(site, "flow_wakes_an_event_loop_for_room");
+        breaks(site, "flow_wakes_an_event_loop_when_the_client_goes");
+    }
+}
+
+#[test]
+fn weak_locks_of_flows() {
+    breaks(Mistake::ToldApart, "flow_told_within_the_lock_loses_no_piece");
+    breaks(Mistake::RoomAskedApart, "flow_room_asked_within_the_lock_is_told_of");
+}
+
 /// A test for each site, with a model that breaks when the site is weakened. A site without one does
 /// not compile.
 macro_rules! break_when_weakened {
@@ -148,6 +188,15 @@ hold! {
     roster_reserve_is_called_when_another_lane_carries:
         lanes::reserve_is_called_when_another_lane_carries;
     roster_one_lane_is_the_reserve: lanes::one_lane_is_the_reserve;
+    flow_wakes_a_reactor_for_a_piece: flows::wakes_a_reactor_for_a_piece;
+    flow_attaching_loses_no_piece: flows::attaching_loses_no_piece;
+    flow_wakes_a_thread_for_room: flows::wakes_a_thread_for_room;
+    flow_wakes_threads_when_the_client_goes: flows::wakes_threads_when_the_client_goes;
+    flow_wakes_a_thread_at_the_end: flows::wakes_a_thread_at_the_end;
+    flow_wakes_an_event_loop_for_room: flows::wakes_an_event_loop_for_room;
+    flow_wakes_an_event_loop_when_the_client_goes: flows::wakes_an_event_loop_when_the_client_goes;
+    flow_told_within_the_lock_loses_no_piece: flows::told_within_the_lock_loses_no_piece;
+    flow_room_asked_within_the_lock_is_told_of: flows::room_asked_within_the_lock_is_told_of;
 }
 
 // A value has to get to a lane before anything can happen to it there.
