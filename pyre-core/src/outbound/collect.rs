@@ -10,6 +10,7 @@ use crate::connection::state::{Connection, Phase};
 use crate::connection::table::Connections;
 use crate::dispatch::hand_over::Dispatch;
 use crate::metrics::ledger::Ledger;
+use crate::outbound::stream;
 
 /// Takes in a job that is back with answers. Returns it if its connection is still there, to which
 /// they are written.
@@ -31,6 +32,7 @@ pub(crate) fn collect(
     let Some(connection) = connections.get_exactly(to.slot, to.generation) else {
         // The peer went while its handler ran, unless it was told before that this took too long.
         if !has_disconnected {
+            stream::end(ledger, &mut job);
             ledger.collected(&mut job);
         }
         connections.jobs.give_back(job);

@@ -82,7 +82,7 @@ fn go_on(connections: &mut Connections, slot: u32, is_last: bool) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Read;
     use std::os::unix::net::UnixStream;
     use std::sync::Arc;
@@ -97,7 +97,7 @@ mod tests {
     use crate::shared::counters::Counters;
 
     /// A connection in slot 0, what notes its answers, and the peer's end of its socket.
-    fn one() -> (Connections, Ledger, UnixStream) {
+    pub(in crate::outbound) fn one() -> (Connections, Ledger, UnixStream) {
         let spans =
             Spans { request_ms: 1_000, head_ms: 1_000, body_ms: 1_000, stream_idle_ms: 1_000 };
         let doorbell = Arc::new(pyre_interp::ring::Doorbell::new(|| {}));

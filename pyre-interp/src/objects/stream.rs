@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::ffi::CStr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -437,6 +438,31 @@ impl Stream {
         // Relaxed: it is looked at again.
         let is_draining = self.draining.get().is_some_and(|draining| draining.load(Relaxed));
         Ok(Bool::new(py, is_draining).into_any())
+    }
+}
+
+/// A stream that is to become the body of an answer. If it does not, as the request ends in another
+/// way, nobody is going to read it, and whoever sends is told.
+pub(crate) struct Promised<'py>(Owned<'py, Instance<Stream>>);
+
+impl<'py> Promised<'py> {
+    pub(crate) fn new(stream: Owned<'py, Instance<Stream>>) -> Self {
+        Self(stream)
+    }
+}
+
+impl<'py> Deref for Promised<'py> {
+    type Target = Owned<'py, Instance<Stream>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Promised<'_> {
+    fn drop(&mut self) {
+        // Nothing if it has a reader.
+        self.0.flow.abandon();
     }
 }
 

@@ -7,7 +7,7 @@ use pyre_ffi::{
 };
 use pyre_http::h1::serialize::BodyKind;
 
-use crate::objects::stream::{Stream, take_length};
+use crate::objects::stream::{Promised, Stream, take_length};
 use crate::objects::toolkit::Toolkit;
 use crate::serialize::fields::Fields;
 use crate::serialize::json;
@@ -52,7 +52,7 @@ pub(crate) enum Body<'py> {
 /// while the desk serves others.
 pub(crate) struct Pieces<'py> {
     /// Where they are sent.
-    pub(crate) stream: Owned<'py, Instance<Stream>>,
+    pub(crate) stream: Promised<'py>,
     /// What makes them, unless the program sends them itself.
     pub(crate) generator: Option<Owned<'py>>,
     /// It is an async generator.
@@ -272,6 +272,7 @@ impl<'py> Pieces<'py> {
         let is_async = generator.as_ref().is_some_and(|generator| generator.is_async_generator());
         let fields = Fields::default();
         let length = stream.declared();
+        let stream = Promised::new(stream);
         let pieces = Self { stream, generator, is_async, is_event_stream: false, length, fields };
         Answer::ok(BodyKind::Bytes, Body::Stream(Box::new(pieces)))
     }
