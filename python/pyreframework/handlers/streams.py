@@ -134,7 +134,12 @@ class Sender:
         if self.stream._ask_for_room():
             room = self.loop.create_future()
             self.rooms.append(room)
-            await room
+            try:
+                await room
+            finally:
+                # Whoever is cancelled meanwhile waits no more.
+                if room in self.rooms:
+                    self.rooms.remove(room)
 
     def go_on(self) -> None:
         """Go on: there is room, or the client has gone."""
