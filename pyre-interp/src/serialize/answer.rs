@@ -144,7 +144,7 @@ impl Desk {
                     return self.response(py, parts, conventions);
                 }
                 if let Some(stream) = conventions.tools.stream.cast(&result, py) {
-                    return self.response(py, Stream::parts(&stream, py), conventions);
+                    return self.response(py, Stream::parts(stream, py), conventions);
                 }
                 let result = match result.downcast::<Str>() {
                     Ok(text) => return Ok(Answer::ok(BodyKind::Text, Body::Text(text))),
