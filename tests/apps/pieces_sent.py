@@ -105,4 +105,15 @@ async def impatient():
     return stream
 
 
+kept = []
+
+
+@app.get("/silent", gil=ON_MAIN)
+def silent():
+    stream = PyreStream("text/plain")
+    kept.append(stream)
+    stream.send("begin")
+    return stream
+
+
 app.run()

@@ -107,6 +107,12 @@ impl Reactor {
     #[cold]
     pub(super) fn end_stream(&mut self, slot: u32) {
         if let Some(Outbound { mut job, .. }) = self.connections.take_outbound(slot) {
+            // To one who reads on that must not look like the end of it.
+            if job.flow.as_ref().is_some_and(|flow| flow.terms.ends_with_connection)
+                && let Some(connection) = self.connections.get(slot)
+            {
+                connection.transport.reset_on_close();
+            }
             stream::end(&mut self.responder.ledger, &mut job);
             self.connections.jobs.give_back(job);
         }

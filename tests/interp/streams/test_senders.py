@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from dialogue import request
+from dialogue import Peer, request
 from places import PLACES
 from serving import Server, serve, wait_until
 
@@ -27,6 +27,14 @@ def expect_seen(server: Server, expected: str) -> None:
 
     wait_until(look, f"noted {expected}")
     assert noted == [expected]
+
+
+def last_bytes(peer: Peer) -> bytes:
+    """Read to the end, and return the last of it."""
+    received = b""
+    while more := peer.socket.recv(1 << 20):
+        received = (received + more)[-10:]
+    return received
 
 
 def test_stream_that_has_ended_is_closed_and_its_client_has_not_gone(server: Server) -> None:
@@ -51,8 +59,16 @@ def test_sender_that_was_cancelled_as_it_waited_for_room_lets_go_of_its_stream(
     with server.connect() as peer:
         peer.send(request("GET", "/impatient"))
         expect_seen(server, "gave up")
-        received = b""
-        while more := peer.socket.recv(1 << 20):
-            received = (received + more)[-10:]
-    # It has ended, and as one that is not whole.
-    assert received.endswith(b"x\r\n")
+        # It has ended, and as one that is not whole.
+        assert last_bytes(peer).endswith(b"x\r\n")
+
+
+def test_silent_stream_that_is_ended_does_not_look_whole() -> None:
+    """To HTTP/1.0 the end of the connection is the end of the answer."""
+    with (
+        serve("pieces_sent", workers=1, stream_idle_timeout=0.3) as server,
+        server.connect() as peer,
+    ):
+        peer.send(request("GET", "/silent", version="HTTP/1.0"))
+        with pytest.raises(ConnectionResetError):
+            last_bytes(peer)
