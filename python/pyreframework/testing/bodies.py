@@ -6,11 +6,11 @@ Values follow httpx: ``True`` becomes ``true``, ``None`` nothing, a list several
 from __future__ import annotations
 
 import json as json_codec
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from mimetypes import guess_type
 from os.path import basename
 from secrets import token_hex
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeIs
 from urllib.parse import urlencode
 
 
@@ -33,6 +33,7 @@ type FileSpec = (
 """A file of a form: its content, or ``(filename, content, content_type, headers)``, cut where you
 like."""
 type Body = Content | Iterable[str | bytes] | Mapping[str, Any]
+type Data = Pairs | Content | Iterable[str | bytes]
 
 
 class Encoded:
@@ -59,7 +60,7 @@ class Encoded:
 
 def encode(
     json: object = None,
-    data: Pairs | str | bytes | None = None,
+    data: Data | None = None,
     body: Body | None = None,
     files: Mapping[str, FileSpec] | Sequence[tuple[str, FileSpec]] | None = None,
 ) -> Encoded:
@@ -79,22 +80,39 @@ def encode(
     if json is not None:
         return as_json(json)
     if files:
-        if isinstance(data, (str, bytes)):
-            raise TypeError("beside files=, data= has to be a dict of fields, not text")
+        if data is not None and not is_form(data):
+            raise TypeError(
+                f"beside files=, data= has to be a dict of fields, not {type(data).__qualname__}"
+            )
         return multipart(pairs(data or {}), files)
-    if isinstance(data, (str, bytes)):
-        return Encoded(as_bytes(data))
     if data is not None:
+        if not is_form(data):
+            return as_is("data", data)
         return Encoded(urlencode(pairs(data)).encode(), "application/x-www-form-urlencoded")
     if body is None:
         return Encoded(None)
     if isinstance(body, (Mapping, list)):
         return as_json(body)
-    if isinstance(body, (str, bytes, bytearray, memoryview)) or hasattr(body, "read"):
-        return Encoded(as_bytes(body))
-    if not isinstance(body, Iterable):
-        raise TypeError(f"body= cannot be of type {type(body).__qualname__}")
-    return Encoded(None, stream=(as_bytes(piece) for piece in body))
+    return as_is("body", body)
+
+
+def is_form(data: Data) -> TypeIs[Pairs]:
+    """Tell whether data are fields of a form, and not what is sent as it is."""
+    return isinstance(data, Collection) and not is_content(data)
+
+
+def is_content(value: object) -> TypeIs[Content]:
+    """Tell whether this is text, bytes or an open file."""
+    return isinstance(value, (str, bytes, bytearray, memoryview)) or hasattr(value, "read")
+
+
+def as_is(name: str, value: Content | Iterable[str | bytes]) -> Encoded:
+    """Return content as it is, other iterables as pieces."""
+    if is_content(value):
+        return Encoded(as_bytes(value))
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{name}= cannot be of type {type(value).__qualname__}")
+    return Encoded(None, stream=(as_bytes(piece) for piece in value))
 
 
 def as_json(value: object) -> Encoded:

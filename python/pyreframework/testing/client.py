@@ -15,7 +15,7 @@ from pyreframework.cookies import wire_text
 from pyreframework.program import apps
 from pyreframework.serving.settings.resolution import resolve
 from pyreframework.testing.addresses import is_at, redirected, target
-from pyreframework.testing.bodies import Body, FileSpec, Pairs, encode
+from pyreframework.testing.bodies import Body, Data, FileSpec, Pairs, encode
 from pyreframework.testing.connections import Connections
 from pyreframework.testing.jar import Cookies
 from pyreframework.testing.outgoing import REDIRECTS, HeaderFields, Outgoing, RequestOptions
@@ -135,7 +135,7 @@ class TestClient:
         path: str,
         *,
         json: Any = None,
-        data: Pairs | str | bytes | None = None,
+        data: Data | None = None,
         body: Body | None = None,
         files: Mapping[str, FileSpec] | Sequence[tuple[str, FileSpec]] | None = None,
         params: Pairs | str | None = None,
@@ -150,9 +150,10 @@ class TestClient:
             method: The method, in any case.
             path: Path with or without a query, or a whole address of this server.
             json: Sent as JSON.
-            data: A dict or pairs make a form; text and bytes are sent as they are.
-            body: Text, bytes or an open file are sent as they are, a dict or list as JSON, any
-                other iterable in chunks.
+            data: A dict or pairs make a form; anything else is sent as by ``body``.
+            body: Text, bytes or an open file are sent as they are, a dict or list as JSON. The
+                pieces of any other iterable are sent as it makes them: in chunks, or as a body of
+                the length that a ``Content-Length`` in ``headers`` gives.
             files: A multipart form, together with the fields in ``data``: names with contents, or
                 with ``(filename, content, content_type)``.
             params: Appended to the query; a list gives several pairs.

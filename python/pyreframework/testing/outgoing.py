@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
-from pyreframework.testing.bodies import Body, Encoded, FileSpec, Pairs
+from pyreframework.testing.bodies import Body, Data, Encoded, FileSpec, Pairs
 
 # They have a length even without a body (RFC 9110 section 8.6).
 WITH_BODY = ("POST", "PUT", "PATCH")
@@ -19,7 +19,7 @@ class RequestOptions(TypedDict, total=False):
     """What a request may have beside method and path; see `TestClient.request`."""
 
     json: Any
-    data: Pairs | str | bytes | None
+    data: Data | None
     body: Body | None
     files: Mapping[str, FileSpec] | Sequence[tuple[str, FileSpec]] | None
     params: Pairs | str | None
