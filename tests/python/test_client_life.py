@@ -303,6 +303,7 @@ def test_an_answer_before_the_body_was_read() -> None:
     app.post("/", lambda req: "never")
     with TestClient(app, max_body_size=10) as client:
         assert client.post("/", body=b"x" * 5_000_000).status_code == 413
+        assert client.post("/", body=(b"x" * 50_000 for _ in range(100))).status_code == 413
         assert client.post("/", body=b"x").text == "never"
 
 

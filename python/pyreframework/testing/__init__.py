@@ -9,7 +9,9 @@ Needs the standard library only. No worker imports this unless the program itsel
 
 - ``client``: what tests call, and redirects
 - ``bodies``, ``addresses``: what is sent, and where to
-- ``outgoing``, ``responses``: a request on its way out, and what comes back
+- ``outgoing``, ``incoming``: a request on its way out, and its answer on the way in
+- ``responses``, ``streamed``: what comes back, whole or as it comes
+- ``pieces``, ``events``: a body as text, lines and server-sent events
 - ``jar``: the cookies in between
 - ``connections``: kept open between requests
 - ``served``: the app, served from a thread of this process
@@ -19,16 +21,22 @@ Sees the room of the public names and all below it, but not ``cli``.
 
 from pyreframework.testing.bodies import FileSpec
 from pyreframework.testing.client import TestClient
+from pyreframework.testing.events import ServerSentEvent
+from pyreframework.testing.incoming import IncompleteBody
 from pyreframework.testing.jar import Cookies
 from pyreframework.testing.outgoing import RequestOptions
 from pyreframework.testing.responses import Headers, HTTPStatusError, TestResponse
+from pyreframework.testing.streamed import StreamedResponse
 
 __all__ = [
     "Cookies",
     "FileSpec",
     "HTTPStatusError",
     "Headers",
+    "IncompleteBody",
     "RequestOptions",
+    "ServerSentEvent",
+    "StreamedResponse",
     "TestClient",
     "TestResponse",
 ]

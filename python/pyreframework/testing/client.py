@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Never, Self, Unpack
 from urllib.parse import urlsplit
@@ -19,8 +19,9 @@ from pyreframework.testing.bodies import Body, Data, FileSpec, Pairs, encode
 from pyreframework.testing.connections import Connections
 from pyreframework.testing.jar import Cookies
 from pyreframework.testing.outgoing import REDIRECTS, HeaderFields, Outgoing, RequestOptions
-from pyreframework.testing.responses import Headers, TestResponse
+from pyreframework.testing.responses import TestResponse
 from pyreframework.testing.served import ServedApp, acquire, drop, release
+from pyreframework.testing.streamed import StreamedResponse
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -169,30 +170,56 @@ class TestClient:
             ValueError: Two kinds of body, an address of another server, or a character that a
                 header must not have.
             TimeoutError: A step took longer than ``timeout``.
+            IncompleteBody: The body of the response was cut off.
             OSError: The connection broke.
             http.client.HTTPException: What came back is not HTTP.
             Exception: The server could not start; whatever stopped it.
         """
-        encoded = encode(json, data, body, files)
-        base = self._url()
-        outgoing = Outgoing(method.upper(), target(base, path, params), encoded)
-        if follow_redirects is None:
-            follow_redirects = self.follow_redirects
-        if timeout is FROM_CLIENT:
-            timeout = self.timeout
-        history: list[TestResponse] = []
-        while True:
-            response = self._exchange(base, outgoing, headers, cookies, timeout, history)
-            location = response.headers.get("Location")
-            if not follow_redirects or location is None or response.status_code not in REDIRECTS:
-                return response
-            there = redirected(response.url, location)
-            if not is_at(base, there):
-                return response
-            history.append(response)
-            if len(history) > REDIRECTS_MAX:
-                raise RuntimeError(f"more than {REDIRECTS_MAX} redirects, the last one to {there}")
-            outgoing.follow(response.status_code, target(base, there))
+        opened = self._open(
+            method,
+            path,
+            json=json,
+            data=data,
+            body=body,
+            files=files,
+            params=params,
+            headers=headers,
+            cookies=cookies,
+            follow_redirects=follow_redirects,
+            timeout=timeout,
+        )
+        with closing(opened):
+            return opened.whole()
+
+    @contextmanager
+    def stream(
+        self, method: str, path: str, **options: Unpack[RequestOptions]
+    ) -> Iterator[StreamedResponse]:
+        """Send a request, and give its response as soon as the head has come.
+
+        To be used by ``with``, whose end closes the connection unless the whole body has come: so
+        the server learns that the client has gone. The request is sent whole before; ``timeout``
+        counts for each piece of the body.
+
+        Args:
+            method: The method, in any case.
+            path: Path with or without a query, or a whole address of this server.
+            **options: As `request` has them.
+
+        Raises:
+            Exception: As `request`.
+
+        Example:
+            >>> app = Pyre()
+            >>> @app.get("/")
+            ... def count(req):
+            ...     return (f"{number} " for number in range(3))
+            >>> with TestClient(app) as client, client.stream("GET", "/") as response:
+            ...     response.status_code, list(response.iter_text())
+            (200, ['0 ', '1 ', '2 '])
+        """
+        with closing(self._open(method, path, **options)) as response:
+            yield response
 
     def get(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
         """Send a GET; see `request`."""
@@ -286,6 +313,44 @@ class TestClient:
         """Return the Unix-domain socket of the server, if it has one."""
         return None if self._served is None else self._served.path
 
+    def _open(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        data: Data | None = None,
+        body: Body | None = None,
+        files: Mapping[str, FileSpec] | Sequence[tuple[str, FileSpec]] | None = None,
+        params: Pairs | str | None = None,
+        headers: HeaderFields | None = None,
+        cookies: Mapping[str, str] | None = None,
+        follow_redirects: bool | None = None,
+        timeout: float | None = FROM_CLIENT,
+    ) -> StreamedResponse:
+        """Send a request, and follow redirects until the head of the response has come."""
+        encoded = encode(json, data, body, files)
+        base = self._url()
+        outgoing = Outgoing(method.upper(), target(base, path, params), encoded)
+        if follow_redirects is None:
+            follow_redirects = self.follow_redirects
+        if timeout is FROM_CLIENT:
+            timeout = self.timeout
+        history: list[TestResponse] = []
+        while True:
+            response = self._exchange(base, outgoing, headers, cookies, timeout, history)
+            try:
+                there = leads_to(base, response) if follow_redirects else None
+                if there is None:
+                    return response
+                history.append(response.whole())
+            except BaseException:
+                response.close()
+                raise
+            if len(history) > REDIRECTS_MAX:
+                raise RuntimeError(f"more than {REDIRECTS_MAX} redirects, the last one to {there}")
+            outgoing.follow(response.status_code, target(base, there))
+
     def _exchange(
         self,
         base: str,
@@ -294,8 +359,8 @@ class TestClient:
         cookies: Mapping[str, str] | None,
         timeout: float | None,
         history: Sequence[TestResponse],
-    ) -> TestResponse:
-        """Send one request and read its response."""
+    ) -> StreamedResponse:
+        """Send one request and read the head of its response."""
         url = base + outgoing.target
         fields = outgoing.fields(
             {"Host": urlsplit(base).netloc, **DEFAULT_HEADERS},
@@ -304,26 +369,14 @@ class TestClient:
             headers,
         )
         began = perf_counter()
-        try:
-            received, body = self._connections.exchange(
-                base, self._path(), outgoing, fields, timeout
-            )
-        except TimeoutError as error:
-            raise TimeoutError(
-                f"{outgoing.method} {url} had no whole answer in time: a step may take {timeout} s "
-                "(timeout=)"
-            ) from error
-        elapsed = timedelta(seconds=perf_counter() - began)
-        return TestResponse(
-            status_code=received.status,
-            body=body,
-            headers=Headers(received.getheaders()),
-            reason=received.reason,
-            method=outgoing.method,
-            url=url,
-            history=list(history),
-            elapsed=elapsed,
-            cookies=self.cookies.take(url, received),
+        incoming = self._connections.begin(base, self._path(), outgoing, fields, timeout)
+        return StreamedResponse(
+            incoming,
+            outgoing.method,
+            url,
+            list(history),
+            began,
+            self.cookies.take(url, incoming.response),
         )
 
     def _cookie(self, url: str, cookies: Mapping[str, str] | None) -> str | None:
@@ -332,6 +385,15 @@ class TestClient:
         values = [] if kept is None else [kept]
         values += [f"{name}={value}" for name, value in (cookies or {}).items()]
         return wire_text("; ".join(values)) or None
+
+
+def leads_to(base: str, response: StreamedResponse) -> str | None:
+    """Return the address that a response redirects to, if this is one of the server at ``base``."""
+    location = response.headers.get("Location")
+    if location is None or response.status_code not in REDIRECTS:
+        return None
+    there = redirected(response.url, location)
+    return there if is_at(base, there) else None
 
 
 def end(app: Pyre, served: ServedApp, connections: Connections) -> None:

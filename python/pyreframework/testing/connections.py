@@ -6,9 +6,10 @@ import os
 import select
 import socket
 import threading
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
+from pyreframework.testing.incoming import Incoming, late
 from pyreframework.testing.outgoing import Fields, Outgoing
 
 
@@ -35,15 +36,15 @@ class Connections:
         self._closed = False
         self._pid = os.getpid()
 
-    def exchange(
+    def begin(
         self,
         url: str,
         path: str | None,
         outgoing: Outgoing,
         fields: Fields,
         timeout: float | None,
-    ) -> tuple[HTTPResponse, bytes]:
-        """Send a request and read the response to its end.
+    ) -> Incoming:
+        """Send a request and read the head of its response.
 
         Args:
             url: Address of the server.
@@ -53,20 +54,26 @@ class Connections:
             timeout: Seconds that each step may take; None for no limit.
 
         Raises:
-            OSError: The connection broke, or took too long.
+            TimeoutError: A step took too long.
+            OSError: The connection broke.
             http.client.HTTPException: What came back is not HTTP.
             ValueError: A header or the method has a character that it must not have.
+            Exception: What an iterable raised that is the body.
         """
+        what = f"{outgoing.method} {url}{outgoing.target}"
         connection = self._take(url, path, timeout)
         try:
             send(connection, outgoing, fields)
-            with connection.getresponse() as response:
-                body = response.read()
+            # `getresponse` lets go of it if the answer is the last one.
+            sock = connection.sock
+            response = connection.getresponse()
+        except TimeoutError as error:
+            connection.close()
+            raise late(what, timeout) from error
         except BaseException:
             connection.close()
             raise
-        self._give_back(connection)
-        return response, body
+        return Incoming(response, connection, sock, self._give_back, what, timeout)
 
     def close(self) -> None:
         """Close what is idle, and let nothing more become so."""
