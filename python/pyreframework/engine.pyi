@@ -2,6 +2,7 @@
 
 from asyncio import AbstractEventLoop
 from collections.abc import (
+    Awaitable,
     Callable,
     Coroutine,
     ItemsView,
@@ -12,8 +13,8 @@ from collections.abc import (
     MutableMapping,
     ValuesView,
 )
-from types import FrameType
-from typing import Any, overload
+from types import FrameType, TracebackType
+from typing import Any, Literal, Self, overload
 
 from _typeshed import SupportsKeysAndGetItem
 
@@ -21,6 +22,7 @@ __version__: str
 
 type _Slot = tuple[str, str] | None
 type _Header = str | list[str]
+type _Piece = str | bytes | bytearray | memoryview
 
 def log_record(
     json: bool,
@@ -160,6 +162,119 @@ class PyreResponse:
     def headers(self) -> ResponseHeaders: ...
     @headers.setter
     def headers(self, headers: Mapping[str, _Header], /) -> None: ...
+
+class PyreStream:
+    """An answer that is sent piece by piece, from any thread or coroutine of its interpreter.
+
+    A handler returns it, by itself or as the body of a `PyreResponse`. Without a content type it is
+    an event stream. Leaving a ``with`` or ``async with`` ends the answer; by an exception, as one
+    that is not whole.
+    """
+
+    def __init__(
+        self,
+        content_type: str | None = None,
+        status_code: int = 200,
+        headers: Mapping[str, _Header] | None = None,
+        *,
+        keep_alive_s: float | None = 15.0,
+    ) -> None:
+        """Make a stream; nothing is sent before a handler returns it.
+
+        Args:
+            content_type: The media type; ``text/event-stream`` if neither this nor ``headers`` has
+                one.
+            status_code: 200 to 599.
+            headers: A ``Content-Length`` among them is kept to.
+            keep_alive_s: After so many seconds of silence an event stream is sent a comment; None
+                or 0: never.
+
+        Raises:
+            ValueError: A status or header that cannot be sent, or a negative number of seconds.
+            TypeError: An argument of another type.
+        """
+
+    def send(self, data: _Piece, timeout: float | None = None) -> Awaitable[None]:
+        """Send a piece, text as UTF-8; await the result in a coroutine.
+
+        While the buffer of the stream is full, a thread waits here, and a coroutine where it awaits
+        the result. An empty piece sends nothing.
+
+        Args:
+            data: The piece.
+            timeout: A thread waits for no more than so many seconds; None: as long as it takes.
+
+        Raises:
+            ConnectionError: The client has gone.
+            TimeoutError: There was no room in time; the piece is not sent.
+            BufferError: A coroutine goes on sending without awaiting the results.
+            ValueError: The stream is closed, or this is more than its ``Content-Length``.
+            TypeError: The piece is neither text nor bytes.
+        """
+
+    def send_event(
+        self,
+        data: str,
+        event: str | None = None,
+        id: str | int | None = None,
+        retry: int | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Awaitable[None]:
+        """Send a server-sent event as `send` sends a piece.
+
+        Args:
+            data: Its text; each line of it becomes a line of the event.
+            event: Its type; ``message`` for the reader if there is none.
+            id: What a reader that connects again sends as ``Last-Event-ID``.
+            retry: After how many milliseconds it does.
+            timeout: As of `send`.
+
+        Raises:
+            ValueError: A line end in ``event`` or ``id``, or NUL in ``id``; or as `send`.
+            TypeError: An argument of another type.
+            ConnectionError: As `send`.
+            TimeoutError: As `send`.
+            BufferError: As `send`.
+        """
+
+    def close(self) -> Awaitable[None]:
+        """End the answer; what has been sent still arrives. Never waits; again does nothing.
+
+        Raises:
+            ValueError: This is less than its ``Content-Length``; the answer breaks off.
+        """
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more can be sent: it was closed, broke off, or the client has gone."""
+    @property
+    def is_disconnected(self) -> bool:
+        """Whether the client has gone, or there is none for the body, as of a HEAD."""
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server stops, so that it is time to come to an end."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> Literal[False]: ...
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> Awaitable[Literal[False]]: ...
+    def _push(self, data: _Piece, may_overfill: bool = False) -> Literal[0, 1, 2]: ...
+    def _wait(self, seconds: float) -> bool: ...
+    def _listen(self) -> int | None: ...
+    def _ask_for_room(self) -> bool: ...
+    def _break(self) -> bool: ...
 
 class ResponseHeaders(MutableMapping[str, _Header]):
     """The headers of a response, checked where they are set; the case of names does not count."""

@@ -1,6 +1,6 @@
 """Programs as type checkers see them; mypy --strict and pyright accept every line of this file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 from typing import Any, assert_type
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from pyreframework import (
     PyreApp,
     PyreRequest,
     PyreResponse,
+    PyreStream,
     RequestTimeout,
     WorkerImportError,
     delete_cookie,
@@ -135,6 +136,48 @@ def read(req: PyreRequest) -> PyreResponse:
     resp = PyreResponse({"a": 1}, status_code=201, headers={"X": "1", "Y": ["2", "3"]})
     resp = set_cookie(resp, "a", "1", max_age=5, httponly=True)
     return delete_cookie(resp, "b")
+
+
+@app.get("/pieces")
+def pieces(req: PyreRequest) -> Iterator[str]:
+    yield "a piece"
+
+
+@app.get("/bytes")
+def pieces_of_bytes() -> Generator[bytes | memoryview]:
+    yield b"a piece"
+    yield memoryview(b"another")
+
+
+@app.get("/later")
+async def later() -> AsyncGenerator[str]:
+    yield "a piece"
+
+
+@app.get("/wrapped", request_timeout=5)
+async def wrapped() -> tuple[AsyncIterator[str], int, dict[str, str]]:
+    return later(), 201, {"Content-Type": "text/csv"}
+
+
+@app.get("/events")
+async def events() -> PyreStream:
+    stream = PyreStream()
+    async with stream as same:
+        assert_type(same, PyreStream)
+        assert_type(await stream.send("a piece"), None)
+        assert_type(await stream.send_event("data", event="e", id=1, retry=5, timeout=1), None)
+    return stream
+
+
+@app.post("/feed")
+def feed() -> PyreResponse:
+    with PyreStream("text/csv", 201, {"X": "1", "Y": ["2", "3"]}, keep_alive_s=None) as stream:
+        stream.send(bytearray(b"a piece"), timeout=0.5)
+        stream.send(memoryview(b"a piece"), None)
+        stream.send_event("data", "e", "1", None)
+        assert_type(stream.is_closed or stream.is_disconnected or stream.is_draining, bool)
+    stream.close()
+    return PyreResponse(stream, headers={"X": "1"})
 
 
 app.max_body_size = 5

@@ -3,9 +3,16 @@
 Only mypy reads this file: pyright has no comment that must be needed.
 """
 
-from pyreframework import HTTPError, Pyre, PyreResponse, redirect, set_cookie
+from pyreframework import HTTPError, Pyre, PyreResponse, PyreStream, redirect, set_cookie
 
 app = Pyre()
+stream = PyreStream(content_type=5)  # type: ignore[arg-type]
+PyreStream(None, 200, None, 15.0)  # type: ignore[call-arg]
+stream.send(5)  # type: ignore[arg-type]
+stream.send_event(b"data")  # type: ignore[arg-type]
+stream.send_event("data", retry="5")  # type: ignore[arg-type]
+stream.send_event("data", None, None, None, 5)  # type: ignore[call-arg]
+stream.is_closed = True  # type: ignore[misc]
 app.get(5, lambda req: 1)  # type: ignore[arg-type]
 app.get("/", "handler")  # type: ignore[arg-type]
 app.get("/", lambda req: 1, gil="yes")  # type: ignore[arg-type]

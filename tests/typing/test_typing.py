@@ -29,7 +29,7 @@ def checked(*command: str) -> None:
     [["mypy", "--strict"], ["basedpyright", "--level", "error", "--project", "pyproject.toml"]],
 )
 def test_accepted(checker: list[str]) -> None:
-    examples = [str(path) for path in sorted((ROOT / "examples").glob("*.py"))]
+    examples = [str(path) for path in sorted((ROOT / "examples").rglob("*.py"))]
     checked(*checker, str(HERE / "accepted.py"), *examples)
 
 
