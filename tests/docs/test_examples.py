@@ -83,6 +83,10 @@ def modules() -> list[str]:
 def run(code: str, tmp_path: Path) -> None:
     program = tmp_path / "example.py"
     program.write_text(code, encoding="utf-8")
+    run_file(program, tmp_path)
+
+
+def run_file(program: Path, tmp_path: Path) -> None:
     text = f"{PRELUDE}\nimport runpy\nrunpy.run_path({str(program)!r}, run_name='__main__')\n"
     ended = subprocess.run(
         [sys.executable, "-W", "error", "-c", text],
@@ -116,9 +120,14 @@ def test_docstrings(name: str) -> None:
     assert failed == 0
 
 
-@pytest.mark.parametrize("example", sorted(ROOT.glob("examples/*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "example",
+    sorted(ROOT.glob("examples/**/*.py")),
+    ids=lambda path: str(path.relative_to(ROOT / "examples")),
+)
 def test_example_programs(example: Path, tmp_path: Path) -> None:
-    run(example.read_text(encoding="utf-8"), tmp_path)
+    # Where it stands: it may read files beside it.
+    run_file(example, tmp_path)
 
 
 def test_blocks_are_found(tmp_path: Path) -> None:
