@@ -5,6 +5,7 @@
 - ``absent``: what handlers meet of a module that does not load in their worker
 - ``event_loop``: the asyncio loop of an interpreter
 - ``lanes``: the threads that run handlers, as `threading` shows them
+- ``streams``: generators that make an answer in pieces, and who waits for room
 - ``background``: what a request has left to be done after its answer
 - ``debug_page``: what a client sees in debug mode when a handler raised
 
