@@ -20,9 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Sequence
-    from typing import Any, Literal, Never, Unpack
+    from typing import Any, Literal, Never
 
-    from pyreframework.engine import PyreStream
     from pyreframework.handlers.background import Task
     from pyreframework.hooks import Lifespan
     from pyreframework.routing import AnyCall
@@ -285,9 +284,7 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         """Return the event loop of this interpreter; called by the engine, which drives it."""
         return self.loop.open()
 
-    def _go_on(
-        self, tasks: list[Task] | None, *made: Unpack[tuple[PyreStream, Any, bool, str, str]]
-    ) -> None:
+    def _go_on(self, tasks: list[Task] | None, *made: Any) -> None:
         """Send what a generator makes, then run what ``req.add_task`` left.
 
         Called by the engine once the answer, or its head, is on its way.

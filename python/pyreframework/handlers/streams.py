@@ -1,8 +1,8 @@
 """Answers in pieces: what generators make goes on its way, and whoever sends too fast waits.
 
 The head of an answer is written by the lane that has served the request. A generator then goes on
-beside the lane: an ``async def`` one as a task of the event loop, another one on a thread of its own
-kind, so that neither a slow client nor a slow generator holds a lane. Imported with the first
+beside the lane: an ``async def`` one as a task of the event loop, another one on a thread of its
+own kind, so that neither a slow client nor a slow generator holds a lane. Imported with the first
 stream.
 """
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         def run_tasks(self, tasks: list[Task]) -> None:
             """Run what is left to be done after an answer."""
 
+
 # A thread that waits for room looks this often whether it is to be interrupted, in seconds.
 LOOK_SECONDS = 0.1
 
@@ -57,7 +58,7 @@ class Ready:
 
     def __await__(self) -> Generator[Any, None, object]:
         return self._result
-        yield
+        yield  # type: ignore[unreachable]
 
 
 # What ``send`` returns when there is nothing to wait for.
@@ -72,14 +73,14 @@ class Room:
     def __init__(self, stream: PyreStream) -> None:
         self._stream = stream
 
-    def __await__(self) -> Generator[Any, None, None]:
+    def __await__(self) -> Generator[Any]:
         return wait_on_loop(self._stream).__await__()
 
 
 def running_loop() -> AbstractEventLoop | None:
     """Return the event loop that runs on this thread, if one does."""
     events = sys.modules.get("asyncio.events")
-    return None if events is None else events._get_running_loop()  # noqa: SLF001 - without raising
+    return None if events is None else events._get_running_loop()  # without raising
 
 
 def filled(stream: PyreStream) -> Ready | Room:
@@ -122,7 +123,9 @@ class Sender:
 
     __slots__ = ("loop", "rooms", "stream", "task")
 
-    def __init__(self, stream: PyreStream, loop: AbstractEventLoop, task: LoopTask[Any] | None) -> None:
+    def __init__(
+        self, stream: PyreStream, loop: AbstractEventLoop, task: LoopTask[Any] | None
+    ) -> None:
         self.stream = stream
         self.loop = loop
         self.task = task
@@ -204,7 +207,7 @@ async def first(stream: PyreStream, generator: Any, is_async: bool) -> None:
     await to_thread(pull, stream, generator)
 
 
-async def first_of(stream: PyreStream, generator: AsyncGenerator[Piece, None]) -> None:
+async def first_of(stream: PyreStream, generator: AsyncGenerator[Piece]) -> None:
     """Have an ``async def`` generator make its first piece."""
     try:
         piece = await anext(generator)
@@ -225,7 +228,7 @@ def pull(stream: PyreStream, generator: Generator[Piece, None, object]) -> None:
 
 
 class Delivery:
-    """The rest of an answer: a generator, where its pieces go, and what is to be done behind them."""
+    """The rest of an answer: a generator, where its pieces go, and what is to be done behind."""
 
     __slots__ = ("_app", "_generator", "_id", "_route", "_stream", "_tasks")
 
@@ -239,7 +242,7 @@ class Delivery:
     ) -> None:
         self._app = app
         self._stream = stream
-        self._generator = generator
+        self._generator: Any = generator
         self._route, self._id = place
         self._tasks = tasks
 

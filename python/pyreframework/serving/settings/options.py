@@ -209,8 +209,8 @@ OPTIONS: tuple[Option, ...] = (
         "stream_idle_timeout",
         "seconds",
         0.0,
-        "Time an answer in pieces may go on without a further piece; then its connection is closed. "
-        "0 for no limit.",
+        "Time an answer in pieces may go on without a further piece; then its connection is "
+        "closed. 0 for no limit.",
         unit="seconds",
         least=0,
         most=86400,
