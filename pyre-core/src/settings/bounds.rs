@@ -12,7 +12,7 @@ pub(crate) const READS_PER_TURN_MAX: usize = 16;
 pub(crate) const BODY_READ_BYTES: usize = 256 * 1024;
 
 /// Times that pieces of one answer are taken in one turn; a fast sender does not starve the others.
-pub(crate) const REFILLS_PER_TURN_MAX: usize = 4;
+pub(crate) const REFILLS_PER_TURN_MAX: usize = 2;
 
 /// Answers in pieces that are looked at in one turn.
 pub(crate) const STREAMS_PER_TURN_MAX: usize = 1024;
