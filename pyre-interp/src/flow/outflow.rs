@@ -172,6 +172,11 @@ impl Outflow {
         is_full
     }
 
+    /// All pieces together are so long. Said before the first one.
+    pub fn declare(&self, bytes: u64) {
+        self.state.lock().delimited = Delimited::Length(bytes);
+    }
+
     /// Nothing follows. Tells whether that is news.
     pub fn end(&self) -> bool {
         let state = self.state.lock();
@@ -351,6 +356,10 @@ impl State {
     /// Frames a piece. Tells whether it is one that the answer may have.
     fn append(&mut self, piece: &[u8]) -> bool {
         if self.reader.is_none() {
+            if let Delimited::Length(left) = &mut self.delimited {
+                let Some(behind) = left.checked_sub(piece.len() as u64) else { return false };
+                *left = behind;
+            }
             self.pieces.extend_from_slice(piece);
             self.early.push(piece.len());
         } else {

@@ -3,7 +3,7 @@
 mod attributes; // what is read of it
 mod body; // its body, decoded
 
-use std::cell::{Cell, Ref};
+use std::cell::{Cell, OnceCell, Ref};
 use std::ffi::CStr;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use pyre_ffi::{
     Owned, Raised, Str, Tuple, Visitor, none,
 };
 
+use crate::flow::Outflow;
 use crate::invoke::application::Application;
 use crate::job::{Call, Job};
 use crate::objects::fields::Fields;
@@ -29,6 +30,8 @@ pub struct Request {
     fields: Fields,
     /// Whether something may have been put into `fields`: `PARAMS`, `OTHERS`, both or neither.
     touched: Cell<u8>,
+    /// Where the pieces of its answer go, once it is kept beside them.
+    answer: OnceCell<Arc<Outflow>>,
 }
 
 /// The path parameters may have been made.
@@ -52,6 +55,7 @@ impl Request {
             source: Source::empty(),
             fields: Fields::new(tools.watcher),
             touched: Cell::new(0),
+            answer: OnceCell::new(),
         };
         Instance::new(py, &tools.request, value)
     }
@@ -144,6 +148,12 @@ impl Request {
             .ok_or_else(|| Raised::runtime_error(py, "this request object belongs to no request"))
     }
 
+    /// Its answer has begun and comes in pieces; somebody keeps the request meanwhile, and it is never
+    /// another one's.
+    pub(crate) fn is_answered_by(&self, flow: &Arc<Outflow>) {
+        let _ = self.answer.set(flow.clone());
+    }
+
     fn add_task<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
         let Some((function, values)) = given.positional().split_first() else {
             return Err(Raised::type_error(py, "add_task() takes a function and its arguments"));
@@ -170,7 +180,10 @@ impl Request {
     }
 
     fn is_disconnected<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let gone = self.disconnects.contains(self.job(py)?.reply_to);
+        let gone = match self.answer.get() {
+            Some(flow) => flow.is_gone(),
+            None => self.disconnects.contains(self.job(py)?.reply_to),
+        };
         Ok(Bool::new(py, gone).into_any())
     }
 

@@ -9,7 +9,7 @@ use pyre_ffi::{
 };
 
 use crate::objects::headers::{copied, spellings};
-use crate::objects::stream::take_length;
+use crate::objects::stream::{Stream, take_length};
 use crate::objects::toolkit::Toolkit;
 use crate::serialize::answer::{Parts, check_status};
 use crate::serialize::fields;
@@ -58,7 +58,10 @@ impl Response {
         match tools.response.cast(&result, py) {
             Some(response) if result.reference_count() == 1 => Ok(response.to_owned(py)),
             Some(response) => response.copy(py, tools),
-            None => Self::of_parts(py, tools, Parts::of_result(py, result)?),
+            None => match tools.stream.cast(&result, py) {
+                Some(stream) => Self::of_parts(py, tools, Stream::parts(&stream, py)),
+                None => Self::of_parts(py, tools, Parts::of_result(py, result)?),
+            },
         }
     }
 

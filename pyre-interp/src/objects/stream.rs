@@ -115,7 +115,10 @@ impl Stream {
         }
         if let Some(headers) = headers.filter(|headers| !headers.is_none()) {
             let headers = copied(py, &headers)?;
-            stream.length.set(take_length(&headers, py)?);
+            if let Some(length) = take_length(&headers, py)? {
+                stream.length.set(Some(length));
+                stream.flow.declare(length);
+            }
             fields::check(&headers, py)?;
             if !spellings(&headers, &*Str::intern(py, "Content-Type")?, py)?.is_empty() {
                 // One that is given stands behind these.
@@ -146,15 +149,20 @@ impl Stream {
         Ok(stream)
     }
 
-    /// The answer whose body this is.
+    /// The answer whose body this is. Its headers are the answer's from now on: hooks may change them.
     pub(crate) fn parts<'py>(this: &Object<Instance<Self>>, py: Attached<'py>) -> Parts<'py> {
         Parts {
             status: this.status.get(),
             body: this.as_any().to_owned(py),
-            content_type: this.content_type.get(py),
-            headers: this.headers.get(py),
+            content_type: this.content_type.take(py),
+            headers: this.headers.take(py),
             length: None,
         }
+    }
+
+    /// The headers that hold as far as the answer does not name them itself.
+    pub(crate) fn headers<'py>(&self, py: Attached<'py>) -> Option<Owned<'py, Dict>> {
+        self.headers.get(py)
     }
 
     /// The media type that holds if the answer names none.
@@ -207,6 +215,11 @@ impl Stream {
         Downstream::new(self.flow.clone(), Terms { keep_alive_ms, ends_with_connection })
     }
 
+    /// Where its pieces go.
+    pub(crate) fn flow(&self) -> &Arc<Outflow> {
+        &self.flow
+    }
+
     /// Nobody is to read it: the request was HEAD, or the answer has no body.
     pub(crate) fn let_nobody_read(&self) {
         self.flow.disconnect();
@@ -219,6 +232,9 @@ impl Stream {
     ) -> Result<Owned<'py>, Raised> {
         let [data, timeout] = given.parse(&SEND, py)?;
         let data = data.expect("it is required");
+        if let Some(timeout) = &timeout {
+            seconds_of(timeout, "timeout", py)?;
+        }
         let pushed = with_bytes(py, &data, |bytes| this.flow.push(bytes, false))?;
         Self::sent(this, py, pushed, &data, timeout.as_deref())
     }
@@ -230,6 +246,9 @@ impl Stream {
     ) -> Result<Owned<'py>, Raised> {
         let [data, event, id, retry, timeout] = given.parse(&SEND_EVENT, py)?;
         let data = data.expect("it is required");
+        if let Some(timeout) = &timeout {
+            seconds_of(timeout, "timeout", py)?;
+        }
         let Some(text) = data.cast::<Str>() else {
             let text = format!(
                 "the data of an event is a str, not {}: json.dumps() makes one of other values",

@@ -285,6 +285,11 @@ impl<'py> Pieces<'py> {
         {
             self.fields.push(&*Str::intern(py, "Content-Type")?, &content_type, py)?;
         }
+        if let Some(headers) = self.stream.headers(py) {
+            let mut own = Fields::default();
+            own.extend(&headers, py)?;
+            self.fields.extend_by_absent(&own);
+        }
         self.is_event_stream = self.fields.iter().any(|(name, value)| {
             name.eq_ignore_ascii_case(b"content-type")
                 && value

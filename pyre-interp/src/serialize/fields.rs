@@ -96,6 +96,22 @@ impl Fields {
         self.ends.push((name_end, self.text.len()));
     }
 
+    /// Adds the fields of others whose name is not there yet.
+    #[cold]
+    pub(crate) fn extend_by_absent(&mut self, others: &Self) {
+        let known = self.ends.len();
+        for (name, value) in others.iter() {
+            if self.iter().take(known).any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+                continue;
+            }
+            self.has_content_type |= name.eq_ignore_ascii_case(b"content-type");
+            self.text.extend_from_slice(name);
+            let name_end = self.text.len();
+            self.text.extend_from_slice(value);
+            self.ends.push((name_end, self.text.len()));
+        }
+    }
+
     /// Adds everything in a dict of headers; a value may be a list.
     ///
     /// # Errors

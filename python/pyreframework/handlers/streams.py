@@ -213,8 +213,13 @@ async def first_of(stream: PyreStream, generator: AsyncGenerator[Piece]) -> None
         piece = await anext(generator)
     except StopAsyncIteration:
         stream.close()
-    else:
+        return
+    try:
         stream._push(piece, True)
+    except BaseException:
+        # Nobody asks it for another one.
+        await generator.aclose()
+        raise
 
 
 def pull(stream: PyreStream, generator: Generator[Piece, None, object]) -> None:
@@ -223,8 +228,13 @@ def pull(stream: PyreStream, generator: Generator[Piece, None, object]) -> None:
         piece = next(generator)
     except StopIteration:
         stream.close()
-    else:
+        return
+    try:
         stream._push(piece, True)
+    except BaseException:
+        # Nobody asks it for another one.
+        generator.close()
+        raise
 
 
 class Delivery:
@@ -327,6 +337,11 @@ class Idle:
         self.wake.acquire()
         self.work: Work | None = None
 
+    def take(self) -> Work | None:
+        """Return what it is given, which is not kept here."""
+        work, self.work = self.work, None
+        return work
+
 
 class Threads:
     """The threads of one app that run generators, made as they are needed.
@@ -361,7 +376,10 @@ class Threads:
             if len(self._threads) >= THREADS_MAX:
                 self._waiting.append(given)
                 return
-            thread = Thread(target=self._serve, args=(given,), name="pyre-stream")
+            # The thread itself would keep what it is called with as long as it lives.
+            own = Idle()
+            own.work = given
+            thread = Thread(target=self._serve, args=(own,), name="pyre-stream")
             self._threads.add(thread)
         try:
             thread.start()
@@ -370,10 +388,8 @@ class Threads:
                 self._threads.discard(thread)
             raise
 
-    def _serve(self, given: Work | None) -> None:
-        from threading import current_thread
-
-        own = Idle()
+    def _serve(self, own: Idle) -> None:
+        given = own.take()
         while given is not None:
             context, work = given
             # No longer than the generator lasts.
@@ -381,8 +397,6 @@ class Threads:
             context.run(work)
             del context, work
             given = self._next(own)
-        with self._lock:
-            self._threads.discard(current_thread())
 
     def _next(self, own: Idle) -> Work | None:
         """Wait for something to do; None: there is nothing more."""
@@ -390,17 +404,27 @@ class Threads:
             if self._waiting:
                 return self._waiting.pop(0)
             if self._is_over:
+                self._forget_this()
                 return None
-            own.work = None
             self._idle.append(own)
         if not own.wake.acquire(timeout=IDLE_SECONDS):
             with self._lock:
                 if own in self._idle:
                     self._idle.remove(own)
+                    self._forget_this()
                     return None
             # It has just been given something.
             own.wake.acquire()
-        return own.work
+        if (work := own.take()) is None:
+            with self._lock:
+                self._forget_this()
+        return work
+
+    def _forget_this(self) -> None:
+        """Count this thread no more: it ends, and has looked for the last time. The lock is held."""
+        from threading import current_thread
+
+        self._threads.discard(current_thread())
 
     def close(self, seconds: float) -> bool:
         """Let the threads end; tell whether they have, in so many seconds."""
@@ -411,7 +435,6 @@ class Threads:
             idle, self._idle = self._idle, []
             threads = list(self._threads)
         for one in idle:
-            one.work = None
             one.wake.release()
         until = monotonic() + seconds
         for thread in threads:

@@ -79,6 +79,9 @@ impl<'py> Lane<'py, '_> {
             self.keep_tasks(tasks, generated, context);
         }
         self.context = None;
+        if !self.request.is_unique() {
+            self.request.get().is_answered_by(stream.flow());
+        }
         let mut job = self.unload();
         let version = match &job.entries[job.next] {
             Entry::Call(call) => call.request.version,
