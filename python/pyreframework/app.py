@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, Never
 
     from pyreframework.handlers.background import Task
+    from pyreframework.handlers.streams import Delivery
     from pyreframework.hooks import Lifespan
     from pyreframework.routing import AnyCall
     from pyreframework.serving.signals.stop import Stop
@@ -66,6 +67,7 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         self.native.set_report(self._report)
         self.native.set_settle(self.loop.settle)
         self.native.set_run_tasks(self._go_on)
+        self.native.set_deliver(self._deliver)
         self.native.set_wake(self._wake)
         if lifespan is not None:
             self.native.need_loop(False)
@@ -284,17 +286,29 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         """Return the event loop of this interpreter; called by the engine, which drives it."""
         return self.loop.open()
 
-    def _go_on(self, tasks: list[Task] | None, *made: Any) -> None:
-        """Send what a generator makes, then run what ``req.add_task`` left.
+    def _deliver(
+        self,
+        stream: PyreStream,
+        generator: Any,
+        is_async: bool,
+        waits: bool,
+        route: str,
+        request_id: str,
+    ) -> Delivery:
+        """Have a generator begin to make an answer; called by the engine."""
+        from pyreframework.handlers.streams import Delivery
+
+        delivery = Delivery(self, stream, generator, waits, (route, request_id))
+        delivery.begin(is_async, self.loop)
+        return delivery
+
+    def _go_on(self, tasks: list[Task] | None, delivery: Delivery | None = None) -> None:
+        """Run what ``req.add_task`` left, behind what a generator makes.
 
         Called by the engine once the answer, or its head, is on its way.
         """
-        if made:
-            from pyreframework.handlers.streams import Delivery, begin
-
-            stream, generator, is_async, route, request_id = made
-            delivery = Delivery(self, stream, generator, (route, request_id), tasks)
-            begin(delivery, is_async, self.loop)
+        if delivery is not None:
+            delivery.follow(tasks)
         elif tasks:
             self.run_tasks(tasks)
 

@@ -172,6 +172,11 @@ impl Class for App {
                 Self::set_run_tasks,
             )
             .method(
+                c"set_deliver",
+                c"set_deliver($self, function)\n--\n\nCall function(stream, generator, is_async, waits, route, id) for what a generator makes.",
+                Self::set_deliver,
+            )
+            .method(
                 c"set_wake",
                 c"set_wake($self, function)\n--\n\nCall function(number) for a sender on the event loop that can go on.",
                 Self::set_wake,

@@ -142,6 +142,11 @@ impl Connection {
         }
     }
 
+    /// Whether an answer in pieces is on its way that has not ended.
+    pub(crate) fn has_stream(&self) -> bool {
+        self.outbound.as_ref().is_some_and(|outbound| outbound.job.flow.is_some())
+    }
+
     /// Its job goes out, to be answered until then.
     #[inline]
     pub(crate) fn begin_answering(&mut self, until_ms: u64) {

@@ -125,6 +125,7 @@ impl Connections {
         for connection in self.slots.iter() {
             match connection.phase {
                 Phase::Reading => holding.unsent += 1,
+                Phase::Writing if connection.has_stream() => {}
                 Phase::Writing if !connection.only_delivers() => holding.untaken += 1,
                 Phase::Writing | Phase::Answering | Phase::Streaming | Phase::Lingering => {}
             }
@@ -196,11 +197,12 @@ impl Connections {
                     Phase::Lingering => {
                         connection.linger_until_ms = connection.linger_until_ms.min(until_ms);
                     }
-                    Phase::Writing => {
+                    // One that goes on has its time as before.
+                    Phase::Writing if !connection.has_stream() => {
                         let deadline_ms = connection.deadline_ms.min(until_ms);
                         self.set_deadline(slot, deadline_ms);
                     }
-                    Phase::Reading | Phase::Answering | Phase::Streaming => {}
+                    Phase::Reading | Phase::Answering | Phase::Writing | Phase::Streaming => {}
                 }
             }
             self.read_last(slot);
@@ -214,10 +216,7 @@ impl Connections {
 
     /// How many answers in pieces have not ended.
     pub(crate) fn streams(&self) -> usize {
-        let has_flow = |connection: &&Connection| {
-            connection.outbound.as_ref().is_some_and(|outbound| outbound.job.flow.is_some())
-        };
-        self.slots.iter().filter(has_flow).count()
+        self.slots.iter().filter(|connection| connection.has_stream()).count()
     }
 
     /// Ends our side after the last answer and lets the peer read it.

@@ -41,10 +41,13 @@ impl Connections {
     /// Waits for a head and for a next request are counted from their start, the others from the
     /// last progress, which is when this is called.
     pub(crate) fn await_next(&mut self, slot: u32, awaiting: Awaiting) {
+        let has_stream = self.get(slot).is_some_and(|connection| connection.has_stream());
         let span_ms = match awaiting {
             Awaiting::Request => self.spans.request_ms,
             Awaiting::First | Awaiting::Head => self.spans.head_ms,
-            Awaiting::Writable if self.is_ending() => self.spans.body_ms.min(LINGER_IDLE_MS),
+            Awaiting::Writable if self.is_ending() && !has_stream => {
+                self.spans.body_ms.min(LINGER_IDLE_MS)
+            }
             Awaiting::Body | Awaiting::Writable => self.spans.body_ms,
             Awaiting::End if self.is_ending() => DELIVERY_LOOK_MS,
             Awaiting::End => LINGER_IDLE_MS,

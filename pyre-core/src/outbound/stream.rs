@@ -89,7 +89,9 @@ fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) {
             (flow.sent_ms, flow.piece_ms) = (now_ms, now_ms);
         }
         if has_closed_side {
-            flow.disconnects_ms = flow.disconnects_ms.min(now_ms + HALF_CLOSED_MS);
+            // It has just taken all that there was. If it has gone, the next piece is refused; without
+            // one, nothing tells.
+            flow.disconnects_ms = now_ms + HALF_CLOSED_MS;
         }
     }
     job.slim();
@@ -171,7 +173,7 @@ mod tests {
     fn pieces_are_written_as_they_come_and_the_answer_is_noted_once_at_its_end() {
         let (mut connections, mut ledger, mut peer) = one();
         let (streamed, flow) = job(&connections, 1);
-        flow.push(b"a", false);
+        flow.push(b"a");
         assert!(flush(&mut connections, &mut ledger, 0, streamed, 0).is_none());
         read(&mut peer, "head;1\r\na\r\n");
         let connection = connections.get(0).unwrap();
@@ -179,7 +181,7 @@ mod tests {
         assert_eq!(connections.streams(), 1);
         assert_eq!(ledger.counters.requests.get(), 0);
         for piece in ["bc", "d"] {
-            flow.push(piece.as_bytes(), false);
+            flow.push(piece.as_bytes());
             assert!(go_on(&mut connections, &mut ledger).is_none());
             read(&mut peer, &format!("{}\r\n{piece}\r\n", piece.len()));
         }
@@ -200,7 +202,7 @@ mod tests {
         let (mut connections, mut ledger, mut peer) = one();
         let (streamed, flow) = job(&connections, 2);
         assert!(flush(&mut connections, &mut ledger, 0, streamed, 0).is_none());
-        flow.push(b"a", false);
+        flow.push(b"a");
         flow.end();
         let left = go_on(&mut connections, &mut ledger).expect("one is left");
         read(&mut peer, "head;1\r\na\r\n0\r\n\r\n");
@@ -212,7 +214,7 @@ mod tests {
     fn an_answer_that_breaks_off_is_the_last_one() {
         let (mut connections, mut ledger, mut peer) = one();
         let (streamed, flow) = job(&connections, 2);
-        flow.push(b"a", false);
+        flow.push(b"a");
         flow.fail();
         assert!(flush(&mut connections, &mut ledger, 0, streamed, 0).is_none());
         let mut got = String::new();
@@ -229,7 +231,7 @@ mod tests {
         assert!(flush(&mut connections, &mut ledger, 0, streamed, 0).is_none());
         let piece = vec![b'x'; FLOW_BYTES_MAX];
         let mut sent = 0;
-        while flow.push(&piece, false) != Pushed::Full {
+        while flow.push(&piece) != Pushed::Full {
             sent += 1;
             if connections.get(0).unwrap().phase == Phase::Streaming {
                 assert!(go_on(&mut connections, &mut ledger).is_none());
@@ -258,11 +260,11 @@ mod tests {
     fn a_fast_sender_lets_the_others_go_first() {
         let (mut connections, mut ledger, _peer) = one();
         let (streamed, flow) = job(&connections, 1);
-        flow.push(b"a", false);
+        flow.push(b"a");
         let refilled = refill(&mut connections, &mut ledger, 0, streamed, REFILLS_PER_TURN_MAX);
         assert!(matches!(refilled, Refill::Nothing));
         // It stands in the mailbox once, whatever is sent meanwhile.
-        flow.push(b"b", false);
+        flow.push(b"b");
         assert!(go_on(&mut connections, &mut ledger).is_none());
         assert!(connections.mailbox.is_empty());
     }
@@ -273,7 +275,7 @@ mod tests {
         let (streamed, flow) = job(&connections, 1);
         assert!(flush(&mut connections, &mut ledger, 0, streamed, 0).is_none());
         drop(peer);
-        flow.push(b"a", false);
+        flow.push(b"a");
         assert!(go_on(&mut connections, &mut ledger).is_none());
         assert!(flow.is_gone());
         assert_eq!((connections.open(), ledger.counters.requests.get()), (0, 1));
@@ -299,7 +301,7 @@ mod tests {
         assert!(flush(&mut connections, &mut ledger, 0, streamed, 0).is_none());
         connections.close(0);
         assert!(flow.is_gone());
-        assert_eq!(flow.push(b"a", false), Pushed::Gone);
+        assert_eq!(flow.push(b"a"), Pushed::Gone);
         assert!(connections.mailbox.is_empty());
     }
 

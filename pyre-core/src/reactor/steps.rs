@@ -9,7 +9,7 @@ use crate::outbound::collect::collect;
 use crate::outbound::flush::flush;
 use crate::outbound::stream;
 use crate::reactor::run::Reactor;
-use crate::settings::bounds::{HALF_CLOSED_MS, READS_PER_TURN_MAX, STREAMS_PER_TURN_MAX};
+use crate::settings::bounds::{HALF_CLOSED_MS, READS_PER_TURN_MAX, STREAMS_US_MAX};
 
 impl Reactor {
     /// Reads from a connection and serves every request that is whole.
@@ -78,11 +78,17 @@ impl Reactor {
     }
 
     fn collect_each_piece(&mut self) {
-        for _ in 0..STREAMS_PER_TURN_MAX {
+        // What comes back meanwhile is for the next turn.
+        for _ in 0..self.connections.mailbox.len() {
             let Some(to) = self.connections.mailbox.take() else { return };
             let connection = self.connections.get_exactly(to.slot, to.generation);
             if connection.is_some_and(|connection| connection.phase == Phase::Streaming) {
                 self.resume_writing(to.slot);
+            }
+            self.connections.clock.tick();
+            if self.connections.clock.now_us() - self.turn_began_us >= STREAMS_US_MAX {
+                // Others wait for this turn to end.
+                return;
             }
         }
     }
@@ -98,7 +104,7 @@ impl Reactor {
         let Some(connection) = self.connections.get(slot) else { return };
         let Some(Outbound { job, .. }) = &mut connection.outbound else { return };
         let Some(flow) = &mut job.flow else { return };
-        flow.disconnects_ms = flow.disconnects_ms.min(disconnects_ms);
+        flow.disconnects_ms = disconnects_ms;
         let deadline_ms = stream::deadline_ms(job, idle_ms);
         self.connections.set_deadline(slot, deadline_ms);
     }

@@ -14,8 +14,8 @@ pub(crate) const BODY_READ_BYTES: usize = 256 * 1024;
 /// Times that pieces of one answer are taken in one turn; a fast sender does not starve the others.
 pub(crate) const REFILLS_PER_TURN_MAX: usize = 2;
 
-/// Answers in pieces that are looked at in one turn.
-pub(crate) const STREAMS_PER_TURN_MAX: usize = 1024;
+/// How long answers in pieces are looked at in one turn, in microseconds; the rest in the next one.
+pub(crate) const STREAMS_US_MAX: u64 = 5_000;
 
 /// Events taken from the poll in one turn.
 pub(crate) const EVENTS_PER_TURN_MAX: usize = 1024;

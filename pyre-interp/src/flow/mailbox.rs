@@ -41,6 +41,12 @@ impl Mailbox {
         self.connections.pop()
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.connections.len()
+    }
+
     /// Whether there is none. Asked after sleep was announced, so that none is missed.
     #[inline]
     #[must_use]

@@ -88,9 +88,8 @@ impl Default for Outflow {
 }
 
 impl Outflow {
-    /// Sends a piece, if there is room. One that `may_overfill` finds room up to twice the bound: so
-    /// that who is told to wait and does not costs memory only once.
-    pub fn push(&self, piece: &[u8], may_overfill: bool) -> Pushed {
+    /// Sends a piece, if there is room.
+    pub fn push(&self, piece: &[u8]) -> Pushed {
         let mut state = self.state.lock();
         match state.stage {
             Stage::Open => {}
@@ -100,8 +99,7 @@ impl Outflow {
         if piece.is_empty() {
             return Pushed::Taken;
         }
-        let bytes_max = if may_overfill { 2 * FLOW_BYTES_MAX } else { FLOW_BYTES_MAX };
-        if state.pieces.len() >= bytes_max {
+        if state.pieces.len() >= FLOW_BYTES_MAX {
             return Pushed::Full;
         }
         if !state.append(piece) {
@@ -112,9 +110,8 @@ impl Outflow {
         for &byte in &piece[piece.len().saturating_sub(3)..] {
             state.tail = [state.tail[1], state.tail[2], byte];
         }
-        let is_filled = state.pieces.len() >= FLOW_BYTES_MAX;
         self.tell(state);
-        if is_filled { Pushed::Filled } else { Pushed::Taken }
+        Pushed::Taken
     }
 
     /// Whether a sender can go on.

@@ -31,10 +31,8 @@ impl Waker {
 /// What became of a piece.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pushed {
-    /// It is on its way, and there is room for another one.
+    /// It is on its way.
     Taken,
-    /// It is on its way; the next one has to wait.
-    Filled,
     /// There is no room.
     Full,
     /// More than the answer has said; the answer ends here.

@@ -61,7 +61,7 @@ impl Rig {
 
     /// Fills it to the bound.
     fn fill(&self) {
-        assert_eq!(self.flow.push(&vec![b'x'; FLOW_BYTES_MAX], false), Pushed::Filled);
+        assert_eq!(self.flow.push(&vec![b'x'; FLOW_BYTES_MAX]), Pushed::Taken);
         assert_eq!(self.flow.room(), Room::None);
     }
 }
@@ -82,23 +82,23 @@ fn the_first_piece_of_a_batch_tells_the_reactor_and_no_other_one() {
     let (rig, mut downstream) = Rig::attached(Delimited::Close);
     rig.bell.announce();
     for piece in ["a", "b", "", "c"] {
-        assert_eq!(rig.flow.push(piece.as_bytes(), false), Pushed::Taken);
+        assert_eq!(rig.flow.push(piece.as_bytes()), Pushed::Taken);
     }
     assert_eq!((rig.told(), rig.rung.load(Relaxed)), (1, 1));
     assert_eq!(taken(&mut downstream), (Taken::Pieces, "abc".to_owned()));
     // It looks again by itself.
-    rig.flow.push(b"d", false);
+    rig.flow.push(b"d");
     assert_eq!(rig.told(), 0);
     assert_eq!(taken(&mut downstream), (Taken::Pieces, "d".to_owned()));
     assert_eq!(taken(&mut downstream).0, Taken::Nothing);
-    rig.flow.push(b"e", false);
+    rig.flow.push(b"e");
     assert_eq!(rig.told(), 1);
 }
 
 #[test]
 fn nothing_is_no_piece() {
     let (rig, mut downstream) = Rig::attached(Delimited::Chunked);
-    assert_eq!(rig.flow.push(b"", false), Pushed::Taken);
+    assert_eq!(rig.flow.push(b""), Pushed::Taken);
     assert_eq!((rig.told(), taken(&mut downstream).0), (0, Taken::Nothing));
 }
 
@@ -110,8 +110,8 @@ fn early_pieces_are_framed_when_a_lane_attaches_them() {
         (Delimited::Length(3), "abc", ""),
     ] {
         let rig = Rig::new();
-        rig.flow.push(b"ab", false);
-        rig.flow.push(b"c", false);
+        rig.flow.push(b"ab");
+        rig.flow.push(b"c");
         let mut downstream = rig.attach(delimited);
         assert_eq!(rig.told(), 0, "the reactor gets the answer, and looks then");
         assert_eq!(taken(&mut downstream), (Taken::Pieces, expected.to_owned()));
@@ -124,7 +124,7 @@ fn early_pieces_are_framed_when_a_lane_attaches_them() {
 #[test]
 fn one_that_ended_early_is_whole() {
     let rig = Rig::new();
-    rig.flow.push(b"ab", false);
+    rig.flow.push(b"ab");
     assert!(rig.flow.end());
     assert!(!rig.flow.end(), "that is no news");
     let mut downstream = rig.attach(Delimited::Chunked);
@@ -134,9 +134,9 @@ fn one_that_ended_early_is_whole() {
 #[test]
 fn more_than_the_answer_has_said_breaks_it_off() {
     let (rig, mut downstream) = Rig::attached(Delimited::Length(3));
-    assert_eq!(rig.flow.push(b"ab", false), Pushed::Taken);
-    assert_eq!(rig.flow.push(b"cd", false), Pushed::TooMuch);
-    assert_eq!(rig.flow.push(b"c", false), Pushed::Ended);
+    assert_eq!(rig.flow.push(b"ab"), Pushed::Taken);
+    assert_eq!(rig.flow.push(b"cd"), Pushed::TooMuch);
+    assert_eq!(rig.flow.push(b"c"), Pushed::Ended);
     assert_eq!(rig.told(), 1);
     assert_eq!(taken(&mut downstream), (Taken::Break, "ab".to_owned()));
     assert_eq!(downstream.bytes, 2);
@@ -146,7 +146,7 @@ fn more_than_the_answer_has_said_breaks_it_off() {
 fn more_than_the_answer_says_later_breaks_it_off_when_it_is_attached() {
     let rig = Rig::new();
     for piece in ["ab", "cd", "e"] {
-        assert_eq!(rig.flow.push(piece.as_bytes(), false), Pushed::Taken);
+        assert_eq!(rig.flow.push(piece.as_bytes()), Pushed::Taken);
     }
     let mut downstream = rig.attach(Delimited::Length(3));
     assert_eq!(taken(&mut downstream), (Taken::Break, "ab".to_owned()));
@@ -156,12 +156,12 @@ fn more_than_the_answer_says_later_breaks_it_off_when_it_is_attached() {
 #[test]
 fn less_than_the_answer_has_said_breaks_it_off() {
     let (rig, mut downstream) = Rig::attached(Delimited::Length(3));
-    rig.flow.push(b"ab", false);
+    rig.flow.push(b"ab");
     assert!(rig.flow.end());
     assert_eq!(taken(&mut downstream), (Taken::Break, "ab".to_owned()));
 
     let rig = Rig::new();
-    rig.flow.push(b"ab", false);
+    rig.flow.push(b"ab");
     rig.flow.end();
     assert_eq!(taken(&mut rig.attach(Delimited::Length(3))), (Taken::Break, "ab".to_owned()));
 }
@@ -169,12 +169,12 @@ fn less_than_the_answer_has_said_breaks_it_off() {
 #[test]
 fn a_sender_that_fails_breaks_it_off() {
     let (rig, mut downstream) = Rig::attached(Delimited::Chunked);
-    rig.flow.push(b"ab", false);
+    rig.flow.push(b"ab");
     assert!(rig.flow.fail());
     assert!(!rig.flow.fail() && !rig.flow.end());
     assert_eq!(rig.told(), 1);
     assert_eq!(taken(&mut downstream), (Taken::Break, "2\r\nab\r\n".to_owned()));
-    assert_eq!(rig.flow.push(b"c", false), Pushed::Ended);
+    assert_eq!(rig.flow.push(b"c"), Pushed::Ended);
 }
 
 #[test]
@@ -183,12 +183,12 @@ fn one_of_which_all_is_taken_has_no_client_that_went() {
         let (rig, mut downstream) = Rig::attached(Delimited::Close);
         let (wakes, waker) = waker();
         rig.flow.set_waker(waker);
-        rig.flow.push(b"a", false);
+        rig.flow.push(b"a");
         ends(&rig.flow);
         taken(&mut downstream);
         drop(downstream);
         assert!(!rig.flow.is_gone() && !rig.flow.is_open());
-        assert_eq!(rig.flow.push(b"b", false), Pushed::Ended);
+        assert_eq!(rig.flow.push(b"b"), Pushed::Ended);
         assert_eq!(rig.flow.room(), Room::Some);
         assert!(wakes.is_empty());
     }
@@ -197,7 +197,7 @@ fn one_of_which_all_is_taken_has_no_client_that_went() {
 #[test]
 fn one_of_which_something_was_left_has_a_client_that_went() {
     let (rig, downstream) = Rig::attached(Delimited::Close);
-    rig.flow.push(b"a", false);
+    rig.flow.push(b"a");
     rig.flow.end();
     drop(downstream);
     assert!(rig.flow.is_gone());
@@ -211,7 +211,7 @@ fn a_client_that_goes_is_told_of_to_whoever_sends() {
     rig.fill();
     drop(downstream);
     assert_eq!((wakes.take(), wakes.take()), (Some(9), None));
-    assert_eq!(rig.flow.push(b"b", false), Pushed::Gone);
+    assert_eq!(rig.flow.push(b"b"), Pushed::Gone);
     assert_eq!((rig.flow.room(), rig.flow.wait(Duration::MAX)), (Room::Gone, Room::Gone));
     assert!(!rig.flow.ask_for_room() && !rig.flow.end() && !rig.flow.fail());
     // Whoever comes later hears of it at once.
@@ -223,10 +223,10 @@ fn a_client_that_goes_is_told_of_to_whoever_sends() {
 fn one_that_is_no_answer_after_all_is_read_by_nobody() {
     let rig = Rig::new();
     rig.flow.abandon();
-    assert_eq!(rig.flow.push(b"a", false), Pushed::Gone);
+    assert_eq!(rig.flow.push(b"a"), Pushed::Gone);
 
     let (rig, mut downstream) = Rig::attached(Delimited::Close);
-    rig.flow.push(b"a", false);
+    rig.flow.push(b"a");
     rig.flow.abandon();
     assert_eq!(taken(&mut downstream), (Taken::Pieces, "a".to_owned()), "it is one");
 }
@@ -235,15 +235,13 @@ fn one_that_is_no_answer_after_all_is_read_by_nobody() {
 fn pieces_wait_up_to_the_bound() {
     let early = Rig::new();
     early.fill();
-    assert_eq!(early.flow.push(b"b", false), Pushed::Full);
+    assert_eq!(early.flow.push(b"b"), Pushed::Full);
 
     let (rig, mut downstream) = Rig::attached(Delimited::Close);
     rig.fill();
-    assert_eq!(rig.flow.push(b"b", false), Pushed::Full);
-    assert_eq!(rig.flow.push(&vec![b'y'; FLOW_BYTES_MAX], true), Pushed::Filled);
-    assert_eq!(rig.flow.push(b"c", true), Pushed::Full, "that helps but once");
-    assert_eq!(taken(&mut downstream).1.len(), 2 * FLOW_BYTES_MAX);
-    assert_eq!(rig.flow.push(b"c", false), Pushed::Taken);
+    assert_eq!(rig.flow.push(b"b"), Pushed::Full);
+    assert_eq!(taken(&mut downstream).1.len(), FLOW_BYTES_MAX);
+    assert_eq!(rig.flow.push(b"c"), Pushed::Taken);
 }
 
 #[test]
@@ -295,7 +293,7 @@ fn a_stream_that_is_silent_keeps_little() {
         assert_eq!(downstream.take(&mut into, 0), expected);
     }
     assert!(into.capacity() < FLOW_BYTES_MAX, "{} bytes are kept", into.capacity());
-    rig.flow.push(b"a", false);
+    rig.flow.push(b"a");
     downstream.take(&mut into, 0);
     assert!(into.capacity() < FLOW_BYTES_MAX, "{} bytes are kept", into.capacity());
 }
@@ -310,7 +308,7 @@ fn a_comment_goes_between_two_events_and_nowhere_else() {
     for (piece, is_between) in
         [("data: a", false), ("\n", false), ("\n", true), ("id: 1\r\n\r\n", true), (":\n", false)]
     {
-        rig.flow.push(piece.as_bytes(), false);
+        rig.flow.push(piece.as_bytes());
         downstream.push_comment(KEEP_ALIVE);
         assert_eq!(taken(&mut downstream).1, piece, "something else is on its way");
         downstream.push_comment(KEEP_ALIVE);
@@ -323,11 +321,11 @@ fn a_comment_goes_between_two_events_and_nowhere_else() {
 fn when_something_was_sent_and_when_a_piece_was() {
     let (rig, mut downstream) = Rig::attached(Delimited::Chunked);
     let mut into = Vec::new();
-    rig.flow.push(b"a", false);
+    rig.flow.push(b"a");
     downstream.take(&mut into, 10);
     assert_eq!((downstream.sent_ms, downstream.piece_ms), (10, 10));
     into.clear();
-    rig.flow.push(b"\n\n", false);
+    rig.flow.push(b"\n\n");
     downstream.take(&mut into, 20);
     downstream.push_comment(KEEP_ALIVE);
     into.clear();

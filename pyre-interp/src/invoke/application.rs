@@ -129,6 +129,8 @@ pub struct Application {
     pub settle: Option<Held>,
     /// Runs what a handler left to be done after its answer.
     pub run_tasks: Option<Held>,
+    /// Has a generator begin to make an answer.
+    pub deliver: Option<Held>,
     /// Tells a sender on the event loop that it can go on, by its number.
     pub wake: Option<Held>,
     /// Where reactors put those numbers, once there is a loop.
@@ -244,6 +246,7 @@ impl Application {
             .chain(&self.report)
             .chain(&self.settle)
             .chain(&self.run_tasks)
+            .chain(&self.deliver)
             .chain(&self.wake)
             .chain(&self.owner)
             .for_each(|function| visitor.held(function));

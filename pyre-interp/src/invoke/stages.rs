@@ -190,10 +190,10 @@ impl<'py> Lane<'py, '_> {
         &mut self,
         handler: &Handler,
         stages: &mut Stages<'py>,
-        answer: Answer<'py>,
+        mut answer: Answer<'py>,
     ) -> Next<'py> {
         stages.stage = Stage::First;
-        match self.first_piece(&answer) {
+        match self.first_piece(&mut answer) {
             Ok(First::Done) => Next::Answer(answer),
             Ok(First::Await(coroutine)) => {
                 stages.waiting = Some(answer);

@@ -205,14 +205,21 @@ impl Stream {
     ) -> Downstream {
         let _ = self.draining.set(draining.clone());
         if let Some(wakes) = wakes {
-            let _ = self.wakes.set(wakes.clone());
+            self.wake_at(wakes);
         }
+        self.is_answer.set(true);
         self.flow.attach(reader, delimited);
         // Where the length is known, a comment would be a part of it.
         let may_comment = is_event_stream && !matches!(delimited, Delimited::Length(_));
         let keep_alive_ms = if may_comment { self.keep_alive_ms.get() } else { 0 };
         let ends_with_connection = delimited == Delimited::Close;
         Downstream::new(self.flow.clone(), Terms { keep_alive_ms, ends_with_connection })
+    }
+
+    /// Senders on the event loop are woken there.
+    pub(crate) fn wake_at(&self, wakes: &Arc<Wakes>) {
+        // Whoever is first is the one of its app.
+        let _ = self.wakes.set(wakes.clone());
     }
 
     /// Where its pieces go.
@@ -222,6 +229,7 @@ impl Stream {
 
     /// Nobody is to read it: the request was HEAD, or the answer has no body.
     pub(crate) fn let_nobody_read(&self) {
+        self.is_answer.set(true);
         self.flow.disconnect();
     }
 
@@ -235,7 +243,7 @@ impl Stream {
         if let Some(timeout) = &timeout {
             seconds_of(timeout, "timeout", py)?;
         }
-        let pushed = with_bytes(py, &data, |bytes| this.flow.push(bytes, false))?;
+        let pushed = with_bytes(py, &data, |bytes| this.flow.push(bytes))?;
         Self::sent(this, py, pushed, &data, timeout.as_deref())
     }
 
@@ -285,7 +293,7 @@ impl Stream {
             let text = format!("{} of an event has a line end, or NUL in an id", invalid.0);
             Raised::value_error(py, &text)
         })?;
-        let pushed = this.flow.push(&bytes, false);
+        let pushed = this.flow.push(&bytes);
         if matches!(pushed, Pushed::Taken) {
             return Self::sent(this, py, pushed, &data, None);
         }
@@ -303,7 +311,6 @@ impl Stream {
     ) -> Result<Owned<'py>, Raised> {
         match pushed {
             Pushed::Taken => this.sent.get_or_make(py, || helper(py, "SENT")),
-            Pushed::Filled => helper(py, "filled")?.call1(this, py),
             Pushed::Full => {
                 let timeout = timeout.map_or_else(|| none(py), |timeout| timeout.to_owned(py));
                 let arguments = [this.as_any().to_owned(py), data.to_owned(py), timeout];
@@ -329,28 +336,15 @@ impl Stream {
         }
     }
 
-    /// `_push(data, may_overfill)`: sends a piece without waiting. 0: there is room for another one, 1: the next one has
-    /// to wait, 2: this one has to.
+    /// `_push(data)`: sends a piece if there is room, and tells whether there was.
     fn push<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
-        let [data, may_overfill] = given.parse(
-            &Signature {
-                function: "_push",
-                names: ["data", "may_overfill"],
-                required: 1,
-                positional_max: 2,
-            },
-            py,
-        )?;
+        let [data] = given.parse(&Signature::all("_push", ["data"]), py)?;
         let data = data.expect("it is required");
-        let may_overfill = may_overfill.is_some();
-        let pushed = with_bytes(py, &data, |bytes| self.flow.push(bytes, may_overfill))?;
-        let code = match pushed {
-            Pushed::Taken => 0,
-            Pushed::Filled => 1,
-            Pushed::Full => 2,
-            Pushed::TooMuch | Pushed::Ended | Pushed::Gone => return Err(self.refusal(py, pushed)),
-        };
-        Ok(Int::new(py, code)?.into_any())
+        match with_bytes(py, &data, |bytes| self.flow.push(bytes))? {
+            Pushed::Taken => Ok(Bool::new(py, true).into_any()),
+            Pushed::Full => Ok(Bool::new(py, false).into_any()),
+            pushed => Err(self.refusal(py, pushed)),
+        }
     }
 
     /// `_wait(seconds)`: whether there is room; waits for it on a thread that has no event loop.
@@ -449,6 +443,10 @@ impl Stream {
         Ok(Bool::new(py, !self.flow.is_open()).into_any())
     }
 
+    fn is_answer<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        Ok(Bool::new(py, self.is_answer.get()).into_any())
+    }
+
     fn is_disconnected<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
         Ok(Bool::new(py, self.flow.is_gone()).into_any())
     }
@@ -514,7 +512,16 @@ fn with_bytes<R>(
         return Ok(read(bytes.as_slice()));
     }
     if data.has_buffer() {
-        return Ok(read(&Buffer::of(data, py)?.to_vec()));
+        return match Buffer::of(data, py) {
+            Ok(buffer) => Ok(read(&buffer.to_vec())),
+            Err(raised) if raised.matches(ExceptionKind::BufferError, py) => {
+                // A view with gaps.
+                raised.clear(py);
+                let bytes = data.call_method0(&*Str::intern(py, "tobytes")?, py)?;
+                Ok(read(&Buffer::of(&bytes, py)?.to_vec()))
+            }
+            Err(raised) => Err(raised),
+        };
     }
     let text = format!("a stream sends str and bytes, not {}", data.type_name());
     Err(Raised::type_error(py, &text))
@@ -588,6 +595,7 @@ impl Class for Stream {
             .getter(c"is_closed", c"Whether nothing more can be sent.", Self::is_closed)
             .getter(c"is_disconnected", c"Whether the client has gone.", Self::is_disconnected)
             .getter(c"is_draining", c"Whether the server stops: say goodbye.", Self::is_draining)
+            .getter(c"_is_answer", c"Whether a request is answered by it.", Self::is_answer)
             .method(c"_push", c"Send a piece without waiting.", Self::push)
             .method(c"_wait", c"Wait for room.", Self::wait)
             .method0(c"_listen", c"Have the event loop told of room and of the end.", Self::listen)

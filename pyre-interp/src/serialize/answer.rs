@@ -53,8 +53,10 @@ pub(crate) enum Body<'py> {
 pub(crate) struct Pieces<'py> {
     /// Where they are sent.
     pub(crate) stream: Promised<'py>,
-    /// What makes them, unless the program sends them itself.
+    /// What makes them, unless the program sends them itself, or it has begun to.
     pub(crate) generator: Option<Owned<'py>>,
+    /// What has begun to make them.
+    pub(crate) delivery: Option<Owned<'py>>,
     /// It is an async generator.
     pub(crate) is_async: bool,
     pub(crate) is_event_stream: bool,
@@ -273,7 +275,10 @@ impl<'py> Pieces<'py> {
         let fields = Fields::default();
         let length = stream.declared();
         let stream = Promised::new(stream);
-        let pieces = Self { stream, generator, is_async, is_event_stream: false, length, fields };
+        let is_event_stream = false;
+        let delivery = None;
+        let pieces =
+            Self { stream, generator, delivery, is_async, is_event_stream, length, fields };
         Answer::ok(BodyKind::Bytes, Body::Stream(Box::new(pieces)))
     }
 

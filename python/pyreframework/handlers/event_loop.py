@@ -11,7 +11,7 @@ from time import monotonic
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from pyreframework.handlers.streams import Threads
@@ -21,6 +21,10 @@ LOOK_SECONDS = 0.1
 
 # What is left on the loop at the end has this long to end, once it was cancelled.
 CANCELLED_SECONDS = 5.0
+
+
+# Tasks that nobody else keeps: their loop itself holds them weakly.
+kept: set[object] = set()
 
 
 class Loop:
@@ -74,6 +78,21 @@ class Loop:
 
             self._threads = Threads()
         return self._threads
+
+    def start(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Have a coroutine run on the loop, beside this thread; tell whether the loop runs at all."""
+        import asyncio
+
+        loop = self._loop
+        if loop is None or not loop.is_running():
+            return False
+        if asyncio._get_running_loop() is loop:
+            task = loop.create_task(coroutine())
+            kept.add(task)
+            task.add_done_callback(kept.discard)
+        else:
+            asyncio.run_coroutine_threadsafe(coroutine(), loop)
+        return True
 
     def settle(self, coroutine: Coroutine[Any, Any, object]) -> object:
         """Run a coroutine on the loop and wait for what it comes to.

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
     from asyncio import Task as LoopTask
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import Callable, Generator
     from contextvars import Context
     from threading import Thread
     from typing import Any, Protocol
@@ -44,6 +44,15 @@ LOOK_SECONDS = 0.1
 # Threads for generators that are not ``async def``, in each interpreter; more of them wait.
 THREADS_MAX = 256
 
+# So long a stream may be sent to that no request has for its answer, once its buffer is full.
+UNANSWERED_SECONDS = 30.0
+
+# Pieces that an ``async def`` generator makes without waiting before others on its loop have a turn.
+PIECES_PER_TURN = 64
+
+# An event loop of its own looks this often whether the client has gone, in seconds.
+WATCH_SECONDS = 0.5
+
 # A thread that has had no generator for so long ends, in seconds.
 IDLE_SECONDS = 10.0
 
@@ -65,16 +74,33 @@ class Ready:
 SENT = Ready(None)
 
 
-class Room:
-    """What ``send`` returns in a coroutine once no more should be sent: to be awaited."""
+class Later:
+    """What ``send`` returns in a coroutine if there is no room: awaited, it sends the piece."""
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_data", "_is_awaited", "_stream", "_timeout")
 
-    def __init__(self, stream: PyreStream) -> None:
+    def __init__(self, stream: PyreStream, data: Piece, timeout: float | None) -> None:
+        self._is_awaited = False
         self._stream = stream
+        # Whoever sends it may write over it meanwhile.
+        self._data = data if isinstance(data, (str, bytes)) else bytes(data)
+        self._timeout = timeout
 
     def __await__(self) -> Generator[Any]:
-        return wait_on_loop(self._stream).__await__()
+        self._is_awaited = True
+        return send_on_loop(self._stream, self._data, self._timeout).__await__()
+
+    def __del__(self) -> None:
+        if not self._is_awaited:
+            from warnings import warn
+
+            self._stream._break()
+            warn(
+                "a piece was not sent, as its client reads slower than this sends: `await` what "
+                "send() returns; the answer is broken off",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 def running_loop() -> AbstractEventLoop | None:
@@ -83,39 +109,56 @@ def running_loop() -> AbstractEventLoop | None:
     return None if events is None else events._get_running_loop()  # without raising
 
 
-def filled(stream: PyreStream) -> Ready | Room:
-    """Return what ``send`` returns when the buffer is full now: a coroutine is to wait."""
-    return SENT if running_loop() is None else Room(stream)
-
-
-def send_later(stream: PyreStream, data: Piece, timeout: float | None) -> Ready | Room:
+def send_later(stream: PyreStream, data: Piece, timeout: float | None) -> Ready | Later:
     """Send a piece for which there is no room yet.
 
-    Blocks a thread until there is. In a coroutine it returns at once, as far as another buffer is
-    not full as well.
+    Blocks a thread until there is. In a coroutine it returns at once what is to be awaited.
 
     Raises:
         TimeoutError: There was no room in time; the piece is not sent.
-        BufferError: A coroutine goes on sending without awaiting what ``send`` returns.
         ConnectionError: The client has gone.
+        RuntimeError: The stream has not become the answer to a request.
     """
     from time import monotonic
 
     if running_loop() is not None:
-        if stream._push(data, True) == 2:
-            raise BufferError(
-                "the client reads slower than this sends: `await` what send() returns, so that the "
-                "coroutine waits for it"
-            )
-        return Room(stream)
-    until = None if timeout is None else monotonic() + timeout
+        return Later(stream, data, timeout)
+    since = monotonic()
     # Between two looks the handler may be interrupted.
     while True:
-        left = LOOK_SECONDS if until is None else min(LOOK_SECONDS, until - monotonic())
+        waited = monotonic() - since
+        left = LOOK_SECONDS if timeout is None else min(LOOK_SECONDS, timeout - waited)
         if left <= 0:
             raise TimeoutError(f"the client has taken nothing for {timeout} seconds")
-        if stream._wait(left) and stream._push(data) != 2:
+        if stream._wait(left) and stream._push(data):
             return SENT
+        check_is_answer(stream, waited)
+
+
+def check_is_answer(stream: PyreStream, waited: float) -> None:
+    """See that somebody may make room some day.
+
+    Raises:
+        RuntimeError: The stream has not become the answer to a request in so many seconds.
+    """
+    if waited > UNANSWERED_SECONDS and not stream._is_answer:
+        raise RuntimeError(
+            "this stream is the answer to no request, so that nobody reads it: return it from a handler"
+        )
+
+
+async def send_on_loop(stream: PyreStream, data: Piece, timeout: float | None) -> None:
+    """Send a piece as soon as there is room.
+
+    Raises:
+        TimeoutError: There was no room in time; the piece is not sent.
+        ConnectionError: The client has gone.
+    """
+    from asyncio import timeout as limit
+
+    async with limit(timeout):
+        while not stream._push(data):
+            await wait_on_loop(stream)
 
 
 class Sender:
@@ -174,21 +217,21 @@ async def wait_on_loop(stream: PyreStream) -> None:
 
     Raises:
         ConnectionError: The client has gone.
+        RuntimeError: The stream has not become the answer to a request.
     """
-    from asyncio import get_running_loop, to_thread
+    from asyncio import get_running_loop, sleep
 
     loop = get_running_loop()
+    since = loop.time()
     while not stream._wait(0):
         number = stream._listen()
-        if number is None:
-            # The answer is not on its way yet, or nobody could wake this loop.
-            await to_thread(stream._wait, LOOK_SECONDS)
-            continue
-        sender = senders.get(number)
-        if sender is None:
+        sender = senders.get(number) if number is not None else None
+        if number is not None and sender is None:
             sender = senders[number] = Sender(stream, loop, None)
-        if sender.loop is not loop:
-            await to_thread(stream._wait, LOOK_SECONDS)
+        if number is None or sender is None or sender.loop is not loop:
+            # The answer is not on its way yet, or nobody could wake this loop.
+            await sleep(LOOK_SECONDS)
+            check_is_answer(stream, loop.time() - since)
             continue
         try:
             await sender.wait()
@@ -197,64 +240,123 @@ async def wait_on_loop(stream: PyreStream) -> None:
                 del senders[number]
 
 
-async def first(stream: PyreStream, generator: Any, is_async: bool) -> None:
-    """Have a generator make its first piece, on the event loop of the request."""
-    if is_async:
-        await first_of(stream, generator)
-        return
-    from asyncio import to_thread
-
-    await to_thread(pull, stream, generator)
-
-
-async def first_of(stream: PyreStream, generator: AsyncGenerator[Piece]) -> None:
-    """Have an ``async def`` generator make its first piece."""
-    try:
-        piece = await anext(generator)
-    except StopAsyncIteration:
-        stream.close()
-        return
-    try:
-        stream._push(piece, True)
-    except BaseException:
-        # Nobody asks it for another one.
-        await generator.aclose()
-        raise
-
-
-def pull(stream: PyreStream, generator: Generator[Piece, None, object]) -> None:
-    """Have a generator make its first piece, on this thread."""
-    try:
-        piece = next(generator)
-    except StopIteration:
-        stream.close()
-        return
-    try:
-        stream._push(piece, True)
-    except BaseException:
-        # Nobody asks it for another one.
-        generator.close()
-        raise
-
-
 class Delivery:
-    """The rest of an answer: a generator, where its pieces go, and what is to be done behind."""
+    """An answer that a generator makes, from its begin to what is to be done behind it.
 
-    __slots__ = ("_app", "_generator", "_id", "_route", "_stream", "_tasks")
+    The generator runs in one task, or on one thread, from its first line to its last. Up to its
+    first piece it is a part of the request: whoever waits for that gets what it raises.
+    """
+
+    __slots__ = (
+        "_app", "_error", "_generator", "_has_begun", "_id", "_is_followed", "_is_over", "_lock",
+        "_route", "_stream", "_tasks", "_tell",
+    )  # fmt: skip
 
     def __init__(
         self,
         app: Delivers,
         stream: PyreStream,
         generator: Any,
+        waits: bool,
         place: tuple[str, str],
-        tasks: list[Task] | None,
     ) -> None:
         self._app = app
         self._stream = stream
         self._generator: Any = generator
         self._route, self._id = place
-        self._tasks = tasks
+        self._tasks: list[Task] | None = None
+        self._lock = _thread.allocate_lock()
+        # Whether nobody waits for the first piece any more.
+        self._has_begun = not waits
+        self._error: BaseException | None = None
+        # Wakes who does.
+        self._tell: Callable[[], object] | None = None
+        self._is_over = False
+        self._is_followed = False
+
+    def begin(self, is_async: bool, home: Loop) -> None:
+        """Have the generator begin, beside this thread.
+
+        Args:
+            is_async: It is an ``async def`` generator.
+            home: The event loop of the app, and its threads.
+        """
+        try:
+            if not is_async:
+                home.open_threads().run(self.on_thread)
+            elif not home.start(self.on_loop):
+                home.open_threads().run(self.on_own_loop)
+        except BaseException as error:  # noqa: BLE001 - without a thread nothing can be sent
+            self.end(error)
+
+    async def first(self) -> None:
+        """Wait for the first piece, or the end, on the event loop of the request."""
+        from asyncio import get_running_loop
+
+        loop = get_running_loop()
+        there = loop.create_future()
+
+        def is_there() -> None:
+            if not there.done():
+                there.set_result(None)
+
+        def tell() -> None:
+            if running_loop() is loop:
+                is_there()
+            else:
+                loop.call_soon_threadsafe(is_there)
+
+        if self._wait_by(tell):
+            try:
+                await there
+            except BaseException:
+                self._wait_no_more()
+                raise
+        self._raise_error()
+
+    def wait_for_first(self) -> None:
+        """Wait for the first piece, or the end, on a thread without an event loop."""
+        there = _thread.allocate_lock()
+        there.acquire()
+        if self._wait_by(there.release):
+            try:
+                # Between two looks the handler may be interrupted.
+                while not there.acquire(timeout=LOOK_SECONDS):
+                    pass
+            except BaseException:
+                self._wait_no_more()
+                raise
+        self._raise_error()
+
+    def _wait_by(self, tell: Callable[[], object]) -> bool:
+        """Have this called once there is a first piece, or the end; False if there is."""
+        with self._lock:
+            if not self._has_begun:
+                self._tell = tell
+            return not self._has_begun
+
+    def _wait_no_more(self) -> None:
+        """Nobody waits any more: what is raised from here on is for the log."""
+        with self._lock:
+            self._has_begun = True
+            self._tell = None
+
+    def _raise_error(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _reach(self, error: BaseException | None = None) -> bool:
+        """The first piece is there, or the end; tell whether somebody waits for that."""
+        with self._lock:
+            if self._has_begun:
+                return False
+            self._has_begun = True
+            self._error = error
+            tell, self._tell = self._tell, None
+        if tell is not None:
+            tell()
+        return True
 
     def on_thread(self) -> None:
         """Send what the generator makes, on this thread, until its end."""
@@ -263,28 +365,60 @@ class Delivery:
         try:
             for piece in generator:
                 stream.send(piece)
+                if not self._has_begun:
+                    self._reach()
         except BaseException as raised:  # noqa: BLE001 - what the program raises ends its answer
             error = raised
         try:
             generator.close()
         except BaseException as raised:  # noqa: BLE001 - as above
-            error = error or raised
+            error = self._graver(error, raised)
+        del generator
         self.end(error)
+
+    def on_own_loop(self) -> None:
+        """Send what an ``async def`` generator makes, on an event loop of this thread."""
+        from asyncio import current_task, run, sleep
+
+        async def cancel_if_gone(task: LoopTask[Any]) -> None:
+            # Reactors wake the loop of the app alone.
+            while not self._stream.is_disconnected:
+                await sleep(WATCH_SECONDS)
+            task.cancel()
+
+        async def send() -> None:
+            from asyncio import create_task
+
+            own = current_task()
+            assert own is not None
+            watching = create_task(cancel_if_gone(own))
+            try:
+                await self.on_loop()
+            finally:
+                watching.cancel()
+
+        run(send())
 
     async def on_loop(self) -> None:
         """Send what an ``async def`` generator makes, until its end."""
-        from asyncio import current_task, get_running_loop
+        from asyncio import current_task, get_running_loop, sleep
 
         stream, generator = self._stream, self._generator
-        sender = Sender(stream, get_running_loop(), current_task())
+        loop = get_running_loop()
         number = stream._listen()
         if number is not None:
-            senders[number] = sender
+            senders[number] = Sender(stream, loop, current_task())
         error: BaseException | None = None
+        made = 0
         try:
             async for piece in generator:
-                if stream._push(piece, True):
-                    await (sender.wait() if number is not None else wait_on_loop(stream))
+                if not stream._push(piece):
+                    await send_on_loop(stream, piece, None)
+                made += 1
+                if not self._has_begun:
+                    self._reach()
+                if not made % PIECES_PER_TURN:
+                    await sleep(0)
         except BaseException as raised:  # noqa: BLE001 - what the program raises ends its answer
             error = raised
         finally:
@@ -293,8 +427,15 @@ class Delivery:
         try:
             await generator.aclose()
         except BaseException as raised:  # noqa: BLE001 - as above
-            error = error or raised
+            error = self._graver(error, raised)
+        del generator
         self.end(error)
+
+    def _graver(self, error: BaseException | None, later: BaseException) -> BaseException:
+        """Return which of two exceptions counts: not the one by which it learns of its client."""
+        if error is None or self._stream.is_disconnected and is_of_client(error):
+            return later
+        return error
 
     def end(self, error: BaseException | None) -> None:
         """End the answer; an exception breaks it off, and is for the log.
@@ -303,20 +444,39 @@ class Delivery:
         it has kept from being made.
         """
         self._generator = None
-        stream, app = self._stream, self._app
+        stream = self._stream
         try:
             if error is None:
                 try:
                     stream.close()
                 except ValueError as short:
                     records.raised(self._route, self._id, short)
+                self._reach()
+            elif self._reach(error):
+                pass  # That is what the request comes to.
             elif not (stream.is_disconnected and is_of_client(error)):
                 stream._break()
                 records.raised(self._route, self._id, error)
         finally:
-            app.native.end_task()
-            if self._tasks:
-                app.run_tasks(self._tasks)
+            with self._lock:
+                self._is_over = True
+                is_followed = self._is_followed
+            if is_followed:
+                self._behind()
+
+    def follow(self, tasks: list[Task] | None) -> None:
+        """Do this behind the answer, whose head is on its way."""
+        self._tasks = tasks
+        with self._lock:
+            self._is_followed = True
+            is_over = self._is_over
+        if is_over:
+            self._behind()
+
+    def _behind(self) -> None:
+        self._app.native.end_task()
+        if self._tasks:
+            self._app.run_tasks(self._tasks)
 
 
 def is_of_client(error: BaseException) -> bool:
@@ -440,27 +600,3 @@ class Threads:
         for thread in threads:
             thread.join(max(until - monotonic(), 0.0))
         return not any(thread.is_alive() for thread in threads)
-
-
-def begin(delivery: Delivery, is_async: bool, home: Loop) -> None:
-    """Have the rest of an answer sent, beside this thread.
-
-    Args:
-        delivery: What is sent.
-        is_async: Its generator is ``async def``.
-        home: The event loop of the app, and its threads.
-    """
-    loop = running_loop()
-    try:
-        if not is_async:
-            home.open_threads().run(delivery.on_thread)
-        elif loop is None:
-            home.open_threads().run(lambda: home.settle(delivery.on_loop()))
-        else:
-            from asyncio import Task
-
-            # It begins at once, so that nothing can cancel it before. It is kept by what it waits
-            # for: its reactor, by way of `senders`.
-            Task(delivery.on_loop(), loop=loop, eager_start=True)
-    except BaseException as error:  # noqa: BLE001 - without a thread there is no rest
-        delivery.end(error)

@@ -25,6 +25,7 @@ const SET_REPORT: Signature<1> = one("set_report", "function");
 const SET_OWNER: Signature<1> = one("set_owner", "owner");
 const SET_SETTLE: Signature<1> = one("set_settle", "function");
 const SET_RUN_TASKS: Signature<1> = one("set_run_tasks", "function");
+const SET_DELIVER: Signature<1> = one("set_deliver", "function");
 const SET_WAKE: Signature<1> = one("set_wake", "function");
 const NEED_LOOP: Signature<1> = one("need_loop", "for_requests");
 const SET_DEBUG: Signature<1> = one("set_debug", "debug");
@@ -183,6 +184,14 @@ impl App {
         given: Arguments<'_>,
     ) -> Result<Owned<'py>, Raised> {
         self.replace(py, given, &SET_RUN_TASKS, |application| &mut application.run_tasks)
+    }
+
+    pub(super) fn set_deliver<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        self.replace(py, given, &SET_DELIVER, |application| &mut application.deliver)
     }
 
     pub(super) fn set_wake<'py>(

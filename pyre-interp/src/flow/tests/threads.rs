@@ -107,7 +107,7 @@ fn what_threads_send_comes_out_whole() {
                     // Some are small, so that the reactor finds nothing now and then.
                     let length = if number % 3 == 0 { 1 } else { PIECE_BYTES };
                     let piece = vec![sender; length];
-                    while flow.push(&piece, false) == Pushed::Full {
+                    while flow.push(&piece) == Pushed::Full {
                         assert_eq!(flow.wait(LONG), Room::Some, "nobody woke it");
                     }
                 }

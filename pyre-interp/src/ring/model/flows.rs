@@ -88,7 +88,7 @@ pub(super) fn wakes_a_reactor_for_a_piece() {
         let downstream = attach(&flow, &mailbox);
         for _ in 0..2 {
             let flow = flow.clone();
-            thread::spawn(move || assert_eq!(flow.push(b"a", false), Pushed::Taken));
+            thread::spawn(move || assert_eq!(flow.push(b"a"), Pushed::Taken));
         }
         receive(downstream, &mailbox, &bell, 2, false);
     };
@@ -112,7 +112,7 @@ pub(super) fn attaching_loses_no_piece() {
         };
         thread::spawn(lane);
         thread::spawn(move || {
-            assert_eq!(flow.push(b"a", false), Pushed::Taken);
+            assert_eq!(flow.push(b"a"), Pushed::Taken);
             assert!(flow.end());
         });
         let downstream = loop {
@@ -135,7 +135,7 @@ fn full() -> (Arc<Outflow>, Downstream) {
     let mailbox = Arc::new(Mailbox::new(Arc::new(Doorbell::new(|| {}))));
     let flow = Arc::new(Outflow::default());
     let downstream = attach(&flow, &mailbox);
-    assert_eq!(flow.push(&vec![0; FLOW_BYTES_MAX], false), Pushed::Filled);
+    assert_eq!(flow.push(&vec![0; FLOW_BYTES_MAX]), Pushed::Taken);
     (flow, downstream)
 }
 
@@ -148,7 +148,7 @@ pub(super) fn wakes_a_thread_for_room() {
         downstream
     });
     assert_eq!(flow.wait(Duration::MAX), Room::Some);
-    assert_eq!(flow.push(b"a", false), Pushed::Taken);
+    assert_eq!(flow.push(b"a"), Pushed::Taken);
     drop(reactor.join().unwrap());
 }
 
@@ -173,7 +173,7 @@ pub(super) fn wakes_a_thread_at_the_end() {
         thread::spawn(move || assert!(flow.end()))
     };
     assert_eq!(flow.wait(Duration::MAX), Room::Some);
-    assert_eq!(flow.push(b"a", false), Pushed::Ended);
+    assert_eq!(flow.push(b"a"), Pushed::Ended);
     ends.join().unwrap();
     drop(downstream);
 }

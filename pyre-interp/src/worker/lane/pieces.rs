@@ -3,14 +3,13 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use pyre_ffi::{Bool, Owned, Raised, Str, copy_context, import};
+use pyre_ffi::{Bool, Owned, Raised, Str, copy_context};
 use pyre_http::h1::serialize::{Connection, Delimited};
 use pyre_http::method::Method;
 use pyre_http::status::has_body;
 use pyre_http::version::Version;
 
 use super::Lane;
-use super::tasks::Generated;
 use crate::flow::Reader;
 use crate::job::{Entry, Job, REQUEST_ID_HEADER};
 use crate::serialize::answer::{Answer, Body, Pieces};
@@ -25,27 +24,49 @@ pub(crate) enum First<'py> {
 }
 
 impl<'py> Lane<'py, '_> {
-    /// Has a generator make its first piece: what it raises up to there is an exception of the handler,
-    /// and has its answer. An event stream begins at once, so that its client knows that it is open.
+    /// Has a generator begin, and waits for its first piece: what it raises up to there is an exception
+    /// of the handler, and has its answer. An event stream is not waited for, so that its client knows at
+    /// once that it is open.
     #[cold]
-    pub(crate) fn first_piece(&mut self, answer: &Answer<'py>) -> Result<First<'py>, Raised> {
+    pub(crate) fn first_piece(&mut self, answer: &mut Answer<'py>) -> Result<First<'py>, Raised> {
         let py = self.py;
-        let Body::Stream(pieces) = &answer.body else { return Ok(First::Done) };
-        let Some(generator) = &pieces.generator else { return Ok(First::Done) };
-        let head_only = self.request.get().with_call(|_, call| call.request.method == Method::Head);
-        if head_only || pieces.is_event_stream || !has_body(answer.status) {
+        let Body::Stream(pieces) = &mut answer.body else { return Ok(First::Done) };
+        let Some(generator) = pieces.generator.take() else { return Ok(First::Done) };
+        let (label, head_only) = self.request.get().with_call(|_, call| {
+            (self.app.label(call.target), call.request.method == Method::Head)
+        });
+        if head_only || !has_body(answer.status) {
+            // It never begins.
             return Ok(First::Done);
         }
-        let streams = import(py, "pyreframework.handlers.streams")?;
-        if !pieces.is_async && !self.shared.pool.is_loop() {
-            let pull = Str::intern(py, "pull")?;
-            streams.call_method2(&pull, &*pieces.stream, generator, py)?;
+        let Some(deliver) = &self.app.deliver else {
+            return Err(Raised::runtime_error(
+                py,
+                "this app has no way to send what generators make",
+            ));
+        };
+        if let Some(wakes) = self.app.wakes.get() {
+            pieces.stream.wake_at(wakes);
+        }
+        let waits = !pieces.is_event_stream;
+        let arguments = [
+            pieces.stream.clone().into_any(),
+            generator,
+            Bool::new(py, pieces.is_async).into_any(),
+            Bool::new(py, waits).into_any(),
+            Str::new(py, label)?.into_any(),
+            self.request.get().id(py)?.into_any(),
+        ];
+        let delivery = deliver.bind(py).call(Owned::borrow_all(&arguments), py)?;
+        pieces.delivery = Some(delivery.clone());
+        if !waits {
             return Ok(First::Done);
         }
-        let is_async = Bool::new(py, pieces.is_async).into_any();
-        let arguments = [pieces.stream.clone().into_any(), generator.clone(), is_async];
-        let first = streams.attr(&*Str::intern(py, "first")?, py)?;
-        first.call(Owned::borrow_all(&arguments), py).map(First::Await)
+        if self.shared.pool.is_loop() {
+            return delivery.call_method0(&*Str::intern(py, "first")?, py).map(First::Await);
+        }
+        delivery.call_method0(&*Str::intern(py, "wait_for_first")?, py)?;
+        Ok(First::Done)
     }
 
     /// [`Lane::finish`] for an answer whose body comes in pieces: its head goes into the reply, and the
@@ -56,27 +77,12 @@ impl<'py> Lane<'py, '_> {
         let Answer { status, kind, body: Body::Stream(pieces) } = answer else {
             unreachable!("asked before this was called")
         };
-        let Pieces { stream, generator, is_async, is_event_stream, length, mut fields } = *pieces;
+        let Pieces { stream, delivery, is_event_stream, length, mut fields, .. } = *pieces;
         let tasks = self.request.get().take_tasks(py);
         let has_pieces = has_body(status) && !manner.head_only;
-        let generated = generator.filter(|_| has_pieces).and_then(|generator| {
-            let label = self.request.get().with_call(|_, call| self.app.label(call.target));
-            let label = Str::new(py, label);
-            let id = self.request.get().id(py);
-            match label.and_then(|label| Ok((label, id?))) {
-                Ok((label, id)) => {
-                    Some(Generated { stream: stream.clone(), generator, is_async, label, id })
-                }
-                Err(raised) => {
-                    // Without memory for a text there is none for pieces either.
-                    raised.write_unraisable("an answer in pieces", py);
-                    None
-                }
-            }
-        });
-        if tasks.is_some() || generated.is_some() {
+        if tasks.is_some() || delivery.is_some() {
             let context = self.context.take().unwrap_or_else(|| copy_context(py));
-            self.keep_tasks(tasks, generated, context);
+            self.keep_tasks(tasks, delivery, context);
         }
         self.context = None;
         if !self.request.is_unique() {

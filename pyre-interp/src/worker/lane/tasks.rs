@@ -1,29 +1,18 @@
 //! What requests have left to be done once their answers are on their way.
 
-use pyre_ffi::{Bool, Exception, Instance, List, Owned, Raised, Str, copy_context, finally, none};
+use pyre_ffi::{Exception, List, Owned, Raised, copy_context, finally, none};
 
 use super::Lane;
-use crate::objects::stream::Stream;
 
 /// What one request has left to be done.
 pub(crate) struct Tasks<'py> {
     /// What the program has left.
     list: Option<Owned<'py, List>>,
-    /// The generator that makes the answer: it comes first.
-    pieces: Option<Generated<'py>>,
+    /// What makes the answer in pieces: it comes first.
+    delivery: Option<Owned<'py>>,
     /// A copy of the context that its handler ran in: the request, and the variables that it has set.
     /// Or why there is none.
     context: Result<Owned<'py>, Owned<'py, Exception>>,
-}
-
-/// A generator, and where its pieces go.
-pub(crate) struct Generated<'py> {
-    pub(crate) stream: Owned<'py, Instance<Stream>>,
-    pub(crate) generator: Owned<'py>,
-    pub(crate) is_async: bool,
-    /// Method and pattern of the route, and the id of the request, for the log.
-    pub(crate) label: Owned<'py, Str>,
-    pub(crate) id: Owned<'py, Str>,
 }
 
 impl<'py> Lane<'py, '_> {
@@ -40,14 +29,13 @@ impl<'py> Lane<'py, '_> {
     pub(crate) fn keep_tasks(
         &mut self,
         list: Option<Owned<'py, List>>,
-        pieces: Option<Generated<'py>>,
+        delivery: Option<Owned<'py>>,
         context: Result<Owned<'py>, Raised>,
     ) {
-        let count = list.as_ref().map_or(0, |list| list.len()) + usize::from(pieces.is_some());
-        self.app.tasks.begin(count);
+        self.app.tasks.begin(list.as_ref().map_or(0, |list| list.len()));
         // An exception must not stay set until then.
         let context = context.map_err(|raised| raised.take(self.py));
-        self.tasks.push(Tasks { list, pieces, context });
+        self.tasks.push(Tasks { list, delivery, context });
     }
 
     /// Wakes the reactors and runs what handlers have left to be done. On a loop lane it only begins
@@ -79,14 +67,9 @@ impl<'py> Lane<'py, '_> {
         let py = self.py;
         let list = tasks.list.map_or_else(|| none(py), Owned::into_any);
         context.enter_context(py)?;
-        let ran = match tasks.pieces {
+        let ran = match tasks.delivery {
             None => run.bind(py).call1(&list, py),
-            Some(Generated { stream, generator, is_async, label, id }) => {
-                let is_async = Bool::new(py, is_async).into_any();
-                let arguments =
-                    [list, stream.into_any(), generator, is_async, label.into_any(), id.into_any()];
-                run.bind(py).call(Owned::borrow_all(&arguments), py)
-            }
+            Some(delivery) => run.bind(py).call2(&list, &delivery, py),
         };
         finally(ran, self.py, || context.exit_context(self.py)).map(drop)
     }

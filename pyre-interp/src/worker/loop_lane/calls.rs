@@ -194,10 +194,12 @@ impl<'py> LoopLane<'py, '_> {
             let coroutine = match next {
                 Next::Await(coroutine) => coroutine,
                 Next::Answer(answer) => {
-                    if let Some(driver) = ride.driver.as_ref().filter(|_| answer.is_stream()) {
+                    let is_stream = answer.is_stream();
+                    if let Some(driver) = ride.driver.as_ref().filter(|_| is_stream) {
+                        // What it has left to be done comes behind all that is sent.
                         self.lane.context = Some(driver.copied_context(self.py));
                     }
-                    self.let_go(ride.driver);
+                    self.let_go(ride.driver, !is_stream);
                     if ride.stages.is_disconnected() {
                         self.drop_request(answer);
                         return None;
@@ -226,10 +228,10 @@ impl<'py> LoopLane<'py, '_> {
 
     /// A request has ended: its driver may serve another one. The one that is entered stays so.
     #[inline]
-    fn let_go(&mut self, driver: Option<Driver<'py>>) {
+    fn let_go(&mut self, driver: Option<Driver<'py>>, with_tasks: bool) {
         if let Some(driver) = driver {
             // What it has left to be done is done in the context that its handler ran in.
-            if let Some(tasks) = self.lane.request.get().take_tasks(self.py) {
+            if with_tasks && let Some(tasks) = self.lane.request.get().take_tasks(self.py) {
                 self.lane.keep_tasks(Some(tasks), None, driver.copied_context(self.py));
             }
             let given_back = self.drivers.give_back(&self.event_loop, driver);

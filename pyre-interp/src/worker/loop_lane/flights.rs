@@ -178,6 +178,7 @@ impl<'py> LoopLane<'py, '_> {
     #[cold]
     pub(super) fn drop_request(&mut self, answer: Answer<'py>) {
         drop(answer);
+        self.lane.context = None;
         self.lane.desk.clear();
         self.lane.end_piece();
         self.lane.take_tasks();
