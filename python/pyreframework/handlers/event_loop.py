@@ -6,6 +6,7 @@ hooks run on it. Imported in every worker, so asyncio is imported when the first
 
 from __future__ import annotations
 
+import sys
 from time import monotonic
 
 TYPE_CHECKING = False
@@ -139,8 +140,11 @@ class Loop:
 
         try:
             tasks = asyncio.all_tasks(loop)
+            streams = sys.modules.get("pyreframework.handlers.streams")
+            cancelled = streams.cancelled if streams is not None else ()
             for task in tasks:
-                task.cancel()
+                if task not in cancelled:
+                    task.cancel()
             if tasks:
                 loop.run_until_complete(asyncio.wait(tasks, timeout=seconds))
             for task in tasks:
@@ -177,7 +181,6 @@ class Loop:
 
 def is_debugged() -> bool:
     """Tell whether asyncio itself was told to debug: by PYTHONASYNCIODEBUG, or ``-X dev``."""
-    import sys
     from os import environ
 
     asked = not sys.flags.ignore_environment and bool(environ.get("PYTHONASYNCIODEBUG"))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from threading import Thread
     from typing import Any, Protocol
 
-    from pyreframework.engine import AppTable, PyreStream
+    from pyreframework.engine import PyreStream
     from pyreframework.handlers.background import Task
     from pyreframework.handlers.event_loop import Loop
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     class Delivers(Protocol):
         """The app whose answer it is."""
-
-        native: AppTable
 
         def run_tasks(self, tasks: list[Task]) -> None:
             """Run what is left to be done after an answer."""
@@ -49,6 +47,9 @@ UNANSWERED_SECONDS = 30.0
 
 # Pieces that an ``async def`` generator makes without waiting before others on its loop have a turn.
 PIECES_PER_TURN = 64
+
+# The log is told at most this often that generators wait, in seconds.
+TELL_SECONDS = 60.0
 
 # An event loop of its own looks this often whether the client has gone, in seconds.
 WATCH_SECONDS = 0.5
@@ -189,7 +190,9 @@ class Sender:
 
     def go_on(self) -> None:
         """Go on: there is room, or the client has gone."""
-        if self.stream.is_disconnected and self.task is not None:
+        if self.stream.is_disconnected and self.task is not None and self.task not in cancelled:
+            cancelled.add(self.task)
+            self.task.add_done_callback(cancelled.discard)
             self.task.cancel()
         rooms, self.rooms = self.rooms, []
         for room in rooms:
@@ -199,6 +202,9 @@ class Sender:
 
 # Those of this interpreter, by the number of their stream.
 senders: dict[int, Sender] = {}
+
+# Tasks that end as their client has gone: a second cancellation would hit them as they clean up.
+cancelled: set[LoopTask[Any]] = set()
 
 
 def wake(number: int) -> None:
@@ -363,6 +369,9 @@ class Delivery:
         stream, generator = self._stream, self._generator
         error: BaseException | None = None
         try:
+            if stream.is_disconnected:
+                # Its client has gone while it waited for a thread: it does not begin.
+                raise ConnectionError("the client has gone")
             for piece in generator:
                 stream.send(piece)
                 if not self._has_begun:
@@ -474,7 +483,6 @@ class Delivery:
             self._behind()
 
     def _behind(self) -> None:
-        self._app.native.end_task()
         if self._tasks:
             self._app.run_tasks(self._tasks)
 
@@ -516,6 +524,8 @@ class Threads:
         self._waiting: list[Work] = []
         self._threads: set[Thread] = set()
         self._is_over = False
+        # When the log was last told that generators wait.
+        self._told = float("-inf")
 
     def run(self, work: Callable[[], object]) -> None:
         """Run this on a thread, in a copy of the context that runs.
@@ -534,7 +544,7 @@ class Threads:
                 idle.wake.release()
                 return
             if len(self._threads) >= THREADS_MAX:
-                self._waiting.append(given)
+                self._wait(given, f"all {THREADS_MAX} threads have one")
                 return
             # The thread itself would keep what it is called with as long as it lives.
             own = Idle()
@@ -543,10 +553,24 @@ class Threads:
             self._threads.add(thread)
         try:
             thread.start()
-        except BaseException:
+        except RuntimeError as error:
             with self._lock:
                 self._threads.discard(thread)
-            raise
+                if not self._threads:
+                    raise
+                self._wait(given, str(error))
+
+    def _wait(self, given: Work, reason: str) -> None:
+        """Let a generator wait for a thread that has another one; the lock is held."""
+        from time import monotonic
+
+        self._waiting.append(given)
+        now = monotonic()
+        if now - self._told >= TELL_SECONDS:
+            self._told = now
+            records.logger("app").warning(
+                "generators wait for a thread before they begin: %s", reason
+            )
 
     def _serve(self, own: Idle) -> None:
         given = own.take()
