@@ -137,7 +137,7 @@ class TestLength:
         expect_seen(
             server,
             "ValueError: more than the 3 bytes that Content-Length says: the answer ends",
-            "ConnectionError: the client has gone",
+            "ValueError: the stream is closed",
         )
 
 
