@@ -219,9 +219,7 @@ kept_tasks = []
 @app.get("/silent/{port:int}/{name}", gil=ON_MAIN)
 def silent(req, port, name):
     """Says nothing until the gate opens; comments keep it alive."""
-    stream = PyreStream(
-        None if req.query == "events" else "text/plain", keep_alive_s=0.05
-    )
+    stream = PyreStream(None if req.query == "events" else "text/plain", keep_alive_s=0.05)
 
     def send():
         with stream:

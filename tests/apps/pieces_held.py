@@ -44,7 +44,6 @@ def left():
     gc.collect()
     return {
         "senders": len(streams.senders),
-        "running": len(streams.running),
         "streams": sum(isinstance(thing, PyreStream) for thing in gc.get_objects()),
     }
 
@@ -205,9 +204,7 @@ def send_big(stream, count, name, options):
 def big_by_thread(req, count, name):
     stream = PyreStream("text/plain")
     options = {"timeout": float(req.query)} if req.query else {}
-    threading.Thread(
-        target=send_big, args=(stream, count, name, options)
-    ).start()
+    threading.Thread(target=send_big, args=(stream, count, name, options)).start()
     return stream
 
 

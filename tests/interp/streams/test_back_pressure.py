@@ -129,6 +129,7 @@ def test_send_without_any_patience(server: Server) -> None:
 def test_coroutine_that_never_waits(server: Server) -> None:
     """Nothing else could run on its loop, and its memory would have no bound."""
     with unread(server, f"/big-forgetful/{COUNT}/forgetful"):
+
         def look() -> bool:
             noted.extend(server.get("/seen").json())
             return len(noted) > 1

@@ -84,7 +84,9 @@ def test_restart_lets_streams_end(mode: str | None, kind: str) -> None:
 @MODES
 def test_max_requests_beside_a_stream(mode: str | None) -> None:
     """Another process takes over; the stream ends when it likes to."""
-    with serve("pieces_beside", workers=1, mode=mode, max_requests=5, shutdown_timeout=30) as server:
+    with serve(
+        "pieces_beside", workers=1, mode=mode, max_requests=5, shutdown_timeout=30
+    ) as server:
         with Gate() as gate, begin(server, gate, "def") as peer:
             before = serving_pid(server)
             for _ in range(10):

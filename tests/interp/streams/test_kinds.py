@@ -45,9 +45,7 @@ def test_generator_function(server: Server, kind: str, which: str) -> None:
 @KINDS
 @pytest.mark.parametrize("made", ["plain", "plain-later"])
 @pytest.mark.parametrize("which", BODIES)
-def test_handler_that_returns_a_generator(
-    server: Server, kind: str, made: str, which: str
-) -> None:
+def test_handler_that_returns_a_generator(server: Server, kind: str, made: str, which: str) -> None:
     for query in ("", "?at-once"):
         reply = server.get(f"/makes/{kind}/{made}/{which}{query}")
         assert (reply.status, reply.body) == (200, b"".join(BODIES[which]))

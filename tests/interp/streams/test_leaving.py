@@ -29,7 +29,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 def expect_nothing_left(server: Server) -> None:
     expect_nothing_in_flight(server)
-    nothing = {"senders": 0, "running": 0, "streams": 0}
+    nothing = {"senders": 0, "streams": 0}
     wait_until(lambda: server.get("/left").json() == nothing, "no stream is left")
 
 
@@ -47,8 +47,6 @@ def go(peer: Peer, how: str) -> None:
         peer.abort()
     else:
         peer.socket.close()
-
-
 
 
 @ALL
