@@ -1,4 +1,4 @@
-"""Answers in pieces that fail, before their first piece and behind it; and what hooks see of them."""
+"""Answers in pieces that fail, before their first piece and behind it; what hooks see of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from serving import Server, serve, wait_until
 from streaming import INTERNAL, expect_nothing_in_flight, expect_seen, framed, whole
 
 KINDS = pytest.mark.parametrize("kind", ["def", "async", "mixed", "crossed"])
-"""Whether handler and generator are coroutines: none, both, only the generator, only the handler."""
+"""Whether handler and generator are coroutines: neither, both, the generator, the handler."""
 
 SECRET = "ValueError: secret of the generator"
 
