@@ -605,7 +605,7 @@ class Threads:
         return work
 
     def _forget_this(self) -> None:
-        """Count this thread no more: it ends, and has looked for the last time. The lock is held."""
+        """Count this thread no more: it ends, and has looked for work. The lock is held."""
         from threading import current_thread
 
         self._threads.discard(current_thread())

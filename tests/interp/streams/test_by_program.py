@@ -127,7 +127,8 @@ class TestLength:
         assert rest == b"xxx"
         expect_seen(
             server,
-            "ValueError: 2 bytes less than the 5 that Content-Length says: the answer is broken off",
+            "ValueError: 2 bytes less than the 5 that Content-Length says: "
+            "the answer is broken off",
         )
 
     def test_too_much(self, server: Server, query: str) -> None:
