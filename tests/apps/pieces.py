@@ -72,7 +72,8 @@ def made(which, shape):
             stream = PyreStream("text/plain", 203, {"X-Kind": "stream"})
             threading.Thread(target=send_all, args=(stream, which)).start()
             return stream
-    raise AssertionError(shape)
+        case _:
+            raise AssertionError(shape)
 
 
 def send_all(stream, which):
