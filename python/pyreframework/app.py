@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, Literal, Never
 
+    from pyreframework.engine import PyreStream
     from pyreframework.handlers.background import Task
     from pyreframework.handlers.streams import Delivery
     from pyreframework.hooks import Lifespan

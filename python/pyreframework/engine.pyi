@@ -202,12 +202,12 @@ class PyreStream:
 
         Args:
             data: The piece.
-            timeout: A thread waits for no more than so many seconds; None: as long as it takes.
+            timeout: It waits for no more than so many seconds; None: as long as it takes.
 
         Raises:
             ConnectionError: The client has gone.
             TimeoutError: There was no room in time; the piece is not sent.
-            BufferError: A coroutine goes on sending without awaiting the results.
+            RuntimeError: There is no room, and the stream has not become an answer for 30 seconds.
             ValueError: The stream is closed, or this is more than its ``Content-Length``.
             TypeError: The piece is neither text nor bytes.
         """
@@ -235,7 +235,7 @@ class PyreStream:
             TypeError: An argument of another type.
             ConnectionError: As `send`.
             TimeoutError: As `send`.
-            BufferError: As `send`.
+            RuntimeError: As `send`.
         """
 
     def close(self) -> Awaitable[None]:

@@ -180,6 +180,7 @@ async def failing_crossed(req, what, after):
 def stop_some(req):
     if req.header("x-stop"):
         return "stopped", 403
+    return None
 
 
 @app.after_request

@@ -194,7 +194,7 @@ def send_big(stream, count, name, options):
             for _ in range(count):
                 note()
                 stream.send(BIG, **options)
-    except (OSError, BufferError) as error:
+    except (OSError, ValueError) as error:
         seen.append(f"{name} {type(error).__name__}: {error}")
     finally:
         seen.append(f"{name} left")
@@ -219,7 +219,7 @@ async def big_by_task(req, count, name):
                 for _ in range(count):
                     note()
                     await stream.send(BIG)
-        except (OSError, BufferError) as error:
+        except (OSError, ValueError) as error:
             seen.append(f"{name} {type(error).__name__}: {error}")
         finally:
             seen.append(f"{name} left")

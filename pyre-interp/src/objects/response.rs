@@ -59,7 +59,7 @@ impl Response {
             Some(response) if result.reference_count() == 1 => Ok(response.to_owned(py)),
             Some(response) => response.copy(py, tools),
             None => match tools.stream.cast(&result, py) {
-                Some(stream) => Self::of_parts(py, tools, Stream::parts(&stream, py)),
+                Some(stream) => Self::of_parts(py, tools, Stream::parts(stream, py)),
                 None => Self::of_parts(py, tools, Parts::of_result(py, result)?),
             },
         }

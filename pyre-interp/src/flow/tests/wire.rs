@@ -65,7 +65,7 @@ proptest! {
             }
             match step {
                 Step::Push(piece) => match rig.flow.push(&piece) {
-                    Pushed::Taken | Pushed::Taken => {
+                    Pushed::Taken => {
                         let is_told = downstream.is_some() && !looks && !piece.is_empty();
                         prop_assert_eq!(rig.told(), usize::from(is_told));
                         looks |= is_told;
