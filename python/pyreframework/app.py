@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pyreframework.engine import PyreStream
     from pyreframework.handlers.background import Task
-    from pyreframework.handlers.streams import Delivery
+    from pyreframework.handlers.deliveries import Delivery
     from pyreframework.hooks import Lifespan
     from pyreframework.routing import AnyCall
     from pyreframework.serving.signals.stop import Stop
@@ -297,7 +297,7 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         request_id: str,
     ) -> Delivery:
         """Have a generator begin to make an answer; called by the engine."""
-        from pyreframework.handlers.streams import Delivery
+        from pyreframework.handlers.deliveries import Delivery
 
         delivery = Delivery(self, stream, generator, waits, (route, request_id))
         delivery.begin(is_async, self.loop)

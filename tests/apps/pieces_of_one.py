@@ -34,7 +34,7 @@ def rows(req):
     yield "a,b\n"
     try:
         for row in database.execute("select 1, 2 union select 3, 4"):
-            yield "%d,%d\n" % row
+            yield ",".join(map(str, row)) + "\n"
     finally:
         database.close()
 

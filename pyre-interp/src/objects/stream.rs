@@ -1,24 +1,28 @@
 //! `PyreStream`: an answer that is sent piece by piece, from any thread of its interpreter.
 
+mod given; // what programs give to it: pieces, times, lengths
+mod promised; // between the handler that has returned it and the head of its answer
+mod sending; // sending a piece, and what becomes of it if there is no room
+
 use std::cell::{Cell, OnceCell};
 use std::ffi::CStr;
-use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use pyre_ffi::{
-    Arguments, Attached, Bool, Buffer, Bytes, Class, ClassHandle, ClassSpec, Dict, ExceptionKind,
-    Float, Instance, Int, Kind, Object, Owned, Raised, Signature, Slot, Str, Type, Visitor, import,
-    none,
+    Arguments, Attached, Bool, Class, ClassHandle, ClassSpec, Dict, Instance, Int, Object, Owned,
+    Raised, Signature, Slot, Str, Type, Visitor, import,
 };
-use pyre_http::event_stream::Event;
 use pyre_http::h1::serialize::Delimited;
 
-use crate::flow::{Downstream, Outflow, Pushed, Reader, Room, Terms, Waker, Wakes};
+use crate::flow::{Downstream, Outflow, Reader, Terms, Wakes};
 use crate::objects::headers::{copied, spellings};
 use crate::serialize::answer::{Parts, check_status};
 use crate::serialize::fields;
+use given::{milliseconds, seconds_of};
+
+pub(crate) use given::take_length;
+pub(crate) use promised::Promised;
 
 /// The media type of event streams.
 const EVENTS: &str = "text/event-stream";
@@ -28,9 +32,6 @@ const KEEP_ALIVE_S: f64 = 15.0;
 
 /// The longest that may be asked for: a day.
 const KEEP_ALIVE_S_MAX: f64 = 86_400.0;
-
-/// What the next stream is known by on its event loop.
-static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// The sender of an answer in pieces.
 pub struct Stream {
@@ -58,16 +59,6 @@ const NEW: Signature<4> = Signature {
     names: ["content_type", "status_code", "headers", "keep_alive_s"],
     required: 0,
     positional_max: 3,
-};
-
-const SEND: Signature<2> =
-    Signature { function: "send", names: ["data", "timeout"], required: 1, positional_max: 2 };
-
-const SEND_EVENT: Signature<5> = Signature {
-    function: "send_event",
-    names: ["data", "event", "id", "retry", "timeout"],
-    required: 1,
-    positional_max: 4,
 };
 
 impl Stream {
@@ -233,149 +224,6 @@ impl Stream {
         self.flow.disconnect();
     }
 
-    fn send<'py>(
-        this: &Object<Instance<Self>>,
-        py: Attached<'py>,
-        given: Arguments<'_>,
-    ) -> Result<Owned<'py>, Raised> {
-        let [data, timeout] = given.parse(&SEND, py)?;
-        let data = data.expect("it is required");
-        if let Some(timeout) = &timeout {
-            seconds_of(timeout, "timeout", py)?;
-        }
-        let pushed = with_bytes(py, &data, |bytes| this.flow.push(bytes))?;
-        Self::sent(this, py, pushed, &data, timeout.as_deref())
-    }
-
-    fn send_event<'py>(
-        this: &Object<Instance<Self>>,
-        py: Attached<'py>,
-        given: Arguments<'_>,
-    ) -> Result<Owned<'py>, Raised> {
-        let [data, event, id, retry, timeout] = given.parse(&SEND_EVENT, py)?;
-        let data = data.expect("it is required");
-        if let Some(timeout) = &timeout {
-            seconds_of(timeout, "timeout", py)?;
-        }
-        let Some(text) = data.cast::<Str>() else {
-            let text = format!(
-                "the data of an event is a str, not {}: json.dumps() makes one of other values",
-                data.type_name()
-            );
-            return Err(Raised::type_error(py, &text));
-        };
-        let [event, id] = [("event", event), ("id", id)].map(|(name, value)| {
-            value.filter(|value| !value.is_none()).map(|value| match value.kind() {
-                Kind::Str | Kind::Int => value.str(py),
-                _ => {
-                    let text = format!("{name} must be a str, not {}", value.type_name());
-                    Err(Raised::type_error(py, &text))
-                }
-            })
-        });
-        let (event, id) = (event.transpose()?, id.transpose()?);
-        let retry_ms = match retry.filter(|retry| !retry.is_none()) {
-            None => None,
-            Some(retry) => {
-                let number = retry.cast::<Int>().and_then(|number| number.as_i64());
-                let number = number.and_then(|number| u64::try_from(number).ok());
-                Some(number.ok_or_else(|| {
-                    Raised::type_error(py, "retry must be an int of milliseconds, 0 or more")
-                })?)
-            }
-        };
-        let lossy = |text: &Object<Str>| text.view().to_string_lossy();
-        let (data_text, event, id) =
-            (lossy(text), event.map(|it| lossy(&it)), id.map(|it| lossy(&it)));
-        let mut bytes = Vec::with_capacity(data_text.len() + 32);
-        let event = Event { data: &data_text, kind: event.as_deref(), id: id.as_deref(), retry_ms };
-        event.write(&mut bytes).map_err(|invalid| {
-            let text = format!("{} of an event has a line end, or NUL in an id", invalid.0);
-            Raised::value_error(py, &text)
-        })?;
-        let pushed = this.flow.push(&bytes);
-        if matches!(pushed, Pushed::Taken) {
-            return Self::sent(this, py, pushed, &data, None);
-        }
-        let whole = Bytes::new(py, &bytes)?.into_any();
-        Self::sent(this, py, pushed, &whole, timeout.as_deref())
-    }
-
-    /// What `send` returns, or does when it has to wait.
-    fn sent<'py>(
-        this: &Object<Instance<Self>>,
-        py: Attached<'py>,
-        pushed: Pushed,
-        data: &Object,
-        timeout: Option<&Object>,
-    ) -> Result<Owned<'py>, Raised> {
-        match pushed {
-            Pushed::Taken => this.sent.get_or_make(py, || helper(py, "SENT")),
-            Pushed::Full => {
-                let timeout = timeout.map_or_else(|| none(py), |timeout| timeout.to_owned(py));
-                let arguments = [this.as_any().to_owned(py), data.to_owned(py), timeout];
-                helper(py, "send_later")?.call(Owned::borrow_all(&arguments), py)
-            }
-            Pushed::TooMuch | Pushed::Ended | Pushed::Gone => Err(this.refusal(py, pushed)),
-        }
-    }
-
-    /// The exception for a piece that cannot be sent.
-    #[cold]
-    fn refusal(&self, py: Attached<'_>, pushed: Pushed) -> Raised {
-        match pushed {
-            Pushed::TooMuch => {
-                let length = self.length.get().unwrap_or_default();
-                let text = format!(
-                    "more than the {length} bytes that Content-Length says: the answer ends"
-                );
-                Raised::value_error(py, &text)
-            }
-            Pushed::Ended => Raised::value_error(py, "the stream is closed"),
-            _ => Raised::new(py, ExceptionKind::ConnectionError, "the client has gone"),
-        }
-    }
-
-    /// `_push(data)`: sends a piece if there is room, and tells whether there was.
-    fn push<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
-        let [data] = given.parse(&Signature::all("_push", ["data"]), py)?;
-        let data = data.expect("it is required");
-        match with_bytes(py, &data, |bytes| self.flow.push(bytes))? {
-            Pushed::Taken => Ok(Bool::new(py, true).into_any()),
-            Pushed::Full => Ok(Bool::new(py, false).into_any()),
-            pushed => Err(self.refusal(py, pushed)),
-        }
-    }
-
-    /// `_wait(seconds)`: whether there is room; waits for it on a thread that has no event loop.
-    fn wait<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
-        let [seconds] = given.parse(&Signature::all("_wait", ["seconds"]), py)?;
-        let seconds = seconds_of(&seconds.expect("it is required"), "seconds", py)?;
-        let span = Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or(Duration::MAX);
-        let flow = self.flow.clone();
-        let room = py.detach(move || flow.wait(span));
-        match room {
-            Room::Gone => Err(self.refusal(py, Pushed::Gone)),
-            room => Ok(Bool::new(py, room == Room::Some).into_any()),
-        }
-    }
-
-    /// `_listen()`: has the event loop told when there is room, and when the client goes. Returns what it
-    /// is told, or None if there is no event loop, or no client yet.
-    fn listen<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let Some(wakes) = self.wakes.get() else { return Ok(none(py)) };
-        if self.number.get() == 0 {
-            self.number.set(NEXT_NUMBER.fetch_add(1, Relaxed));
-            self.flow.set_waker(Waker { wakes: wakes.clone(), number: self.number.get() });
-        }
-        Ok(Int::from_u64(py, self.number.get())?.into_any())
-    }
-
-    /// `_ask_for_room()`: whether there is none, so that the loop is told when there is.
-    fn ask_for_room<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        Ok(Bool::new(py, self.flow.ask_for_room()).into_any())
-    }
-
     fn close<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
         self.end(py)?;
         self.sent.get_or_make(py, || helper(py, "SENT"))
@@ -458,31 +306,6 @@ impl Stream {
     }
 }
 
-/// A stream that is to become the body of an answer. If it does not, as the request ends in another
-/// way, nobody is going to read it, and whoever sends is told.
-pub(crate) struct Promised<'py>(Owned<'py, Instance<Stream>>);
-
-impl<'py> Promised<'py> {
-    pub(crate) fn new(stream: Owned<'py, Instance<Stream>>) -> Self {
-        Self(stream)
-    }
-}
-
-impl<'py> Deref for Promised<'py> {
-    type Target = Owned<'py, Instance<Stream>>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl Drop for Promised<'_> {
-    fn drop(&mut self) {
-        // Nothing if it has a reader.
-        self.0.flow.abandon();
-    }
-}
-
 impl Drop for Stream {
     fn drop(&mut self) {
         // Nobody is left to send what is missing, or to say that nothing is.
@@ -494,81 +317,6 @@ impl Drop for Stream {
 #[cold]
 fn helper<'py>(py: Attached<'py>, name: &str) -> Result<Owned<'py>, Raised> {
     import(py, "pyreframework.handlers.streams")?.attr(&*Str::intern(py, name)?, py)
-}
-
-/// Reads the bytes of a piece, in UTF-8 if it is text.
-fn with_bytes<R>(
-    py: Attached<'_>,
-    data: &Object,
-    read: impl FnOnce(&[u8]) -> R,
-) -> Result<R, Raised> {
-    if let Some(text) = data.cast::<Str>() {
-        return match text.as_ascii() {
-            Some(text) => Ok(read(text.as_bytes())),
-            None => Ok(read(text.view().to_string_lossy().as_bytes())),
-        };
-    }
-    if let Some(bytes) = data.cast::<Bytes>() {
-        return Ok(read(bytes.as_slice()));
-    }
-    if data.has_buffer() {
-        return match Buffer::of(data, py) {
-            Ok(buffer) => Ok(read(&buffer.to_vec())),
-            Err(raised) if raised.matches(ExceptionKind::BufferError, py) => {
-                // A view with gaps.
-                raised.clear(py);
-                let bytes = data.call_method0(&*Str::intern(py, "tobytes")?, py)?;
-                Ok(read(&Buffer::of(&bytes, py)?.to_vec()))
-            }
-            Err(raised) => Err(raised),
-        };
-    }
-    let text = format!("a stream sends str and bytes, not {}", data.type_name());
-    Err(Raised::type_error(py, &text))
-}
-
-/// A number of seconds, or None.
-fn seconds_of(given: &Object, name: &str, py: Attached<'_>) -> Result<Option<f64>, Raised> {
-    let seconds = match (given.cast::<Float>(), given.cast::<Int>()) {
-        _ if given.is_none() => return Ok(None),
-        (Some(number), _) => number.as_f64(),
-        (None, Some(number)) => number.as_i64().map_or(f64::MAX, |number| number as f64),
-        (None, None) => {
-            let text = format!("{name} is a number of seconds, not {}", given.type_name());
-            return Err(Raised::type_error(py, &text));
-        }
-    };
-    if seconds.is_nan() || seconds < 0.0 {
-        let text = format!("{name} is a number of seconds, 0 or more, not {seconds}");
-        return Err(Raised::value_error(py, &text));
-    }
-    Ok(Some(seconds))
-}
-
-fn milliseconds(seconds: f64) -> u64 {
-    Duration::try_from_secs_f64(seconds)
-        .map_or(u64::MAX, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Takes `Content-Length` out of headers: of an answer in pieces the program may know it.
-///
-/// # Errors
-/// `ValueError` if it is no number.
-pub(crate) fn take_length(headers: &Object<Dict>, py: Attached<'_>) -> Result<Option<u64>, Raised> {
-    let name = Str::intern(py, "Content-Length")?;
-    let mut length = None;
-    for spelling in spellings(headers, &name, py)? {
-        let Some(value) = headers.get(&spelling, py)? else { continue };
-        let number = value.str(py)?;
-        let number =
-            number.as_ascii().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        let number = number
-            .and_then(|text| text.parse::<u64>().ok())
-            .ok_or_else(|| Raised::value_error(py, "Content-Length is a number of bytes"))?;
-        length = Some(number);
-        headers.delete(&spelling, py)?;
-    }
-    Ok(length)
 }
 
 impl Class for Stream {

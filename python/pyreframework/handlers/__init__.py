@@ -5,7 +5,9 @@
 - ``absent``: what handlers meet of a module that does not load in their worker
 - ``event_loop``: the asyncio loop of an interpreter
 - ``lanes``: the threads that run handlers, as `threading` shows them
-- ``streams``: generators that make an answer in pieces, and who waits for room
+- ``deliveries``: answers that generators make
+- ``generators``: the threads that run generators which are not ``async def``
+- ``streams``: what sending a piece gives back, and who waits for room
 - ``background``: what a request has left to be done after its answer
 - ``debug_page``: what a client sees in debug mode when a handler raised
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
-    from pyreframework.handlers.streams import Threads
+    from pyreframework.handlers.generators import Threads
 
 # How often a lane that waits for a coroutine looks whether it is to be interrupted, in seconds.
 LOOK_SECONDS = 0.1
@@ -75,19 +75,19 @@ class Loop:
     def open_threads(self) -> Threads:
         """Return the threads beside the loop that run generators."""
         if self._threads is None:
-            from pyreframework.handlers.streams import Threads
+            from pyreframework.handlers.generators import Threads
 
             self._threads = Threads()
         return self._threads
 
     def start(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-        """Have a coroutine run on the loop, beside this thread; tell whether the loop runs at all."""
+        """Have a coroutine run on the loop, beside this thread; tell whether the loop runs."""
         import asyncio
 
         loop = self._loop
         if loop is None or not loop.is_running():
             return False
-        if asyncio._get_running_loop() is loop:
+        if asyncio._get_running_loop() is loop:  # noqa: SLF001 - without raising
             task = loop.create_task(coroutine())
             kept.add(task)
             task.add_done_callback(kept.discard)

@@ -1,0 +1,86 @@
+//! What programs give to streams: pieces, times, lengths.
+
+use std::time::Duration;
+
+use pyre_ffi::{Attached, Buffer, Bytes, Dict, ExceptionKind, Float, Int, Object, Raised, Str};
+
+use crate::objects::headers::spellings;
+
+/// Reads the bytes of a piece, in UTF-8 if it is text.
+pub(super) fn with_bytes<R>(
+    py: Attached<'_>,
+    data: &Object,
+    read: impl FnOnce(&[u8]) -> R,
+) -> Result<R, Raised> {
+    if let Some(text) = data.cast::<Str>() {
+        return match text.as_ascii() {
+            Some(text) => Ok(read(text.as_bytes())),
+            None => Ok(read(text.view().to_string_lossy().as_bytes())),
+        };
+    }
+    if let Some(bytes) = data.cast::<Bytes>() {
+        return Ok(read(bytes.as_slice()));
+    }
+    if data.has_buffer() {
+        return match Buffer::of(data, py) {
+            Ok(buffer) => Ok(read(&buffer.to_vec())),
+            Err(raised) if raised.matches(ExceptionKind::BufferError, py) => {
+                // A view with gaps.
+                raised.clear(py);
+                let bytes = data.call_method0(&*Str::intern(py, "tobytes")?, py)?;
+                Ok(read(&Buffer::of(&bytes, py)?.to_vec()))
+            }
+            Err(raised) => Err(raised),
+        };
+    }
+    let text = format!("a stream sends str and bytes, not {}", data.type_name());
+    Err(Raised::type_error(py, &text))
+}
+
+/// A number of seconds, or None.
+pub(super) fn seconds_of(
+    given: &Object,
+    name: &str,
+    py: Attached<'_>,
+) -> Result<Option<f64>, Raised> {
+    let seconds = match (given.cast::<Float>(), given.cast::<Int>()) {
+        _ if given.is_none() => return Ok(None),
+        (Some(number), _) => number.as_f64(),
+        (None, Some(number)) => number.as_i64().map_or(f64::MAX, |number| number as f64),
+        (None, None) => {
+            let text = format!("{name} is a number of seconds, not {}", given.type_name());
+            return Err(Raised::type_error(py, &text));
+        }
+    };
+    if seconds.is_nan() || seconds < 0.0 {
+        let text = format!("{name} is a number of seconds, 0 or more, not {seconds}");
+        return Err(Raised::value_error(py, &text));
+    }
+    Ok(Some(seconds))
+}
+
+pub(super) fn milliseconds(seconds: f64) -> u64 {
+    Duration::try_from_secs_f64(seconds)
+        .map_or(u64::MAX, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Takes `Content-Length` out of headers: of an answer in pieces the program may know it.
+///
+/// # Errors
+/// `ValueError` if it is no number.
+pub(crate) fn take_length(headers: &Object<Dict>, py: Attached<'_>) -> Result<Option<u64>, Raised> {
+    let name = Str::intern(py, "Content-Length")?;
+    let mut length = None;
+    for spelling in spellings(headers, &name, py)? {
+        let Some(value) = headers.get(&spelling, py)? else { continue };
+        let number = value.str(py)?;
+        let number =
+            number.as_ascii().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = number
+            .and_then(|text| text.parse::<u64>().ok())
+            .ok_or_else(|| Raised::value_error(py, "Content-Length is a number of bytes"))?;
+        length = Some(number);
+        headers.delete(&spelling, py)?;
+    }
+    Ok(length)
+}

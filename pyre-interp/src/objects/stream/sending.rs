@@ -1,0 +1,180 @@
+//! Sending a piece, and what becomes of it if there is no room.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use pyre_ffi::{
+    Arguments, Attached, Bool, Bytes, ExceptionKind, Instance, Int, Kind, Object, Owned, Raised,
+    Signature, Str, none,
+};
+use pyre_http::event_stream::Event;
+
+use super::given::{seconds_of, with_bytes};
+use super::{Stream, helper};
+use crate::flow::{Pushed, Room, Waker};
+
+/// What the next stream is known by on its event loop.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
+const SEND: Signature<2> =
+    Signature { function: "send", names: ["data", "timeout"], required: 1, positional_max: 2 };
+
+const SEND_EVENT: Signature<5> = Signature {
+    function: "send_event",
+    names: ["data", "event", "id", "retry", "timeout"],
+    required: 1,
+    positional_max: 4,
+};
+
+impl Stream {
+    pub(super) fn send<'py>(
+        this: &Object<Instance<Self>>,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [data, timeout] = given.parse(&SEND, py)?;
+        let data = data.expect("it is required");
+        if let Some(timeout) = &timeout {
+            seconds_of(timeout, "timeout", py)?;
+        }
+        let pushed = with_bytes(py, &data, |bytes| this.flow.push(bytes))?;
+        Self::sent(this, py, pushed, &data, timeout.as_deref())
+    }
+
+    pub(super) fn send_event<'py>(
+        this: &Object<Instance<Self>>,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [data, event, id, retry, timeout] = given.parse(&SEND_EVENT, py)?;
+        let data = data.expect("it is required");
+        if let Some(timeout) = &timeout {
+            seconds_of(timeout, "timeout", py)?;
+        }
+        let Some(text) = data.cast::<Str>() else {
+            let text = format!(
+                "the data of an event is a str, not {}: json.dumps() makes one of other values",
+                data.type_name()
+            );
+            return Err(Raised::type_error(py, &text));
+        };
+        let [event, id] = [("event", event), ("id", id)].map(|(name, value)| {
+            value.filter(|value| !value.is_none()).map(|value| match value.kind() {
+                Kind::Str | Kind::Int => value.str(py),
+                _ => {
+                    let text = format!("{name} must be a str, not {}", value.type_name());
+                    Err(Raised::type_error(py, &text))
+                }
+            })
+        });
+        let (event, id) = (event.transpose()?, id.transpose()?);
+        let retry_ms = match retry.filter(|retry| !retry.is_none()) {
+            None => None,
+            Some(retry) => {
+                let number = retry.cast::<Int>().and_then(|number| number.as_i64());
+                let number = number.and_then(|number| u64::try_from(number).ok());
+                Some(number.ok_or_else(|| {
+                    Raised::type_error(py, "retry must be an int of milliseconds, 0 or more")
+                })?)
+            }
+        };
+        let lossy = |text: &Object<Str>| text.view().to_string_lossy();
+        let (data_text, event, id) =
+            (lossy(text), event.map(|it| lossy(&it)), id.map(|it| lossy(&it)));
+        let mut bytes = Vec::with_capacity(data_text.len() + 32);
+        let event = Event { data: &data_text, kind: event.as_deref(), id: id.as_deref(), retry_ms };
+        event.write(&mut bytes).map_err(|invalid| {
+            let text = format!("{} of an event has a line end, or NUL in an id", invalid.0);
+            Raised::value_error(py, &text)
+        })?;
+        let pushed = this.flow.push(&bytes);
+        if matches!(pushed, Pushed::Taken) {
+            return Self::sent(this, py, pushed, &data, None);
+        }
+        let whole = Bytes::new(py, &bytes)?.into_any();
+        Self::sent(this, py, pushed, &whole, timeout.as_deref())
+    }
+
+    /// What `send` returns, or does when it has to wait.
+    fn sent<'py>(
+        this: &Object<Instance<Self>>,
+        py: Attached<'py>,
+        pushed: Pushed,
+        data: &Object,
+        timeout: Option<&Object>,
+    ) -> Result<Owned<'py>, Raised> {
+        match pushed {
+            Pushed::Taken => this.sent.get_or_make(py, || helper(py, "SENT")),
+            Pushed::Full => {
+                let timeout = timeout.map_or_else(|| none(py), |timeout| timeout.to_owned(py));
+                let arguments = [this.as_any().to_owned(py), data.to_owned(py), timeout];
+                helper(py, "send_later")?.call(Owned::borrow_all(&arguments), py)
+            }
+            Pushed::TooMuch | Pushed::Ended | Pushed::Gone => Err(this.refusal(py, pushed)),
+        }
+    }
+
+    /// The exception for a piece that cannot be sent.
+    #[cold]
+    fn refusal(&self, py: Attached<'_>, pushed: Pushed) -> Raised {
+        match pushed {
+            Pushed::TooMuch => {
+                let length = self.length.get().unwrap_or_default();
+                let text = format!(
+                    "more than the {length} bytes that Content-Length says: the answer ends"
+                );
+                Raised::value_error(py, &text)
+            }
+            Pushed::Ended => Raised::value_error(py, "the stream is closed"),
+            _ => Raised::new(py, ExceptionKind::ConnectionError, "the client has gone"),
+        }
+    }
+
+    /// `_push(data)`: sends a piece if there is room, and tells whether there was.
+    pub(super) fn push<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [data] = given.parse(&Signature::all("_push", ["data"]), py)?;
+        let data = data.expect("it is required");
+        match with_bytes(py, &data, |bytes| self.flow.push(bytes))? {
+            Pushed::Taken => Ok(Bool::new(py, true).into_any()),
+            Pushed::Full => Ok(Bool::new(py, false).into_any()),
+            pushed => Err(self.refusal(py, pushed)),
+        }
+    }
+
+    /// `_wait(seconds)`: whether there is room; waits for it on a thread that has no event loop.
+    pub(super) fn wait<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [seconds] = given.parse(&Signature::all("_wait", ["seconds"]), py)?;
+        let seconds = seconds_of(&seconds.expect("it is required"), "seconds", py)?;
+        let span = Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or(Duration::MAX);
+        let flow = self.flow.clone();
+        let room = py.detach(move || flow.wait(span));
+        match room {
+            Room::Gone => Err(self.refusal(py, Pushed::Gone)),
+            room => Ok(Bool::new(py, room == Room::Some).into_any()),
+        }
+    }
+
+    /// `_listen()`: has the event loop told when there is room, and when the client goes. Returns what it
+    /// is told, or None if there is no event loop, or no client yet.
+    pub(super) fn listen<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let Some(wakes) = self.wakes.get() else { return Ok(none(py)) };
+        if self.number.get() == 0 {
+            self.number.set(NEXT_NUMBER.fetch_add(1, Relaxed));
+            self.flow.set_waker(Waker { wakes: wakes.clone(), number: self.number.get() });
+        }
+        Ok(Int::from_u64(py, self.number.get())?.into_any())
+    }
+
+    /// `_ask_for_room()`: whether there is none, so that the loop is told when there is.
+    pub(super) fn ask_for_room<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        Ok(Bool::new(py, self.flow.ask_for_room()).into_any())
+    }
+}
