@@ -280,13 +280,15 @@ class Replaceable(Serving):
         """Wait for running requests; with a successor, for those that are on their way as well."""
         if not self.leaving:
             return super().drain()
-        if self.draining is None or not has_started(self.draining):
+        has_begun = self.draining is not None and has_started(self.draining)
+        if not (self.is_drained or has_begun):
             thread = threading.Thread(target=self.drain_slowly, daemon=True)
             self.draining = thread
             try:
                 thread.start()
             except RuntimeError as error:
                 complain(f"signals wait until the last requests are answered: {error}")
+                self.draining = None
                 self.drain_slowly()
         while not self.is_drained:
             try:
@@ -294,7 +296,7 @@ class Replaceable(Serving):
             except BaseException as error:  # noqa: BLE001 - raised once all has ended
                 # The requests go on, whatever a signal handler of the program makes of its signal.
                 self.put_off(error)
-        if has_started(self.draining):
+        if self.draining is not None and has_started(self.draining):
             # It would keep the program alive at the end of Python, where it stood still.
             self.draining.join()
         # That it is drained may have been seen before it was news, which would end the next wait.

@@ -49,14 +49,14 @@ NO_THREAD = """
 NO_LEAVING = """
     from pyreframework.serving.replaceable import Replaceable
 
-    def drain_slowly(serving, outcome, drain_slowly=Replaceable.drain_slowly):
+    def drain_slowly(serving, drain_slowly=Replaceable.drain_slowly):
         class Broken:
             def leave(self):
                 raise MemoryError
             def __getattr__(self, name, server=serving.server):
                 return getattr(server, name)
         serving.server = Broken()
-        drain_slowly(serving, outcome)
+        drain_slowly(serving)
 
     Replaceable.drain_slowly = drain_slowly
 """
