@@ -89,7 +89,7 @@ def gives_coroutine():
 
 @app.get("/generator", gil=ON_MAIN)
 async def generator():
-    yield "never"
+    yield "text"
 
 
 @app.get("/raise/{kind}", gil=ON_MAIN)
