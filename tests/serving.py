@@ -60,6 +60,20 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def stand_still(pid: int) -> None:
+    """Stop a process (SIGSTOP) and wait until none of its threads runs, as the signal does not."""
+    os.kill(pid, signal.SIGSTOP)
+
+    def stands_still() -> bool:
+        states = [
+            thread.read_text().rpartition(")")[2].split()[0]
+            for thread in Path(f"/proc/{pid}/task").glob("*/stat")
+        ]
+        return set(states) == {"T"}
+
+    wait_until(stands_still, "no thread of it runs")
+
+
 def is_supervisor(pid: int) -> bool:
     """Whether a process that has served is by now the supervisor of the one that does."""
     return b"supervise.py" in Path(f"/proc/{pid}/cmdline").read_bytes()

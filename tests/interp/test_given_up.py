@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from dialogue import Peer, request
 from gate import Gate
-from serving import Server, is_running, is_supervisor, serve, wait_until
+from serving import Server, is_running, is_supervisor, serve, stand_still, wait_until
 
 PROGRAM = """
     import os, socket
@@ -200,7 +200,7 @@ def test_what_cannot_take_over_and_hangs_is_killed(stage: Stage) -> None:
     stage.gate.release("hand over")
     stage.server.output.wait_for(f"process {pid} cannot take over")
     assert stage.gate.entered() == "told"
-    os.kill(pid, signal.SIGSTOP)
+    stand_still(pid)
     stage.server.limit_descriptors(1024)
     stage.server.output.wait_for(f"process {pid} does not end by itself and is killed")
     stage.server.output.wait_for(f"{pid} was ended by SIGKILL before it served")
@@ -229,7 +229,7 @@ def test_death_right_after_the_new_process_serves(stage: Stage, times: int) -> N
     pid = stage.start(DIES_READY)
     assert stage.gate.entered() == "ready"
     # It hears of nothing before the other has ended.
-    stage.server.signal(signal.SIGSTOP)
+    stand_still(stage.server.pid)
     stage.gate.release("ready")
     wait_until(lambda: not is_running(pid), "the new process has ended")
     # Its other threads as well: until then nobody is told.
