@@ -118,6 +118,10 @@ mod modelled {
             item
         }
 
+        pub(in crate::flow) fn len(&self) -> usize {
+            self.count.load(Relaxed)
+        }
+
         pub(in crate::flow) fn is_empty(&self) -> bool {
             self.count.load(Relaxed) == 0
         }
