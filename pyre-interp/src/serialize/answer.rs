@@ -48,6 +48,25 @@ pub(crate) enum Body<'py> {
     Stream(Box<Pieces<'py>>),
 }
 
+impl Body<'_> {
+    /// Drops the body. Of one in pieces that is a call, so that all others have it inline.
+    #[inline(always)]
+    pub(crate) fn let_go(self) {
+        match self {
+            Self::Text(text) => drop(text),
+            Self::Bytes(bytes) => drop(bytes),
+            Self::Desk | Self::Empty => {}
+            Self::Stream(pieces) => let_go_of_pieces(pieces),
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn let_go_of_pieces(pieces: Box<Pieces<'_>>) {
+    drop(pieces);
+}
+
 /// A body that comes in pieces, with the fields of its answer: it may have to wait for the first one,
 /// while the desk serves others.
 pub(crate) struct Pieces<'py> {

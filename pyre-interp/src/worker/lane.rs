@@ -263,7 +263,7 @@ impl<'py, 'a> Lane<'py, 'a> {
         let start = job.reply.len();
         wire::write(&self.heads, &mut job.reply, &answer, &self.desk, manner, self.py);
         job.note_answer(answer.status, start);
-        drop(answer);
+        answer.body.let_go();
         self.desk.clear();
         job
     }
