@@ -5,7 +5,7 @@ use crate::connection::state::Awaiting;
 use crate::connection::table::Connections;
 use crate::settings::Settings;
 use crate::settings::bounds::{DELIVERY_LOOK_MS, DRAIN_HEAD_MS, HALF_CLOSED_MS, LINGER_IDLE_MS};
-use crate::shared::frozen::FOR_EVER_MS;
+use crate::shared::frozen::{FOR_EVER_MS, unlimited};
 
 /// How long waits may be that users can set, in milliseconds.
 pub(crate) struct Spans {
@@ -22,10 +22,7 @@ impl Spans {
             request_ms: settings.keep_alive_timeout_ms,
             head_ms: settings.head_timeout_ms,
             body_ms: settings.body_timeout_ms,
-            stream_idle_ms: match settings.stream_idle_timeout_ms {
-                0 => FOR_EVER_MS,
-                span_ms => span_ms,
-            },
+            stream_idle_ms: unlimited(settings.stream_idle_timeout_ms),
         }
     }
 }
@@ -36,16 +33,19 @@ impl Connections {
         self.spans.stream_idle_ms
     }
 
+    fn has_stream(&mut self, slot: u32) -> bool {
+        self.get(slot).is_some_and(|connection| connection.has_stream())
+    }
+
     /// Starts a wait of a connection, or goes on with one of the same kind.
     ///
     /// Waits for a head and for a next request are counted from their start, the others from the
     /// last progress, which is when this is called.
     pub(crate) fn await_next(&mut self, slot: u32, awaiting: Awaiting) {
-        let has_stream = self.get(slot).is_some_and(|connection| connection.has_stream());
         let span_ms = match awaiting {
             Awaiting::Request => self.spans.request_ms,
             Awaiting::First | Awaiting::Head => self.spans.head_ms,
-            Awaiting::Writable if self.is_ending() && !has_stream => {
+            Awaiting::Writable if self.is_ending() && !self.has_stream(slot) => {
                 self.spans.body_ms.min(LINGER_IDLE_MS)
             }
             Awaiting::Body | Awaiting::Writable => self.spans.body_ms,

@@ -21,7 +21,7 @@ pub(crate) fn flush(
 ) -> Option<Box<Job>> {
     ledger.collected(&mut job);
     let mut refills = 0;
-    loop {
+    let is_told_last = loop {
         let Some(connection) = connections.get(slot) else {
             connections.jobs.give_back(job);
             return None;
@@ -47,23 +47,19 @@ pub(crate) fn flush(
         }
         connection.phase = Phase::Reading;
         if job.flow.is_none() {
-            break;
+            break connection.last;
         }
         (job, written) = match stream::refill(connections, ledger, slot, job, refills) {
             Refill::Pieces(job) => (job, 0),
             Refill::Nothing => return None,
         };
         refills += 1;
-    }
-    let Some(connection) = connections.get(slot) else {
-        connections.jobs.give_back(job);
-        return None;
     };
     if !job.is_finished() {
         job.reply.clear();
         return Some(job);
     }
-    let is_last = connection.last || job.closes;
+    let is_last = is_told_last || job.closes;
     connections.jobs.give_back(job);
     go_on(connections, slot, is_last);
     None

@@ -12,6 +12,11 @@ use crate::shared::vitals::Vitals;
 /// Longer than any server runs, in milliseconds.
 pub(crate) const FOR_EVER_MS: u64 = u64::MAX / 4;
 
+/// A limit as users set it, where 0 stands for none.
+pub(crate) fn unlimited(ms: u64) -> u64 {
+    if ms == 0 { FOR_EVER_MS } else { ms }
+}
+
 /// How long handlers may take.
 #[derive(Clone)]
 pub(crate) struct Allowances {
@@ -26,7 +31,6 @@ pub(crate) struct Allowances {
 impl Allowances {
     /// Puts together what the server and its routes say; 0 stands for no limit.
     pub(crate) fn new(default_ms: u64, routes_ms: impl Iterator<Item = Option<u64>>) -> Self {
-        let unlimited = |ms: u64| if ms == 0 { FOR_EVER_MS } else { ms };
         let routes_ms: Vec<Option<u64>> = routes_ms.collect();
         let by_route_ms = routes_ms.iter().any(Option::is_some).then(|| {
             routes_ms.iter().map(|own_ms| unlimited(own_ms.unwrap_or(default_ms))).collect()

@@ -352,26 +352,17 @@ impl Outflow {
 impl State {
     /// Frames a piece. Tells whether it is one that the answer may have.
     fn append(&mut self, piece: &[u8]) -> bool {
-        if self.reader.is_none() {
-            if let Delimited::Length(left) = &mut self.delimited {
-                let Some(behind) = left.checked_sub(piece.len() as u64) else { return false };
-                *left = behind;
-            }
-            self.pieces.extend_from_slice(piece);
-            self.early.push(piece.len());
-        } else {
-            match &mut self.delimited {
-                Delimited::Chunked => chunk::write(&mut self.pieces, piece),
-                Delimited::Close => self.pieces.extend_from_slice(piece),
-                Delimited::Length(left) => match left.checked_sub(piece.len() as u64) {
-                    Some(behind) => {
-                        *left = behind;
-                        self.pieces.extend_from_slice(piece);
-                    }
-                    None => return false,
-                },
-            }
+        if let Delimited::Length(left) = &mut self.delimited {
+            let Some(behind) = left.checked_sub(piece.len() as u64) else { return false };
+            *left = behind;
         }
+        if self.reader.is_none() {
+            self.early.push(piece.len());
+        } else if self.delimited == Delimited::Chunked {
+            chunk::write(&mut self.pieces, piece);
+            return true;
+        }
+        self.pieces.extend_from_slice(piece);
         true
     }
 

@@ -200,21 +200,13 @@ impl Desk {
         Ok(Pieces::answer(stream, Some(generator)))
     }
 
-    /// The bytes of a `bytearray` or `memoryview`; those of a view with gaps are collected.
+    /// The bytes of a `bytearray` or `memoryview`.
     fn bytes_like<'py>(
         &mut self,
         py: Attached<'py>,
         value: &Object,
     ) -> Result<Answer<'py>, Raised> {
-        match Buffer::of(value, py) {
-            Ok(buffer) => buffer.append_to(&mut self.body),
-            Err(raised) if raised.matches(ExceptionKind::BufferError, py) => {
-                raised.clear(py);
-                let bytes = value.call_method0(&*Str::intern(py, "tobytes")?, py)?;
-                Buffer::of(&bytes, py)?.append_to(&mut self.body);
-            }
-            Err(raised) => return Err(raised),
-        }
+        append_bytes_like(py, value, &mut self.body)?;
         Ok(Answer::ok(BodyKind::Bytes, Body::Desk))
     }
 
@@ -274,6 +266,24 @@ impl Desk {
             },
         }
     }
+}
+
+/// Appends what a buffer shows; the bytes of a view with gaps are collected.
+pub(crate) fn append_bytes_like(
+    py: Attached<'_>,
+    value: &Object,
+    target: &mut Vec<u8>,
+) -> Result<(), Raised> {
+    match Buffer::of(value, py) {
+        Ok(buffer) => buffer.append_to(target),
+        Err(raised) if raised.matches(ExceptionKind::BufferError, py) => {
+            raised.clear(py);
+            let bytes = value.call_method0(&*Str::intern(py, "tobytes")?, py)?;
+            Buffer::of(&bytes, py)?.append_to(target);
+        }
+        Err(raised) => return Err(raised),
+    }
+    Ok(())
 }
 
 /// Whether this is one of the other two types of bytes. More types than these have a buffer, and

@@ -7,7 +7,7 @@ with the first task.
 
 from __future__ import annotations
 
-from pyreframework.handlers.event_loop import is_coroutine
+from pyreframework.handlers.event_loop import is_coroutine, keep, running_loop
 from pyreframework.handlers.signatures import is_async, name_of
 from pyreframework.logs import records
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 # What has forked, if a task has.
 WHAT = "a background task"
 
-# Tasks of an event loop are kept here until they end: the loop itself holds them weakly.
-running: set[object] = set()
-
 
 def run(tasks: list[Task], native: AppTable, end_fork: EndFork) -> None:
     """Run tasks, and tell the engine of each that has ended.
@@ -38,12 +35,7 @@ def run(tasks: list[Task], native: AppTable, end_fork: EndFork) -> None:
         native: The app, as the engine knows it.
         end_fork: Called after each; does not return in a process that was forked.
     """
-    import asyncio
-
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        loop = None
+    loop = running_loop()
     if loop is None:
         for function, args, keywords in tasks:
             try:
@@ -52,9 +44,7 @@ def run(tasks: list[Task], native: AppTable, end_fork: EndFork) -> None:
             finally:
                 native.end_task()
         return
-    task = loop.create_task(run_on_loop(tasks, native, end_fork))
-    running.add(task)
-    task.add_done_callback(running.discard)
+    keep(loop.create_task(run_on_loop(tasks, native, end_fork)))
 
 
 def run_one(

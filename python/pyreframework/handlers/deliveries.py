@@ -9,13 +9,8 @@ from __future__ import annotations
 import _thread
 import sys
 
-from pyreframework.handlers.streams import (
-    LOOK_SECONDS,
-    Sender,
-    running_loop,
-    send_on_loop,
-    senders,
-)
+from pyreframework.handlers.event_loop import running_loop
+from pyreframework.handlers.streams import LOOK_SECONDS, Sender, send_on_loop, senders
 from pyreframework.logs import records
 
 TYPE_CHECKING = False

@@ -11,7 +11,7 @@ from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+    from asyncio import AbstractEventLoop, Task
     from collections.abc import Callable, Coroutine
     from typing import Any
 
@@ -24,8 +24,20 @@ LOOK_SECONDS = 0.1
 CANCELLED_SECONDS = 5.0
 
 
-# Tasks that nobody else keeps: their loop itself holds them weakly.
+# Tasks are kept here until they end: their loop itself holds them weakly.
 kept: set[object] = set()
+
+
+def keep(task: Task[Any]) -> None:
+    """Keep a task until it ends."""
+    kept.add(task)
+    task.add_done_callback(kept.discard)
+
+
+def running_loop() -> AbstractEventLoop | None:
+    """Return the event loop that runs on this thread, if one does; imports nothing."""
+    events = sys.modules.get("asyncio.events")
+    return None if events is None else events._get_running_loop()  # noqa: SLF001 - without raising
 
 
 class Loop:
@@ -87,10 +99,8 @@ class Loop:
         loop = self._loop
         if loop is None or not loop.is_running():
             return False
-        if asyncio._get_running_loop() is loop:  # noqa: SLF001 - without raising
-            task = loop.create_task(coroutine())
-            kept.add(task)
-            task.add_done_callback(kept.discard)
+        if running_loop() is loop:
+            keep(loop.create_task(coroutine()))
         else:
             asyncio.run_coroutine_threadsafe(coroutine(), loop)
         return True

@@ -5,7 +5,7 @@ Imported with the first stream that needs it.
 
 from __future__ import annotations
 
-import sys
+from pyreframework.handlers.event_loop import running_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,12 +69,6 @@ class Later:
                 RuntimeWarning,
                 stacklevel=2,
             )
-
-
-def running_loop() -> AbstractEventLoop | None:
-    """Return the event loop that runs on this thread, if one does."""
-    events = sys.modules.get("asyncio.events")
-    return None if events is None else events._get_running_loop()  # without raising
 
 
 def send_later(stream: PyreStream, data: Piece, timeout: float | None) -> Ready | Later:

@@ -24,7 +24,7 @@ from pyreframework.serving.processes.succession import (
 
 # Loaded before files may change: it may be needed when they have.
 from pyreframework.serving.processes.supervisor import stay
-from pyreframework.serving.server import ATTEMPTS, Serving
+from pyreframework.serving.server import Serving
 from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.settings.variables import tell_unknown
 from pyreframework.serving.signals import endings
@@ -51,6 +51,11 @@ served: set[Replaceable] = set()
 waiting: set[Replaceable] = set()
 # Held while it is decided what is served here, and whether another process may take over.
 deciding = threading.Lock()
+
+
+def report(error: BaseException) -> None:
+    """Tell of an exception that ends nothing: the service goes on."""
+    console.report(error, error.__traceback__)
 
 
 def has_started(thread: threading.Thread) -> bool:
@@ -116,7 +121,7 @@ class Replaceable(Serving):
         except BaseException as error:
             if self.leaving and self.successor is not None:
                 # The service is that of the new process, which needs this one as its supervisor.
-                console.report(error, error.__traceback__)
+                report(error)
                 return ABANDONED
             if self.successor is not None:
                 self.give_up(self.successor)
@@ -379,7 +384,7 @@ class Replaceable(Serving):
         stands behind ``run()`` is for the last of them.
         """
         if self.successor is not None:
-            self.reporting(self.end_program, code)
+            self.insist(self.end_program, code, hear=report)
             self.supervise(self.successor)
         if self.given_up is not None:
             self.given_up.outlive()
@@ -397,7 +402,7 @@ class Replaceable(Serving):
 
         # The streams are the supervisor's.
         atexit.unregister(streams.settle)
-        self.reporting(self.heed_beside)
+        self.insist(self.heed_beside, hear=report)
         # A process that has a supervisor has as long for its threads.
         left = max(round(self.leaving_due - monotonic(), 1), endings.HOOKS_SECONDS)
         steps: list[tuple[str, float | None, Callable[[], object]]] = [
@@ -410,20 +415,7 @@ class Replaceable(Serving):
                 with self.bounded(code, lambda what=what: what, seconds):  # type: ignore[misc]
                     step()
             except BaseException as error:  # noqa: BLE001 - a signal handler's; the service goes on
-                console.report(error, error.__traceback__)
-
-    def reporting(self, step: Callable[..., object], *given: object) -> None:
-        """Take a step, again where a signal handler of the program raises in its midst.
-
-        What it raises is reported: the service goes on.
-        """
-        for _ in range(ATTEMPTS):
-            try:
-                step(*given)
-            except BaseException as error:  # noqa: BLE001 - a signal handler's
-                console.report(error, error.__traceback__)
-            else:
-                return
+                report(error)
 
     def heed_beside(self) -> None:
         """Pass on what is asked for while the program ends, on a thread beside."""
@@ -444,7 +436,7 @@ class Replaceable(Serving):
     def supervise(self, successor: Successor) -> NoReturn:
         """Become the supervisor of the process that has taken over."""
         # The program has ended, and what its handlers would raise would end this process.
-        self.reporting(drop_handlers)
+        self.insist(drop_handlers, hear=report)
         if self.heeding is not None and has_started(self.heeding):
             # What comes from here on waits for the supervisor.
             self.stop.news.put(News.DRAINED)

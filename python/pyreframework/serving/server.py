@@ -172,8 +172,18 @@ class Serving:
         if self.raised is None:
             self.raised = error
 
-    def insist[T](self, step: Callable[..., T], *given: object) -> T | None:
+    def insist[T](
+        self,
+        step: Callable[..., T],
+        *given: object,
+        hear: Callable[[BaseException], object] | None = None,
+    ) -> T | None:
         """Take a step of the end, again where a signal handler of the program raises in its midst.
+
+        Args:
+            step: The step.
+            *given: What it is called with.
+            hear: Called with what is raised; if not given, the first of it is raised at the end.
 
         Returns:
             What the step returns; None if it cannot be taken.
@@ -181,8 +191,8 @@ class Serving:
         for _ in range(ATTEMPTS):
             try:
                 return step(*given)
-            except BaseException as error:  # noqa: BLE001 - raised once all has ended
-                self.put_off(error)
+            except BaseException as error:  # noqa: BLE001 - heard, or raised once all has ended
+                (hear or self.put_off)(error)
         return None
 
     def start_workers(self) -> None:

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use pyre_ffi::{Attached, Buffer, Bytes, Dict, ExceptionKind, Float, Int, Object, Raised, Str};
+use pyre_ffi::{Attached, Bytes, Dict, Float, Int, Object, Raised, Str};
 
 use crate::objects::headers::spellings;
+use crate::serialize::answer::append_bytes_like;
 
 /// Reads the bytes of a piece, in UTF-8 if it is text.
 pub(super) fn with_bytes<R>(
@@ -22,16 +23,9 @@ pub(super) fn with_bytes<R>(
         return Ok(read(bytes.as_slice()));
     }
     if data.has_buffer() {
-        return match Buffer::of(data, py) {
-            Ok(buffer) => Ok(read(&buffer.to_vec())),
-            Err(raised) if raised.matches(ExceptionKind::BufferError, py) => {
-                // A view with gaps.
-                raised.clear(py);
-                let bytes = data.call_method0(&*Str::intern(py, "tobytes")?, py)?;
-                Ok(read(&Buffer::of(&bytes, py)?.to_vec()))
-            }
-            Err(raised) => Err(raised),
-        };
+        let mut bytes = Vec::new();
+        append_bytes_like(py, data, &mut bytes)?;
+        return Ok(read(&bytes));
     }
     let text = format!("a stream sends str and bytes, not {}", data.type_name());
     Err(Raised::type_error(py, &text))
