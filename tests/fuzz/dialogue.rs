@@ -72,6 +72,68 @@ pub fn read<'a>(
     (requests, None)
 }
 
+/// As [`read`], for a caller that takes each request with its head, and its body as it comes.
+pub fn read_in_parts<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    limits: &Limits,
+) -> (Vec<Seen>, Option<RequestError>) {
+    let mut reader = RequestReader::new();
+    let (mut bytes, mut requests) = (Vec::new(), Vec::new());
+    let mut begun: Option<(Seen, Vec<u8>)> = None;
+    for piece in pieces {
+        bytes.extend_from_slice(piece);
+        loop {
+            if let Some((_, body)) = &mut begun {
+                let part = match reader.read_body(&mut bytes, limits) {
+                    Ok(part) => part,
+                    Err(error) => return (requests, Some(error)),
+                };
+                body.extend_from_slice(&bytes[..part.length]);
+                assert!(body.len() <= limits.body_bytes_max);
+                bytes.drain(..part.end.unwrap_or(bytes.len()));
+                let Some(((mut fields, flags, framing), body)) =
+                    begun.take_if(|_| part.end.is_some())
+                else {
+                    break;
+                };
+                fields[5] = body;
+                requests.push((fields, flags, framing));
+                continue;
+            }
+            let mut table = Vec::new();
+            let whole = match reader.next(&mut bytes, &mut table, limits) {
+                Ok(Next::Request(request)) => Some(request),
+                Ok(Next::Partial) => None,
+                Err(error) => return (requests, Some(error)),
+            };
+            let early = match whole {
+                Some(_) => None,
+                None => reader.begin_body(&mut bytes, &mut table, limits).expect("it is whole"),
+            };
+            let Some(request) = whole.or(early.as_ref().map(|(request, _)| *request)) else {
+                break;
+            };
+            let mut fields = parts(&request, &bytes);
+            for field in request.headers_in(&table) {
+                fields.push(field.name.of(&bytes).to_vec());
+                fields.push(field.value.of(&bytes).to_vec());
+            }
+            let flags = [request.keep_alive, request.expects_continue];
+            let seen = (fields, flags, request.framing);
+            match early {
+                Some((_, first)) => begun = Some((seen, first)),
+                None => requests.push(seen),
+            }
+            bytes.drain(..reader.position());
+            reader.rebase();
+            if begun.is_some() {
+                break;
+            }
+        }
+    }
+    (requests, None)
+}
+
 fn parts(request: &Request, bytes: &[u8]) -> Vec<Vec<u8>> {
     let spans = [
         request.method_span,
@@ -90,6 +152,9 @@ pub fn check_cuts(input: &[u8], limits: &Limits) {
     let whole = read([input], limits, false);
     let sum = input.iter().fold(7_usize, |sum, byte| sum.wrapping_mul(31) + usize::from(*byte));
     let (before, after) = input.split_at(sum % (input.len() + 1));
+    assert_eq!(read_in_parts([input], limits), whole, "with its head");
+    assert_eq!(read_in_parts(input.chunks(1), limits), whole, "with its head, byte by byte");
+    assert_eq!(read_in_parts([before, after], limits), whole, "with its head, in two");
     for moved in [false, true] {
         assert_eq!(read(input.chunks(1), limits, moved), whole, "byte by byte");
         assert_eq!(read([before, after], limits, moved), whole, "in two");

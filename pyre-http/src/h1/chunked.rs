@@ -59,27 +59,27 @@ impl Chunked {
         self.decoded as usize
     }
 
-    /// Decodes `bytes[body_start..]`, in front of which lies what earlier calls decoded, and gives
-    /// the offset behind the body's end on the wire once it is there.
+    /// Decodes `bytes[from..]`, which came behind what earlier calls decoded: what is decoded begins
+    /// there as well. Gives the offset behind the body's end on the wire once it is there.
     ///
     /// Without the end, `bytes` is cut to what is decoded.
     pub(super) fn decode(
         &mut self,
         bytes: &mut Vec<u8>,
-        body_start: usize,
+        from: usize,
         limits: &Limits,
     ) -> Result<Option<usize>, RequestError> {
-        let mut read = body_start + self.decoded();
+        let (mut read, mut write) = (from, from);
         while let Some(&byte) = bytes.get(read) {
             if self.state == State::Data {
                 let available = bytes.len() - read;
                 let length =
                     usize::try_from(self.size).map_or(available, |size| size.min(available));
-                let write = body_start + self.decoded();
                 if write != read {
                     bytes.copy_within(read..read + length, write);
                 }
                 read += length;
+                write += length;
                 self.decoded += length as u32;
                 self.size -= length as u64;
                 if self.size == 0 {
@@ -92,7 +92,7 @@ impl Chunked {
                 return Ok(Some(read));
             }
         }
-        bytes.truncate(body_start + self.decoded());
+        bytes.truncate(write);
         Ok(None)
     }
 

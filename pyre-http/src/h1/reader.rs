@@ -23,6 +23,15 @@ pub enum Next {
     Partial,
 }
 
+/// What [`RequestReader::read_body`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BodyPart {
+    /// So many bytes of the body lie at the front of the buffer, decoded.
+    pub length: usize,
+    /// The body has ended, and what lies from this offset on belongs to the next request.
+    pub end: Option<usize>,
+}
+
 /// Reads the requests of one connection.
 #[derive(Debug)]
 pub struct RequestReader {
@@ -39,19 +48,30 @@ enum Stage {
     Length { request: Request, body_start: u32, missing: usize },
     /// A body in chunks.
     Chunked { request: Request, body_start: u32, chunked: Chunked },
+    /// The rest of the body of a request that was handed out with its head.
+    Rest { left: Left, keep_alive: bool },
     /// Nothing: the last request said that it is the last.
     Ended,
     /// Nothing, as a rule was broken.
     Failed(RequestError),
 }
 
+/// How much of a body is still to come.
+#[derive(Debug)]
+enum Left {
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked(Chunked),
+}
+
 impl Stage {
     const NEW: Self = Self::Head { scan: Scan::HEAD, empty_lines: 0 };
 
-    /// What comes after this request. RFC 9112 section 9.6: once a request says `close`, nothing
-    /// behind it may be processed.
-    fn after(request: &Request) -> Self {
-        if request.keep_alive { Self::NEW } else { Self::Ended }
+    /// What comes after a request. RFC 9112 section 9.6: once one says `close`, nothing behind it may
+    /// be processed.
+    fn after(keep_alive: bool) -> Self {
+        if keep_alive { Self::NEW } else { Self::Ended }
     }
 }
 
@@ -185,12 +205,13 @@ impl RequestReader {
             }
             Stage::Chunked { body_start, chunked, .. } => {
                 let body_start = start + *body_start as usize;
-                let Some(end) = chunked.decode(bytes, body_start, limits)? else {
+                let from = body_start + chunked.decoded();
+                let Some(end) = chunked.decode(bytes, from, limits)? else {
                     return Ok(Next::Partial);
                 };
                 (Span::new(body_start, body_start + chunked.decoded()), end)
             }
-            Stage::Ended => return Ok(Next::Partial),
+            Stage::Rest { .. } | Stage::Ended => return Ok(Next::Partial),
             Stage::Failed(error) => return Err(*error),
             Stage::Head { .. } => unreachable!("a head is followed by its body"),
         };
@@ -200,8 +221,76 @@ impl RequestReader {
         let (mut request, _) = parse_scanned(bytes, start, headers, limits)?;
         request.body = body;
         self.position = end;
-        self.stage = Stage::after(&request);
+        self.stage = Stage::after(request.keep_alive);
         Ok(Next::Request(request))
+    }
+
+    /// Hands the pending request out with its head alone: what follows of its body is for
+    /// [`Self::read_body`]. Appends its fields to `headers`; `bytes` is cut behind the head, and what has
+    /// come of the body, decoded, is returned. None if no request is pending.
+    ///
+    /// # Errors
+    ///
+    /// None that [`Self::next`] has not found before.
+    pub fn begin_body(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        headers: &mut Vec<HeaderSpan>,
+        limits: &Limits,
+    ) -> Result<Option<(Request, Vec<u8>)>, RequestError> {
+        let (&body_start, left) = match &self.stage {
+            Stage::Length { body_start, missing, .. } => {
+                (body_start, Left::Length(*missing as u64))
+            }
+            Stage::Chunked { body_start, chunked, .. } => (body_start, Left::Chunked(*chunked)),
+            _ => return Ok(None),
+        };
+        let start = self.position;
+        let body_start = start + body_start as usize;
+        let (mut request, _) = parse_scanned(bytes, start, headers, limits)?;
+        request.body = Span::new(body_start, body_start);
+        let first = bytes.split_off(body_start);
+        self.position = body_start;
+        self.stage = Stage::Rest { left, keep_alive: request.keep_alive };
+        Ok(Some((request, first)))
+    }
+
+    /// Reads on in the body of the request that was handed out with its head, in a buffer with nothing
+    /// but what has come since the last call. After its end, requests are read again, from the front
+    /// of a buffer that begins there.
+    ///
+    /// # Errors
+    ///
+    /// If the peer broke a rule or a limit. Nothing behind it is ever read.
+    pub fn read_body(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        limits: &Limits,
+    ) -> Result<BodyPart, RequestError> {
+        let part = match &mut self.stage {
+            Stage::Rest { left: Left::Length(left), .. } => {
+                let length =
+                    usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                *left -= length as u64;
+                Ok(BodyPart { length, end: (*left == 0).then_some(length) })
+            }
+            Stage::Rest { left: Left::Chunked(chunked), .. } => {
+                let before = chunked.decoded();
+                let end = chunked.decode(bytes, 0, limits);
+                end.map(|end| BodyPart { length: chunked.decoded() - before, end })
+            }
+            Stage::Failed(error) => Err(*error),
+            _ => Ok(BodyPart { length: 0, end: Some(0) }),
+        };
+        match (&part, &self.stage) {
+            (Err(error), _) => self.stage = Stage::Failed(*error),
+            (Ok(BodyPart { end: Some(_), .. }), Stage::Rest { keep_alive, .. }) => {
+                self.position = 0;
+                self.stage = Stage::after(*keep_alive);
+            }
+            _ => {}
+        }
+        part
     }
 
     /// Skips empty lines in front of a request line, as RFC 9112 section 2.2 asks for, and tells
@@ -251,7 +340,7 @@ impl RequestReader {
     pub fn pending(&self) -> Option<&Request> {
         match &self.stage {
             Stage::Length { request, .. } | Stage::Chunked { request, .. } => Some(request),
-            Stage::Head { .. } | Stage::Ended | Stage::Failed(_) => None,
+            Stage::Head { .. } | Stage::Rest { .. } | Stage::Ended | Stage::Failed(_) => None,
         }
     }
 
@@ -261,7 +350,7 @@ impl RequestReader {
     pub fn body_bytes_missing(&self) -> Option<usize> {
         match &self.stage {
             Stage::Length { missing, .. } => Some(*missing),
-            Stage::Head { .. } | Stage::Chunked { .. } | Stage::Ended | Stage::Failed(_) => None,
+            _ => None,
         }
     }
 

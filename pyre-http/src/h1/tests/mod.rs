@@ -1,5 +1,6 @@
 //! Requests in, as tables. Every case is read whole, byte by byte and cut at every offset, with the
-//! buffer left alone and with the buffer moved after each piece; all must agree.
+//! buffer left alone and with the buffer moved after each piece, and with bodies behind their heads; all
+//! must agree.
 
 mod heads;
 mod framing;
@@ -129,9 +130,81 @@ fn read<'a>(
     Outcome { requests, end: Ok(end) }
 }
 
+/// As `read`, for a caller that takes every request with its head, and then its body as it comes.
+fn read_in_parts<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Outcome {
+    let mut reader = RequestReader::new();
+    let (mut bytes, mut requests) = (Vec::new(), Vec::new());
+    // The request whose body is coming.
+    let mut begun: Option<(Seen, Vec<u8>)> = None;
+    let mut read =
+        |bytes: &mut Vec<u8>, begun: &mut Option<(Seen, Vec<u8>)>| -> Result<bool, RequestError> {
+            if let Some((_, body)) = begun {
+                let part = reader.read_body(bytes, limits)?;
+                body.extend_from_slice(&bytes[..part.length]);
+                bytes.drain(..part.end.unwrap_or(bytes.len()));
+                let Some((mut request, body)) = begun.take_if(|_| part.end.is_some()) else {
+                    return Ok(false);
+                };
+                assert_eq!(reader.position(), 0);
+                request.body = text(&body);
+                requests.push(request);
+                return Ok(true);
+            }
+            let mut table = Vec::new();
+            let fields = |request: &Request, table: &[_], bytes: &[u8]| {
+                let fields = request.headers_in(table).iter();
+                let part = |field: &crate::header::HeaderSpan| {
+                    (text(field.name.of(bytes)), text(field.value.of(bytes)))
+                };
+                fields.map(part).collect()
+            };
+            if let Next::Request(request) = reader.next(bytes, &mut table, limits)? {
+                requests.push(seen(&request, bytes, fields(&request, &table, bytes)));
+                bytes.drain(..reader.position());
+                reader.rebase();
+                return Ok(true);
+            }
+            let Some((request, first)) = reader.begin_body(bytes, &mut table, limits)? else {
+                return Ok(false);
+            };
+            assert_eq!((reader.position(), request.body.of(bytes).len()), (bytes.len(), 0));
+            assert!(reader.pending().is_none() && !reader.is_idle() && !reader.is_ended());
+            *begun = Some((seen(&request, bytes, fields(&request, &table, bytes)), first));
+            bytes.clear();
+            reader.rebase();
+            Ok(false)
+        };
+    for piece in pieces {
+        bytes.extend_from_slice(piece);
+        loop {
+            match read(&mut bytes, &mut begun) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    bytes.extend_from_slice(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+                    let again = read(&mut bytes, &mut begun);
+                    assert_eq!(again, Err(error), "served behind an error");
+                    return Outcome { requests, end: Err(error) };
+                }
+            }
+        }
+    }
+    let end = match begun {
+        Some(_) => End::InBody,
+        None if reader.is_ended() => End::Ended,
+        None if reader.is_idle() && reader.position() == bytes.len() => End::Idle,
+        None => End::InHead,
+    };
+    Outcome { requests, end: Ok(end) }
+}
+
 /// Reads `input` in every way, and gives the outcome that all of them must have.
 fn read_every_way(input: &[u8], limits: &Limits) -> Outcome {
     let whole = read([input], limits, Buffer::Kept);
+    let in_parts = read_in_parts([input], limits);
+    assert_eq!(in_parts, whole, "with its head: {:?}", text(input));
+    let in_parts = read_in_parts(input.chunks(1), limits);
+    assert_eq!(in_parts, whole, "with its head, byte by byte: {:?}", text(input));
     for buffer in [Buffer::Kept, Buffer::Moved] {
         let bytewise = read(input.chunks(1), limits, buffer);
         assert_eq!(bytewise, whole, "byte by byte, {buffer:?}: {:?}", text(input));
@@ -140,6 +213,10 @@ fn read_every_way(input: &[u8], limits: &Limits) -> Outcome {
             let (before, after) = input.split_at(at);
             let cut = read([before, after], limits, buffer);
             assert_eq!(cut, whole, "cut at {at}, {buffer:?}: {:?}", text(input));
+            if let Buffer::Moved = buffer {
+                let cut = read_in_parts([before, after], limits);
+                assert_eq!(cut, whole, "with its head, cut at {at}: {:?}", text(input));
+            }
         }
     }
     whole
