@@ -8,7 +8,8 @@ use crate::ring::Doorbell;
 
 /// The connections of one reactor whose flow has something for it.
 ///
-/// A flow stands here at most once, so there are never more entries than connections.
+/// A flow outward stands here at most once, one inward at most twice, for room and for its first reader;
+/// so there are never more than three times as many entries as connections.
 ///
 /// # Threads
 /// Any number put in; the reactor takes out.

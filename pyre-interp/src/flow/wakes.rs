@@ -1,13 +1,18 @@
 //! How an event loop learns which of its senders can go on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::sync::SegQueue;
 use crate::ring::Roster;
 
-/// Senders on one event loop that something has happened to: there is room again, or nobody reads.
+/// What the next flow is known by on its event loop.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+
+/// Who sends or reads on one event loop, and something has happened to: there is room again, or a piece,
+/// or nobody is at the other end.
 ///
-/// A sender stands here once for room that it has asked for, and once more when the other end goes.
+/// Each stands here once for what it has asked for, and once more when the other end goes.
 ///
 /// # Threads
 /// Reactors put in; the thread of the loop takes out.
@@ -21,6 +26,12 @@ impl Wakes {
     #[must_use]
     pub fn new(roster: Arc<Roster>) -> Self {
         Self { numbers: SegQueue::new(), roster }
+    }
+
+    /// A number that no other flow has.
+    #[must_use]
+    pub fn next_number() -> u64 {
+        NEXT_NUMBER.fetch_add(1, Relaxed)
     }
 
     /// Has the loop look after the sender of this number.

@@ -1,6 +1,5 @@
 //! Sending a piece, and what becomes of it if there is no room.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use pyre_ffi::{
@@ -11,10 +10,7 @@ use pyre_http::event_stream::Event;
 
 use super::given::{seconds_of, with_bytes};
 use super::{Stream, helper};
-use crate::flow::{Pushed, Room, Waker};
-
-/// What the next stream is known by on its event loop.
-static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
+use crate::flow::{Pushed, Room, Waker, Wakes};
 
 const SEND: Signature<2> =
     Signature { function: "send", names: ["data", "timeout"], required: 1, positional_max: 2 };
@@ -167,7 +163,7 @@ impl Stream {
     pub(super) fn listen<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
         let Some(wakes) = self.wakes.get() else { return Ok(none(py)) };
         if self.number.get() == 0 {
-            self.number.set(NEXT_NUMBER.fetch_add(1, Relaxed));
+            self.number.set(Wakes::next_number());
             self.flow.set_waker(Waker { wakes: wakes.clone(), number: self.number.get() });
         }
         Ok(Int::from_u64(py, self.number.get())?.into_any())

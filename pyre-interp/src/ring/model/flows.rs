@@ -25,10 +25,10 @@ use std::{
     time::Duration,
 };
 
-const CONNECTION: ConnectionId = ConnectionId { reactor: 0, slot: 0, generation: 0 };
+pub(super) const CONNECTION: ConnectionId = ConnectionId { reactor: 0, slot: 0, generation: 0 };
 
 /// The bell of the calling thread, which sleeps by parking.
-fn bell() -> Arc<Doorbell> {
+pub(super) fn bell() -> Arc<Doorbell> {
     let sleeper = thread::current();
     Arc::new(Doorbell::new(move || sleeper.unpark()))
 }

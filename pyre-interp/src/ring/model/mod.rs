@@ -27,6 +27,9 @@ mod loans;
 /// Flows: pieces, room for them, and who is told of either.
 mod flows;
 
+/// Bodies on their way to who reads them.
+mod bodies;
+
 use super::sync::{Site, weakening};
 use std::{env, fmt::Debug, process::Command};
 
@@ -38,6 +41,8 @@ enum Mistake {
     ToldApart,
     /// A sender that has found no room lies down when it has let go of the lock in between.
     RoomAskedApart,
+    /// A reactor that has found no room says that it waits when it has let go of the lock in between.
+    PausedApart,
 }
 
 /// Whether this process makes this mistake.
@@ -140,6 +145,7 @@ fn weak_fences_of_an_event_loop_that_awaits_room() {
 fn weak_locks_of_flows() {
     breaks(Mistake::ToldApart, "flow_told_within_the_lock_loses_no_piece");
     breaks(Mistake::RoomAskedApart, "flow_room_asked_within_the_lock_is_told_of");
+    breaks(Mistake::PausedApart, "body_paused_within_the_lock_is_told_of");
 }
 
 /// A test for each site, with a model that breaks when the site is weakened. A site without one does
@@ -197,6 +203,13 @@ hold! {
     flow_wakes_an_event_loop_when_the_client_goes: flows::wakes_an_event_loop_when_the_client_goes;
     flow_told_within_the_lock_loses_no_piece: flows::told_within_the_lock_loses_no_piece;
     flow_room_asked_within_the_lock_is_told_of: flows::room_asked_within_the_lock_is_told_of;
+    body_wakes_a_thread: bodies::wakes_a_thread;
+    body_wakes_threads_when_the_client_goes: bodies::wakes_threads_when_the_client_goes;
+    body_wakes_a_reactor_for_room: bodies::wakes_a_reactor_for_room;
+    body_wakes_a_reactor_when_readers_go: bodies::wakes_a_reactor_when_readers_go;
+    body_wakes_a_reactor_for_the_first_reader: bodies::wakes_a_reactor_for_the_first_reader;
+    body_wakes_an_event_loop: bodies::wakes_an_event_loop;
+    body_paused_within_the_lock_is_told_of: bodies::paused_within_the_lock_is_told_of;
 }
 
 // A value has to get to a lane before anything can happen to it there.
