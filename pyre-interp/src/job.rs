@@ -21,7 +21,7 @@ use pyre_http::message::Request;
 use pyre_http::span::Span;
 use pyre_http::version::Version;
 
-use crate::flow::Downstream;
+use crate::flow::{Downstream, Intake};
 
 /// Bytes of a new read buffer: a pipelined batch of small requests, or a head and a small body.
 pub const READ_BYTES: usize = 16 * 1024;
@@ -214,6 +214,9 @@ pub struct Job {
     pub reply: Vec<u8>,
     /// The answer of the entry before `next` comes in pieces: its head is in the reply, the rest here.
     pub flow: Option<Box<Downstream>>,
+    /// The body of its only request is still coming, or was when this went out: it is read here, behind
+    /// what the request has of it.
+    pub intake: Option<Intake>,
 }
 
 impl Job {
@@ -250,6 +253,7 @@ impl Job {
             closes: false,
             reply: Vec::new(),
             flow: None,
+            intake: None,
         })
     }
 
@@ -334,6 +338,15 @@ impl Job {
         }
     }
 
+    /// What lies behind the head of the only request is its body, as far as that has come.
+    #[cold]
+    pub fn extend_body(&mut self) {
+        let end = self.bytes.len();
+        if let Some(Entry::Call(call)) = self.entries.get_mut(self.next) {
+            call.request.body = Span::new(call.request.body.start as usize, end);
+        }
+    }
+
     /// Lets go of what an answer in pieces has no use for, as it may last: what the request brought,
     /// except for the line that is logged, if no other one is behind it.
     #[cold]
@@ -375,6 +388,13 @@ impl Job {
         }
     }
 
+    /// Reads no more of its body.
+    #[cold]
+    #[inline(never)]
+    fn let_body_go(&mut self) {
+        self.intake = None;
+    }
+
     /// Empties the job for its next use; large buffers are freed.
     pub fn clear(&mut self) {
         self.next = 0;
@@ -385,6 +405,9 @@ impl Job {
         self.is_timed = false;
         self.leaves_tasks = false;
         self.flow = None;
+        if self.intake.is_some() {
+            self.let_body_go();
+        }
         recycle(&mut self.stints, KEPT_ENTRIES_MAX);
         recycle(&mut self.headers, KEPT_ENTRIES_MAX);
         recycle(&mut self.params, KEPT_ENTRIES_MAX);

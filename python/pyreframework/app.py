@@ -320,10 +320,11 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         run(tasks, self.native, self.end_fork)
 
     def _wake(self, number: int) -> None:
-        """Let a sender on the event loop go on; called by the engine."""
-        from pyreframework.handlers.streams import wake
+        """Let go on who sends or reads on the event loop; called by the engine."""
+        from pyreframework.handlers import bodies, streams
 
-        wake(number)
+        if not bodies.wake(number):
+            streams.wake(number)
 
     def _report(self, route: str, request_id: object, error: BaseException) -> str | None:
         """Log what a handler or hook raised; in debug mode return a page for the client."""

@@ -2,9 +2,11 @@
 
 from asyncio import AbstractEventLoop
 from collections.abc import (
+    AsyncIterator,
     Awaitable,
     Callable,
     Coroutine,
+    Generator,
     ItemsView,
     Iterable,
     Iterator,
@@ -14,7 +16,7 @@ from collections.abc import (
     ValuesView,
 )
 from types import FrameType, TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Protocol, Self, overload
 
 from _typeshed import SupportsKeysAndGetItem
 
@@ -81,6 +83,17 @@ class RequestCoroutine:
     def cancel(self, msg: object = None, /) -> bool: ...
     def result(self) -> None: ...
 
+class _Part(bytes):
+    """What ``req.read()`` returns: bytes, or in a coroutine what is awaited for them."""
+
+    def __await__(self) -> Generator[Any, None, bytes]: ...
+
+class _Parts(Protocol):
+    """What ``req.stream()`` returns."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
 class PyreRequest:
     """A request. Read-only; nothing is built before it is read."""
 
@@ -131,6 +144,23 @@ class PyreRequest:
     def is_disconnected(self) -> bool:
         """Tell whether nobody waits for the answer: the client has gone, or was told 504."""
 
+    def stream(self) -> _Parts:
+        """Return the body in pieces, for ``for`` and, in a coroutine, for ``async for``."""
+
+    def read(self, n: int | None = -1) -> _Part:
+        """Return ``n`` bytes of the body, fewer only at its end; await it in a coroutine.
+
+        Raises:
+            ConnectionError: The client has gone before the end.
+            HTTPError: It has sent too much, too slowly, or something malformed.
+        """
+
+    def _next_piece(self) -> bytes: ...
+    def _take(self, n: int, /) -> bytes | None: ...
+    def _gather(self) -> bool | None: ...
+    def _wait(self) -> None: ...
+    def _listen(self) -> int | None: ...
+    def _ask(self) -> bool: ...
     def text(self) -> str: ...
     def json(self) -> Any: ...
     def form(self) -> dict[str, str]: ...
@@ -329,6 +359,7 @@ class AppTable:
         is_async: bool,
         timeout: float | None,
         inline: bool,
+        takes_body: bool,
     ) -> int: ...
     def set_fallback(
         self, handler: Callable[..., Any], plan: tuple[_Slot, ...] | None, is_async: bool

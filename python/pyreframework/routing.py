@@ -36,6 +36,7 @@ if TYPE_CHECKING:
             gil: bool | None = None,
             request_timeout: float | None = None,
             inline: bool = True,
+            stream_body: bool = False,
         ) -> Handler:
             """Answer requests on ``path`` with ``handler``; see `Routes.route`."""
             ...
@@ -60,9 +61,16 @@ def verb(described: Callable[[Routes], None]) -> Verb:
         gil: bool | None = None,
         request_timeout: float | None = None,
         inline: bool = True,
+        stream_body: bool = False,
     ) -> Handler:
         return self.route(
-            method, path, handler, gil=gil, request_timeout=request_timeout, inline=inline
+            method,
+            path,
+            handler,
+            gil=gil,
+            request_timeout=request_timeout,
+            inline=inline,
+            stream_body=stream_body,
         )
 
     for name in ("__name__", "__qualname__", "__doc__"):
@@ -92,6 +100,7 @@ class Routes:
         gil: bool | None = None,
         request_timeout: float | None = None,
         inline: bool = True,
+        stream_body: bool = False,
     ) -> Handler:
         """Answer ``method`` on ``path`` with ``handler``; as a decorator, return it unchanged.
 
@@ -108,12 +117,14 @@ class Routes:
                 of that name says for all routes.
             inline: False keeps it off the threads that read requests, however short it is; see the
                 option ``hand_over``.
+            stream_body: Call the handler when the head of a request is there, so that it reads the
+                body as it comes: ``req.stream()`` and ``req.read()``.
 
         Raises:
             ValueError: The path is malformed or taken (both routes are named), a parameter of the
                 handler can be filled from nowhere, or ``request_timeout`` is out of bounds.
             TypeError: The handler cannot be called, ``request_timeout`` is not a number, or
-                ``inline`` is not a bool.
+                ``inline`` or ``stream_body`` is not a bool.
 
         Example:
             >>> app = Pyre()
@@ -126,11 +137,13 @@ class Routes:
             raise ValueError(f"the route {path!r} needs at least one method")
         if request_timeout is not None:
             require_seconds(request_timeout, f"{methods[0].upper()} {path}")
-        require_bool(inline, f"{methods[0].upper()} {path}")
+        require_bool("inline", inline, f"{methods[0].upper()} {path}")
+        require_bool("stream_body", stream_body, f"{methods[0].upper()} {path}")
         options = {
             "gil": gil,
             "request_timeout": request_timeout,
             "inline": None if inline else False,
+            "stream_body": stream_body or None,
         }
         chosen = [f"{name}={value!r}" for name, value in options.items() if value is not None]
 
@@ -153,6 +166,7 @@ class Routes:
                     is_async(handler),
                     request_timeout,
                     inline,
+                    stream_body,
                 )
                 self.listed.append((one.upper(), path, handler, gil))
                 self.chosen.append(chosen)
@@ -210,11 +224,11 @@ def require_seconds(seconds: object, where: str) -> None:
         )
 
 
-def require_bool(inline: object, where: str) -> None:
-    """Raise unless a route can have ``inline`` as its option of that name.
+def require_bool(name: str, value: object, where: str) -> None:
+    """Raise unless a route can have ``value`` as its option ``name``.
 
     Raises:
         TypeError: It is neither True nor False.
     """
-    if not isinstance(inline, bool):
-        raise TypeError(f"{where}: inline is True or False, not {type(inline).__qualname__}")
+    if not isinstance(value, bool):
+        raise TypeError(f"{where}: {name} is True or False, not {type(value).__qualname__}")

@@ -379,7 +379,7 @@ def test_handlers_of_a_forgotten_app() -> None:
             def handler(req):
                 return box + str(len(box))
             handler.cycle = handler, app
-            app.add_route("GET", "/", handler, None, True, False, None, True)
+            app.add_route("GET", "/", handler, None, True, False, None, True, False)
             app.freeze()
             return Server(app, settings, None)
 

@@ -106,7 +106,7 @@ class Registering:
 
     def __del__(self) -> None:
         with suppress(RuntimeError):  # It is frozen.
-            self.native.add_route("GET", self.path, repr, None, False, False, None, False)
+            self.native.add_route("GET", self.path, repr, None, False, False, None, False, False)
 
 
 def test_a_handler_that_is_replaced_may_use_the_app_in_its_destructor() -> None:
@@ -124,10 +124,10 @@ def test_a_handler_that_is_replaced_may_use_the_app_in_its_destructor() -> None:
 
 def test_a_handler_that_is_refused_may_use_the_app_in_its_destructor() -> None:
     native = AppTable()
-    native.add_route("GET", "/taken", repr, None, False, False, None, False)
+    native.add_route("GET", "/taken", repr, None, False, False, None, False, False)
     with pytest.raises(ValueError, match="/taken"):
         native.add_route(
-            "GET", "/taken", Registering(native, "/again"), None, False, False, None, False
+            "GET", "/taken", Registering(native, "/again"), None, False, False, None, False, False
         )
     assert [path for _, path in native.route_table()] == ["/taken", "/again"]
     native.freeze()

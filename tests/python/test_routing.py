@@ -133,7 +133,29 @@ def test_the_engine_is_told_what_stays_off(verb: str) -> None:
     register = partial(app.route, "get") if verb == "route" else getattr(app, verb)
     for options in ({}, {"inline": True}, {"inline": False}):
         register("/a", handler, **options)
-    assert [row[-1] for row in told] == [True, True, False]
+    assert [row[-2] for row in told] == [True, True, False]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_routes_that_take_bodies_as_they_come(verb: str) -> None:
+    register = getattr(Pyre(), verb)
+    assert register("/on", handler, stream_body=True) is handler
+    assert register("/off", stream_body=False)(handler) is handler
+    for wrong in (None, 0, "no"):
+        with pytest.raises(TypeError, match=f"{verb.upper()} /a: stream_body is True or False"):
+            register("/a", handler, stream_body=wrong)
+
+
+@pytest.mark.parametrize("verb", ["route", *VERBS])
+def test_the_engine_is_told_who_takes_bodies_as_they_come(verb: str) -> None:
+    app = Pyre()
+    told: list[tuple[object, ...]] = []
+    app.native = SimpleNamespace(add_route=lambda *row: told.append(row))  # type: ignore[assignment]
+    register = partial(app.route, "get") if verb == "route" else getattr(app, verb)
+    for options in ({}, {"stream_body": True}, {"stream_body": False}):
+        register("/a", handler, **options)
+    assert [row[-1] for row in told] == [False, True, False]
+    assert app.chosen == [[], ["stream_body=True"], []]
 
 
 def test_gil_routes_are_noticed() -> None:

@@ -138,6 +138,24 @@ def read(req: PyreRequest) -> PyreResponse:
     return delete_cookie(resp, "b")
 
 
+@app.post("/upload", stream_body=True)
+def upload(req: PyreRequest) -> int:
+    first: bytes = req.read(5)
+    total = len(first)
+    for piece in req.stream():
+        assert_type(piece, bytes)
+        total += len(piece)
+    return total + len(req.read())
+
+
+@app.route("PUT", "/upload", stream_body=True)
+async def upload_later(req: PyreRequest) -> int:
+    assert_type(await req.read(5), bytes)
+    async for piece in req.stream():
+        assert_type(piece, bytes)
+    return len(await req.read(None))
+
+
 @app.get("/pieces")
 def pieces(req: PyreRequest) -> Iterator[str]:
     yield "a piece"

@@ -38,13 +38,16 @@ def test_refused() -> None:
 
 
 def stub_names() -> dict[str, set[str]]:
-    """Classes of the stub with the names they declare; "" stands for the module itself."""
+    """Classes of the stub with the names they declare; "" stands for the module itself.
+
+    A class with an underscore is one for type checkers: what Python code returns.
+    """
     import ast
 
     file = Path(pyreframework.__file__).parent / "engine.pyi"
     names: dict[str, set[str]] = {"": set()}
     for node in ast.parse(file.read_text()).body:
-        if isinstance(node, ast.ClassDef):
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             names[""].add(node.name)
             names[node.name] = declared(node.body)
         else:

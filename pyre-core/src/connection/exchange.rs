@@ -61,6 +61,11 @@ impl Exchange {
         Some(disconnects_ms.min(self.until_ms))
     }
 
+    /// When something is to be done for it, if nothing happens before.
+    pub(crate) fn due_ms(&self) -> u64 {
+        self.disconnects_ms.min(self.until_ms)
+    }
+
     /// Its handler was told that the peer counts as gone; the answer is waited for all the same.
     pub(crate) fn has_disconnected(&mut self) {
         self.disconnects_ms = FOR_EVER_MS;

@@ -2,7 +2,7 @@
 //! them is out at a time. Hot path.
 
 use pyre_http::error::RequestError;
-use pyre_http::h1::reader::{Next, RequestReader};
+use pyre_http::h1::reader::{BodyPart, Next, RequestReader};
 use pyre_http::h1::serialize::CONTINUE;
 use pyre_http::limits::Limits;
 use pyre_http::message::Request;
@@ -13,22 +13,23 @@ use crate::connection::exchange::Exchange;
 /// Where a connection stands that speaks HTTP/1.1.
 pub(crate) struct H1 {
     reader: RequestReader,
-    /// `100 Continue` has been sent for the request whose body is coming, or an answer in its place.
-    continued: bool,
+    /// The request whose body is coming has been looked at: `100 Continue` has been sent if it asks, or an
+    /// answer in its place.
+    is_looked_at: bool,
     /// The first request of the job that is out.
     exchange: Exchange,
 }
 
 impl H1 {
     pub(super) fn new() -> Self {
-        Self { reader: RequestReader::new(), continued: false, exchange: Exchange::default() }
+        Self { reader: RequestReader::new(), is_looked_at: false, exchange: Exchange::default() }
     }
 
     #[inline(always)]
     pub(super) fn next(&mut self, job: &mut Job, limits: &Limits) -> Result<Next, RequestError> {
         let next = self.reader.next(&mut job.bytes, &mut job.headers, limits);
         if let Ok(Next::Request(_)) = next {
-            self.continued = false;
+            self.is_looked_at = false;
         }
         next
     }
@@ -52,14 +53,31 @@ impl H1 {
         self.reader.body_bytes_missing().unwrap_or(0)
     }
 
-    pub(super) fn asks_to_continue(&mut self) -> Option<Request> {
-        if self.continued {
+    pub(super) fn coming(&mut self, any: bool) -> Option<Request> {
+        if self.is_looked_at {
             return None;
         }
-        let asks = |request: &&Request| request.expects_continue && request.body.is_empty();
+        let asks = |request: &&Request| any || request.expects_continue;
         let request = self.reader.pending().filter(asks).copied()?;
-        self.continued = true;
+        self.is_looked_at = true;
         Some(request)
+    }
+
+    pub(super) fn begin_body(
+        &mut self,
+        job: &mut Job,
+        limits: &Limits,
+    ) -> Result<Option<(Request, Vec<u8>)>, RequestError> {
+        self.is_looked_at = false;
+        self.reader.begin_body(&mut job.bytes, &mut job.headers, limits)
+    }
+
+    pub(super) fn read_body(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        limits: &Limits,
+    ) -> Result<BodyPart, RequestError> {
+        self.reader.read_body(bytes, limits)
     }
 
     pub(super) fn write_continue(out: &mut Vec<u8>) {
@@ -96,12 +114,23 @@ mod tests {
             job.bytes.extend_from_slice(ASKS);
             assert!(next(&mut h1, &mut job).is_none());
             assert!(h1.is_in_body());
-            assert!(h1.asks_to_continue().is_some());
-            assert!(h1.asks_to_continue().is_none());
+            assert!(h1.coming(false).is_some());
+            assert!(h1.coming(false).is_none());
             job.bytes.push(b'x');
             assert!(next(&mut h1, &mut job).is_some());
             assert_eq!(h1.position(), job.bytes.len());
         }
+    }
+
+    #[test]
+    fn any_whose_body_is_coming_is_looked_at_once() {
+        let mut h1 = H1::new();
+        let mut job = Job::new();
+        job.bytes.extend_from_slice(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx");
+        assert!(next(&mut h1, &mut job).is_none());
+        assert!(h1.coming(false).is_none());
+        assert!(h1.coming(true).is_some());
+        assert!(h1.coming(true).is_none());
     }
 
     #[test]
@@ -111,6 +140,6 @@ mod tests {
         job.bytes.extend_from_slice(ASKS);
         job.bytes.push(b'x');
         assert!(next(&mut h1, &mut job).is_some());
-        assert!(h1.asks_to_continue().is_none());
+        assert!(h1.coming(false).is_none());
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod state; // one connection: where it stands
 pub(crate) mod protocol; // what it speaks: how bytes become requests, and which are with handlers
 mod h1; // HTTP/1.1
 pub(crate) mod exchange; // a request that is with a handler
+pub(crate) mod upload; // the body of one, if it is still coming
 pub(crate) mod transport; // one connected socket, TCP or Unix
 pub(crate) mod jobs; // empty jobs, kept for reuse
 pub(crate) mod waits; // what connections wait for, and how long

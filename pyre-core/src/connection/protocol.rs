@@ -5,7 +5,7 @@
 //! `h1.rs` and a variant here; the compiler then asks for each thing that a step needs to know of it.
 
 use pyre_http::error::RequestError;
-pub(crate) use pyre_http::h1::reader::Next;
+pub(crate) use pyre_http::h1::reader::{BodyPart, Next};
 use pyre_http::limits::Limits;
 use pyre_http::message::Request;
 use pyre_interp::job::Job;
@@ -66,10 +66,40 @@ impl Protocol {
         }
     }
 
-    /// The request whose client asks, before it sends the body, whether it should. Each is returned once.
-    pub(crate) fn asks_to_continue(&mut self) -> Option<Request> {
+    /// A request whose body is coming: `any`, or one whose client asks whether it should send it. Each is
+    /// returned once.
+    pub(crate) fn coming(&mut self, any: bool) -> Option<Request> {
         match self {
-            Self::H1(h1) => h1.asks_to_continue(),
+            Self::H1(h1) => h1.coming(any),
+        }
+    }
+
+    /// Hands out the request whose body is coming, and what has come of that, decoded; the job keeps the
+    /// head. The rest is for `read_body`.
+    ///
+    /// # Errors
+    /// None that `next` has not found before.
+    pub(crate) fn begin_body(
+        &mut self,
+        job: &mut Job,
+        limits: &Limits,
+    ) -> Result<Option<(Request, Vec<u8>)>, RequestError> {
+        match self {
+            Self::H1(h1) => h1.begin_body(job, limits),
+        }
+    }
+
+    /// Reads on in the body of the request that was handed out with its head.
+    ///
+    /// # Errors
+    /// If the peer broke a rule or a limit: nothing behind it is served.
+    pub(crate) fn read_body(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        limits: &Limits,
+    ) -> Result<BodyPart, RequestError> {
+        match self {
+            Self::H1(h1) => h1.read_body(bytes, limits),
         }
     }
 

@@ -4,6 +4,7 @@ use pyre_interp::job::{Client, Job};
 
 use crate::connection::protocol::Protocol;
 use crate::connection::transport::Transport;
+use crate::connection::upload::Upload;
 
 /// What a connection is doing.
 ///
@@ -22,7 +23,8 @@ use crate::connection::transport::Transport;
 pub(crate) enum Phase {
     /// Waits for requests, or for the rest of one.
     Reading,
-    /// A job is out. Nothing is read meanwhile: that is the back-pressure on pipelining clients.
+    /// A job is out. Nothing is read meanwhile: that is the back-pressure on pipelining clients. But for
+    /// the rest of a body that goes to its handler as it comes; so in the next two.
     Answering,
     /// Answers are waiting for the socket. Nothing is read: a client that does not read its
     /// answers is not read from.
@@ -70,6 +72,8 @@ pub(crate) struct Connection {
     /// Bytes of requests that are not whole yet. `None` costs an idle connection nothing.
     pub(crate) inbound: Option<Box<Job>>,
     pub(crate) outbound: Option<Outbound>,
+    /// The body of the request that is out, or being answered, is still coming.
+    pub(crate) upload: Option<Box<Upload>>,
     /// The socket may hold bytes that we have not read (its edge has been seen).
     pub(crate) readable: bool,
     /// An event told of the end of the stream, which lies behind the bytes still to read.
@@ -107,6 +111,7 @@ impl Connection {
             phase: Phase::Reading,
             inbound: None,
             outbound: None,
+            upload: None,
             readable: false,
             end_seen: false,
             read_closed: false,
@@ -167,7 +172,9 @@ impl Connection {
         match self.phase {
             Phase::Reading => self.readable || self.inbound.is_some(),
             Phase::Lingering => self.readable,
-            Phase::Answering | Phase::Writing | Phase::Streaming => false,
+            Phase::Answering | Phase::Writing | Phase::Streaming => {
+                self.readable && self.upload.as_ref().is_some_and(|upload| !upload.is_broken)
+            }
         }
     }
 }

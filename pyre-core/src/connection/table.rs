@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use mio::Token;
-use pyre_interp::flow::Mailbox;
+use pyre_interp::flow::{Cut, Mailbox};
 use pyre_interp::job::Job;
 
 use crate::connection::jobs::Jobs;
@@ -12,7 +12,7 @@ use crate::connection::slots::Slots;
 use crate::connection::state::{Awaiting, Connection, Outbound, Phase};
 use crate::connection::timers::Timers;
 use crate::connection::waits::Spans;
-use crate::settings::bounds::{LINGER_IDLE_MS, LINGER_MS_MAX};
+use crate::settings::bounds::{LINGER_IDLE_MS, LINGER_MS_MAX, UPLOAD_READ_BYTES};
 use crate::shared::control::{Holding, Left, Stage};
 use crate::sys::Clock;
 
@@ -38,8 +38,10 @@ pub(crate) struct Connections {
     /// Those to read from in this turn, and how many of them have been read.
     reading: Vec<u32>,
     read: usize,
-    /// Which answers in pieces have more of them.
+    /// Which answers in pieces have more of them, and where there is room for more of a body.
     pub(crate) mailbox: Arc<Mailbox>,
+    /// What is read of bodies that are on their way to a handler; kept for its memory.
+    scratch: Vec<u8>,
 }
 
 impl Connections {
@@ -56,6 +58,7 @@ impl Connections {
             reading: Vec::new(),
             read: 0,
             mailbox,
+            scratch: Vec::new(),
         }
     }
 
@@ -84,6 +87,16 @@ impl Connections {
     #[inline]
     pub(crate) fn get_with_jobs(&mut self, slot: u32) -> Option<(&mut Connection, &mut Jobs)> {
         Some((self.slots.get(slot)?, &mut self.jobs))
+    }
+
+    /// As `get_with_jobs`, with an empty buffer to read a body into.
+    pub(crate) fn get_with_room(
+        &mut self,
+        slot: u32,
+    ) -> Option<(&mut Connection, &mut Jobs, &mut Vec<u8>)> {
+        self.scratch.clear();
+        self.scratch.reserve_exact(UPLOAD_READ_BYTES);
+        Some((self.slots.get(slot)?, &mut self.jobs, &mut self.scratch))
     }
 
     /// The connection in a slot, if it is still the one of that generation.
@@ -227,6 +240,9 @@ impl Connections {
         let now_ms = self.clock.now_ms();
         let span_ms = if self.is_ending() { LINGER_IDLE_MS } else { LINGER_MS_MAX };
         let Some(connection) = self.slots.get(slot) else { return };
+        if let Some(upload) = connection.upload.take() {
+            upload.flow.cut(Cut::Answered);
+        }
         if connection.resets {
             connection.transport.reset_on_close();
             return self.close(slot);

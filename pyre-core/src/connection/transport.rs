@@ -28,6 +28,7 @@ impl Transport {
     }
 
     /// Appends what has arrived to `buffer`, as far as it has room; 0 is the end of the stream.
+    #[inline(always)]
     pub(crate) fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => sys::receive(stream, buffer, usize::MAX),

@@ -1,7 +1,7 @@
 //! What connections wait for, and how long. The wheel is set at most once a wait, and a request that
 //! comes in time only moves a number. Hot path.
 
-use crate::connection::state::Awaiting;
+use crate::connection::state::{Awaiting, Phase};
 use crate::connection::table::Connections;
 use crate::settings::Settings;
 use crate::settings::bounds::{DELIVERY_LOOK_MS, DRAIN_HEAD_MS, HALF_CLOSED_MS, LINGER_IDLE_MS};
@@ -77,6 +77,22 @@ impl Connections {
         let Some(connection) = self.get(slot) else { return };
         let disconnects_ms = if is_broken { now_ms } else { now_ms + HALF_CLOSED_MS };
         if let Some(deadline_ms) = connection.protocol.exchange().disconnects(disconnects_ms) {
+            self.set_deadline(slot, deadline_ms);
+        }
+    }
+
+    /// More of a body has come, or there is room for it again: from now on its client may be silent for so
+    /// long. While it is for the handler to go on, that is not counted.
+    pub(crate) fn await_body(&mut self, slot: u32, is_for_client: bool) {
+        let body_ms = if is_for_client { self.spans.body_ms } else { FOR_EVER_MS };
+        let deadline_ms = self.clock.now_ms().saturating_add(body_ms);
+        let Some(connection) = self.get(slot) else { return };
+        let (phase, before_ms) = (connection.phase, connection.deadline_ms);
+        let Some(upload) = &mut connection.upload else { return };
+        upload.deadline_ms = deadline_ms;
+        // A client that does not take its answer has that time as well. What is put off is found when the
+        // time before is over.
+        if phase != Phase::Writing && deadline_ms < before_ms {
             self.set_deadline(slot, deadline_ms);
         }
     }

@@ -58,9 +58,12 @@ impl Responder {
 /// Answers all that is left of a job with one status.
 #[cold]
 fn answer_rest(heads: &ResponseHeads, job: &mut Job, status: u16, extra: &[(&[u8], &[u8])]) {
+    // Its body is not read: where the next request would begin is not known.
+    let has_body_coming = job.intake.take().is_some();
     while let Some(&Call { request, .. }) = job.current() {
         let head_only = request.method == Method::Head;
-        let connection = Persistence::of(&request);
+        let connection =
+            if has_body_coming { Persistence::Close } else { Persistence::of(&request) };
         let start = job.reply.len();
         let mut reply = std::mem::take(&mut job.reply);
         let extra: Vec<_> = extra.iter().copied().chain(identity::header(job.id())).collect();

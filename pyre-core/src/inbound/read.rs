@@ -16,6 +16,10 @@ use crate::settings::bounds::{BODY_READ_BYTES, READS_PER_TURN_MAX};
 pub(crate) enum Read {
     /// Requests for handlers.
     Requests(Box<Job>),
+    /// One for a handler that takes its body as it comes.
+    Upload(Box<Job>),
+    /// More of such a body is to be read.
+    Body,
     /// Every answer was made right here; they are to be written.
     Answers(Box<Job>),
     /// Nothing yet, and there may be more to read.
@@ -35,7 +39,9 @@ pub(crate) fn read(connections: &mut Connections, responder: &mut Responder, slo
             discard(connections, slot);
             return Read::Nothing;
         }
-        Phase::Answering | Phase::Writing | Phase::Streaming => return Read::Nothing,
+        Phase::Answering | Phase::Writing | Phase::Streaming => {
+            return if connection.upload.is_some() { Read::Body } else { Read::Nothing };
+        }
     }
     if !connection.wants_reading() {
         await_more(connections, slot);
@@ -52,7 +58,11 @@ pub(crate) fn read(connections: &mut Connections, responder: &mut Responder, slo
     }
     if parse(connection, responder, &mut job, is_draining) {
         connections.keep_rest(slot, &mut job);
-        return if job.is_finished() { Read::Answers(job) } else { Read::Requests(job) };
+        return match job.intake {
+            _ if job.is_finished() => Read::Answers(job),
+            Some(_) => Read::Upload(job),
+            None => Read::Requests(job),
+        };
     }
     if connection.read_closed {
         // RFC 9112 section 8: an incomplete request is not answered.
@@ -101,7 +111,7 @@ fn parse(
                 }
             }
             Ok(Next::Partial) => {
-                route::answer_early(routes, heads, ledger, job, connection);
+                route::answer_early(routes, heads, ledger, job, connection, limits);
                 break;
             }
             Err(error) => {

@@ -1,6 +1,7 @@
 //! Step 4: method and path find a route; what needs no Python is answered here. Hot path.
 
 use pyre_http::h1::serialize::ResponseHeads;
+use pyre_http::limits::Limits;
 use pyre_http::message::Request;
 use pyre_http::method::Method;
 use pyre_interp::job::{Call, Entry, Job, Pool, Target};
@@ -8,6 +9,7 @@ use pyre_interp::job::{Call, Entry, Job, Pool, Target};
 use crate::connection::state::Connection;
 use crate::direct::answer::{self, Direct};
 use crate::direct::identity;
+use crate::inbound::upload;
 use crate::metrics::ledger::Ledger;
 use crate::router::{AllowSet, ExactEndpoint, Found};
 use crate::shared::counters::Label;
@@ -96,33 +98,45 @@ fn admit_any(
     }
 }
 
-/// Tells a client that waits before it sends a body to go on, or that it need not.
+/// A request whose body is coming: it goes to its handler, if that takes the body as it comes. Otherwise a
+/// client that waits before it sends the body is told to go on, or that it need not.
 ///
 /// RFC 9110 section 10.1.1: `100 Continue` is sent when the body is wanted; a final answer in
 /// its place closes the connection, as the body may or may not follow.
+#[cold]
+#[inline(never)]
 pub(crate) fn answer_early(
     routes: &Routes,
     heads: &ResponseHeads,
     ledger: &mut Ledger,
     job: &mut Job,
     connection: &mut Connection,
+    limits: &Limits,
 ) {
     // Answers of earlier requests go first: the question is asked again when they are out.
-    if !job.entries.is_empty() {
+    let takes_bodies = !routes.takes_body.is_empty();
+    if !job.entries.is_empty() || takes_bodies && !job.reply.is_empty() {
         return;
     }
-    let Some(request) = connection.protocol.asks_to_continue() else { return };
+    let Some(request) = connection.protocol.coming(takes_bodies) else { return };
     let first = job.params.len();
     let exact = routes.table.exact(request.path.of(&job.bytes));
     let decision = decide(routes, job, &request, exact);
     job.params.truncate(first);
     match decision {
-        Decision::Run(..) => connection.protocol.write_continue(&mut job.reply),
-        Decision::Answer(label, direct) => {
+        Decision::Run(Target::Route(route), _) if routes.takes_body(route) => {
+            upload::begin(routes, heads, ledger, job, connection, limits);
+        }
+        Decision::Run(..) if request.expects_continue => {
+            connection.protocol.write_continue(&mut job.reply);
+        }
+        Decision::Answer(label, direct) if request.expects_continue => {
             connection.last = true;
             let request = Request { keep_alive: false, ..request };
             answer::answer(routes, heads, ledger, job, &request, label, direct);
         }
+        // It is asked again when its body is there.
+        Decision::Run(..) | Decision::Answer(..) => {}
     }
 }
 

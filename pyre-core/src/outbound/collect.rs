@@ -39,10 +39,37 @@ pub(crate) fn collect(
         return None;
     };
     connection.phase = Phase::Reading;
+    if connection.upload.is_some() {
+        return collect_early(connections, ledger, job, has_disconnected);
+    }
     if job.closes && !has_disconnected {
         keep_open_if_more_was_received(&mut job, connection, is_serving);
     }
     Some(job)
+}
+
+/// Takes in a job whose request has not become whole.
+#[cold]
+#[inline(never)]
+fn collect_early(
+    connections: &mut Connections,
+    ledger: &mut Ledger,
+    mut job: Box<Job>,
+    has_disconnected: bool,
+) -> Option<Box<Job>> {
+    let slot = job.reply_to.slot;
+    let connection = connections.get(slot)?;
+    if connection.upload.as_ref().is_some_and(|upload| !upload.is_broken) {
+        connection.answered_early(&mut job);
+        return Some(job);
+    }
+    // RFC 9112 section 8: one that never will is not answered, whatever its handler says.
+    if !has_disconnected {
+        ledger.collected(&mut job);
+    }
+    connections.jobs.give_back(job);
+    connections.close(slot);
+    None
 }
 
 /// A lane that knows of the drain ends every connection with the answers it makes. It does not see

@@ -47,7 +47,8 @@ pub(crate) fn flush(
         }
         connection.phase = Phase::Reading;
         if job.flow.is_none() {
-            break connection.last;
+            // Where a request would begin behind a body that has not come is not known.
+            break connection.last || connection.upload.is_some();
         }
         (job, written) = match stream::refill(connections, ledger, slot, job, refills) {
             Refill::Pieces(job) => (job, 0),

@@ -83,7 +83,10 @@ fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) {
     let Some(connection) = connections.get(slot) else {
         return connections.jobs.give_back(job);
     };
-    let has_closed_side = connection.end_seen || connection.read_closed;
+    // What lies before the end of an upload is read before that is looked at.
+    let has_closed_side =
+        (connection.end_seen || connection.read_closed) && connection.upload.is_none();
+    let body_ms = connection.body_deadline_ms();
     if let Some(flow) = &mut job.flow {
         if flow.sent_ms == 0 {
             (flow.sent_ms, flow.piece_ms) = (now_ms, now_ms);
@@ -95,7 +98,7 @@ fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) {
         }
     }
     job.slim();
-    let deadline_ms = deadline_ms(&job, idle_ms);
+    let deadline_ms = deadline_ms(&job, idle_ms).min(body_ms);
     connection.phase = Phase::Streaming;
     connection.awaiting = Awaiting::Piece;
     connection.outbound = Some(Outbound { job, written: 0 });

@@ -23,6 +23,12 @@ impl Reactor {
     fn give_up(&mut self, slot: u32) {
         let is_ending = self.connections.is_ending();
         let now_ms = self.connections.clock.now_ms();
+        let Some(connection) = self.connections.get(slot) else { return };
+        if connection.upload.is_some()
+            && matches!(connection.phase, Phase::Answering | Phase::Streaming)
+        {
+            self.expire_upload(slot);
+        }
         let Some((connection, jobs)) = self.connections.get_with_jobs(slot) else { return };
         if connection.awaiting == Awaiting::Reply && connection.phase == Phase::Answering {
             return self.give_up_reply(slot);
@@ -61,6 +67,7 @@ impl Reactor {
         let now_ms = self.connections.clock.now_ms();
         let idle_ms = self.connections.stream_idle_ms();
         let Some(connection) = self.connections.get(slot) else { return };
+        let body_ms = connection.body_deadline_ms();
         let Some(Outbound { job, .. }) = &mut connection.outbound else { return };
         let Some(flow) = &mut job.flow else { return };
         if now_ms >= flow.disconnects_ms || now_ms >= flow.piece_ms.saturating_add(idle_ms) {
@@ -70,7 +77,7 @@ impl Reactor {
             flow.sent_ms = now_ms;
             flow.push_comment(event_stream::KEEP_ALIVE);
         }
-        let deadline_ms = stream::deadline_ms(job, idle_ms);
+        let deadline_ms = stream::deadline_ms(job, idle_ms).min(body_ms);
         self.connections.set_deadline(slot, deadline_ms);
     }
 
@@ -78,13 +85,20 @@ impl Reactor {
     #[cold]
     fn give_up_reply(&mut self, slot: u32) {
         let now_ms = self.connections.clock.now_ms();
+        let Some(connection) = self.connections.get(slot) else { return };
+        let body_ms = connection.body_deadline_ms();
+        let due_ms = connection.protocol.exchange().due_ms();
+        if now_ms < due_ms {
+            // It was its body that was waited for.
+            return self.connections.set_deadline(slot, due_ms.min(body_ms));
+        }
         let generation = self.connections.generation(slot);
         self.dispatch.disconnected(ConnectionId { reactor: self.index, slot, generation });
         let Some((connection, jobs)) = self.connections.get_with_jobs(slot) else { return };
         let exchange = connection.protocol.exchange();
         if now_ms < exchange.until_ms {
             exchange.has_disconnected();
-            let deadline_ms = exchange.until_ms;
+            let deadline_ms = exchange.until_ms.min(body_ms);
             return self.connections.set_deadline(slot, deadline_ms);
         }
         if exchange.is_pipelined {
@@ -98,6 +112,8 @@ impl Reactor {
         connection.phase = Phase::Reading;
         connection.alarm_ms = u64::MAX;
         let mut job = jobs.take();
+        connection.answered_early(&mut job);
+        let exchange = connection.protocol.exchange();
         self.responder.answer_for(&exchange.awaited, connection.client, &mut job);
         self.connections.renew(slot);
         self.write(slot, job, 0);

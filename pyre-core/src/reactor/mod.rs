@@ -8,6 +8,7 @@
 //! step after the other.
 
 mod steps; // the steps of a request, one after the other
+mod uploads; // bodies that go to their handlers as they come
 mod deadlines; // what happens when a connection has waited too long
 pub(crate) mod run; // the turn: poll, inbound, outbound, deadlines
 mod carried; // what it does on a lane that carries it

@@ -190,6 +190,9 @@ impl Reactor {
         }
         let slot = u32::try_from(token.0).expect("tokens of connections are slots");
         let Some(connection) = self.connections.get(slot) else { return };
+        if connection.upload.is_some() {
+            return self.note_upload(slot, event);
+        }
         if connection.phase == Phase::Answering && (event.is_read_closed() || event.is_error()) {
             let is_broken = event.is_error() || event.is_write_closed();
             connection.end_seen = true;

@@ -17,6 +17,8 @@ impl Reactor {
         for _ in 0..READS_PER_TURN_MAX {
             match read(&mut self.connections, &mut self.responder, slot) {
                 Read::Requests(job) => return self.submit(slot, job),
+                Read::Upload(job) => return self.submit_upload(slot, job),
+                Read::Body => return self.read_upload(slot),
                 Read::Answers(job) => self.write(slot, job, 0),
                 Read::More => {}
                 Read::Nothing => return,
@@ -27,7 +29,8 @@ impl Reactor {
     }
 
     /// Hands a job over, or writes the answers that it has got at once.
-    fn submit(&mut self, slot: u32, job: Box<Job>) {
+    #[inline(always)]
+    pub(super) fn submit(&mut self, slot: u32, job: Box<Job>) {
         if let Some(job) = self.hand_over(slot, job) {
             self.write(slot, job, 0);
             // What has been received behind it may never be told of again.
@@ -81,8 +84,14 @@ impl Reactor {
         // What comes back meanwhile is for the next turn.
         for _ in 0..self.connections.mailbox.len() {
             let Some(to) = self.connections.mailbox.take() else { return };
-            let connection = self.connections.get_exactly(to.slot, to.generation);
-            if connection.is_some_and(|connection| connection.phase == Phase::Streaming) {
+            let Some(connection) = self.connections.get_exactly(to.slot, to.generation) else {
+                continue;
+            };
+            let (phase, has_upload) = (connection.phase, connection.upload.is_some());
+            if has_upload {
+                self.look_after_upload(to.slot);
+            }
+            if phase == Phase::Streaming {
                 self.resume_writing(to.slot);
             }
             self.connections.clock.tick();

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use pyre_ffi::{Attached, ExceptionKind, Owned, Raised, none};
+use pyre_interp::invoke::application::Application;
 use pyre_interp::job::Pool;
 
 use crate::direct::responder::Responder;
@@ -90,6 +91,7 @@ impl Server {
             routes: Routes {
                 table: self.table.clone(),
                 pools,
+                takes_body: takes_body(application),
                 fallback,
                 gives_ids: self.settings.gives_ids,
                 vitals,
@@ -152,6 +154,12 @@ impl Server {
         watchdog::start(watched, &self.lanes, &self.crews, control, held_max)?;
         Ok(gil)
     }
+}
+
+/// Of each route whether its handler takes a body as it comes; empty if none does.
+fn takes_body(application: &Application) -> Vec<bool> {
+    let takes: Vec<bool> = application.routes().iter().map(|handler| handler.takes_body).collect();
+    if takes.contains(&true) { takes } else { Vec::new() }
 }
 
 /// Where handlers run, routes in their order.

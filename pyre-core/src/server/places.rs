@@ -50,7 +50,10 @@ impl Places {
 
     /// Whether a handler may ever run on the thread that carries a reactor.
     pub(crate) fn may_be_inline(&self, handler: &Handler, has_moved: bool) -> bool {
-        self.lends && handler.inline && self.of(handler, has_moved) == Pool::Workers
+        self.lends
+            && handler.inline
+            && !handler.takes_body
+            && self.of(handler, has_moved) == Pool::Workers
     }
 
     /// Where a handler runs, which may have moved to the main interpreter.

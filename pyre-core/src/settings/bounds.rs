@@ -11,6 +11,10 @@ pub(crate) const READS_PER_TURN_MAX: usize = 16;
 /// Bytes asked for in one read of a large body.
 pub(crate) const BODY_READ_BYTES: usize = 256 * 1024;
 
+/// Bytes asked for in one read of a body that its handler takes as it comes: so much may be on its way
+/// beyond what a flow is bounded by.
+pub(crate) const UPLOAD_READ_BYTES: usize = 64 * 1024;
+
 /// Times that pieces of one answer are taken in one turn; a fast sender does not starve the others.
 pub(crate) const REFILLS_PER_TURN_MAX: usize = 2;
 

@@ -87,12 +87,21 @@ pub(crate) struct Routes {
     pub(crate) table: Arc<RouteTable>,
     /// Where the handler of each route runs, by route.
     pub(crate) pools: Vec<Pool>,
+    /// Whether the handler of each route takes a body as it comes, by route; empty if none does.
+    pub(crate) takes_body: Vec<bool>,
     /// Where the fallback handler runs, if there is one.
     pub(crate) fallback: Option<Pool>,
     /// Whether each request has an id that its answer bears.
     pub(crate) gives_ids: bool,
     /// What the server shows of itself, and the pages that show it.
     pub(crate) vitals: Arc<Vitals>,
+}
+
+impl Routes {
+    /// Whether the handler of this route takes a body as it comes.
+    pub(crate) fn takes_body(&self, route: RouteId) -> bool {
+        self.takes_body.get(route.0 as usize).is_some_and(|&takes| takes)
+    }
 }
 
 /// Routes and settings of a server.

@@ -79,6 +79,8 @@ pub struct Handler {
     pub timeout_ms: Option<u64>,
     /// It may run on a thread that carries a reactor, once it has proven to be short.
     pub inline: bool,
+    /// It is called when the head of a request is there, and takes the body as it comes.
+    pub takes_body: bool,
 }
 
 /// A count of what is to be done after answers, for those who wait for its end.
@@ -139,6 +141,8 @@ pub struct Application {
     pub has_async_hooks: bool,
     /// Something that is no handler needs an event loop.
     pub wants_loop: bool,
+    /// A handler takes bodies as they come.
+    pub takes_bodies: bool,
     /// Coroutines that block their event loop are reported.
     pub debug: bool,
     /// How many tasks have been left and have not ended.
@@ -150,6 +154,7 @@ pub struct Application {
 impl Application {
     /// Adds the handler of the next route.
     pub fn add_route(&mut self, handler: Handler) {
+        self.takes_bodies |= handler.takes_body;
         self.routes.push(handler);
     }
 

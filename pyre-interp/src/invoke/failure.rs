@@ -22,8 +22,8 @@ impl<'py> Lane<'py, '_> {
         let py = self.py;
         // A body that is not what the handler asked for is the client's fault, if the handler did
         // not say otherwise.
-        if self.request.get().is_complaint(exception, py) {
-            return self.error_response(400);
+        if let Some(status) = self.request.get().complaint(exception, py) {
+            return self.error_response(status);
         }
         // It took longer than it may: the monitor has reported where it was.
         if exception.is_instance(&*self.tools.overrun.bind(py), py)? {

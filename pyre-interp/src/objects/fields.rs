@@ -1,5 +1,7 @@
 //! The mappings of a request, made when first asked for and the same object from then on.
 
+use std::cell::Cell;
+
 use pyre_ffi::module::ModuleObject;
 use pyre_ffi::{
     Arguments, Attached, Bytes, Dict, DictWatcher, List, Object, Owned, Raised, Signature,
@@ -32,6 +34,12 @@ pub(crate) struct Fields {
     pub(crate) tasks: Slot<List>,
     /// The exception that told the handler of a malformed body.
     pub(crate) complaint: Slot,
+    /// The status that it stands for.
+    pub(crate) complaint_status: Cell<u16>,
+    /// How much was taken of the body that is in memory.
+    pub(crate) taken: Cell<usize>,
+    /// All of the body is in memory, though its route takes it as it comes.
+    pub(crate) is_loaded: Cell<bool>,
 }
 
 impl Fields {
@@ -49,6 +57,9 @@ impl Fields {
             id: Slot::empty(),
             tasks: Slot::empty(),
             complaint: Slot::empty(),
+            complaint_status: Cell::new(400),
+            taken: Cell::new(0),
+            is_loaded: Cell::new(false),
         }
     }
 
@@ -69,6 +80,8 @@ impl Fields {
         self.id.clear(py);
         self.tasks.clear(py);
         self.complaint.clear(py);
+        self.taken.set(0);
+        self.is_loaded.set(false);
     }
 
     pub(crate) fn traverse(&self, visitor: &mut Visitor<'_>) {

@@ -2,6 +2,7 @@
 
 mod attributes; // what is read of it
 mod body; // its body, decoded
+mod pieces; // its body in pieces, as it comes
 
 use std::cell::{Cell, OnceCell, Ref};
 use std::ffi::CStr;
@@ -124,9 +125,12 @@ impl Request {
         read(&job, call_of(&job))
     }
 
-    /// Whether this is the exception that told the handler of a malformed body.
-    pub(crate) fn is_complaint(&self, exception: &Object<Exception>, py: Attached<'_>) -> bool {
-        self.fields().complaint.get(py).is_some_and(|complaint| complaint.is(exception))
+    /// The status that this exception stands for, if it is the one that told the handler of a body that is
+    /// malformed, or that has no end.
+    pub(crate) fn complaint(&self, exception: &Object<Exception>, py: Attached<'_>) -> Option<u16> {
+        let fields = self.fields();
+        let is_it = fields.complaint.get(py).is_some_and(|complaint| complaint.is(exception));
+        is_it.then(|| fields.complaint_status.get())
     }
 
     /// The request's id: made when first asked for, the same from then on.
@@ -254,6 +258,24 @@ impl Class for Request {
                   value. Raises ValueError; uncaught, the client is answered 400.",
                 Self::form,
             )
+            .bound_method(
+                c"stream",
+                c"stream($self, /)\n--\n\nThe body in pieces, for `for`, and in a coroutine for `async for`. \
+                  They come as the client sends them if the route has stream_body=True.",
+                Self::stream,
+            )
+            .bound_method(
+                c"read",
+                c"read($self, n=-1)\n--\n\nSo many bytes of the body, fewer only at its end; await it in \
+                  a coroutine. All if n is below 0.",
+                Self::read,
+            )
+            .method0(c"_next_piece", c"Wait for the next piece of the body.", Self::next_piece)
+            .method(c"_take", c"Take of the body what has come.", Self::take_piece)
+            .method0(c"_gather", c"Keep all that has come of the body.", Self::gather_all)
+            .method0(c"_wait", c"Wait for more of the body.", Self::wait_for_piece)
+            .method0(c"_listen", c"Have the event loop told of more.", Self::listen)
+            .method0(c"_ask", c"Be told of more.", Self::ask_for_piece)
             .method(
                 c"header",
                 c"header($self, name, default=None, /)\n--\n\nOne header, whatever the case of its name.",

@@ -64,6 +64,14 @@ impl Source {
         .ok()
     }
 
+    /// Changes the job, if there is one. Nothing of Python may run in `change`.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Job) -> Option<R>) -> Option<R> {
+        match &mut *self.state.borrow_mut() {
+            State::Loaded(job) | State::Kept(job) => change(job),
+            State::Empty => None,
+        }
+    }
+
     pub(crate) fn client(&self) -> Client {
         self.read().map_or(Client::Local, |job| job.client)
     }
@@ -106,6 +114,7 @@ fn own_part(job: &mut Job) -> Box<Job> {
     }
     part.client = job.client;
     part.reply_to = job.reply_to;
+    part.intake.clone_from(&job.intake);
     if let Some(id) = job.id() {
         part.identify(id, job.identity(job.next).trace.of(&job.answers));
     }

@@ -257,6 +257,10 @@ impl<'py, 'a> Lane<'py, 'a> {
             manner.connection = Connection::Close;
             job.closes = true;
         }
+        if job.intake.is_some() && is_body_coming(&job) {
+            manner.connection = Connection::Close;
+            job.closes = true;
+        }
         if let Some(id) = job.id() {
             self.desk.fields.push_if_absent(REQUEST_ID_HEADER, id);
         }
@@ -309,6 +313,14 @@ impl<'py, 'a> Lane<'py, 'a> {
     pub(crate) fn conventions(&self) -> Conventions<'a> {
         Conventions { tools: self.tools, json_default: self.app.json_default.as_ref() }
     }
+}
+
+/// Whether an answer comes before the body has: it is the last of its connection, as nobody reads that up
+/// to the next request (RFC 9112 section 9.3).
+#[cold]
+#[inline(never)]
+fn is_body_coming(job: &Job) -> bool {
+    job.intake.as_ref().is_some_and(|intake| !intake.has_come())
 }
 
 /// Notes how long a call took, and that the next one begins.

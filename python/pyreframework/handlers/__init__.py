@@ -8,6 +8,7 @@
 - ``deliveries``: answers that generators make
 - ``generators``: the threads that run generators which are not ``async def``
 - ``streams``: what sending a piece gives back, and who waits for room
+- ``bodies``: requests whose body is read in pieces, and who waits for more
 - ``background``: what a request has left to be done after its answer
 - ``debug_page``: what a client sees in debug mode when a handler raised
 

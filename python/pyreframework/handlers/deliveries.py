@@ -10,7 +10,13 @@ import _thread
 import sys
 
 from pyreframework.handlers.event_loop import running_loop
-from pyreframework.handlers.streams import LOOK_SECONDS, Sender, send_on_loop, senders
+from pyreframework.handlers.streams import (
+    LOOK_SECONDS,
+    ClientGone,
+    Sender,
+    send_on_loop,
+    senders,
+)
 from pyreframework.logs import records
 
 TYPE_CHECKING = False
@@ -256,7 +262,8 @@ class Delivery:
                 pass  # That is what the request comes to.
             elif not (stream.is_disconnected and is_of_client(error)):
                 stream._break()
-                records.raised(self._route, self._id, error)
+                if not isinstance(error, ClientGone):
+                    records.raised(self._route, self._id, error)
         finally:
             with self._lock:
                 self._is_over = True

@@ -69,6 +69,10 @@ class Loop:
                 self._loop.set_debug(True)
         return self._loop
 
+    def is_own(self, loop: AbstractEventLoop) -> bool:
+        """Tell whether this is the loop of the app, which the engine wakes."""
+        return loop is self._loop
+
     def complete(self, result: Any) -> object:
         """Return what a hook returned, or what its coroutine comes to.
 

@@ -25,6 +25,10 @@ LOOK_SECONDS = 0.1
 UNANSWERED_SECONDS = 30.0
 
 
+class ClientGone(ConnectionError):
+    """The client has gone before the end of the body that was being read."""
+
+
 class Ready:
     """An awaitable that has its result."""
 

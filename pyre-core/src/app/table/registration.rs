@@ -7,9 +7,9 @@ use super::{App, one};
 use crate::app::arguments::{callable, conversion, read_plan, read_timeout, required, text};
 use crate::router::Pattern;
 
-const ADD_ROUTE: Signature<8> = Signature::all(
+const ADD_ROUTE: Signature<9> = Signature::all(
     "add_route",
-    ["method", "path", "handler", "plan", "on_main", "is_async", "timeout", "inline"],
+    ["method", "path", "handler", "plan", "on_main", "is_async", "timeout", "inline", "takes_body"],
 );
 
 const SET_FALLBACK: Signature<3> = Signature::all("set_fallback", ["handler", "plan", "is_async"]);
@@ -36,12 +36,12 @@ impl App {
         py: Attached<'py>,
         given: Arguments<'_>,
     ) -> Result<Owned<'py>, Raised> {
-        let [method, path, handler, plan, on_main, is_async, timeout, inline] =
+        let [method, path, handler, plan, on_main, is_async, timeout, inline, takes_body] =
             required(given.parse(&ADD_ROUTE, py)?);
         let method = text(py, "method", method)?.to_ascii_uppercase();
         let path = text(py, "path", path)?;
         let (on_main, is_async) = (on_main.is_true(py)?, is_async.is_true(py)?);
-        let inline = inline.is_true(py)?;
+        let (inline, takes_body) = (inline.is_true(py)?, takes_body.is_true(py)?);
         let timeout_ms = read_timeout(py, &timeout)?;
         let pattern =
             Pattern::parse(path).map_err(|error| Raised::value_error(py, &error.to_string()))?;
@@ -60,6 +60,7 @@ impl App {
             on_main,
             timeout_ms,
             inline,
+            takes_body,
         };
         let mut handler = Some(handler);
         let added = self.change(py, |building| {
@@ -94,6 +95,7 @@ impl App {
             on_main: false,
             timeout_ms: None,
             inline: true,
+            takes_body: false,
         };
         let before = self.change(py, |building| building.application.set_fallback(handler))?;
         // Dropped here, where Python code may run.

@@ -9,7 +9,14 @@ use crate::objects::source::call_of;
 use crate::serialize::json::{self, DecodeFailure};
 
 impl Request {
+    /// Has the whole body in memory, which takes time only on routes that may be asked for it before.
+    #[inline]
+    fn loaded(&self, py: Attached<'_>) -> Result<(), Raised> {
+        if self.app.takes_bodies { self.load_body(py) } else { Ok(()) }
+    }
+
     pub(super) fn body<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.loaded(py)?;
         self.fields().body.get_or_make(py, || {
             let job = self.job(py)?;
             Bytes::new(py, call_of(&job).request.body.of(&job.bytes)).map(Owned::into_any)
@@ -17,6 +24,7 @@ impl Request {
     }
 
     pub(super) fn text<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.loaded(py)?;
         let text = {
             let job = self.job(py)?;
             Str::utf8(py, call_of(&job).request.body.of(&job.bytes))
@@ -25,6 +33,7 @@ impl Request {
     }
 
     pub(super) fn json<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.loaded(py)?;
         let value = {
             let job = self.job(py)?;
             let body = call_of(&job).request.body.of(&job.bytes);
@@ -41,6 +50,7 @@ impl Request {
     }
 
     pub(super) fn form<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.loaded(py)?;
         let made = self.fields().form.get_or_make(py, || {
             let job = self.job(py)?;
             check_form_type(py, &job)?;
@@ -53,9 +63,17 @@ impl Request {
     /// handler lets it through, the answer is 400.
     fn complain(&self, py: Attached<'_>, raised: Raised) -> Raised {
         let exception = raised.take(py);
-        if exception.is_kind(ExceptionKind::ValueError) {
-            self.fields().complaint.set(py, exception.clone().into_any());
-        }
+        let is_of_client = exception.is_kind(ExceptionKind::ValueError);
+        let raised = Raised::restore(py, exception);
+        if is_of_client { self.complain_of(py, raised, 400) } else { raised }
+    }
+
+    /// As [`Self::complain`], with what stands for the exception if the handler lets it through.
+    pub(super) fn complain_of(&self, py: Attached<'_>, raised: Raised, status: u16) -> Raised {
+        let exception = raised.take(py);
+        let fields = self.fields();
+        fields.complaint.set(py, exception.clone().into_any());
+        fields.complaint_status.set(status);
         Raised::restore(py, exception)
     }
 }

@@ -9,7 +9,7 @@ use pyre_http::method::Method;
 use pyre_http::status::has_body;
 use pyre_http::version::Version;
 
-use super::Lane;
+use super::{Lane, is_body_coming};
 use crate::flow::Reader;
 use crate::job::{Entry, Job, REQUEST_ID_HEADER};
 use crate::serialize::answer::{Answer, Body, Pieces};
@@ -106,6 +106,10 @@ impl<'py> Lane<'py, '_> {
             job.closes = true;
             let answered = job.next + 1;
             job.entries.truncate(answered);
+        }
+        if !has_pieces && is_body_coming(&job) {
+            manner.connection = Connection::Close;
+            job.closes = true;
         }
         if let Some(id) = job.id() {
             fields.push_if_absent(REQUEST_ID_HEADER, id);

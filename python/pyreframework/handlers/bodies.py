@@ -1,0 +1,137 @@
+"""Bodies of requests in pieces: what `PyreRequest.stream` and `read` are in a coroutine.
+
+A thread waits in the engine. A coroutine waits here, until its event loop is told that there is
+more. Imported with the first body that is read in pieces.
+"""
+
+from __future__ import annotations
+
+from pyreframework.handlers.streams import ClientGone, running_loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from asyncio import Future
+
+    from pyreframework.engine import PyreRequest
+
+
+__all__ = ["ClientGone", "Pieces", "is_in_coroutine", "look", "read", "wake"]
+
+
+class Pieces:
+    """What ``req.stream()`` returns: the body in pieces, as it comes.
+
+    For ``for`` in a thread and ``async for`` in a coroutine.
+    """
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: PyreRequest) -> None:
+        self._request = request
+
+    def __iter__(self) -> Pieces:
+        return self
+
+    def __next__(self) -> bytes:
+        piece = self._request._next_piece()
+        if not piece:
+            raise StopIteration
+        return piece
+
+    def __aiter__(self) -> Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await take(self._request, -1)
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+
+def is_in_coroutine() -> bool:
+    """Tell whether an event loop runs on this thread, so that it must not wait."""
+    return running_loop() is not None
+
+
+def look() -> None:
+    """Do nothing: what interrupts a handler is raised where Python code runs."""
+
+
+async def read(request: PyreRequest, size: int) -> bytes:
+    """Return so many bytes of a body, fewer only at its end; all if ``size`` is below 0.
+
+    If nothing was read before, all of it is what the request has for a body from then on.
+    """
+    if size < 0:
+        while (is_whole := request._gather()) is False:
+            await wait(request)
+        if is_whole:
+            return request.body
+    pieces = []
+    while size and (piece := await take(request, size)):
+        pieces.append(piece)
+        if size > 0:
+            size -= len(piece)
+    return b"".join(pieces)
+
+
+async def take(request: PyreRequest, size: int) -> bytes:
+    """Return what has come of a body, at most so many bytes; wait until there are some."""
+    while (piece := request._take(size)) is None:
+        await wait(request)
+    return piece
+
+
+class Readers:
+    """Coroutines that wait for more of one body."""
+
+    __slots__ = ("waiting",)
+
+    def __init__(self) -> None:
+        self.waiting: list[Future[None]] = []
+
+    def go_on(self) -> None:
+        """Go on: there is more, or there will be no more."""
+        waiting, self.waiting = self.waiting, []
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
+
+
+# Those of this interpreter, by the number of their body.
+readers: dict[int, Readers] = {}
+
+
+def wake(number: int) -> bool:
+    """Let those go on who read this body; tell whether anybody does.
+
+    Called on the thread of the app's event loop.
+    """
+    known = readers.get(number)
+    if known is None:
+        return False
+    known.go_on()
+    return True
+
+
+async def wait(request: PyreRequest) -> None:
+    """Wait until there is something to take."""
+    from asyncio import get_running_loop, to_thread
+
+    loop = get_running_loop()
+    number = request._listen() if request.app.loop.is_own(loop) else None
+    if number is None:
+        # Nobody wakes this loop.
+        await to_thread(request._wait)
+        return
+    known = readers.setdefault(number, Readers())
+    more = loop.create_future()
+    known.waiting.append(more)
+    try:
+        if request._ask():
+            await more
+    finally:
+        if more in known.waiting:
+            known.waiting.remove(more)
+        if not known.waiting and readers.get(number) is known:
+            del readers[number]
