@@ -25,6 +25,15 @@ def server() -> Iterator[Server]:
         assert "SMUGGLED" not in server.output.text()
 
 
+@pytest.fixture(scope="module", params=["def", "async"])
+def taking(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Its handlers read bodies as they come."""
+    with serve("taking", env={"TEST_KIND": request.param}) as server:
+        yield server
+        assert server.get("/").text == "hello"
+        assert "SMUGGLED" not in server.output.text()
+
+
 def dialogue(server: Server, rule: Refused | Accepted, pieces: list[bytes]) -> None:
     with server.connect() as peer:
         peer.send_pieces(pieces)
@@ -63,6 +72,20 @@ def test_rule_whole(server: Server, rule: Refused | Accepted) -> None:
 )
 def test_rule_byte_by_byte(server: Server, rule: Refused | Accepted) -> None:
     dialogue(server, rule, [bytes([byte]) for byte in rule.request])
+
+
+BODIES = [rule for rule in RULES if rule.request.startswith(b"POST /echo ")]
+
+
+@pytest.mark.parametrize("rule", BODIES, ids=name)
+def test_rule_of_a_body_that_is_read_as_it_comes(taking: Server, rule: Refused | Accepted) -> None:
+    """With its head, and behind it: then it is the handler that meets what is wrong."""
+    dialogue(taking, rule, [rule.request])
+    if len(rule.request) <= LONGEST_BYTEWISE:
+        dialogue(taking, rule, [bytes([byte]) for byte in rule.request])
+    else:
+        end = rule.request.find(b"\r\n\r\n") + 4
+        dialogue(taking, rule, [rule.request[:end], rule.request[end:]])
 
 
 def test_names_of_rules_are_unique() -> None:

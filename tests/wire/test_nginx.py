@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from dialogue import Peer, request
+from gate import Gate
 from serving import APPS, SUCCESS_S, Server, serve, wait_until
 
 UPLOAD = bytes(range(256)) * (5 * 1024 * 1024 // 256)
@@ -194,3 +195,29 @@ def test_a_mode_of_its_own_keeps_the_proxy_out(folder: Path) -> None:
         assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 502
         assert "Permission denied" in (folder / "error.log").read_text()
         assert server.get("/").text == "hello"
+
+
+@pytest.mark.parametrize("kind", ["def", "async"])
+def test_a_body_that_is_read_as_it_comes(folder: Path, kind: str) -> None:
+    """It goes through nginx as it comes, and so does an answer before its end."""
+    nginx_program()
+    path = folder / f"uploads-{kind}.sock"
+    with (
+        serve("uploads", bind=f"unix:{path},127.0.0.1:0", port=None),
+        proxied(folder, path) as port,
+        Gate() as gate,
+        Peer("127.0.0.1", port) as peer,
+    ):
+        fields = [("Transfer-Encoding", "chunked")]
+        peer.send(request("POST", f"/unbuffered/{kind}/steps/{gate.port}", fields))
+        for name in ["one", "two"]:
+            peer.send(b"3\r\n" + name.encode() + b"\r\n")
+            assert gate.entered() == name
+            gate.release(name, f"{name} told")
+        peer.send(b"0\r\n\r\n")
+        assert peer.reply().json() == ["one told", "two told"]
+        reply = peer.request("POST", f"/unbuffered/{kind}/digest", (), UPLOAD)
+        assert reply.json()["bytes"] == len(UPLOAD)
+        head = request("POST", f"/unbuffered/{kind}/some/5", [("Content-Length", "1000000")])
+        peer.send(head + b"hello")
+        assert peer.reply().body == b"hello"
