@@ -6,7 +6,8 @@ more. Imported with the first body that is read in pieces.
 
 from __future__ import annotations
 
-from pyreframework.handlers.streams import ClientGone, running_loop
+from pyreframework.handlers.event_loop import running_loop
+from pyreframework.handlers.streams import ClientGone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
