@@ -179,6 +179,18 @@ where
     unsafe { method::<T, _>(this, ptr::null_mut(), body) }
 }
 
+/// `am_await` and `am_anext`.
+pub(super) unsafe extern "C" fn unary<T: Class, F>(this: *mut ffi::PyObject) -> *mut ffi::PyObject
+where
+    F: Item + for<'a, 'py> Fn(&'a Object<Instance<T>>, Attached<'py>) -> Result<Owned<'py>, Raised>,
+{
+    // SAFETY: lent by CPython for this call.
+    let object: Borrowed<'_, Instance<T>> = unsafe { lend(this) };
+    let body = |_: &T, py: Attached<'_>| conjure::<F>()(&object, py).map(Owned::into_pointer);
+    // SAFETY: an instance of `T`, lent by CPython for this call.
+    unsafe { method::<T, _>(this, ptr::null_mut(), body) }
+}
+
 /// `mp_length`.
 pub(super) unsafe extern "C" fn length<T: Class, F>(this: *mut ffi::PyObject) -> ffi::Py_ssize_t
 where

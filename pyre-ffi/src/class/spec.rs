@@ -225,6 +225,30 @@ impl<T: Class> ClassSpec<T> {
         self.add_slot(ffi::Py_tp_iternext, next as *mut c_void)
     }
 
+    /// `await object`: what this gives is iterated, and so has [`next`](Self::next).
+    pub fn awaits<F>(&mut self, awaited: F) -> &mut Self
+    where
+        F: Item
+            + for<'a, 'py> Fn(&'a Object<Instance<T>>, Attached<'py>) -> Result<Owned<'py>, Raised>,
+    {
+        let _ = awaited;
+        let awaited: ffi::unaryfunc = slots::unary::<T, F>;
+        self.add_slot(ffi::Py_am_await, awaited as *mut c_void)
+    }
+
+    /// `async for`: each time, what this gives is awaited; the iterator is the object itself.
+    pub fn async_next<F>(&mut self, next: F) -> &mut Self
+    where
+        F: Item
+            + for<'a, 'py> Fn(&'a Object<Instance<T>>, Attached<'py>) -> Result<Owned<'py>, Raised>,
+    {
+        let _ = next;
+        let next: ffi::unaryfunc = slots::unary::<T, F>;
+        let itself: ffi::unaryfunc = ffi::PyObject_SelfIter;
+        self.add_slot(ffi::Py_am_aiter, itself as *mut c_void);
+        self.add_slot(ffi::Py_am_anext, next as *mut c_void)
+    }
+
     /// The bytes that `memoryview(object)` shows, which cannot be written to.
     pub fn buffer<F>(&mut self, bytes: F) -> &mut Self
     where
