@@ -73,6 +73,7 @@ pub const fn reason(status: u16) -> &'static str {
 pub const fn error_text(status: u16) -> &'static str {
     match status {
         400 => "bad request",
+        403 => "forbidden",
         404 => "not found",
         405 => "method not allowed",
         408 | 504 => "request timeout",
@@ -81,6 +82,7 @@ pub const fn error_text(status: u16) -> &'static str {
         415 => "unsupported media type",
         417 => "expectation failed",
         422 => "validation failed",
+        426 => "upgrade required",
         431 => "request header fields too large",
         // What others call it too; only hooks see it, as nobody is there to be told.
         499 => "client closed request",

@@ -332,9 +332,10 @@ impl Job {
     #[cold]
     pub fn end_flow(&mut self) {
         let Some(flow) = self.flow.take() else { return };
-        let bytes = usize::try_from(flow.bytes).unwrap_or(usize::MAX);
+        let bytes = usize::try_from(flow.known.bytes).unwrap_or(usize::MAX);
         if let Some(Entry::Call(call)) = self.entries.get_mut(self.next - 1) {
             call.answer_bytes = call.answer_bytes.saturating_add(bytes);
+            call.status = flow.known.status.unwrap_or(call.status);
         }
     }
 

@@ -143,6 +143,13 @@ impl Receiver {
         }
     }
 
+    /// How many bytes of the frame that is coming are known to be missing.
+    #[must_use]
+    pub fn bytes_missing(&self) -> usize {
+        let left = self.payload.map_or(0, |payload| payload.head.length - payload.come);
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
     /// Whether the peer has sent its close frame.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Outflow, Taken};
+use pyre_http::websocket::extension::Agreed;
+
+use super::{Outflow, Taken, Feed};
 
 /// What an answer in pieces asks of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -13,17 +15,50 @@ pub struct Terms {
     pub ends_with_connection: bool,
 }
 
+/// What the reactor knows of the pieces that it has taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Known {
+    /// Their bytes, without what frames them.
+    pub bytes: u64,
+    /// How many there were.
+    pub count: u64,
+    /// The connection speaks WebSocket.
+    pub is_upgraded: bool,
+    /// The status of the answer, if that was not known when the flow began.
+    pub status: Option<u16>,
+}
+
+impl Known {
+    /// One more piece, of so many bytes.
+    pub(super) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.count += 1;
+    }
+}
+
+/// What a connection gets with the handshake of a WebSocket, for the case that it is accepted.
+pub struct Upgrade {
+    /// Where its messages go.
+    pub feed: Feed,
+    /// How they are compressed, if they are.
+    pub agreed: Option<Agreed>,
+    /// How long the handler may take to answer, in milliseconds; 0 for as long as it likes.
+    pub timeout_ms: u64,
+}
+
 /// The reactor's end of a flow. When it is dropped, nobody reads it any more.
 pub struct Downstream {
     flow: Arc<Outflow>,
+    /// It may become that of a WebSocket.
+    pub upgrade: Option<Box<Upgrade>>,
     /// What it asks of the connection.
     pub terms: Terms,
     /// When anything was last sent, in milliseconds of the reactor's clock.
     pub sent_ms: u64,
     /// When a piece of the program's was.
     pub piece_ms: u64,
-    /// Bytes of the pieces that were taken, without what frames them.
-    pub bytes: u64,
+    /// What is known of the pieces that were taken.
+    pub known: Known,
     /// When the peer counts as gone, as it has closed its side.
     pub disconnects_ms: u64,
     /// Its begin is counted.
@@ -36,13 +71,20 @@ impl Downstream {
     pub fn new(flow: Arc<Outflow>, terms: Terms) -> Self {
         Self {
             flow,
+            upgrade: None,
             terms,
             sent_ms: 0,
             piece_ms: 0,
-            bytes: 0,
+            known: Known::default(),
             disconnects_ms: u64::MAX,
             is_counted: false,
         }
+    }
+
+    /// The flow itself, for what the server says last.
+    #[must_use]
+    pub fn flow(&self) -> &Arc<Outflow> {
+        &self.flow
     }
 
     /// Sends something of the server's own, if nothing else is on its way.
@@ -52,12 +94,12 @@ impl Downstream {
 
     /// Takes all that is there at this moment; `into` is empty.
     pub fn take(&mut self, into: &mut Vec<u8>, now_ms: u64) -> Taken {
-        let before = self.bytes;
-        let taken = self.flow.take(into, &mut self.bytes);
+        let before = self.known.bytes;
+        let taken = self.flow.take(into, &mut self.known);
         if !into.is_empty() {
             self.sent_ms = now_ms;
         }
-        if self.bytes != before {
+        if self.known.bytes != before {
             self.piece_ms = now_ms;
         }
         taken

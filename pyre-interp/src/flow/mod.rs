@@ -15,9 +15,10 @@
 //! - Either end that goes breaks the flow, and the other one learns of it without sending or reading.
 
 mod downstream; // the end that a reactor has
+mod inbox; // messages, from a reactor to the program
+mod inflow; // a body, from a reactor to a handler
 mod mailbox; // how a reactor learns which of its flows have something
 mod outflow; // from the program to a reactor
-mod inflow; // from a reactor to a handler
 mod sync; // locks and queues, as they are or as loom knows them
 mod talk; // what its ends tell each other
 mod wakes; // how an event loop learns which of its senders can go on
@@ -26,7 +27,8 @@ mod wakes; // how an event loop learns which of its senders can go on
 #[cfg(not(pyre_loom))]
 mod tests;
 
-pub use downstream::{Downstream, Terms};
+pub use downstream::{Downstream, Known, Terms, Upgrade};
+pub use inbox::{Batch, Ending, Feed, GONE, INBOX_BYTES_MAX, Inbox, Received};
 pub use inflow::{Cut, Found, Intake, Upstream, inflow};
 pub use mailbox::Mailbox;
 pub use outflow::{FLOW_BYTES_MAX, Outflow};

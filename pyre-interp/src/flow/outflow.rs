@@ -16,7 +16,7 @@ use pyre_http::h1::chunk;
 use pyre_http::h1::serialize::Delimited;
 
 use super::sync::{Condvar, Mutex, MutexGuard};
-use super::{Pushed, Reader, Room, Taken, Waker};
+use super::{Known, Pushed, Reader, Room, Taken, Waker};
 
 /// As much waits for the reactor before a sender has to. One piece may go beyond that.
 pub const FLOW_BYTES_MAX: usize = 256 * 1024;
@@ -62,8 +62,8 @@ struct State {
     waker: Option<Waker>,
     /// The sender behind the waker waits for room.
     wakes_for_room: bool,
-    /// Bytes of all pieces, without what frames them.
-    bytes: u64,
+    /// What the reactor is to know of the pieces.
+    known: Known,
     /// What the last piece ended with.
     tail: [u8; 3],
 }
@@ -80,7 +80,7 @@ impl Default for Outflow {
             waiting: 0,
             waker: None,
             wakes_for_room: false,
-            bytes: 0,
+            known: Known::default(),
             tail: event_stream::BEGIN,
         };
         Self { state: Mutex::new(state), room: Condvar::new() }
@@ -106,12 +106,62 @@ impl Outflow {
             self.close(state, Stage::Failed);
             return Pushed::TooMuch;
         }
-        state.bytes += piece.len() as u64;
+        state.known.add(piece.len());
         for &byte in &piece[piece.len().saturating_sub(3)..] {
             state.tail = [state.tail[1], state.tail[2], byte];
         }
         self.tell(state);
         Pushed::Taken
+    }
+
+    /// Sends a frame of this many bytes, without its head, which is written into the buffer as it is.
+    pub fn push_frame(&self, bytes: usize, write: impl FnOnce(&mut Vec<u8>)) -> Pushed {
+        let mut state = self.state.lock();
+        match state.stage {
+            Stage::Open => {}
+            Stage::Ended | Stage::Failed | Stage::Over => return Pushed::Ended,
+            Stage::Gone => return Pushed::Gone,
+        }
+        if state.pieces.len() >= FLOW_BYTES_MAX {
+            return Pushed::Full;
+        }
+        write(&mut state.pieces);
+        state.known.add(bytes);
+        self.tell(state);
+        Pushed::Taken
+    }
+
+    /// Answers a handshake: the connection speaks WebSocket behind this head.
+    pub fn upgrade(&self, head: &[u8]) {
+        let mut state = self.state.lock();
+        if state.stage == Stage::Open {
+            state.pieces.extend_from_slice(head);
+            state.known.is_upgraded = true;
+            state.known.status = Some(101);
+            self.tell(state);
+        }
+    }
+
+    /// Answers a handshake with something else, which is whole.
+    pub fn refuse(&self, status: u16, answer: &[u8]) {
+        let mut state = self.state.lock();
+        if state.stage == Stage::Open {
+            state.pieces.extend_from_slice(answer);
+            state.known.add(answer.len());
+            state.known.status = Some(status);
+            self.close(state, Stage::Ended);
+        }
+    }
+
+    /// Nothing follows but what is written here. Tells whether that is news.
+    pub fn finish(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let mut state = self.state.lock();
+        if state.stage != Stage::Open {
+            return false;
+        }
+        write(&mut state.pieces);
+        self.close(state, Stage::Ended);
+        true
     }
 
     /// Whether a sender can go on.
@@ -209,7 +259,7 @@ impl Outflow {
         for length in lengths {
             let (piece, behind) = rest.split_at(length);
             if !state.append(piece) {
-                state.bytes -= rest.len() as u64;
+                state.known.bytes -= rest.len() as u64;
                 state.stage = Stage::Failed;
                 break;
             }
@@ -259,7 +309,7 @@ impl Outflow {
     #[must_use]
     pub fn missing(&self, length: u64) -> u64 {
         let state = self.state.lock();
-        if state.stage == Stage::Open { length.saturating_sub(state.bytes) } else { 0 }
+        if state.stage == Stage::Open { length.saturating_sub(state.known.bytes) } else { 0 }
     }
 
     /// Whether a piece can still be sent, now or later.
@@ -278,11 +328,11 @@ impl Outflow {
         }
     }
 
-    /// Takes all that is there, for the reactor; `into` is empty. Says how many bytes that makes in all.
-    pub(super) fn take(&self, into: &mut Vec<u8>, bytes: &mut u64) -> Taken {
+    /// Takes all that is there, for the reactor; `into` is empty. Says what is known of it.
+    pub(super) fn take(&self, into: &mut Vec<u8>, known: &mut Known) -> Taken {
         debug_assert!(into.is_empty());
         let mut state = self.state.lock();
-        *bytes = state.bytes;
+        *known = state.known;
         std::mem::swap(&mut state.pieces, into);
         let taken = match state.stage {
             Stage::Open if into.is_empty() => {

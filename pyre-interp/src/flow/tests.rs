@@ -117,7 +117,7 @@ fn early_pieces_are_framed_when_a_lane_attaches_them() {
         assert_eq!(taken(&mut downstream), (Taken::Pieces, expected.to_owned()));
         assert!(rig.flow.end());
         assert_eq!(taken(&mut downstream), (Taken::End, end.to_owned()));
-        assert_eq!(downstream.bytes, 3);
+        assert_eq!(downstream.known.bytes, 3);
     }
 }
 
@@ -139,7 +139,7 @@ fn more_than_the_answer_has_said_breaks_it_off() {
     assert_eq!(rig.flow.push(b"c"), Pushed::Ended);
     assert_eq!(rig.told(), 1);
     assert_eq!(taken(&mut downstream), (Taken::Break, "ab".to_owned()));
-    assert_eq!(downstream.bytes, 2);
+    assert_eq!(downstream.known.bytes, 2);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn more_than_the_answer_says_later_breaks_it_off_when_it_is_attached() {
     }
     let mut downstream = rig.attach(Delimited::Length(3));
     assert_eq!(taken(&mut downstream), (Taken::Break, "ab".to_owned()));
-    assert_eq!(downstream.bytes, 2);
+    assert_eq!(downstream.known.bytes, 2);
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn a_comment_goes_between_two_events_and_nowhere_else() {
     let comment = String::from_utf8(KEEP_ALIVE.to_vec()).unwrap();
     downstream.push_comment(KEEP_ALIVE);
     assert_eq!((rig.told(), taken(&mut downstream)), (1, (Taken::Pieces, comment.clone())));
-    assert_eq!(downstream.bytes, 0, "it is none of the program's");
+    assert_eq!(downstream.known.bytes, 0, "it is none of the program's");
     for (piece, is_between) in
         [("data: a", false), ("\n", false), ("\n", true), ("id: 1\r\n\r\n", true), (":\n", false)]
     {
