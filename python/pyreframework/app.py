@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyreframework.engine import PyreStream
     from pyreframework.handlers.background import Task
     from pyreframework.handlers.deliveries import Delivery
+    from pyreframework.handlers.sockets import Conversation
     from pyreframework.hooks import Lifespan
     from pyreframework.routing import AnyCall
     from pyreframework.serving.signals.stop import Stop
@@ -65,7 +66,7 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         self.chosen = []
         self.native = AppTable()
         self.native.set_owner(self)
-        self.native.set_report(self._report)
+        self.native.set_report(self.report)
         self.native.set_settle(self.loop.settle)
         self.native.set_run_tasks(self._go_on)
         self.native.set_deliver(self._deliver)
@@ -144,6 +145,9 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         body_timeout: float | None = None,
         keep_alive_timeout: float | None = None,
         stream_idle_timeout: float | None = None,
+        ws_ping: float | None = None,
+        ws_threads: int | None = None,
+        max_message_size: int | None = None,
         request_timeout: float | None = None,
         max_in_flight: int | None = None,
         shutdown_timeout: float | None = None,
@@ -191,6 +195,9 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
             body_timeout: Seconds without a further byte of a body.
             keep_alive_timeout: Seconds an idle connection is kept.
             stream_idle_timeout: Seconds an answer in pieces may go on without one; 0 for no limit.
+            ws_ping: Seconds a WebSocket may be silent before its client is pinged; 0 for no pings.
+            ws_threads: Threads in each worker for WebSocket handlers that are not ``async def``.
+            max_message_size: Bytes of the largest message of a WebSocket.
             request_timeout: Seconds a handler may take; 0 for no limit.
             max_in_flight: Requests that may be with handlers at once; 0 for no limit.
             shutdown_timeout: Seconds running requests have to finish after a stop signal.
@@ -303,8 +310,10 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         delivery.begin(is_async, self.loop)
         return delivery
 
-    def _go_on(self, tasks: list[Task] | None, delivery: Delivery | None = None) -> None:
-        """Run what ``req.add_task`` left, behind what a generator makes.
+    def _go_on(
+        self, tasks: list[Task] | None, delivery: Delivery | Conversation | None = None
+    ) -> None:
+        """Run what ``req.add_task`` left, behind what a generator makes, or a WebSocket.
 
         Called by the engine once the answer, or its head, is on its way.
         """
@@ -326,7 +335,7 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         if not bodies.wake(number):
             streams.wake(number)
 
-    def _report(self, route: str, request_id: object, error: BaseException) -> str | None:
+    def report(self, route: str, request_id: object, error: BaseException) -> str | None:
         """Log what a handler or hook raised; in debug mode return a page for the client."""
         if apps.in_worker():
             from pyreframework.program import refusals

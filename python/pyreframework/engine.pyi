@@ -308,6 +308,163 @@ class PyreStream:
     def _ask_for_room(self) -> bool: ...
     def _break(self) -> bool: ...
 
+class Sent:
+    """What methods return that have done what they are for; it may be awaited."""
+
+    def __await__(self) -> Generator[Any]: ...
+    def __iter__(self) -> Iterator[None]: ...
+    def __next__(self) -> None: ...
+
+class Receiving[T]:
+    """The next message, to be awaited; a coroutine in all that counts for asyncio."""
+
+    def __await__(self) -> Generator[Any, None, T]: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: object, /) -> Any: ...
+    def throw(self, error: BaseException, /) -> Any: ...
+    def close(self) -> None: ...
+
+class Arrival:
+    """The future of a message; for asyncio, not for programs."""
+
+    def get_loop(self) -> AbstractEventLoop: ...
+    def add_done_callback(self, fn: Callable[..., Any], /, *, context: object = None) -> None: ...
+    def remove_done_callback(self, fn: Callable[..., Any], /) -> int: ...
+    def cancel(self, msg: object = None) -> bool: ...
+    def result(self) -> None: ...
+    def done(self) -> bool: ...
+    def cancelled(self) -> bool: ...
+
+class PyreWebSocket:
+    """A WebSocket, as its handler sees it.
+
+    The methods block a thread, and are awaited in a coroutine: what they return there is awaitable.
+    So those that receive are typed `Any`. The first of them accepts the handshake, unless `accept`
+    has been called.
+    """
+
+    @property
+    def request(self) -> PyreRequest: ...
+    @property
+    def params(self) -> dict[str, Any]: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def query(self) -> str: ...
+    @property
+    def query_params(self) -> dict[str, str]: ...
+    @property
+    def headers(self) -> dict[str, str]: ...
+    @property
+    def cookies(self) -> dict[str, str]: ...
+    @property
+    def client_ip(self) -> str | None: ...
+    @property
+    def client(self) -> tuple[str, int] | None: ...
+    @property
+    def state(self) -> Any: ...
+    @property
+    def route(self) -> str: ...
+    @property
+    def app(self) -> Any: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def subprotocols(self) -> list[str]: ...
+    @property
+    def subprotocol(self) -> str | None: ...
+    @property
+    def is_accepted(self) -> bool: ...
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more can be sent."""
+
+    @property
+    def is_disconnected(self) -> bool:
+        """Whether the client has gone, or has closed the WebSocket."""
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server stops."""
+
+    @property
+    def close_code(self) -> int | None:
+        """Why nothing more comes: a code of RFC 6455, 1006 if the client has just gone."""
+
+    @property
+    def close_reason(self) -> str: ...
+    def accept(
+        self, subprotocol: str | None = None, headers: Mapping[str, _Header] | None = None
+    ) -> Sent:
+        """Accept the handshake.
+
+        Args:
+            subprotocol: One that the client offers; left out, the first that the route has as well.
+            headers: More of them, for the answer.
+
+        Raises:
+            ValueError: The client does not offer it, or a header cannot be sent.
+            RuntimeError: The handshake has been answered.
+        """
+
+    def recv(self, timeout: float | None = None) -> Any:
+        """Receive a text; None if nothing more comes. A message of bytes closes with 1003.
+
+        Raises:
+            TimeoutError: None has come in so many seconds.
+        """
+
+    def recv_bytes(self, timeout: float | None = None) -> Any:
+        """Receive bytes; None if nothing more comes. A text closes with 1003."""
+
+    def recv_message(self, timeout: float | None = None) -> Any:
+        """Receive ``("text", str)`` or ``("binary", bytes)``; None if nothing more comes."""
+
+    def send(self, data: _Piece, timeout: float | None = None) -> Awaitable[None]:
+        """Send a text, or bytes.
+
+        While the client takes nothing, a thread waits here, and a coroutine where it awaits the
+        result.
+
+        Raises:
+            ConnectionError: The client has gone, or the WebSocket is closed.
+            TimeoutError: There was no room in so many seconds; the message is not sent.
+            TypeError: It is neither text nor bytes.
+        """
+
+    def send_bytes(
+        self, data: bytes | bytearray | memoryview, timeout: float | None = None
+    ) -> Awaitable[None]:
+        """Send bytes, as `send` does."""
+
+    def send_json(self, value: object, timeout: float | None = None) -> Awaitable[None]:
+        """Send a value as JSON in a text, as `send` does."""
+
+    def close(self, code: int = 1000, reason: str = "") -> Sent:
+        """Close the WebSocket; once it is closed, do nothing.
+
+        Raises:
+            ValueError: A code that must not be sent, or a reason of more than 123 bytes.
+        """
+
+    def __iter__(self) -> Iterator[str | bytes]: ...
+    def __next__(self) -> str | bytes: ...
+    def __aiter__(self) -> AsyncIterator[str | bytes]: ...
+    def __anext__(self) -> Receiving[str | bytes]: ...
+    def _answer(self, result: object) -> None: ...
+    def _exception_handler(self, error: BaseException) -> Callable[..., Any] | None: ...
+    @property
+    def _is_answer(self) -> bool: ...
+    def _break(self) -> bool: ...
+    def _push(self, data: _Piece) -> bool: ...
+    def _take(self, wanted: int) -> tuple[Any, ...] | None: ...
+    def _wait(self, seconds: float) -> bool: ...
+    def _wait_for_message(self, seconds: float) -> bool: ...
+    def _listen(self) -> int | None: ...
+    def _ask_for_room(self) -> bool: ...
+    def _end(self) -> None: ...
+
 class ResponseHeaders(MutableMapping[str, _Header]):
     """The headers of a response, checked where they are set; the case of names does not count."""
 
@@ -360,6 +517,7 @@ class AppTable:
         timeout: float | None,
         inline: bool,
         takes_body: bool,
+        socket: tuple[tuple[str, ...] | None, tuple[str, ...], bool] = ...,
     ) -> int: ...
     def set_fallback(
         self, handler: Callable[..., Any], plan: tuple[_Slot, ...] | None, is_async: bool

@@ -6,7 +6,7 @@ says no to a bad or conflicting path there and then. Imported in every worker.
 
 from __future__ import annotations
 
-from pyreframework.handlers.injection import path_names, plan_for, require_callable
+from pyreframework.handlers.injection import WEBSOCKET, path_names, plan_for, require_callable
 from pyreframework.handlers.signatures import is_async
 
 TYPE_CHECKING = False
@@ -176,6 +176,99 @@ class Routes:
         # Where no handler is given nothing else decides what `Handler` is, so it is a `Decorator`.
         return register if handler is None else register(handler)  # type: ignore[return-value]
 
+    def websocket[Handler: AnyCall = Decorator](
+        self,
+        path: str,
+        handler: Handler | None = None,
+        *,
+        gil: bool | None = None,
+        request_timeout: float | None = None,
+        allowed_origins: Sequence[str] | None = None,
+        subprotocols: Sequence[str] = (),
+        compression: bool = True,
+    ) -> Handler:
+        """Speak with clients over a WebSocket on ``path``; as a decorator, return ``handler``.
+
+        Args:
+            path: As that of `route`.
+            handler: Takes a `PyreWebSocket`, path parameters by name, or both. An ``async def``
+                function runs on the event loop, another one on a thread of its own.
+            gil: As that of `route`.
+            request_timeout: Seconds until the handler has to accept, or to refuse; 0 for no limit.
+            allowed_origins: Origins whose pages may connect, such as ``https://example.com``;
+                others are answered 403. Left out, all may. Clients that send no ``Origin``, as
+                those that are no browsers, always may.
+            subprotocols: Those that the handler speaks: the first of the client's that is among
+                them is chosen.
+            compression: Whether messages may be compressed.
+
+        Raises:
+            ValueError: As `route`; or an origin or a subprotocol is none.
+            TypeError: As `route`; or ``allowed_origins`` or ``subprotocols`` is not a list of str.
+
+        Example:
+            >>> app = Pyre()
+            >>> @app.websocket("/echo/{room}")
+            ... async def echo(ws, room: str):
+            ...     async for message in ws:
+            ...         await ws.send(message)
+        """
+        where = f"GET {path}"
+        if request_timeout is not None:
+            require_seconds(request_timeout, where)
+        if not isinstance(compression, bool):
+            raise TypeError(
+                f"{where}: compression is True or False, not {type(compression).__qualname__}"
+            )
+        origins = (
+            None if allowed_origins is None else texts("allowed_origins", allowed_origins, where)
+        )
+        for origin in origins or ():
+            if "://" not in origin or origin.count("/") > 2:
+                raise ValueError(
+                    f"{where}: {origin!r} is no origin: write one as https://example.com, without "
+                    "a path"
+                )
+        protocols = texts("subprotocols", subprotocols, where)
+        for protocol in protocols:
+            if not protocol or not protocol.isascii() or any(one in protocol for one in ' ,;"\t'):
+                raise ValueError(f"{where}: {protocol!r} cannot be the name of a subprotocol")
+        options = {
+            "gil": gil,
+            "request_timeout": request_timeout,
+            "allowed_origins": origins,
+            "subprotocols": protocols or None,
+            "compression": None if compression else False,
+        }
+        chosen = [f"{name}={value!r}" for name, value in options.items() if value is not None]
+
+        def register[H: AnyCall](handler: H) -> H:
+            names = path_names(path)
+            require_callable(handler, where)
+            if path in self.pages:
+                raise ValueError(
+                    f"the route {where} conflicts with the {self.pages[path]} page at {path}"
+                )
+            call, plan = plan_for(handler, names, where, WEBSOCKET)
+            terms = (origins, protocols, compression)
+            self.native.add_route(
+                "GET",
+                path,
+                call,
+                plan,
+                bool(gil),
+                is_async(handler),
+                request_timeout,
+                False,
+                terms,
+            )
+            self.listed.append(("GET", path, handler, gil))
+            self.chosen.append(["websocket", *chosen])
+            self.has_gil_routes = self.has_gil_routes or bool(gil)
+            return handler
+
+        return register if handler is None else register(handler)  # type: ignore[return-value]
+
     @verb
     def get(self) -> None:
         """Answer GET on ``path``, and HEAD unless it has a route of its own; see `route`."""
@@ -203,6 +296,17 @@ class Routes:
     @verb
     def head(self) -> None:
         """Answer HEAD requests on ``path`` apart from GET; see `route`."""
+
+
+def texts(name: str, given: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return what was given as a tuple of texts.
+
+    Raises:
+        TypeError: It is something else; a single text counts as that.
+    """
+    if isinstance(given, str) or not all(isinstance(one, str) for one in given):
+        raise TypeError(f"{where}: {name} is a list of str, not {given!r}")
+    return tuple(given)
 
 
 def require_seconds(seconds: object, where: str) -> None:

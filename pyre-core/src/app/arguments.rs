@@ -1,7 +1,7 @@
 //! What the methods of an app are called with, and how a handler is to be called.
 
 use pyre_ffi::{Attached, Borrowed, Float, Held, Int, Object, Raised, Str, Tuple};
-use pyre_interp::invoke::application::{Argument, Conversion, Parameter, Plan};
+use pyre_interp::invoke::application::{Argument, Conversion, Parameter, Plan, Socket};
 
 use crate::router::Converter;
 use crate::settings::milliseconds;
@@ -83,6 +83,34 @@ pub(super) fn read_plan(
         [Argument::Request] => Plan::Request,
         _ => Plan::Mixed(arguments.into()),
     })
+}
+
+/// The plan of a WebSocket: what `add_route` in `engine.pyi` says; no other route has it.
+pub(super) fn read_socket(
+    py: Attached<'_>,
+    plan: Plan,
+    socket: Option<&Object>,
+) -> Result<Plan, Raised> {
+    let Some(socket) = socket else { return Ok(plan) };
+    let wrong = || Raised::type_error(py, "socket must be (origins, subprotocols, compression)");
+    let terms = socket.cast::<Tuple>().ok_or_else(wrong)?;
+    let [origins, protocols, compresses] = terms.items() else { return Err(wrong()) };
+    let texts = |object: &Object| -> Result<Vec<String>, Raised> {
+        let items = object.cast::<Tuple>().ok_or_else(wrong)?.items();
+        items.iter().map(|item| text(py, "socket", *item).map(str::to_owned)).collect()
+    };
+    let arguments = match plan {
+        Plan::Request => [Argument::Request].into(),
+        Plan::Nothing => [].into(),
+        Plan::Mixed(arguments) => arguments,
+        Plan::Socket(socket) => socket.arguments,
+    };
+    Ok(Plan::Socket(Box::new(Socket {
+        arguments,
+        origins: if origins.is_none() { None } else { Some(texts(origins)?) },
+        protocols: texts(protocols)?,
+        compresses: compresses.is_true(py)?,
+    })))
 }
 
 fn read_argument(

@@ -135,7 +135,7 @@ impl Class for App {
             .constructor(Self::construct)
             .method(
                 c"add_route",
-                c"add_route($self, method, path, handler, plan, on_main, is_async, timeout, inline, takes_body)\n--\n\nAdd a route; returns its number.",
+                c"add_route($self, method, path, handler, plan, on_main, is_async, timeout, inline, takes_body, socket=None)\n--\n\nAdd a route; returns its number.",
                 Self::add_route,
             )
             .method(

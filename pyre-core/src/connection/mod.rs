@@ -7,6 +7,7 @@ pub(crate) mod slots; // slots with generations
 pub(crate) mod state; // one connection: where it stands
 pub(crate) mod protocol; // what it speaks: how bytes become requests, and which are with handlers
 mod h1; // HTTP/1.1
+pub(crate) mod socket; // WebSocket
 pub(crate) mod exchange; // a request that is with a handler
 pub(crate) mod upload; // the body of one, if it is still coming
 pub(crate) mod transport; // one connected socket, TCP or Unix

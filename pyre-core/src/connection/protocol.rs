@@ -12,10 +12,14 @@ use pyre_interp::job::Job;
 
 use crate::connection::exchange::Exchange;
 use crate::connection::h1::H1;
+use crate::connection::socket::Socket;
 
 /// The protocol of one connection, and where that stands.
+#[expect(clippy::large_enum_variant, reason = "nearly every connection speaks HTTP/1.1")]
 pub(crate) enum Protocol {
     H1(H1),
+    /// Behind a handshake: it has no requests any more.
+    WebSocket(Box<Socket>),
 }
 
 impl Protocol {
@@ -32,6 +36,7 @@ impl Protocol {
     pub(crate) fn next(&mut self, job: &mut Job, limits: &Limits) -> Result<Next, RequestError> {
         match self {
             Self::H1(h1) => h1.next(job, limits),
+            Self::WebSocket(_) => Ok(Next::Partial),
         }
     }
 
@@ -40,6 +45,7 @@ impl Protocol {
     pub(crate) fn position(&self) -> usize {
         match self {
             Self::H1(h1) => h1.position(),
+            Self::WebSocket(_) => 0,
         }
     }
 
@@ -48,6 +54,7 @@ impl Protocol {
     pub(crate) fn rebase(&mut self) {
         match self {
             Self::H1(h1) => h1.rebase(),
+            Self::WebSocket(_) => {}
         }
     }
 
@@ -55,6 +62,7 @@ impl Protocol {
     pub(crate) fn is_in_body(&self) -> bool {
         match self {
             Self::H1(h1) => h1.is_in_body(),
+            Self::WebSocket(_) => false,
         }
     }
 
@@ -63,6 +71,7 @@ impl Protocol {
     pub(crate) fn body_bytes_missing(&self) -> usize {
         match self {
             Self::H1(h1) => h1.body_bytes_missing(),
+            Self::WebSocket(socket) => socket.bytes_likely(),
         }
     }
 
@@ -71,6 +80,7 @@ impl Protocol {
     pub(crate) fn coming(&mut self, any: bool) -> Option<Request> {
         match self {
             Self::H1(h1) => h1.coming(any),
+            Self::WebSocket(_) => None,
         }
     }
 
@@ -86,6 +96,7 @@ impl Protocol {
     ) -> Result<Option<(Request, Vec<u8>)>, RequestError> {
         match self {
             Self::H1(h1) => h1.begin_body(job, limits),
+            Self::WebSocket(_) => Ok(None),
         }
     }
 
@@ -100,6 +111,7 @@ impl Protocol {
     ) -> Result<BodyPart, RequestError> {
         match self {
             Self::H1(h1) => h1.read_body(bytes, limits),
+            Self::WebSocket(_) => unreachable!("a WebSocket has no request with a body"),
         }
     }
 
@@ -107,6 +119,7 @@ impl Protocol {
     pub(crate) fn write_continue(&self, out: &mut Vec<u8>) {
         match self {
             Self::H1(_) => H1::write_continue(out),
+            Self::WebSocket(_) => {}
         }
     }
 
@@ -115,6 +128,30 @@ impl Protocol {
     pub(crate) fn exchange(&mut self) -> &mut Exchange {
         match self {
             Self::H1(h1) => h1.exchange(),
+            Self::WebSocket(_) => unreachable!("requests come before the handshake"),
+        }
+    }
+
+    /// The WebSocket that the connection has become.
+    #[inline]
+    pub(crate) fn socket(&mut self) -> Option<&mut Socket> {
+        match self {
+            Self::H1(_) => None,
+            Self::WebSocket(socket) => Some(socket),
+        }
+    }
+
+    /// Whether it has become a WebSocket.
+    #[inline]
+    pub(crate) fn is_socket(&self) -> bool {
+        matches!(self, Self::WebSocket(_))
+    }
+
+    /// Whether bytes of the peer are taken while answers are written.
+    pub(crate) fn reads_meanwhile(&self) -> bool {
+        match self {
+            Self::H1(_) => false,
+            Self::WebSocket(socket) => socket.wants_reading(),
         }
     }
 }

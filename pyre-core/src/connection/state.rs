@@ -27,9 +27,10 @@ pub(crate) enum Phase {
     /// the rest of a body that goes to its handler as it comes; so in the next two.
     Answering,
     /// Answers are waiting for the socket. Nothing is read: a client that does not read its
-    /// answers is not read from.
+    /// answers is not read from. Unless it is a WebSocket, of which both directions go on.
     Writing,
-    /// The pieces of an answer are written as they come. Nothing is read.
+    /// The pieces of an answer, or the frames of a WebSocket, are written as they come. Nothing is read
+    /// but frames.
     Streaming,
     /// The last answer is out and our side is closed; what still arrives is thrown away, so that
     /// the peer can read the answer before it sees a reset (RFC 9112 section 9.6).
@@ -172,9 +173,16 @@ impl Connection {
         match self.phase {
             Phase::Reading => self.readable || self.inbound.is_some(),
             Phase::Lingering => self.readable,
-            Phase::Answering | Phase::Writing | Phase::Streaming => {
-                self.readable && self.upload.as_ref().is_some_and(|upload| !upload.is_broken)
+            Phase::Answering => self.reads_upload(),
+            Phase::Writing | Phase::Streaming if self.protocol.reads_meanwhile() => {
+                self.readable || self.inbound.is_some() || self.read_closed
             }
+            Phase::Writing | Phase::Streaming => self.reads_upload(),
         }
+    }
+
+    /// Whether more of a body may have come that goes to its handler as it comes.
+    fn reads_upload(&self) -> bool {
+        self.readable && self.upload.as_ref().is_some_and(|upload| !upload.is_broken)
     }
 }

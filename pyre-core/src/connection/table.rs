@@ -151,6 +151,17 @@ impl Connections {
         self.slots.note_what_is_owed();
     }
 
+    /// Tells the peers of all WebSockets that the server goes away.
+    pub(crate) fn say_goodbye(&mut self) {
+        for slot in self.slots.slots() {
+            if let Some(connection) = self.slots.get(slot)
+                && let Some(socket) = connection.protocol.socket()
+            {
+                socket.say_goodbye();
+            }
+        }
+    }
+
     /// Puts a connection on the list of those to read from, if it may be read from.
     pub(crate) fn list(&mut self, slot: u32) {
         if let Some(connection) = self.slots.get(slot)
@@ -306,9 +317,15 @@ mod tests {
 
     use super::*;
     use crate::connection::transport::Transport;
+    use crate::connection::waits::SocketTerms;
 
-    const SPANS: Spans =
-        Spans { request_ms: 2_000, head_ms: 1_000, body_ms: 3_000, stream_idle_ms: 1_000 };
+    const SPANS: Spans = Spans {
+        request_ms: 2_000,
+        head_ms: 1_000,
+        body_ms: 3_000,
+        stream_idle_ms: 1_000,
+        sockets: SocketTerms { ping_ms: 0, message_bytes_max: 0 },
+    };
 
     fn mailbox() -> Arc<Mailbox> {
         Arc::new(Mailbox::new(Arc::new(pyre_interp::ring::Doorbell::new(|| {}))))

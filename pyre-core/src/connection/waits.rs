@@ -14,6 +14,15 @@ pub(crate) struct Spans {
     pub(crate) body_ms: u64,
     /// How long an answer in pieces may be silent.
     pub(crate) stream_idle_ms: u64,
+    pub(crate) sockets: SocketTerms,
+}
+
+/// What holds of all WebSockets.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SocketTerms {
+    /// How long a peer may be silent before it is pinged, in milliseconds; 0 for as long as it likes.
+    pub(crate) ping_ms: u64,
+    pub(crate) message_bytes_max: usize,
 }
 
 impl Spans {
@@ -23,6 +32,10 @@ impl Spans {
             head_ms: settings.head_timeout_ms,
             body_ms: settings.body_timeout_ms,
             stream_idle_ms: unlimited(settings.stream_idle_timeout_ms),
+            sockets: SocketTerms {
+                ping_ms: settings.ws_ping_ms,
+                message_bytes_max: settings.message_bytes_max,
+            },
         }
     }
 }
@@ -31,6 +44,11 @@ impl Connections {
     /// How long an answer in pieces may be silent.
     pub(crate) fn stream_idle_ms(&self) -> u64 {
         self.spans.stream_idle_ms
+    }
+
+    /// What holds of all WebSockets.
+    pub(crate) fn socket_terms(&self) -> SocketTerms {
+        self.spans.sockets
     }
 
     fn has_stream(&mut self, slot: u32) -> bool {

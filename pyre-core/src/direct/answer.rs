@@ -6,6 +6,7 @@ use pyre_http::h1::serialize::{Connection as Persistence, ResponseHeads};
 use pyre_http::message::Request;
 use pyre_http::method::Method;
 use pyre_http::span::Span;
+use pyre_http::websocket::handshake;
 use pyre_interp::job::{Entry, Job};
 
 use crate::direct::{identity, page};
@@ -19,6 +20,8 @@ use crate::shared::frozen::Routes;
 pub(crate) enum Direct {
     Status(u16, Option<AllowSet>),
     Page(Page),
+    /// What is no handshake that a WebSocket takes.
+    Handshake(u16),
 }
 
 /// Answers a request that cannot be read.
@@ -57,6 +60,18 @@ pub(crate) fn answer(
     add_answer(ledger, job, Some(request), label, id, |out| match direct {
         Direct::Page(page) => {
             page::write(page, &routes.vitals, heads, out, connection, head_only, id)
+        }
+        Direct::Handshake(status) => {
+            // RFC 9110 section 15.5.22, RFC 6455 section 4.4.
+            let asks: [(&[u8], &[u8]); 3] = [
+                (b"Upgrade", b"websocket"),
+                (b"Connection", b"Upgrade"),
+                (b"Sec-WebSocket-Version", handshake::VERSION.as_bytes()),
+            ];
+            let asks = if status == 426 { &asks[..] } else { &[] };
+            let extra: Vec<_> = asks.iter().copied().chain(identity::header(id)).collect();
+            write_error(heads, out, status, connection, &extra, head_only);
+            status
         }
         Direct::Status(status, allow) => {
             let mut methods = Vec::new();

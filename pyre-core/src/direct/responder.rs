@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyre_http::h1::refuse::write_error;
 use pyre_http::h1::serialize::{Connection as Persistence, ResponseHeads};
 use pyre_http::method::Method;
-use pyre_interp::job::{Call, Client, Job};
+use pyre_interp::job::{Call, Client, Entry, Job};
 
 use crate::direct::identity;
 use crate::metrics::ledger::{Awaited, Ledger};
@@ -41,6 +41,24 @@ impl Responder {
         write_error(&self.heads, &mut job.reply, 408, Persistence::Close, extra, false);
         let id = id.as_deref().unwrap_or_default();
         self.ledger.answered(job, None, Label::Unmatched, 408, job.reply.len(), id);
+    }
+
+    /// Answers the last request of a job, whose handler has not said what becomes of its handshake.
+    #[cold]
+    pub(crate) fn refuse_handshake(&mut self, job: &mut Job) {
+        let answered = job.next - 1;
+        let id = job.identity(answered).id.of(&job.answers).to_vec();
+        let id = Some(&id[..]).filter(|id| !id.is_empty());
+        let extra = identity::header(id);
+        job.reply.clear();
+        let extra = extra.as_slice();
+        write_error(&self.heads, &mut job.reply, 504, Persistence::Close, extra, false);
+        let bytes = job.reply.len();
+        if let Some(Entry::Call(call)) = job.entries.get_mut(answered) {
+            call.status = 504;
+            call.answer_bytes = bytes;
+        }
+        self.ledger.counters.timed_out.add(1);
     }
 
     /// Answers a request whose handler has taken too long (RFC 9110 section 15.6.5), in an empty job.

@@ -9,7 +9,7 @@ use crate::connection::state::{Awaiting, Connection, Phase};
 use crate::connection::table::Connections;
 use crate::direct::answer;
 use crate::direct::responder::Responder;
-use crate::inbound::route;
+use crate::inbound::{route, socket};
 use crate::settings::bounds::{BODY_READ_BYTES, READS_PER_TURN_MAX};
 
 /// What came of reading once from a connection.
@@ -24,6 +24,10 @@ pub(crate) enum Read {
     Answers(Box<Job>),
     /// Nothing yet, and there may be more to read.
     More,
+    /// Frames of a WebSocket, and something is to be written for them.
+    News,
+    /// The peer of a WebSocket has gone.
+    Gone,
     /// Nothing, until something happens.
     Nothing,
 }
@@ -39,8 +43,12 @@ pub(crate) fn read(connections: &mut Connections, responder: &mut Responder, slo
             discard(connections, slot);
             return Read::Nothing;
         }
-        Phase::Answering | Phase::Writing | Phase::Streaming => {
-            return if connection.upload.is_some() { Read::Body } else { Read::Nothing };
+        Phase::Answering | Phase::Writing | Phase::Streaming if connection.upload.is_some() => {
+            return Read::Body;
+        }
+        Phase::Answering => return Read::Nothing,
+        Phase::Writing | Phase::Streaming => {
+            return socket::read(connections, &responder.ledger, slot);
         }
     }
     if !connection.wants_reading() {
@@ -107,6 +115,12 @@ fn parse(
                 ledger.came_in += 1;
                 route::admit(routes, heads, ledger, job, request);
                 if connection.protocol.position() == job.bytes.len() {
+                    break;
+                }
+                if let Some(sockets) = &routes.sockets
+                    && socket::is_handshake(sockets, job)
+                {
+                    // What lies behind it may be frames.
                     break;
                 }
             }
@@ -183,7 +197,7 @@ fn discard(connections: &mut Connections, slot: u32) {
 }
 
 /// Reads once, and notes whether there may be more.
-fn receive(connection: &mut Connection, job: &mut Job) -> io::Result<()> {
+pub(super) fn receive(connection: &mut Connection, job: &mut Job) -> io::Result<()> {
     let wanted = connection.protocol.body_bytes_missing().min(BODY_READ_BYTES);
     job.bytes.reserve(wanted.max(READ_BYTES / 4));
     let room = job.bytes.capacity() - job.bytes.len();

@@ -9,7 +9,7 @@ use pyre_interp::job::{Call, Entry, Job, Pool, Target};
 use crate::connection::state::Connection;
 use crate::direct::answer::{self, Direct};
 use crate::direct::identity;
-use crate::inbound::upload;
+use crate::inbound::{socket, upload};
 use crate::metrics::ledger::Ledger;
 use crate::router::{AllowSet, ExactEndpoint, Found};
 use crate::shared::counters::Label;
@@ -41,7 +41,15 @@ fn decide(
     let found =
         routes.table.find(exact, request.method, method, path, &mut job.params, request.path.start);
     match found {
-        Found::Route(id) => Decision::Run(Target::Route(id), routes.pools[id.0 as usize]),
+        Found::Route(id) => {
+            let sockets = routes.sockets.as_ref();
+            match sockets.and_then(|sockets| socket::refusal(sockets, id, request, job)) {
+                Some(status) => {
+                    Decision::Answer(Label::Target(Target::Route(id)), Direct::Handshake(status))
+                }
+                None => Decision::Run(Target::Route(id), routes.pools[id.0 as usize]),
+            }
+        }
         Found::MethodNotAllowed(allow) => status(405, Some(allow)),
         Found::Options(allow) => status(204, Some(allow)),
         Found::NotFound => match routes.fallback {
@@ -65,6 +73,11 @@ pub(crate) fn admit(
     let Some(route) = route else {
         return admit_any(routes, heads, ledger, job, request, exact);
     };
+    if let Some(sockets) = &routes.sockets
+        && sockets[route.0 as usize].is_some()
+    {
+        return admit_any(routes, heads, ledger, job, request, exact);
+    }
     let pool = routes.pools[route.0 as usize];
     let target = Target::Route(route);
     if routes.gives_ids {

@@ -106,6 +106,28 @@ fn about_queues(page: &mut Page, vitals: &Vitals) {
         "Bytes of answers in pieces that have ended, without what frames them.",
         sum(|counters| &counters.stream_bytes),
     );
+    let begun = sum(|counters| &counters.sockets_begun);
+    page.one(
+        "pyre_websockets_open",
+        "gauge",
+        "WebSockets that are open.",
+        begun.saturating_sub(sum(|counters| &counters.sockets_ended)),
+    );
+    page.one("pyre_websockets_total", "counter", "WebSockets that have begun.", begun);
+    page.family("pyre_websocket_messages_total", "counter", "Messages of WebSockets.");
+    for (direction, number) in [
+        ("received", sum(|counters| &counters.socket_received)),
+        ("sent", sum(|counters| &counters.socket_sent)),
+    ] {
+        page.sample("pyre_websocket_messages_total", &[("direction", direction)], number);
+    }
+    page.family("pyre_websocket_bytes_total", "counter", "Bytes of these messages, uncompressed.");
+    for (direction, number) in [
+        ("received", sum(|counters| &counters.socket_received_bytes)),
+        ("sent", sum(|counters| &counters.socket_sent_bytes)),
+    ] {
+        page.sample("pyre_websocket_bytes_total", &[("direction", direction)], number);
+    }
     page.one(
         "pyre_jobs_in_flight",
         "gauge",

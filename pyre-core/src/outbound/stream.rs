@@ -6,6 +6,7 @@ use pyre_interp::job::Job;
 use crate::connection::state::{Awaiting, Outbound, Phase};
 use crate::connection::table::Connections;
 use crate::metrics::ledger::Ledger;
+use crate::outbound::socket;
 use crate::settings::bounds::{HALF_CLOSED_MS, REFILLS_PER_TURN_MAX};
 use crate::shared::frozen::FOR_EVER_MS;
 
@@ -29,7 +30,8 @@ pub(crate) fn refill(
 ) -> Refill {
     let now_ms = connections.clock.now_ms();
     let Some(flow) = &mut job.flow else { return Refill::Pieces(job) };
-    if !std::mem::replace(&mut flow.is_counted, true) {
+    // A WebSocket is counted once it is one.
+    if flow.upgrade.is_none() && !std::mem::replace(&mut flow.is_counted, true) {
         ledger.counters.streams_begun.add(1);
     }
     if refills >= REFILLS_PER_TURN_MAX {
@@ -41,6 +43,9 @@ pub(crate) fn refill(
         return Refill::Nothing;
     }
     job.reply.clear();
+    if flow.upgrade.is_some() || connections.get(slot).is_some_and(|it| it.protocol.is_socket()) {
+        return socket::refill(connections, ledger, slot, job);
+    }
     match flow.take(&mut job.reply, now_ms) {
         Taken::Pieces => Refill::Pieces(job),
         Taken::Nothing => {
@@ -68,21 +73,31 @@ pub(crate) fn refill(
 /// Notes the end of an answer in pieces, if the job has one, however it came.
 pub(crate) fn end(ledger: &mut Ledger, job: &mut Job) {
     let Some(flow) = &job.flow else { return };
-    if flow.is_counted {
+    if flow.is_counted && flow.known.is_upgraded {
+        ledger.counters.sockets_ended.add(1);
+    } else if flow.is_counted {
         ledger.counters.streams_ended.add(1);
-        ledger.counters.stream_bytes.add(flow.bytes);
+        ledger.counters.stream_bytes.add(flow.known.bytes);
     }
     job.end_flow();
     ledger.collected(job);
 }
 
 /// The connection waits for the next piece.
-fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) {
+pub(super) fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) {
     let now_ms = connections.clock.now_ms();
     let idle_ms = connections.stream_idle_ms();
     let Some(connection) = connections.get(slot) else {
         return connections.jobs.give_back(job);
     };
+    if let Some(socket) = connection.protocol.socket() {
+        let deadline_ms = socket.deadline_ms();
+        job.slim();
+        connection.phase = Phase::Streaming;
+        connection.awaiting = Awaiting::Piece;
+        connection.outbound = Some(Outbound { job, written: 0 });
+        return connections.set_deadline(slot, deadline_ms);
+    }
     // What lies before the end of an upload is read before that is looked at.
     let has_closed_side =
         (connection.end_seen || connection.read_closed) && connection.upload.is_none();
@@ -108,6 +123,10 @@ fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) {
 /// When a stream is looked at that may be silent for so long, if no piece comes.
 pub(crate) fn deadline_ms(job: &Job, idle_ms: u64) -> u64 {
     let Some(flow) = &job.flow else { return FOR_EVER_MS };
+    if let Some(upgrade) = &flow.upgrade {
+        let span_ms = if upgrade.timeout_ms == 0 { FOR_EVER_MS } else { upgrade.timeout_ms };
+        return flow.sent_ms.saturating_add(span_ms).min(flow.disconnects_ms).min(FOR_EVER_MS);
+    }
     let keep_alive_ms = match flow.terms.keep_alive_ms {
         0 => FOR_EVER_MS,
         span_ms => flow.sent_ms.saturating_add(span_ms),

@@ -3,6 +3,7 @@
 use pyre_http::event_stream;
 use pyre_interp::job::ConnectionId;
 
+use crate::connection::socket::Overdue;
 use crate::connection::state::{Awaiting, Outbound, Phase};
 use crate::outbound::stream;
 use crate::reactor::run::Reactor;
@@ -67,9 +68,23 @@ impl Reactor {
         let now_ms = self.connections.clock.now_ms();
         let idle_ms = self.connections.stream_idle_ms();
         let Some(connection) = self.connections.get(slot) else { return };
+        if let Some(socket) = connection.protocol.socket() {
+            match socket.overdue(now_ms) {
+                Overdue::Ping => self.resume_writing(slot),
+                Overdue::End => self.end_stream(slot),
+                Overdue::Nothing => {
+                    let deadline_ms = socket.deadline_ms();
+                    self.connections.set_deadline(slot, deadline_ms);
+                }
+            }
+            return;
+        }
         let body_ms = connection.body_deadline_ms();
         let Some(Outbound { job, .. }) = &mut connection.outbound else { return };
         let Some(flow) = &mut job.flow else { return };
+        if flow.upgrade.is_some() && now_ms < flow.disconnects_ms {
+            return self.give_up_handshake(slot);
+        }
         if now_ms >= flow.disconnects_ms || now_ms >= flow.piece_ms.saturating_add(idle_ms) {
             return self.end_stream(slot);
         }
@@ -79,6 +94,16 @@ impl Reactor {
         }
         let deadline_ms = stream::deadline_ms(job, idle_ms).min(body_ms);
         self.connections.set_deadline(slot, deadline_ms);
+    }
+
+    /// The handler of a WebSocket has not answered the handshake in time.
+    #[cold]
+    fn give_up_handshake(&mut self, slot: u32) {
+        let Some(Outbound { mut job, .. }) = self.connections.take_outbound(slot) else { return };
+        // Whatever it says from now on nobody hears.
+        job.flow = None;
+        self.responder.refuse_handshake(&mut job);
+        self.write(slot, job, 0);
     }
 
     /// The client of a request has gone, or has waited for a handler as long as it may.

@@ -199,7 +199,8 @@ impl Reactor {
             connection.readable = true;
             return self.connections.note_closed_side(slot, is_broken);
         }
-        if connection.phase == Phase::Streaming && (event.is_read_closed() || event.is_error()) {
+        let is_pending = connection.phase == Phase::Streaming && !connection.protocol.is_socket();
+        if is_pending && (event.is_read_closed() || event.is_error()) {
             connection.end_seen = true;
             connection.readable = true;
             return self.reader_closed(slot, event.is_error() || event.is_write_closed());
@@ -226,6 +227,7 @@ impl Reactor {
                 self.acceptor.accept_backlog(&mut self.connections, registry, counters);
             }
             self.connections.note_what_is_owed();
+            self.connections.say_goodbye();
             match stage {
                 // What waits in the backlog is left to the process that has the sockets now.
                 Stage::Leaving => self.acceptor.close(self.poll.registry()),

@@ -21,6 +21,8 @@ impl Reactor {
                 Read::Body => return self.read_upload(slot),
                 Read::Answers(job) => self.write(slot, job, 0),
                 Read::More => {}
+                Read::News => self.resume_streaming(slot),
+                Read::Gone => return self.end_stream(slot),
                 Read::Nothing => return,
             }
         }
@@ -64,6 +66,14 @@ impl Reactor {
         }
     }
 
+    /// Writes what a connection has that waits for nothing but something to write.
+    fn resume_streaming(&mut self, slot: u32) {
+        let connection = self.connections.get(slot);
+        if connection.is_some_and(|connection| connection.phase == Phase::Streaming) {
+            self.resume_writing(slot);
+        }
+    }
+
     /// Takes all replies that lanes have given back by rings.
     pub(super) fn collect_replies(&mut self) {
         while let Some(job) = self.dispatch.take_reply() {
@@ -87,12 +97,16 @@ impl Reactor {
             let Some(connection) = self.connections.get_exactly(to.slot, to.generation) else {
                 continue;
             };
+            if let Some(socket) = connection.protocol.socket() {
+                socket.look_for_room();
+            }
             let (phase, has_upload) = (connection.phase, connection.upload.is_some());
             if has_upload {
                 self.look_after_upload(to.slot);
             }
-            if phase == Phase::Streaming {
-                self.resume_writing(to.slot);
+            match phase {
+                Phase::Streaming => self.resume_writing(to.slot),
+                _ => self.connections.list(to.slot),
             }
             self.connections.clock.tick();
             if self.connections.clock.now_us() - self.turn_began_us >= STREAMS_US_MAX {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use pyre_ffi::{Attached, ExceptionKind, Owned, Raised, none};
-use pyre_interp::invoke::application::Application;
+use pyre_interp::invoke::application::{Application, Handler, Plan};
 use pyre_interp::job::Pool;
 
 use crate::direct::responder::Responder;
@@ -26,7 +26,7 @@ use crate::server::threads::cpu_of;
 use crate::server::watchdog;
 use crate::settings::Settings;
 use crate::shared::control::Control;
-use crate::shared::frozen::{Allowances, Frozen, Routes};
+use crate::shared::frozen::{Allowances, Frozen, Routes, Sockets};
 use crate::shared::gil::GilWait;
 use crate::shared::health::Health;
 use crate::shared::vitals::{Inline, Vitals};
@@ -93,6 +93,7 @@ impl Server {
                 pools,
                 takes_body: takes_body(application),
                 fallback,
+                sockets: sockets_of(&self.app.application),
                 gives_ids: self.settings.gives_ids,
                 vitals,
             },
@@ -160,6 +161,16 @@ impl Server {
 fn takes_body(application: &Application) -> Vec<bool> {
     let takes: Vec<bool> = application.routes().iter().map(|handler| handler.takes_body).collect();
     if takes.contains(&true) { takes } else { Vec::new() }
+}
+
+/// Which routes are WebSockets, if any is.
+fn sockets_of(application: &Application) -> Option<Sockets> {
+    let rules = |handler: &Handler| match &handler.plan {
+        Plan::Socket(socket) => Some(socket.origins.clone()),
+        _ => None,
+    };
+    let all: Sockets = application.routes().iter().map(rules).collect();
+    all.iter().any(Option::is_some).then_some(all)
 }
 
 /// Where handlers run, routes in their order.

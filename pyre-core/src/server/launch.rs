@@ -64,6 +64,7 @@ impl Server {
             server_header: settings.server_header,
             request_timeout: (settings.request_timeout_ms > 0)
                 .then(|| Duration::from_millis(settings.request_timeout_ms)),
+            ws_threads: settings.ws_threads,
             disconnects: control.disconnects(),
             draining: control.draining(),
             crews: this.crews.clone(),

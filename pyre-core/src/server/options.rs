@@ -54,6 +54,9 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
         keep_alive_timeout_ms: milliseconds(options.seconds("keep_alive_timeout")?),
         request_timeout_ms: limit_milliseconds(options.seconds("request_timeout")?),
         stream_idle_timeout_ms: limit_milliseconds(options.seconds("stream_idle_timeout")?),
+        ws_ping_ms: limit_milliseconds(options.seconds("ws_ping")?),
+        ws_threads: options.count("ws_threads")?,
+        message_bytes_max: options.count("max_message_size")?,
         in_flight_max: match options.count("max_in_flight")? {
             0 => None,
             count => Some(count),

@@ -21,6 +21,16 @@ pub(crate) const REFILLS_PER_TURN_MAX: usize = 2;
 /// How long answers in pieces are looked at in one turn, in microseconds; the rest in the next one.
 pub(crate) const STREAMS_US_MAX: u64 = 5_000;
 
+/// How long the peer of a WebSocket has to answer our close frame, in milliseconds.
+pub(crate) const CLOSING_MS: u64 = 5_000;
+
+/// The same while the server ends.
+pub(crate) const GOODBYE_MS: u64 = 2_000;
+
+/// How long a handler has, once its client has closed a WebSocket, for what it says to messages that came
+/// before, in milliseconds.
+pub(crate) const CLOSE_ANSWER_MS: u64 = 1_000;
+
 /// Events taken from the poll in one turn.
 pub(crate) const EVENTS_PER_TURN_MAX: usize = 1024;
 

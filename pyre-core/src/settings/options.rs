@@ -56,6 +56,11 @@ pub(crate) struct Settings {
     pub(crate) request_timeout_ms: u64,
     /// 0: no limit.
     pub(crate) stream_idle_timeout_ms: u64,
+    /// A peer that has been silent for so long is pinged; 0: never.
+    pub(crate) ws_ping_ms: u64,
+    /// Handlers of WebSockets that may have a thread at once, in each interpreter.
+    pub(crate) ws_threads: usize,
+    pub(crate) message_bytes_max: usize,
     /// Requests that may be with handlers at once; none: only queues bound them.
     pub(crate) in_flight_max: Option<usize>,
     pub(crate) queue_depth: usize,

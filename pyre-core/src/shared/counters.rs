@@ -148,6 +148,14 @@ pub(crate) struct Counters {
     pub(crate) streams_begun: Tally,
     pub(crate) streams_ended: Tally,
     pub(crate) stream_bytes: Tally,
+    /// WebSockets that were begun, and those that have ended.
+    pub(crate) sockets_begun: Tally,
+    pub(crate) sockets_ended: Tally,
+    /// Messages of them that have come and gone, and their bytes.
+    pub(crate) socket_received: Tally,
+    pub(crate) socket_received_bytes: Tally,
+    pub(crate) socket_sent: Tally,
+    pub(crate) socket_sent_bytes: Tally,
     /// Jobs that are with lanes, or wait for one.
     pub(crate) running: Tally,
     /// Jobs pushed into rings and not taken back.
@@ -177,6 +185,12 @@ impl Counters {
             streams_begun: Tally::default(),
             streams_ended: Tally::default(),
             stream_bytes: Tally::default(),
+            sockets_begun: Tally::default(),
+            sockets_ended: Tally::default(),
+            socket_received: Tally::default(),
+            socket_received_bytes: Tally::default(),
+            socket_sent: Tally::default(),
+            socket_sent_bytes: Tally::default(),
             running: Tally::default(),
             pushed: Tally::default(),
             waiting: Tally::default(),

@@ -82,6 +82,10 @@ fn with_grace(span_ms: u64) -> u64 {
     span_ms.saturating_add(2 * grace_ms(span_ms)).min(FOR_EVER_MS)
 }
 
+/// What holds of each route, by its index: nothing if it is no WebSocket; else the origins whose pages
+/// may connect, if there is a list of them.
+pub(crate) type Sockets = Box<[Option<Option<Vec<String>>>]>;
+
 /// What the reactors know about the routes. Frozen while serving.
 pub(crate) struct Routes {
     pub(crate) table: Arc<RouteTable>,
@@ -91,6 +95,8 @@ pub(crate) struct Routes {
     pub(crate) takes_body: Vec<bool>,
     /// Where the fallback handler runs, if there is one.
     pub(crate) fallback: Option<Pool>,
+    /// Which of them are WebSockets, if any is.
+    pub(crate) sockets: Option<Sockets>,
     /// Whether each request has an id that its answer bears.
     pub(crate) gives_ids: bool,
     /// What the server shows of itself, and the pages that show it.

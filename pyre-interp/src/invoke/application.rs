@@ -10,6 +10,7 @@ use pyre_ffi::{Attached, Held, Object, Raised, Str, Tuple, Type, Visitor};
 
 use crate::flow::Wakes;
 use crate::job::{RouteId, Target};
+use crate::objects::websocket::arrival::Home;
 
 /// What a path parameter, or the annotation of an argument, asks its text to become.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +58,21 @@ pub enum Plan {
     Nothing,
     /// Anything else.
     Mixed(Box<[Argument]>),
+    /// It speaks with its client over a WebSocket, which stands for the request in these arguments.
+    Socket(Box<Socket>),
+}
+
+/// What the handler of a WebSocket is registered with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Socket {
+    /// Its arguments.
+    pub arguments: Box<[Argument]>,
+    /// Origins whose pages may connect; all, if there is no list.
+    pub origins: Option<Vec<String>>,
+    /// Subprotocols that it speaks.
+    pub protocols: Vec<String>,
+    /// Whether messages may be compressed.
+    pub compresses: bool,
 }
 
 /// A handler and what it is called with.
@@ -106,6 +122,27 @@ impl Tasks {
     }
 }
 
+/// How many threads handlers of WebSockets have that are no coroutines.
+#[derive(Clone, Default)]
+pub struct Berths(Arc<AtomicUsize>);
+
+/// The place of one handler among them.
+pub struct Berth(Arc<AtomicUsize>);
+
+impl Berths {
+    /// A place, if fewer than that are taken.
+    pub(crate) fn take(&self, count_max: usize) -> Option<Berth> {
+        let more = |count: usize| (count < count_max).then_some(count + 1);
+        self.0.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Berth(self.0.clone()))
+    }
+}
+
+impl Drop for Berth {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
 /// A handler for exceptions of a class.
 struct ExceptionHandler {
     class: Held<Type>,
@@ -137,6 +174,8 @@ pub struct Application {
     pub wake: Option<Held>,
     /// Where reactors put those numbers, once there is a loop.
     pub wakes: OnceLock<Arc<Wakes>>,
+    /// That loop.
+    pub home: OnceLock<Home>,
     /// Hooks or exception handlers are `async def` functions.
     pub has_async_hooks: bool,
     /// Something that is no handler needs an event loop.
@@ -147,6 +186,8 @@ pub struct Application {
     pub debug: bool,
     /// How many tasks have been left and have not ended.
     pub tasks: Tasks,
+    /// The threads of WebSockets.
+    pub berths: Berths,
     /// The Python object that owns the app; `req.app`.
     pub owner: Option<Held>,
 }
@@ -255,5 +296,8 @@ impl Application {
             .chain(&self.wake)
             .chain(&self.owner)
             .for_each(|function| visitor.held(function));
+        if let Some(home) = self.home.get() {
+            home.traverse(visitor);
+        }
     }
 }

@@ -47,6 +47,7 @@ impl<'py> Lane<'py, '_> {
             Plan::Request => callable.call1(&*self.request, py),
             Plan::Nothing => callable.call0(py),
             Plan::Mixed(plan) => self.invoke_with(handler, plan),
+            Plan::Socket(socket) => self.open_socket(handler, socket),
         }
     }
 

@@ -244,7 +244,8 @@ impl<'py> Lane<'py, '_> {
         result: Owned<'py>,
         from: usize,
     ) -> Result<Step<'py>, Raised> {
-        if from >= self.app.after.len() {
+        // What a WebSocket is answered with, and when, only its handler knows.
+        if from >= self.app.after.len() || self.tools.websocket.cast(&result, self.py).is_some() {
             return Ok(Step::Finish(result));
         }
         stages.response = Some(Response::of_result(self.py, self.tools, result)?);

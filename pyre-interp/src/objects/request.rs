@@ -119,6 +119,11 @@ impl Request {
         self.source.part()
     }
 
+    /// Gives back the room that it does not need, once it is kept: it may be for long.
+    pub(crate) fn slim(&self) {
+        self.source.slim();
+    }
+
     /// Reads job and call.
     pub(crate) fn with_call<R>(&self, read: impl FnOnce(&Job, &Call) -> R) -> R {
         let job = self.source.read().expect("a request has a job while its handler runs");

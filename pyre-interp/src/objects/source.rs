@@ -72,6 +72,15 @@ impl Source {
         }
     }
 
+    /// Gives back the room that the request does not need, if it is kept.
+    pub(crate) fn slim(&self) {
+        if let State::Kept(job) = &mut *self.state.borrow_mut() {
+            job.bytes.shrink_to_fit();
+            job.headers.shrink_to_fit();
+            job.params.shrink_to_fit();
+        }
+    }
+
     pub(crate) fn client(&self) -> Client {
         self.read().map_or(Client::Local, |job| job.client)
     }

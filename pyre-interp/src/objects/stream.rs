@@ -1,6 +1,6 @@
 //! `PyreStream`: an answer that is sent piece by piece, from any thread of its interpreter.
 
-mod given; // what programs give to it: pieces, times, lengths
+pub(super) mod given; // what programs give to it: pieces, times, lengths
 mod promised; // between the handler that has returned it and the head of its answer
 mod sending; // sending a piece, and what becomes of it if there is no room
 

@@ -12,6 +12,8 @@ use crate::objects::headers::ResponseHeaders;
 use crate::objects::request::Request;
 use crate::objects::response::Response;
 use crate::objects::stream::Stream;
+use crate::objects::websocket::arrival::{Arrival, Arrivals};
+use crate::objects::websocket::{Receiving, Sent, WebSocket};
 use crate::serialize::json::{EncodeCache, KeyCache};
 
 /// Classes and caches of one interpreter; kept in the module's state.
@@ -22,6 +24,14 @@ pub struct Toolkit {
     pub response: ClassHandle<Response>,
     /// `PyreStream`.
     pub stream: ClassHandle<Stream>,
+    /// `PyreWebSocket`.
+    pub websocket: ClassHandle<WebSocket>,
+    /// What its methods return in a coroutine.
+    pub(crate) receiving: ClassHandle<Receiving>,
+    pub(crate) sent: ClassHandle<Sent>,
+    pub(crate) arrival: ClassHandle<Arrival>,
+    /// Coroutines that wait for messages.
+    pub(crate) arrivals: Arrivals,
     /// What tasks see of a request.
     pub(crate) coroutine: ClassHandle<RequestCoroutine>,
     /// `RequestTimeout`, raised in a handler that takes too long.
@@ -63,6 +73,11 @@ impl Toolkit {
             request: module.class::<Request>()?,
             response: module.class::<Response>()?,
             stream: module.class::<Stream>()?,
+            websocket: module.class::<WebSocket>()?,
+            receiving: module.class::<Receiving>()?,
+            sent: module.class::<Sent>()?,
+            arrival: module.class::<Arrival>()?,
+            arrivals: Arrivals::new(py),
             coroutine: module.class::<RequestCoroutine>()?,
             overrun: Held::new(py, overrun),
             encode_cache: EncodeCache::new(py)?,
@@ -76,6 +91,10 @@ impl Toolkit {
         self.request.visit(visitor);
         self.response.visit(visitor);
         self.stream.visit(visitor);
+        self.websocket.visit(visitor);
+        self.receiving.visit(visitor);
+        self.sent.visit(visitor);
+        self.arrival.visit(visitor);
         self.coroutine.visit(visitor);
         visitor.held(&self.overrun);
         self.headers.visit(visitor);

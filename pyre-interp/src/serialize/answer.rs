@@ -9,6 +9,7 @@ use pyre_http::h1::serialize::BodyKind;
 
 use crate::objects::stream::{Promised, Stream, take_length};
 use crate::objects::toolkit::Toolkit;
+use crate::objects::websocket::WebSocket;
 use crate::serialize::fields::Fields;
 use crate::serialize::json;
 
@@ -27,10 +28,11 @@ impl<'py> Answer<'py> {
         Self { status: 200, kind: Some(kind), body }
     }
 
-    /// Whether the body comes in pieces.
+    /// Whether it goes on once the lane has given back its job: the body comes in pieces, or the
+    /// connection becomes a WebSocket.
     #[inline(always)]
     pub(crate) fn is_stream(&self) -> bool {
-        matches!(self.body, Body::Stream(_))
+        matches!(self.body, Body::Stream(_) | Body::Socket(_))
     }
 }
 
@@ -46,6 +48,8 @@ pub(crate) enum Body<'py> {
     Empty,
     /// It comes in pieces.
     Stream(Box<Pieces<'py>>),
+    /// There is none: the handler of a WebSocket says what becomes of its handshake.
+    Socket(Owned<'py, Instance<WebSocket>>),
 }
 
 impl Body<'_> {
@@ -166,6 +170,11 @@ impl Desk {
                 }
                 if let Some(stream) = conventions.tools.stream.cast(&result, py) {
                     return self.response(py, Stream::parts(stream, py), conventions);
+                }
+                if let Some(socket) = conventions.tools.websocket.cast(&result, py) {
+                    socket.become_answer(py)?;
+                    let body = Body::Socket(socket.to_owned(py));
+                    return Ok(Answer { status: 101, kind: None, body });
                 }
                 let result = match result.downcast::<Str>() {
                     Ok(text) => return Ok(Answer::ok(BodyKind::Text, Body::Text(text))),

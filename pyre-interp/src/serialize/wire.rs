@@ -40,8 +40,8 @@ pub(crate) fn write(
         },
         Body::Bytes(bytes) => bytes.as_slice(),
         Body::Desk => &desk.body,
-        // Its head is written by `write_streamed`.
-        Body::Empty | Body::Stream(_) => &[],
+        // The head of a stream is written by `write_streamed`, that of a WebSocket by its handler.
+        Body::Empty | Body::Stream(_) | Body::Socket(_) => &[],
     };
     match answer.kind {
         Some(kind) if answer.status == 200 && desk.fields.is_empty() => {

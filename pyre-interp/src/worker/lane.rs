@@ -1,6 +1,7 @@
 //! A lane: one thread of an interpreter that takes jobs and runs them, one after the other.
 //! Hot path.
 
+pub(crate) mod sockets; // requests that ask for a WebSocket
 pub(crate) mod pieces; // answers whose body comes in pieces
 mod tasks; // what requests have left to be done
 
@@ -48,6 +49,8 @@ pub struct Shared {
     pub server_header: bool,
     /// How long a handler may take, unless its route says otherwise.
     pub request_timeout: Option<Duration>,
+    /// Handlers of WebSockets that may have a thread at once.
+    pub ws_threads: usize,
     /// Who needs no answer any more.
     pub disconnects: Arc<Disconnects>,
     /// The server drains: the last answer of each connection says so.

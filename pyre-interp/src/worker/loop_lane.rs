@@ -28,6 +28,7 @@ use crate::flow::Wakes;
 use crate::invoke::application::Application;
 use crate::objects::request::Request;
 use crate::objects::toolkit::Toolkit;
+use crate::objects::websocket::arrival::{Home, IS_ARRIVAL};
 use crate::ring::LaneSeat;
 use crate::worker::inlet::Inlet;
 use crate::worker::lane::{Lane, Shared};
@@ -91,6 +92,9 @@ pub fn run(
         end_fork: shared.end_fork,
     });
     let event_loop = EventLoop::open(py, event_loop)?;
+    if app.home.get().is_none() {
+        let _ = app.home.set(Home::new(py, event_loop.object())?);
+    }
     let wakes = app.wakes.get_or_init(|| Arc::new(Wakes::new(shared.roster.clone()))).clone();
     opened();
     let mut lane = LoopLane {
@@ -208,9 +212,15 @@ impl<'py> LoopLane<'py, '_> {
         self.lane.watch.begin_callbacks();
         for _ in 0..WAKES_PER_TURN_MAX {
             let Some(number) = self.wakes.take() else { break };
-            let woken = Int::from_u64(self.py, number)
-                .and_then(|number| wake.bind(self.py).call1(&*number, self.py));
-            self.tell(woken.map(drop));
+            let woken = if number & IS_ARRIVAL != 0 {
+                self.lane.tools.arrivals.wake(self.py, number)
+            } else {
+                Int::from_u64(self.py, number)
+                    .and_then(|number| wake.bind(self.py).call1(&*number, self.py))
+                    .map(drop)
+            };
+            self.lane.end_if_forked();
+            self.tell(woken);
         }
         self.lane.end_piece();
     }

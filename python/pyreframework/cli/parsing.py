@@ -50,15 +50,16 @@ SECTIONS = {
         "host", "port", "bind", "uds", "uds_mode", "fd", "reuse_port", "backlog",
     ),
     "workers and threads": (
-        "workers", "threads", "gil_threads", "io_workers", "hand_over", "mode", "pin",
+        "workers", "threads", "gil_threads", "ws_threads", "io_workers", "hand_over",
+        "mode", "pin",
     ),
     "time limits": (
         "request_timeout", "head_timeout", "body_timeout", "keep_alive_timeout",
-        "stream_idle_timeout", "shutdown_timeout",
+        "stream_idle_timeout", "ws_ping", "shutdown_timeout",
     ),
     "sizes and bounds": (
-        "max_body_size", "max_head_bytes", "max_in_flight", "queue_depth", "max_requests",
-        "max_requests_jitter",
+        "max_body_size", "max_head_bytes", "max_message_size", "max_in_flight", "queue_depth",
+        "max_requests", "max_requests_jitter",
     ),
     "development": ("reload", "debug"),
     "logs and metrics": ("log_level", "log_format", "access_log", "verbose", "metrics"),

@@ -43,11 +43,12 @@ def running_loop() -> AbstractEventLoop | None:
 class Loop:
     """The event loop of one app in one interpreter, opened when it is needed."""
 
-    __slots__ = ("_loop", "_threads", "debug")
+    __slots__ = ("_loop", "_socket_threads", "_threads", "debug")
 
     def __init__(self) -> None:
         self._loop: AbstractEventLoop | None = None
         self._threads: Threads | None = None
+        self._socket_threads: Threads | None = None
         self.debug = False
 
     def open(self) -> AbstractEventLoop:
@@ -96,6 +97,17 @@ class Loop:
             self._threads = Threads()
         return self._threads
 
+    def open_socket_threads(self) -> Threads:
+        """Return the threads beside the loop that run handlers of WebSockets.
+
+        The engine bounds how many there are: none waits for another one.
+        """
+        if self._socket_threads is None:
+            from pyreframework.handlers.generators import Threads
+
+            self._socket_threads = Threads(sys.maxsize, "pyre-websocket")
+        return self._socket_threads
+
     def start(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> bool:
         """Have a coroutine run on the loop, beside this thread; tell whether the loop runs."""
         import asyncio
@@ -143,8 +155,11 @@ class Loop:
             Whether all tasks and threads of the loop have ended, so that nothing holds up the end
             of the interpreter.
         """
-        threads, self._threads = self._threads, None
-        threads_ended = threads is None or threads.close(seconds)
+        kinds = (self._threads, self._socket_threads)
+        self._threads = self._socket_threads = None
+        threads_ended = True
+        for threads in kinds:
+            threads_ended &= threads is None or threads.close(seconds)
         if self._is_held():
             return False
         loop, self._loop = self._loop, None

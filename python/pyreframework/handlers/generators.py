@@ -48,7 +48,9 @@ class Threads:
     its own; so no other one waits for it unless all threads have one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = THREADS_MAX, name: str = "pyre-stream") -> None:
+        self._most = most
+        self._name = name
         self._lock = _thread.allocate_lock()
         self._idle: list[Idle] = []
         self._waiting: list[Work] = []
@@ -73,13 +75,13 @@ class Threads:
                 idle.work = given
                 idle.wake.release()
                 return
-            if len(self._threads) >= THREADS_MAX:
-                self._wait(given, f"all {THREADS_MAX} threads have one")
+            if len(self._threads) >= self._most:
+                self._wait(given, f"all {self._most} threads have one")
                 return
             # The thread itself would keep what it is called with as long as it lives.
             own = Idle()
             own.work = given
-            thread = Thread(target=self._serve, args=(own,), name="pyre-stream")
+            thread = Thread(target=self._serve, args=(own,), name=self._name)
             self._threads.add(thread)
         try:
             thread.start()

@@ -7,7 +7,7 @@ look-up. Imports nothing that workers do not have.
 
 from __future__ import annotations
 
-from pyreframework.engine import PyreRequest
+from pyreframework.engine import PyreRequest, PyreWebSocket
 from pyreframework.handlers.absent import stood_in
 from pyreframework.handlers.signatures import Parameter, Signature, name_of, signature_of
 
@@ -19,9 +19,26 @@ if TYPE_CHECKING:
     type Plan = tuple[Slot, ...] | None
     type Handler = Callable[..., object]
 
-REQUEST_NAMES = ("req", "request")
-# For those who import it for type checkers only.
-REQUEST_TEXTS = ("PyreRequest", "pyreframework.PyreRequest")
+
+class Wanted:
+    """What the first parameter of a handler stands for: how that is called, and its class.
+
+    Args:
+        kind: The class.
+        names: What parameters are called that want one.
+    """
+
+    __slots__ = ("kind", "names", "texts")
+
+    def __init__(self, kind: type, names: tuple[str, ...]) -> None:
+        self.kind = kind
+        self.names = names
+        # For those who import it for type checkers only.
+        self.texts = (kind.__name__, f"pyreframework.{kind.__name__}")
+
+
+REQUEST = Wanted(PyreRequest, ("req", "request"))
+WEBSOCKET = Wanted(PyreWebSocket, ("ws", "websocket"))
 # NewType of Annotated of Optional of a text: no one nests them deeper.
 NESTING_MAX = 12
 UNWRAP_MAX = 64
@@ -90,13 +107,16 @@ def require_arguments(call: Handler, names: Sequence[str], use: str) -> None:
         )
 
 
-def plan_for(handler: Handler, names: Sequence[str], where: str) -> tuple[Handler, Plan]:
+def plan_for(
+    handler: Handler, names: Sequence[str], where: str, wanted: Wanted = REQUEST
+) -> tuple[Handler, Plan]:
     """Work out how ``handler`` is called on a route whose path has the parameters ``names``.
 
     Args:
         handler: Anything callable.
         names: Parameters of the path.
         where: The route or use, for messages.
+        wanted: What it is called with besides them.
 
     Returns:
         What to call (the handler itself, or a function that passes some values on by name), and the
@@ -114,7 +134,7 @@ def plan_for(handler: Handler, names: Sequence[str], where: str) -> tuple[Handle
     signature = None if stood_in(handler) else signature_of(handler)
     if signature is None:
         return handler, None
-    planning = Planning(handler, names, where, signature)
+    planning = Planning(handler, names, where, signature, wanted)
     for parameter in signature.found:
         planning.fill(parameter)
     planning.fill_the_rest()
@@ -128,12 +148,18 @@ class Planning:
     """A plan in the making: what the parameters of a handler get, in their order."""
 
     def __init__(
-        self, handler: Handler, names: Sequence[str], where: str, signature: Signature
+        self,
+        handler: Handler,
+        names: Sequence[str],
+        where: str,
+        signature: Signature,
+        wanted: Wanted,
     ) -> None:
         self.handler = handler
         self.names = names
         self.where = where
         self.signature = signature
+        self.wanted = wanted
         self.slots: list[Slot] = []
         # The last of them, if they are given by name.
         self.named: list[str] = []
@@ -143,7 +169,7 @@ class Planning:
         self.filled: set[str] = set(signature.given)
         # Parameters of a wrapped function that its wrapper has under another name.
         self.renamed: list[Parameter] = []
-        self.asked_for = any(asks_for_request(one, names) for one in signature.found)
+        self.asked_for = any(asks_for(one, names, wanted) for one in signature.found)
 
     def fill(self, parameter: Parameter) -> None:
         """Say what a parameter gets."""
@@ -174,7 +200,7 @@ class Planning:
 
     def source(self, parameter: Parameter) -> Parameter | None:
         """Return by whose name and annotation a parameter is filled: its own, or of its twin."""
-        if asks_for_request(parameter, self.names) or parameter.name in self.names:
+        if asks_for(parameter, self.names, self.wanted) or parameter.name in self.names:
             return parameter
         twin = parameter.twin
         if twin is not None and (self.is_request(twin) or twin.name in self.names):
@@ -187,7 +213,7 @@ class Planning:
         It does if it asks for it, or if it comes first, must be given, and is no path parameter.
         What comes first in a wrapped function that asks for the request elsewhere is not it.
         """
-        if asks_for_request(parameter, self.names):
+        if asks_for(parameter, self.names, self.wanted):
             return True
         if parameter.index != 0 or parameter.optional or parameter.name in self.names:
             return False
@@ -225,12 +251,12 @@ class Planning:
                     self.named.append(name)
 
 
-def asks_for_request(parameter: Parameter, names: Sequence[str]) -> bool:
-    """Tell whether a parameter is called ``req`` or ``request``, or is annotated as the request."""
-    if parameter.name in REQUEST_NAMES and (parameter.index == 0 or parameter.name not in names):
+def asks_for(parameter: Parameter, names: Sequence[str], wanted: Wanted) -> bool:
+    """Tell whether a parameter is called as the request is, such as ``req``, or annotated so."""
+    if parameter.name in wanted.names and (parameter.index == 0 or parameter.name not in names):
         return True
-    wanted = meaning(parameter)
-    return wanted is PyreRequest or (isinstance(wanted, str) and wanted in REQUEST_TEXTS)
+    kind = meaning(parameter)
+    return kind is wanted.kind or (isinstance(kind, str) and kind in wanted.texts)
 
 
 def converter(parameter: Parameter, handler: Handler, where: str) -> str:

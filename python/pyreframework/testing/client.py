@@ -250,14 +250,13 @@ class TestClient:
         return self.request("HEAD", path, **options)
 
     def websocket_connect(self, path: str, *_: object, **__: object) -> Never:
-        """Refuse: this version of Pyre has no WebSocket, neither in apps nor here.
+        """Refuse: this client speaks no WebSocket yet.
 
         Raises:
             NotImplementedError: Always.
         """
         raise NotImplementedError(
-            f"cannot connect to {path!r}: this version of Pyre has no WebSocket, "
-            "neither in apps nor in TestClient"
+            f"cannot connect to {path!r}: this client speaks no WebSocket yet"
         )
 
     def close(self) -> None:

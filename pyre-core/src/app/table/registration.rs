@@ -4,13 +4,28 @@ use pyre_ffi::{Arguments, Attached, Held, Int, Owned, Raised, Signature, Str, Ty
 use pyre_interp::invoke::application::{Application, Handler, Parameter};
 
 use super::{App, one};
-use crate::app::arguments::{callable, conversion, read_plan, read_timeout, required, text};
+use crate::app::arguments::{
+    callable, conversion, read_plan, read_socket, read_timeout, required, text,
+};
 use crate::router::Pattern;
 
-const ADD_ROUTE: Signature<9> = Signature::all(
-    "add_route",
-    ["method", "path", "handler", "plan", "on_main", "is_async", "timeout", "inline", "takes_body"],
-);
+const ADD_ROUTE: Signature<10> = Signature {
+    function: "add_route",
+    names: [
+        "method",
+        "path",
+        "handler",
+        "plan",
+        "on_main",
+        "is_async",
+        "timeout",
+        "inline",
+        "takes_body",
+        "socket",
+    ],
+    required: 9,
+    positional_max: 10,
+};
 
 const SET_FALLBACK: Signature<3> = Signature::all("set_fallback", ["handler", "plan", "is_async"]);
 
@@ -36,8 +51,10 @@ impl App {
         py: Attached<'py>,
         given: Arguments<'_>,
     ) -> Result<Owned<'py>, Raised> {
+        let [method, path, handler, plan, on_main, is_async, timeout, inline, takes_body, socket] =
+            given.parse(&ADD_ROUTE, py)?;
         let [method, path, handler, plan, on_main, is_async, timeout, inline, takes_body] =
-            required(given.parse(&ADD_ROUTE, py)?);
+            required([method, path, handler, plan, on_main, is_async, timeout, inline, takes_body]);
         let method = text(py, "method", method)?.to_ascii_uppercase();
         let path = text(py, "path", path)?;
         let (on_main, is_async) = (on_main.is_true(py)?, is_async.is_true(py)?);
@@ -52,7 +69,7 @@ impl App {
         }
         let handler = Handler {
             callable: callable(py, "handler", handler)?,
-            plan: read_plan(py, &plan, &parameters)?,
+            plan: read_socket(py, read_plan(py, &plan, &parameters)?, socket.as_deref())?,
             parameters,
             label: format!("{method} {path}"),
             pattern: Some(Held::new(py, Str::new(py, path)?)),

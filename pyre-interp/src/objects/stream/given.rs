@@ -8,7 +8,7 @@ use crate::objects::headers::spellings;
 use crate::serialize::answer::append_bytes_like;
 
 /// Reads the bytes of a piece, in UTF-8 if it is text.
-pub(super) fn with_bytes<R>(
+pub(in crate::objects) fn with_bytes<R>(
     py: Attached<'_>,
     data: &Object,
     read: impl FnOnce(&[u8]) -> R,
@@ -32,7 +32,7 @@ pub(super) fn with_bytes<R>(
 }
 
 /// A number of seconds, or None.
-pub(super) fn seconds_of(
+pub(in crate::objects) fn seconds_of(
     given: &Object,
     name: &str,
     py: Attached<'_>,

@@ -74,8 +74,11 @@ impl<'py> Lane<'py, '_> {
     #[cold]
     pub(super) fn finish_stream(&mut self, answer: Answer<'py>, mut manner: Manner) -> Box<Job> {
         let py = self.py;
-        let Answer { status, kind, body: Body::Stream(pieces) } = answer else {
-            unreachable!("asked before this was called")
+        let Answer { status, kind, body } = answer;
+        let pieces = match body {
+            Body::Stream(pieces) => pieces,
+            Body::Socket(socket) => return self.finish_socket(&socket),
+            _ => unreachable!("asked before this was called"),
         };
         let Pieces { stream, delivery, is_event_stream, length, mut fields, .. } = *pieces;
         let tasks = self.request.get().take_tasks(py);

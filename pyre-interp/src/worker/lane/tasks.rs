@@ -8,7 +8,7 @@ use super::Lane;
 pub(crate) struct Tasks<'py> {
     /// What the program has left.
     list: Option<Owned<'py, List>>,
-    /// What makes the answer in pieces: it comes first.
+    /// What makes the answer in pieces, or speaks over a WebSocket: it comes first.
     delivery: Option<Owned<'py>>,
     /// A copy of the context that its handler ran in: the request, and the variables that it has set.
     /// Or why there is none.

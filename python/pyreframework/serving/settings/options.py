@@ -216,6 +216,35 @@ OPTIONS: tuple[Option, ...] = (
         most=86400,
     ),
     Option(
+        "ws_ping",
+        "seconds",
+        20.0,
+        "Time a WebSocket may be silent before its client is pinged; without an answer for as long "
+        "again it is closed. 0 for no pings.",
+        unit="seconds",
+        least=0,
+        most=86400,
+    ),
+    Option(
+        "ws_threads",
+        "count",
+        256,
+        "Threads for handlers of WebSockets that are not `async def`, in each worker; beyond that "
+        "the handshake is answered 503.",
+        unit="threads",
+        least=1,
+        most=65536,
+    ),
+    Option(
+        "max_message_size",
+        "count",
+        16 * MIB,
+        "Largest message of a WebSocket, uncompressed; a longer one closes it with 1009.",
+        unit="bytes",
+        least=1,
+        most=2**31,
+    ),
+    Option(
         "request_timeout",
         "seconds",
         30.0,
