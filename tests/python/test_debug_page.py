@@ -35,5 +35,5 @@ def test_only_in_debug_mode() -> None:
     for debug in (False, True):
         app = Pyre(debug=not debug)
         app.freeze(debug)
-        shown = app._report("GET /", None, raised())
+        shown = app.report("GET /", None, raised())
         assert (shown is not None) == debug

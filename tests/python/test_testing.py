@@ -417,5 +417,5 @@ def test_errors_of_handlers_are_answers_and_in_the_log(caplog: pytest.LogCapture
 
 
 def test_there_is_no_websocket(client: TestClient) -> None:
-    with pytest.raises(NotImplementedError, match="no WebSocket"):
+    with pytest.raises(NotImplementedError, match="speaks no WebSocket"):
         client.websocket_connect("/ws")
