@@ -1,0 +1,92 @@
+"""Connections that send messages over WebSocket and check every echo."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import time
+from base64 import b64encode
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Talk:
+    """Who sends what: so many connections, each with so many messages on their way."""
+
+    connections: int
+    in_flight: int
+    message_bytes: int
+
+    @property
+    def name(self) -> str:
+        """Return what tables call it."""
+        return f"c{self.connections} x {self.in_flight}, {self.message_bytes} bytes"
+
+
+class WrongEcho(Exception):
+    """A message came back that is not what was sent."""
+
+
+def opened(port: int, path: str) -> socket.socket:
+    """Return a connection behind its handshake."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    key = b64encode(os.urandom(16)).decode()
+    head = (
+        f"GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+    )
+    connection.sendall(head.encode())
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):
+        answer += connection.recv(1)
+    if not answer.startswith(b"HTTP/1.1 101 "):
+        raise WrongEcho(answer.decode("latin-1"))
+    return connection
+
+
+def head(length: int, *, masked: bool) -> bytes:
+    """Return the head of a message of bytes, with a mask of zeros: so the echo is what was sent."""
+    bit = 128 if masked else 0
+    if length < 126:
+        start = bytes([0x82, bit | length])
+    elif length < 65536:
+        start = bytes([0x82, bit | 126]) + length.to_bytes(2)
+    else:
+        start = bytes([0x82, bit | 127]) + length.to_bytes(8)
+    return start + bytes(4 if masked else 0)
+
+
+def run(port: int, path: str, talk: Talk, seconds: float) -> int:
+    """Send and receive for so long; return how many messages have come back.
+
+    Raises:
+        WrongEcho: One was not what had been sent.
+    """
+    payload = os.urandom(talk.message_bytes)
+    sent = head(len(payload), masked=True) + payload
+    echo = head(len(payload), masked=False) + payload
+    expected = echo * (talk.in_flight + 1)
+    selector = selectors.DefaultSelector()
+    connections = [opened(port, path) for _ in range(talk.connections)]
+    # How far into an echo each of them is.
+    for connection in connections:
+        selector.register(connection, selectors.EVENT_READ, [0])
+        connection.sendall(sent * talk.in_flight)
+    count = 0
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for key, _ in selector.select(1):
+            connection, place = key.fileobj, key.data
+            assert isinstance(connection, socket.socket)
+            part = connection.recv(1 << 20)
+            if part != expected[place[0] : place[0] + len(part)]:
+                raise WrongEcho(f"{len(part)} bytes are not what was sent")
+            whole, place[0] = divmod(place[0] + len(part), len(echo))
+            if whole:
+                connection.sendall(sent * whole)
+                count += whole
+    for connection in connections:
+        connection.close()
+    return count
