@@ -440,7 +440,8 @@ def own_loop(ws):
     async def talk():
         async for message in ws:
             if message == "bye":
-                return await ws.send(await ws.recv())
+                await ws.send(await ws.recv())
+                return
             await ws.send(message)
 
     asyncio.run(talk())

@@ -213,7 +213,8 @@ impl<'py> LoopLane<'py, '_> {
         for _ in 0..WAKES_PER_TURN_MAX {
             let Some(number) = self.wakes.take() else { break };
             let woken = if number & IS_ARRIVAL != 0 {
-                self.lane.tools.arrivals.wake(self.py, number)
+                self.lane.tools.arrivals.wake(self.py, number);
+                Ok(())
             } else {
                 Int::from_u64(self.py, number)
                     .and_then(|number| wake.bind(self.py).call1(&*number, self.py))

@@ -70,18 +70,15 @@ impl Arrivals {
     }
 
     /// A message may have come for those of this number, or the end: their tasks go on.
-    pub(crate) fn wake(&self, py: Attached<'_>, number: u64) -> Result<(), Raised> {
-        let Some(waiting) = self.0.with(py, |all| all.get_mut(&number).map(std::mem::take)) else {
-            return Ok(());
-        };
-        let mut woken = Ok(());
-        for slot in &waiting {
+    pub(crate) fn wake(&self, py: Attached<'_>, number: u64) {
+        let waiting = self.0.with(py, |all| all.get_mut(&number).map(std::mem::take));
+        for slot in waiting.iter().flatten() {
             let Some(arrival) = slot.take(py) else { continue };
-            let gone_on = Arrival::wake(&arrival, py);
-            // One that ends the program does not keep the others from going on.
-            woken = woken.and(gone_on);
+            if let Err(raised) = Arrival::wake(&arrival, py) {
+                // What would end a program, such as SystemExit: here it ends nothing.
+                raised.write_unraisable("the event loop", py);
+            }
         }
-        Ok(woken?)
     }
 
     /// Nobody waits for this number any more.
