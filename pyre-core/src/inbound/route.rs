@@ -73,11 +73,6 @@ pub(crate) fn admit(
     let Some(route) = route else {
         return admit_any(routes, heads, ledger, job, request, exact);
     };
-    if let Some(sockets) = &routes.sockets
-        && sockets[route.0 as usize].is_some()
-    {
-        return admit_any(routes, heads, ledger, job, request, exact);
-    }
     let pool = routes.pools[route.0 as usize];
     let target = Target::Route(route);
     if routes.gives_ids {

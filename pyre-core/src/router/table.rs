@@ -101,6 +101,24 @@ impl RouteTableBuilder {
     /// # Errors
     /// A bad pattern or method, or a route that answers the same requests; nothing is added.
     pub fn add(&mut self, method: &str, pattern: &str) -> Result<RouteId, RouteError> {
+        self.add_in(method, pattern, false)
+    }
+
+    /// As `add`, for a route whose requests are looked at before they are answered: it is found by
+    /// [`RouteTable::find`] only, and so costs others nothing.
+    ///
+    /// # Errors
+    /// As `add`.
+    pub fn add_apart(&mut self, method: &str, pattern: &str) -> Result<RouteId, RouteError> {
+        self.add_in(method, pattern, true)
+    }
+
+    fn add_in(
+        &mut self,
+        method: &str,
+        pattern: &str,
+        is_apart: bool,
+    ) -> Result<RouteId, RouteError> {
         if !is_token(method) {
             return Err(RouteError::BadMethod(method.into()));
         }
@@ -117,7 +135,7 @@ impl RouteTableBuilder {
             let texts = [method, pattern.text(), &earlier.method, earlier.pattern.text()];
             return Err(RouteError::Conflict(Box::new(texts.map(Into::into))));
         }
-        self.endpoints[endpoint].set(place, id);
+        self.endpoints[endpoint].set(place, id, is_apart);
         self.routes.push(Route { method: method.into(), pattern });
         Ok(id)
     }
@@ -252,23 +270,23 @@ impl Endpoint {
     #[inline]
     fn route(&self, place: usize) -> Option<RouteId> {
         match self.named.get(place) {
-            Some(route) => *route,
-            None => self.others.iter().find(|(each, _)| *each == place).map(|(_, route)| *route),
+            Some(Some(route)) => Some(*route),
+            _ => self.others.iter().find(|(each, _)| *each == place).map(|(_, route)| *route),
         }
     }
 
-    fn set(&mut self, place: usize, id: RouteId) {
+    fn set(&mut self, place: usize, id: RouteId, is_apart: bool) {
         match self.named.get_mut(place) {
-            Some(route) => *route = Some(id),
-            None => self.others.push((place, id)),
+            Some(route) if !is_apart => *route = Some(id),
+            _ => self.others.push((place, id)),
         }
         self.allow.add(place);
     }
 
     /// `HEAD` follows `GET` (RFC 9110 section 9.3.2), and `OPTIONS` is always answered.
     fn freeze(&mut self) {
-        if let (Some(get), None) = (self.named[GET], self.named[HEAD]) {
-            self.set(HEAD, get);
+        if let (Some(get), None) = (self.route(GET), self.route(HEAD)) {
+            self.set(HEAD, get, self.named[GET].is_none());
         }
         self.allow.add(OPTIONS);
     }

@@ -57,6 +57,25 @@ fn check(table: &RouteTable, request: &str, expected: &str) {
 }
 
 #[test]
+fn a_route_that_is_kept_apart_is_found_but_not_on_the_quick_way() {
+    let mut builder = RouteTableBuilder::new();
+    let socket = builder.add_apart("GET", "/ws").unwrap();
+    let post = builder.add("POST", "/ws").unwrap();
+    assert!(matches!(builder.add("GET", "/ws"), Err(RouteError::Conflict(_))));
+    let table = builder.freeze();
+    for request in ["GET /ws", "HEAD /ws"] {
+        check(&table, request, "0");
+    }
+    check(&table, "POST /ws", "1");
+    check(&table, "PUT /ws", "405 GET, HEAD, POST, OPTIONS");
+    let exact = table.exact(b"/ws").unwrap();
+    assert_eq!(table.route_at(exact, Method::Get), None);
+    assert_eq!(table.route_at(exact, Method::Head), None);
+    assert_eq!(table.route_at(exact, Method::Post), Some(post));
+    assert_eq!(socket.0, 0);
+}
+
+#[test]
 fn static_beats_typed_beats_text_beats_rest() {
     let table = table(&[
         ("GET", "/{*all}"),

@@ -1,7 +1,7 @@
 //! What is registered: routes, the fallback, hooks, exception handlers, and what the package brings along.
 
 use pyre_ffi::{Arguments, Attached, Held, Int, Owned, Raised, Signature, Str, Type, none};
-use pyre_interp::invoke::application::{Application, Handler, Parameter};
+use pyre_interp::invoke::application::{Application, Handler, Parameter, Plan};
 
 use super::{App, one};
 use crate::app::arguments::{
@@ -79,9 +79,14 @@ impl App {
             inline,
             takes_body,
         };
+        let is_socket = matches!(handler.plan, Plan::Socket(_));
         let mut handler = Some(handler);
         let added = self.change(py, |building| {
-            let added = building.routes.add(&method, path);
+            let added = if is_socket {
+                building.routes.add_apart(&method, path)
+            } else {
+                building.routes.add(&method, path)
+            };
             if added.is_ok()
                 && let Some(handler) = handler.take()
             {
