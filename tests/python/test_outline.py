@@ -96,6 +96,19 @@ def test_a_difference_is_named(here: list[Any], there: list[Any], said: str) -> 
     assert re.search(said, difference), difference
 
 
+def test_what_a_websocket_is_registered_with_is_compared() -> None:
+    plain = made(lambda app: app.websocket("/ws", one))
+    assert compare(plain, made(lambda app: app.websocket("/ws", one))) is None
+    for other in (
+        made(lambda app: app.get("/ws", one)),
+        made(lambda app: app.websocket("/ws", one, allowed_origins=["https://a.b"])),
+        made(lambda app: app.websocket("/ws", one, subprotocols=["chat"])),
+        made(lambda app: app.websocket("/ws", one, compression=False)),
+        made(lambda app: app.websocket("/ws", two)),
+    ):
+        assert "GET /ws" in (compare(plain, other) or "")
+
+
 def test_what_runs_on_main_alone_may_differ() -> None:
     assert made(lambda app: (app.on_startup(print), app.on_shutdown(print))) == []
 

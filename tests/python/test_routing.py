@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pyreframework import Pyre, routing
+from pyreframework import Pyre, PyreWebSocket, routing
 
 VERBS = ("get", "post", "put", "delete", "patch", "options", "head")
 
@@ -165,3 +165,54 @@ def test_gil_routes_are_noticed() -> None:
     app.get("/b", handler, gil=True)
     assert app.has_gil_routes
     assert not Pyre().has_gil_routes
+
+
+def test_a_websocket_is_a_route() -> None:
+    app = Pyre()
+
+    @app.websocket("/ws/{room}")
+    def talk(ws: Any, room: str) -> None: ...
+
+    assert app.native.route_table() == [("GET", "/ws/{room}")]
+    with pytest.raises(ValueError, match="conflicts"):
+        app.get("/ws/{name}", handler)
+    app.post("/ws/{name}", handler)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"allowed_origins": "https://a.b"}, TypeError, "allowed_origins is a list of str"),
+        ({"allowed_origins": [b"x"]}, TypeError, "allowed_origins is a list of str"),
+        ({"allowed_origins": ["a.b"]}, ValueError, "'a.b' is no origin"),
+        ({"allowed_origins": ["https://a.b/"]}, ValueError, "is no origin"),
+        ({"subprotocols": "chat"}, TypeError, "subprotocols is a list of str"),
+        ({"subprotocols": ["a b"]}, ValueError, "'a b' cannot be the name of a subprotocol"),
+        ({"subprotocols": [""]}, ValueError, "cannot be the name"),
+        ({"compression": 1}, TypeError, "compression is True or False"),
+        ({"request_timeout": "1"}, TypeError, "request_timeout is a number"),
+    ],
+)
+def test_what_a_websocket_cannot_be_registered_with(
+    options: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        Pyre().websocket("/ws", lambda ws: None, **options)
+
+
+def test_what_the_handler_of_a_websocket_takes() -> None:
+    app = Pyre()
+    told: list[Any] = []
+    app.native = SimpleNamespace(add_route=lambda *row: told.append(row[3]))  # type: ignore[assignment]
+
+    def first(anything: Any, room: str) -> None: ...
+    def named(room: str, ws: Any) -> None: ...
+    def annotated(room: str, talk: PyreWebSocket) -> None: ...
+    def nothing() -> None: ...
+
+    for one in (first, named, annotated, nothing):
+        app.websocket("/{room}", one)
+    room = ("room", "str")
+    assert told == [(None, room), (room, None), (room, None), ()]
+    with pytest.raises(ValueError, match="takes 'other', which is not in the path"):
+        app.websocket("/{room}", lambda ws, other: None)

@@ -11,6 +11,7 @@ from pyreframework import (
     PyreRequest,
     PyreResponse,
     PyreStream,
+    PyreWebSocket,
     RequestTimeout,
     WorkerImportError,
     delete_cookie,
@@ -185,6 +186,26 @@ async def events() -> PyreStream:
         assert_type(await stream.send("a piece"), None)
         assert_type(await stream.send_event("data", event="e", id=1, retry=5, timeout=1), None)
     return stream
+
+
+@app.websocket("/echo", subprotocols=["echo"], allowed_origins=["https://example.com"])
+async def echo(ws: PyreWebSocket) -> None:
+    async for message in ws:
+        assert_type(message, str | bytes)
+        assert_type(await ws.send(message), None)
+    assert_type(ws.close_code, int | None)
+
+
+@app.websocket("/rooms/{room}", request_timeout=5, compression=False)
+def talk(ws: PyreWebSocket, room: str) -> None:
+    ws.accept(headers={"X-Room": room})
+    while (text := ws.recv(timeout=10)) is not None:
+        ws.send(text)
+    for message in ws:
+        assert_type(message, str | bytes)
+    ws.send_json({"params": ws.params})
+    ws.send_bytes(b"bytes", 1.5)
+    ws.close(4000, "enough")
 
 
 @app.post("/feed")

@@ -161,8 +161,14 @@ def routes(options: argparse.Namespace) -> int:
     """``pyre routes``: print the routes, in the order of their registration."""
     app = look(options)
     rows = [
-        (method, path, name_of(handler), kind_of(handler), "main" if gil else "workers")
-        for method, path, handler, gil in app.listed
+        (
+            method,
+            path,
+            name_of(handler),
+            "websocket" if "websocket" in chosen else kind_of(handler),
+            "main" if gil else "workers",
+        )
+        for (method, path, handler, gil), chosen in zip(app.listed, app.chosen, strict=True)
     ]
     if not rows:
         console.tell(f"{options.target} has no routes")

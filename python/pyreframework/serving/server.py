@@ -284,7 +284,13 @@ class Serving:
         mistaken = description.twin(self.app)
         if mistaken is not None:
             complain(mistaken, "WARNING")
-        routes = self.app.native.route_table()
+        # A WebSocket is no page to try.
+        routes = [
+            ("WS" if "websocket" in chosen else method, path)
+            for (method, path), chosen in zip(
+                self.app.native.route_table(), self.app.chosen, strict=True
+            )
+        ]
         text = banner.lines(self.settings, urls, routes)
         # Behind what is served, before what to try.
         told = banner.moves(self.moved, len(routes)) + self.notes
