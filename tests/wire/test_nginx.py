@@ -18,6 +18,7 @@ import pytest
 from dialogue import Peer, request
 from gate import Gate
 from serving import APPS, SUCCESS_S, Server, serve, wait_until
+from websockets.sync.client import connect
 
 UPLOAD = bytes(range(256)) * (5 * 1024 * 1024 // 256)
 
@@ -51,6 +52,11 @@ http {{
             proxy_request_buffering off;
             proxy_buffering off;
         }}
+        location /ws {{
+            proxy_pass http://pyre;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection "upgrade";
+        }}
         # What nginx does unless it is told otherwise.
         location /plain/ {{
             proxy_pass http://pyre/;
@@ -59,6 +65,16 @@ http {{
         }}
     }}
 }}
+"""
+
+
+# Beside what the program has.
+ECHO = """
+@app.websocket("/ws")
+async def echo(ws):
+    async for message in ws:
+        await ws.send(message)
+
 """
 
 
@@ -128,7 +144,8 @@ def workers_of(pid: int) -> list[int]:
 def served(folder: Path, path: Path, **options: object) -> Iterator[Server]:
     """Serve with a umask that lets nobody else in."""
     program = folder / "program.py"
-    program.write_text("import os\nos.umask(0o077)\n" + (APPS / "plain.py").read_text())
+    plain = (APPS / "plain.py").read_text().replace("\napp.run()", f"{ECHO}\napp.run()")
+    program.write_text("import os\nos.umask(0o077)\n" + plain)
     bind = f"unix:{path},127.0.0.1:0"
     with serve(program, bind=bind, port=None, metrics=True, **options) as server:
         yield server
@@ -185,6 +202,21 @@ def test_an_upload_of_5_mb(port: int, location: str) -> None:
             assert reply.json() == {"length": len(UPLOAD)}
         assert peer.request("POST", f"{location}/echo", (), UPLOAD).body == UPLOAD
         assert peer.get(f"{location}/").text == "hello"
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_a_websocket(port: int, compression: str | None) -> None:
+    messages = ["text", b"bytes", "again " * 1000, bytes(500_000)]
+    url = f"ws://127.0.0.1:{port}/ws"
+    with connect(url, compression=compression, max_size=None) as ws:
+        for message in messages:
+            ws.send(message)
+            assert ws.recv() == message
+        ws.close(4000, "enough")
+    assert ws.close_code == 4000
+    # What is no handshake is answered through it as well.
+    reply = httpx.get(f"http://127.0.0.1:{port}/ws")
+    assert (reply.status_code, reply.json()) == (426, {"error": "upgrade required"})
 
 
 def test_a_mode_of_its_own_keeps_the_proxy_out(folder: Path) -> None:
