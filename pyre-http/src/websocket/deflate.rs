@@ -16,7 +16,8 @@ pub const WINDOW_BITS: std::ops::RangeInclusive<u8> = 9..=15;
 
 /// Makes what a client has compressed plain again.
 pub struct Inflater {
-    stream: Decompress,
+    /// Made with the first compressed message: clients agree on compression and then send none.
+    stream: Option<Box<Decompress>>,
     takes_over: bool,
 }
 
@@ -25,8 +26,7 @@ impl Inflater {
     /// before (`client_no_context_takeover`).
     #[must_use]
     pub fn new(takes_over: bool) -> Self {
-        // The largest window reads what was written with any.
-        Self { stream: Decompress::new(false), takes_over }
+        Self { stream: None, takes_over }
     }
 
     /// Appends what a piece of a message stands for; `is_end` says that it is the last one.
@@ -45,7 +45,7 @@ impl Inflater {
             // Section 7.2.2.
             self.feed(&TAIL, out, bytes_max)?;
             if !self.takes_over {
-                self.stream.reset(false);
+                self.stream = None;
             }
         }
         Ok(())
@@ -57,24 +57,25 @@ impl Inflater {
         out: &mut Vec<u8>,
         bytes_max: usize,
     ) -> Result<(), Failure> {
+        // The largest window reads what was written with any.
+        let stream = self.stream.get_or_insert_with(|| Box::new(Decompress::new(false)));
         loop {
             if out.len() == out.capacity() {
                 // One byte more than may come shows that there is more.
                 let room = (bytes_max + 1).saturating_sub(out.len()).min(STEP_BYTES.max(out.len()));
                 out.reserve_exact(room);
             }
-            let before = (self.stream.total_in(), out.len());
-            let status = self
-                .stream
+            let before = (stream.total_in(), out.len());
+            let status = stream
                 .decompress_vec(input, out, FlushDecompress::Sync)
                 .map_err(|_| Failure::NotDeflated)?;
-            input = &input[(self.stream.total_in() - before.0) as usize..];
+            input = &input[(stream.total_in() - before.0) as usize..];
             if out.len() > bytes_max {
                 return Err(Failure::TooLong);
             }
             match status {
                 // Section 7.2.3.4: a last block may end a flush, and something follows.
-                Status::StreamEnd if !input.is_empty() => self.stream.reset(false),
+                Status::StreamEnd if !input.is_empty() => stream.reset(false),
                 Status::StreamEnd => return Ok(()),
                 Status::Ok | Status::BufError if input.is_empty() && out.len() < out.capacity() => {
                     return Ok(());

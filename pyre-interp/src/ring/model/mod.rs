@@ -29,6 +29,8 @@ mod flows;
 
 /// Bodies on their way to who reads them.
 mod bodies;
+/// Inboxes: messages, room for them, and who is told of either.
+mod inboxes;
 
 use super::sync::{Site, weakening};
 use std::{env, fmt::Debug, process::Command};
@@ -142,6 +144,21 @@ fn weak_fences_of_an_event_loop_that_awaits_room() {
 }
 
 #[test]
+fn weak_fences_of_an_event_loop_that_awaits_a_message() {
+    for site in [Site::RosterPushed, Site::RosterAnnounced] {
+        breaks(site, "inbox_wakes_an_event_loop_for_a_message");
+        breaks(site, "inbox_wakes_an_event_loop_at_the_end");
+    }
+}
+
+#[test]
+fn weak_fences_of_a_reactor_that_awaits_room() {
+    for site in [Site::BellPushed, Site::BellAnnounced] {
+        breaks(site, "inbox_wakes_a_reactor_for_room");
+    }
+}
+
+#[test]
 fn weak_locks_of_flows() {
     breaks(Mistake::ToldApart, "flow_told_within_the_lock_loses_no_piece");
     breaks(Mistake::RoomAskedApart, "flow_room_asked_within_the_lock_is_told_of");
@@ -201,6 +218,10 @@ hold! {
     flow_wakes_a_thread_at_the_end: flows::wakes_a_thread_at_the_end;
     flow_wakes_an_event_loop_for_room: flows::wakes_an_event_loop_for_room;
     flow_wakes_an_event_loop_when_the_client_goes: flows::wakes_an_event_loop_when_the_client_goes;
+    inbox_wakes_a_thread_for_a_message: inboxes::wakes_a_thread_for_a_message;
+    inbox_wakes_an_event_loop_for_a_message: inboxes::wakes_an_event_loop_for_a_message;
+    inbox_wakes_an_event_loop_at_the_end: inboxes::wakes_an_event_loop_at_the_end;
+    inbox_wakes_a_reactor_for_room: inboxes::wakes_a_reactor_for_room;
     flow_told_within_the_lock_loses_no_piece: flows::told_within_the_lock_loses_no_piece;
     flow_room_asked_within_the_lock_is_told_of: flows::room_asked_within_the_lock_is_told_of;
     body_wakes_a_thread: bodies::wakes_a_thread;
