@@ -9,7 +9,7 @@ import pytest
 from frames import PING, PONG, TEXT, Wire, close_frame, frame, handshake
 from gate import Gate
 from places import PLACES
-from serving import Server, serve, wait_until
+from serving import Server, is_supervisor, serve, wait_until
 
 KINDS = pytest.mark.parametrize("kind", ["async", "def"])
 
@@ -267,3 +267,22 @@ def test_close_frames_cross(server: Server) -> None:
         assert wire.text() == "before"
         wire.expect_close(1000)
         wire.expect_end()
+
+
+@KINDS
+def test_a_restart_sends_clients_to_the_next_process(kind: str) -> None:
+    with serve("sockets") as server:
+        wire = Wire.open(server, f"/{kind}/echo")
+        wire.say("one")
+        assert wire.text() == "one"
+        server.signal(signal.SIGHUP)
+        wire.expect_close(1001)
+        wire.send(close_frame(1001))
+        wire.expect_end()
+        wire.socket.close()
+        server.output.wait_for("serves now")
+        wait_until(lambda: is_supervisor(server.pid), "the process before has left")
+        with Wire.open(server, f"/{kind}/echo") as again:
+            again.say("two")
+            assert again.text() == "two"
+            again.close()
