@@ -447,6 +447,19 @@ def own_loop(ws):
     asyncio.run(talk())
 
 
+@app.websocket("/large-threads")
+async def large_threads(ws):
+    """Threads send large messages at the same time, which may be compressed."""
+
+    def send(name):
+        for number in range(20):
+            ws.send(f"{name} {number} " * (20_000 if number % 2 else 100))
+
+    ws.accept()
+    await asyncio.gather(*(asyncio.to_thread(send, name) for name in "abcd"))
+    await ws.send("all")
+
+
 @app.get("/plain-request")
 def plain_request(req):
     return "plain"

@@ -114,15 +114,21 @@ impl Outflow {
         Pushed::Taken
     }
 
-    /// Sends a frame of this many bytes, without its head, which is written into the buffer as it is.
-    pub fn push_frame(&self, bytes: usize, write: impl FnOnce(&mut Vec<u8>)) -> Pushed {
+    /// Sends a frame of this many bytes, without its head, which is written into the buffer as it is; if
+    /// it `may_wait`, only if there is room.
+    pub fn push_frame(
+        &self,
+        bytes: usize,
+        may_wait: bool,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Pushed {
         let mut state = self.state.lock();
         match state.stage {
             Stage::Open => {}
             Stage::Ended | Stage::Failed | Stage::Over => return Pushed::Ended,
             Stage::Gone => return Pushed::Gone,
         }
-        if state.pieces.len() >= FLOW_BYTES_MAX {
+        if may_wait && state.pieces.len() >= FLOW_BYTES_MAX {
             return Pushed::Full;
         }
         write(&mut state.pieces);

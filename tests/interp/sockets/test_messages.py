@@ -164,6 +164,21 @@ def test_an_event_loop_of_the_handler(server: Server) -> None:
         wire.expect_close(1000)
 
 
+@COMPRESSIONS
+def test_threads_send_large_messages(server: Server, compression: str | None) -> None:
+    async def talk() -> list[str]:
+        async with opened(server, "/large-threads", compression) as ws:
+            return [str(message) async for message in ws]
+
+    got = asyncio.run(talk())
+    assert got.pop() == "all"
+    for name in "abcd":
+        own = [text for text in got if text.startswith(name)]
+        assert own == [
+            f"{name} {number} " * (20_000 if number % 2 else 100) for number in range(20)
+        ]
+
+
 def test_threads_send(server: Server) -> None:
     with Wire.open(server, "/threads") as wire:
         got = [wire.text() for _ in range(151)]

@@ -24,6 +24,9 @@ const COMPRESSED_BYTES_MIN: usize = 256;
 /// The code for a fault of the program's (RFC 6455 section 7.4.1).
 const BROKEN: u16 = 1011;
 
+/// Others may run while a longer message is compressed.
+const DETACHED_BYTES_MIN: usize = 16 * 1024;
+
 /// A buffer for compressed bytes that is larger is freed.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 
@@ -40,8 +43,8 @@ const fn with_timeout(function: &'static str, name: &'static str) -> Signature<2
     Signature { function, names: [name, "timeout"], required: 1, positional_max: 2 }
 }
 
-/// Compresses what one WebSocket sends. Whoever sends is attached to its interpreter, so one at a time
-/// does, and the order in which messages are compressed is that on the wire.
+/// Compresses what one WebSocket sends. Who has taken it has it to himself until his message is on its
+/// way: the order in which messages are compressed is that on the wire.
 pub(super) struct Compressor {
     agreed: Agreed,
     /// Made with the first message that is long enough.
@@ -52,6 +55,18 @@ pub(super) struct Compressor {
 impl Compressor {
     pub(super) fn new(agreed: Agreed) -> Self {
         Self { agreed, deflater: None, scratch: Vec::new() }
+    }
+
+    /// The frame of a message.
+    fn frame(&mut self, kind: Kind, bytes: &[u8]) -> Vec<u8> {
+        let Self { agreed, deflater, scratch } = self;
+        let deflater = deflater.get_or_insert_with(|| agreed.deflater());
+        let mut frame = Vec::new();
+        send::compressed(&mut frame, kind, bytes, deflater, scratch);
+        if scratch.capacity() > KEPT_BYTES_MAX {
+            *scratch = Vec::new();
+        }
+        frame
     }
 }
 
@@ -91,7 +106,7 @@ impl WebSocket {
         let mut text = Vec::new();
         json::encode(py, &value, &mut text, &this.tools.encode_cache, default)?;
         this.begin(py)?;
-        let pushed = this.push_bytes(Kind::Text, &text);
+        let pushed = this.push_bytes(py, Kind::Text, &text);
         if pushed == Pushed::Taken {
             return Self::sent(this, py);
         }
@@ -146,31 +161,39 @@ impl WebSocket {
     #[inline]
     fn push_object(&self, py: Attached<'_>, data: &Object) -> Result<Pushed, Raised> {
         let kind = if data.is_a::<Str>() { Kind::Text } else { Kind::Binary };
-        with_bytes(py, data, |bytes| self.push_bytes(kind, bytes))
+        with_bytes(py, data, |bytes| self.push_bytes(py, kind, bytes))
     }
 
-    fn push_bytes(&self, kind: Kind, bytes: &[u8]) -> Pushed {
-        if bytes.len() >= COMPRESSED_BYTES_MIN
-            && let Some(compressor) = &mut *self.compressor.borrow_mut()
-        {
-            return self.push_compressed(compressor, kind, bytes);
+    fn push_bytes(&self, py: Attached<'_>, kind: Kind, bytes: &[u8]) -> Pushed {
+        if bytes.len() >= COMPRESSED_BYTES_MIN {
+            // One thread at a time compresses: what others send meanwhile goes as it is.
+            let taken = self.compressor.take();
+            if let Some(mut compressor) = taken {
+                let pushed = self.push_compressed(py, &mut compressor, kind, bytes);
+                *self.compressor.borrow_mut() = Some(compressor);
+                return pushed;
+            }
         }
-        self.flow.push_frame(bytes.len(), |out| send::message(out, kind, bytes))
+        self.flow.push_frame(bytes.len(), true, |out| send::message(out, kind, bytes))
     }
 
-    fn push_compressed(&self, compressor: &mut Compressor, kind: Kind, bytes: &[u8]) -> Pushed {
-        // One that is compressed has to be sent: the next ones refer to it.
+    fn push_compressed(
+        &self,
+        py: Attached<'_>,
+        compressor: &mut Compressor,
+        kind: Kind,
+        bytes: &[u8],
+    ) -> Pushed {
         if self.flow.room() == Room::None {
             return Pushed::Full;
         }
-        let Compressor { agreed, deflater, scratch } = compressor;
-        let deflater = deflater.get_or_insert_with(|| agreed.deflater());
-        let mut frame = Vec::new();
-        send::compressed(&mut frame, kind, bytes, deflater, scratch);
-        if scratch.capacity() > KEPT_BYTES_MAX {
-            *scratch = Vec::new();
-        }
-        self.flow.push_frame(bytes.len(), |out| out.extend_from_slice(&frame))
+        let frame = if bytes.len() < DETACHED_BYTES_MIN {
+            compressor.frame(kind, bytes)
+        } else {
+            py.detach(|| compressor.frame(kind, bytes))
+        };
+        // One that is compressed has to be sent, though the room may be gone: the next ones refer to it.
+        self.flow.push_frame(bytes.len(), false, |out| out.extend_from_slice(&frame))
     }
 
     /// What a method returns that has nothing to wait for.
