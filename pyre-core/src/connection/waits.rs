@@ -26,6 +26,18 @@ pub(crate) struct SocketTerms {
 }
 
 impl Spans {
+    /// Each of them that long; no pings, and messages without bytes.
+    #[cfg(test)]
+    pub(crate) const fn all(span_ms: u64) -> Self {
+        Self {
+            request_ms: span_ms,
+            head_ms: span_ms,
+            body_ms: span_ms,
+            stream_idle_ms: span_ms,
+            sockets: SocketTerms { ping_ms: 0, message_bytes_max: 0 },
+        }
+    }
+
     pub(crate) fn of(settings: &Settings) -> Self {
         Self {
             request_ms: settings.keep_alive_timeout_ms,

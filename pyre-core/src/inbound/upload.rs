@@ -124,8 +124,7 @@ mod tests {
     /// A connection in slot 0 whose handler has the head, where bodies may be that long; what it reads by, and
     /// the peer's end of the socket.
     fn begun(body_bytes_max: usize) -> (Connections, Limits, Intake, Arc<Mailbox>, UnixStream) {
-        let spans =
-            Spans { request_ms: 1_000, head_ms: 1_000, body_ms: 1_000, stream_idle_ms: 1_000 };
+        let spans = Spans::all(1_000);
         let mailbox = Arc::new(Mailbox::new(Arc::new(pyre_interp::ring::Doorbell::new(|| {}))));
         let mut connections = Connections::new(spans, mailbox.clone());
         let (ours, theirs) = UnixStream::pair().unwrap();

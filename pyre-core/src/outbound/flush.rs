@@ -90,18 +90,12 @@ pub(super) mod tests {
     use super::*;
     use crate::connection::state::Connection;
     use crate::connection::transport::Transport;
-    use crate::connection::waits::{SocketTerms, Spans};
+    use crate::connection::waits::Spans;
     use crate::shared::counters::Counters;
 
     /// A connection in slot 0, what notes its answers, and the peer's end of its socket.
     pub(in crate::outbound) fn one() -> (Connections, Ledger, UnixStream) {
-        let spans = Spans {
-            request_ms: 1_000,
-            head_ms: 1_000,
-            body_ms: 1_000,
-            stream_idle_ms: 1_000,
-            sockets: SocketTerms { ping_ms: 0, message_bytes_max: 0 },
-        };
+        let spans = Spans::all(1_000);
         let doorbell = Arc::new(pyre_interp::ring::Doorbell::new(|| {}));
         let mailbox = Arc::new(pyre_interp::flow::Mailbox::new(doorbell));
         let mut connections = Connections::new(spans, mailbox);

@@ -510,7 +510,8 @@ mod tests {
             let sent = pieces.concat();
             let mut got = Vec::new();
             let mut pieces = pieces.iter();
-            for &(pushes, bytes_max) in takes.iter().cycle() {
+            // One row that pushes, or it might go on for ever.
+            for &(pushes, bytes_max) in takes.iter().chain([&(1, 1)]).cycle() {
                 for piece in pieces.by_ref().take(pushes) {
                     upstream.push(piece);
                 }
@@ -529,10 +530,6 @@ mod tests {
                 got.extend(piece);
                 if found == Found::End {
                     break;
-                }
-                // A row that pushes nothing would go on for ever.
-                if pushes == 0 && let Some(piece) = pieces.next() {
-                    upstream.push(piece);
                 }
             }
             prop_assert_eq!(got, sent);

@@ -61,6 +61,7 @@ impl Body<'_> {
             Self::Bytes(bytes) => drop(bytes),
             Self::Desk | Self::Empty => {}
             Self::Stream(pieces) => let_go_of_pieces(pieces),
+            Self::Socket(socket) => drop(socket),
         }
     }
 }
