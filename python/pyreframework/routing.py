@@ -260,6 +260,7 @@ class Routes:
                 is_async(handler),
                 request_timeout,
                 False,
+                False,
                 terms,
             )
             self.listed.append(("GET", path, handler, gil))
