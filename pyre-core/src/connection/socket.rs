@@ -7,7 +7,7 @@ use pyre_http::websocket::close::Close;
 use pyre_http::websocket::frame::{CONTROL_BYTES_MAX, HEAD_BYTES_MAX};
 use pyre_http::websocket::receive::{Event, Receiver};
 use pyre_http::websocket::send;
-use pyre_interp::flow::{GONE, Outflow, Upgrade, Feed};
+use pyre_interp::flow::{Bells, Feed, GONE, Outflow, Upgrade};
 
 use crate::settings::bounds::{CLOSE_ANSWER_MS, CLOSING_MS, GOODBYE_MS};
 use crate::shared::frozen::FOR_EVER_MS;
@@ -107,7 +107,7 @@ impl Socket {
     }
 
     /// Takes what has come; says how much of it, the rest is to be shown again.
-    pub(crate) fn take(&mut self, bytes: &mut [u8], now_ms: u64) -> usize {
+    pub(crate) fn take(&mut self, bytes: &mut [u8], now_ms: u64, bells: &mut Bells) -> usize {
         self.heard_ms = now_ms;
         self.pinged_ms = None;
         let mut taken = 0;
@@ -129,7 +129,7 @@ impl Socket {
                     self.messages += 1;
                     self.bytes += data.len() as u64;
                     self.last_bytes = data.len();
-                    if !self.feed.push(kind, data) {
+                    if !self.feed.push(kind, data, bells) {
                         self.is_blocked = true;
                         break;
                     }

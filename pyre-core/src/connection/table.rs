@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use mio::Token;
-use pyre_interp::flow::{Cut, Mailbox};
+use pyre_interp::flow::{Bells, Cut, Mailbox};
 use pyre_interp::job::Job;
 
 use crate::connection::jobs::Jobs;
@@ -40,6 +40,8 @@ pub(crate) struct Connections {
     read: usize,
     /// Which answers in pieces have more of them, and where there is room for more of a body.
     pub(crate) mailbox: Arc<Mailbox>,
+    /// Event loops that were left messages in this turn.
+    pub(crate) bells: Bells,
     /// What is read of bodies that are on their way to a handler; kept for its memory.
     scratch: Vec<u8>,
 }
@@ -58,6 +60,7 @@ impl Connections {
             reading: Vec::new(),
             read: 0,
             mailbox,
+            bells: Bells::default(),
             scratch: Vec::new(),
         }
     }
@@ -87,6 +90,14 @@ impl Connections {
     #[inline]
     pub(crate) fn get_with_jobs(&mut self, slot: u32) -> Option<(&mut Connection, &mut Jobs)> {
         Some((self.slots.get(slot)?, &mut self.jobs))
+    }
+
+    /// As `get_with_jobs`, with the bells of those who wait for what comes.
+    pub(crate) fn get_with_bells(
+        &mut self,
+        slot: u32,
+    ) -> Option<(&mut Connection, &mut Jobs, &mut Bells)> {
+        Some((self.slots.get(slot)?, &mut self.jobs, &mut self.bells))
     }
 
     /// As `get_with_jobs`, with an empty buffer to read a body into.

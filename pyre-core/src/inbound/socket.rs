@@ -55,7 +55,9 @@ pub(super) fn refusal(
 /// Reads once from a WebSocket.
 pub(super) fn read(connections: &mut Connections, ledger: &Ledger, slot: u32) -> Read {
     let now_ms = connections.clock.now_ms();
-    let Some((connection, jobs)) = connections.get_with_jobs(slot) else { return Read::Nothing };
+    let Some((connection, jobs, bells)) = connections.get_with_bells(slot) else {
+        return Read::Nothing;
+    };
     if !connection.wants_reading() {
         return Read::Nothing;
     }
@@ -69,7 +71,7 @@ pub(super) fn read(connections: &mut Connections, ledger: &Ledger, slot: u32) ->
         return Read::Nothing;
     };
     if !job.bytes.is_empty() {
-        let taken = socket.take(&mut job.bytes, now_ms);
+        let taken = socket.take(&mut job.bytes, now_ms, bells);
         job.bytes.drain(..taken);
         let (messages, bytes) = socket.take_counts();
         ledger.counters.socket_received.add(messages);

@@ -34,6 +34,8 @@ impl Carried for Reactor {
                 self.is_in_turn = true;
             }
             if let Some(job) = self.next_errand(usize::MAX) {
+                // The lane may be away for long.
+                self.connections.bells.ring();
                 return Some(job);
             }
             self.end_turn();

@@ -114,6 +114,7 @@ impl Reactor {
     /// Ends a turn: everything was read that was ready.
     pub(super) fn end_turn(&mut self) {
         self.connections.end_reading();
+        self.connections.bells.ring();
         self.dispatch.workers.notify(self.connections.clock.now_ms());
         self.expire();
         self.show();

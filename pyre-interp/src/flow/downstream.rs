@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pyre_http::websocket::extension::Agreed;
 
-use super::{Outflow, Taken, Feed};
+use super::{Feed, Outflow, Taken};
 
 /// What an answer in pieces asks of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

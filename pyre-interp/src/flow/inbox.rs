@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use pyre_http::websocket::receive::Kind;
 
 use super::sync::{Condvar, Mutex};
-use super::{Reader, Waker};
+use super::{Bells, Reader, Waker};
 
 /// As much waits before the reactor stops reading. One message may go beyond that.
 pub const INBOX_BYTES_MAX: usize = 256 * 1024;
@@ -131,8 +131,8 @@ impl Inbox {
     }
 
     /// Adds a message. Tells whether there is room for another one; if not, the reactor is told when
-    /// there is.
-    pub fn push(&self, kind: Kind, data: &[u8]) -> bool {
+    /// there is. An event loop that waits for it is woken when `bells` are rung.
+    pub fn push(&self, kind: Kind, data: &[u8], bells: &mut Bells) -> bool {
         let mut state = self.state.lock();
         if state.ending.is_some() {
             // Nobody receives any more.
@@ -145,10 +145,10 @@ impl Inbox {
         if state.waiting > 0 {
             self.come.notify_all();
         }
-        let waker = state.take_waker();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
+        if std::mem::take(&mut state.wakes)
+            && let Some(waker) = &state.waker
+        {
+            bells.leave(waker);
         }
         !is_full
     }
@@ -305,11 +305,11 @@ mod tests {
         let (inbox, _) = attached();
         let mut batch = Batch::default();
         assert_eq!(inbox.take(&mut batch), Received::Nothing);
-        assert!(inbox.push(Kind::Text, b"one"));
-        assert!(inbox.push(Kind::Binary, b""));
+        assert!(inbox.push(Kind::Text, b"one", &mut Bells::default()));
+        assert!(inbox.push(Kind::Binary, b"", &mut Bells::default()));
         inbox.close(1000, "bye");
         inbox.close(1006, "");
-        assert!(inbox.push(Kind::Text, b"late"));
+        assert!(inbox.push(Kind::Text, b"late", &mut Bells::default()));
         assert_eq!(inbox.take(&mut batch), Received::Messages);
         assert_eq!(batch.take(), Some((Kind::Text, &b"one"[..])));
         assert_eq!(batch.take(), Some((Kind::Binary, &b""[..])));
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn a_full_inbox_tells_its_reactor_once_there_is_room() {
         let (inbox, mailbox) = attached();
-        assert!(!inbox.push(Kind::Binary, &vec![0; INBOX_BYTES_MAX]));
+        assert!(!inbox.push(Kind::Binary, &vec![0; INBOX_BYTES_MAX], &mut Bells::default()));
         assert!(!inbox.ask_for_room());
         assert!(mailbox.is_empty());
         let mut batch = Batch::default();
@@ -332,7 +332,7 @@ mod tests {
         assert!(inbox.ask_for_room());
         // Empty messages are bounded as well.
         let mut pushed = 1;
-        while inbox.push(Kind::Text, b"") {
+        while inbox.push(Kind::Text, b"", &mut Bells::default()) {
             pushed += 1;
         }
         assert_eq!(pushed, INBOX_BYTES_MAX / MESSAGE_BYTES);

@@ -33,4 +33,4 @@ pub use inflow::{Cut, Found, Intake, Upstream, inflow};
 pub use mailbox::Mailbox;
 pub use outflow::{FLOW_BYTES_MAX, Outflow};
 pub use talk::{Pushed, Reader, Room, Taken, Waker};
-pub use wakes::Wakes;
+pub use wakes::{Bells, Wakes};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::Waker;
 use super::sync::SegQueue;
 use crate::ring::Roster;
 
@@ -37,6 +38,11 @@ impl Wakes {
     /// Has the loop look after the sender of this number.
     pub(super) fn put(&self, number: u64) {
         self.numbers.push(number);
+        self.ring();
+    }
+
+    /// Wakes the loop, if it sleeps.
+    fn ring(&self) {
         self.roster.notify();
     }
 
@@ -51,5 +57,36 @@ impl Wakes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.numbers.is_empty()
+    }
+}
+
+/// Event loops that were left something and are to be woken: once each, at the end of the turn of the
+/// reactor that has left it.
+#[derive(Default)]
+pub struct Bells(Vec<Arc<Wakes>>);
+
+impl Bells {
+    /// Leaves the number of this waker with its loop.
+    pub(super) fn leave(&mut self, waker: &Waker) {
+        waker.wakes.numbers.push(waker.number);
+        // There is one loop to an interpreter.
+        if !self.0.iter().any(|known| Arc::ptr_eq(known, &waker.wakes)) {
+            self.0.push(waker.wakes.clone());
+        }
+    }
+
+    /// Wakes those of them that sleep.
+    #[inline]
+    pub fn ring(&mut self) {
+        if !self.0.is_empty() {
+            self.ring_each();
+        }
+    }
+
+    #[cold]
+    fn ring_each(&mut self) {
+        for wakes in self.0.drain(..) {
+            wakes.ring();
+        }
     }
 }

@@ -26,7 +26,7 @@ use pyre_ffi::{
 use pyre_http::h1::serialize::Delimited;
 
 use crate::flow::{
-    Batch, Downstream, Inbox, Outflow, Reader, Room, Terms, Upgrade, Feed, Waker, Wakes,
+    Batch, Downstream, Feed, Inbox, Outflow, Reader, Room, Terms, Upgrade, Waker, Wakes,
 };
 use crate::invoke::application::{Application, Berth};
 use crate::objects::request::Request;

@@ -4,7 +4,9 @@
 
 use super::flows::{CONNECTION, bell};
 use crate::{
-    flow::{Batch, Received, GONE, INBOX_BYTES_MAX, Inbox, Mailbox, Reader, Feed, Waker, Wakes},
+    flow::{
+        Batch, Bells, Feed, GONE, INBOX_BYTES_MAX, Inbox, Mailbox, Reader, Received, Waker, Wakes,
+    },
     ring::{roster::Roster, sync::thread},
 };
 use pyre_http::websocket::receive::Kind;
@@ -15,7 +17,7 @@ pub(super) fn wakes_a_thread_for_a_message() {
     let inbox = Arc::new(Inbox::default());
     let feed = Feed::new(inbox.clone());
     let reactor = thread::spawn(move || {
-        assert!(feed.push(Kind::Text, b"a"));
+        assert!(feed.push(Kind::Text, b"a", &mut Bells::default()));
         drop(feed);
     });
     let mut batch = Batch::default();
@@ -65,7 +67,9 @@ fn event_loop(reactor: fn(Feed)) -> Received {
 pub(super) fn wakes_an_event_loop_for_a_message() {
     let found = thread::spawn(|| {
         event_loop(|feed| {
-            assert!(feed.push(Kind::Text, b"a"));
+            let mut bells = Bells::default();
+            assert!(feed.push(Kind::Text, b"a", &mut bells));
+            bells.ring();
             std::mem::forget(feed);
         })
     });
@@ -86,7 +90,7 @@ pub(super) fn wakes_a_reactor_for_room() {
         let inbox = Arc::new(Inbox::default());
         inbox.attach(Reader { connection: CONNECTION, mailbox: mailbox.clone() });
         let feed = Feed::new(inbox.clone());
-        assert!(!feed.push(Kind::Binary, &vec![0; INBOX_BYTES_MAX]));
+        assert!(!feed.push(Kind::Binary, &vec![0; INBOX_BYTES_MAX], &mut Bells::default()));
         let receiver = thread::spawn(move || {
             assert_eq!(inbox.take(&mut Batch::default()), Received::Messages);
         });
