@@ -26,7 +26,7 @@ impl H1 {
     }
 
     #[inline(always)]
-    pub(super) fn next(&mut self, job: &mut Job, limits: &Limits) -> Result<Next, RequestError> {
+    pub(crate) fn next(&mut self, job: &mut Job, limits: &Limits) -> Result<Next, RequestError> {
         let next = self.reader.next(&mut job.bytes, &mut job.headers, limits);
         if let Ok(Next::Request(_)) = next {
             self.is_looked_at = false;
@@ -35,12 +35,12 @@ impl H1 {
     }
 
     #[inline]
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.reader.position()
     }
 
     #[inline]
-    pub(super) fn rebase(&mut self) {
+    pub(crate) fn rebase(&mut self) {
         self.reader.rebase();
     }
 
@@ -63,7 +63,7 @@ impl H1 {
         Some(request)
     }
 
-    pub(super) fn begin_body(
+    pub(crate) fn begin_body(
         &mut self,
         job: &mut Job,
         limits: &Limits,

@@ -28,15 +28,12 @@ impl Protocol {
         Self::H1(H1::new())
     }
 
-    /// The next request in the bytes of a job; its fields go into the job's table.
-    ///
-    /// # Errors
-    /// If the peer broke a rule or a limit: nothing behind it is served.
+    /// Where it finds its requests, as long as there are any.
     #[inline(always)]
-    pub(crate) fn next(&mut self, job: &mut Job, limits: &Limits) -> Result<Next, RequestError> {
+    pub(crate) fn requests(&mut self) -> Option<&mut H1> {
         match self {
-            Self::H1(h1) => h1.next(job, limits),
-            Self::WebSocket(_) => Ok(Next::Partial),
+            Self::H1(h1) => Some(h1),
+            Self::WebSocket(_) => None,
         }
     }
 
@@ -46,15 +43,6 @@ impl Protocol {
         match self {
             Self::H1(h1) => h1.position(),
             Self::WebSocket(_) => 0,
-        }
-    }
-
-    /// The bytes behind `position` have moved to the front of a buffer.
-    #[inline]
-    pub(crate) fn rebase(&mut self) {
-        match self {
-            Self::H1(h1) => h1.rebase(),
-            Self::WebSocket(_) => {}
         }
     }
 

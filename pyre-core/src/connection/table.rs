@@ -174,6 +174,7 @@ impl Connections {
     }
 
     /// Puts a connection on the list of those to read from, if it may be read from.
+    #[inline(always)]
     pub(crate) fn list(&mut self, slot: u32) {
         if let Some(connection) = self.slots.get(slot)
             && !connection.listed
@@ -310,13 +311,14 @@ impl Connections {
     /// Leaves what lies behind the last whole request with the connection.
     pub(crate) fn keep_rest(&mut self, slot: u32, job: &mut Job) {
         let Some(connection) = self.slots.get(slot) else { return };
-        let position = connection.protocol.position();
+        let Some(requests) = connection.protocol.requests() else { return };
+        let position = requests.position();
+        requests.rebase();
         if position < job.bytes.len() && !connection.last {
             let mut rest = self.jobs.take();
             rest.bytes.extend_from_slice(&job.bytes[position..]);
             connection.inbound = Some(rest);
         }
-        connection.protocol.rebase();
     }
 }
 

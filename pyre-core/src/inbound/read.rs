@@ -9,7 +9,8 @@ use crate::connection::state::{Awaiting, Connection, Phase};
 use crate::connection::table::Connections;
 use crate::direct::answer;
 use crate::direct::responder::Responder;
-use crate::inbound::{route, socket};
+use crate::inbound::route::{self, Behind};
+use crate::inbound::socket;
 use crate::settings::bounds::{BODY_READ_BYTES, READS_PER_TURN_MAX};
 
 /// What came of reading once from a connection.
@@ -104,28 +105,24 @@ fn parse(
     let Responder { heads, ledger, frozen } = responder;
     ledger.received(job);
     let (limits, routes) = (&frozen.settings.limits, &frozen.routes);
+    let mut is_partial = false;
+    let Some(requests) = connection.protocol.requests() else { return false };
     while !connection.last && job.entries.len() < limits.pipelined_max {
-        match &mut connection.protocol.next(job, limits) {
+        match &mut requests.next(job, limits) {
             Ok(Next::Request(request)) => {
-                let position = connection.protocol.position();
+                let position = requests.position();
                 if is_draining && position == job.bytes.len() && position >= connection.owed_bytes {
                     request.keep_alive = false;
                 }
                 connection.last = !request.keep_alive;
                 ledger.came_in += 1;
-                route::admit(routes, heads, ledger, job, request);
-                if connection.protocol.position() == job.bytes.len() {
-                    break;
-                }
-                if let Some(sockets) = &routes.sockets
-                    && socket::is_handshake(sockets, job)
-                {
-                    // What lies behind it may be frames.
+                let next = route::admit(routes, heads, ledger, job, request);
+                if requests.position() == job.bytes.len() || next == Behind::Frames {
                     break;
                 }
             }
             Ok(Next::Partial) => {
-                route::answer_early(routes, heads, ledger, job, connection, limits);
+                is_partial = true;
                 break;
             }
             Err(error) => {
@@ -136,6 +133,9 @@ fn parse(
                 break;
             }
         }
+    }
+    if is_partial {
+        route::answer_early(routes, heads, ledger, job, connection, limits);
     }
     if is_draining {
         let position = connection.protocol.position();

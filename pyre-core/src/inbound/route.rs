@@ -59,6 +59,15 @@ fn decide(
     }
 }
 
+/// What lies behind a request that was admitted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Behind {
+    /// Another request, if anything.
+    Requests,
+    /// Maybe frames: it asks for a WebSocket.
+    Frames,
+}
+
 /// Adds a whole request to the job, or answers it.
 #[inline(always)]
 pub(crate) fn admit(
@@ -67,7 +76,7 @@ pub(crate) fn admit(
     ledger: &mut Ledger,
     job: &mut Job,
     request: &Request,
-) {
+) -> Behind {
     let exact = routes.table.exact(request.path.of(&job.bytes));
     let route = exact.and_then(|endpoint| routes.table.route_at(endpoint, request.method));
     let Some(route) = route else {
@@ -79,6 +88,8 @@ pub(crate) fn admit(
         identity::give(request, job);
     }
     job.entries.push(Entry::Call(Call::new(*request, (0, 0), target, pool)));
+    // Routes of WebSockets are not found this way.
+    Behind::Requests
 }
 
 /// As `admit`, for paths with parameters and for what has no route.
@@ -89,7 +100,7 @@ fn admit_any(
     job: &mut Job,
     request: &Request,
     exact: Option<ExactEndpoint>,
-) {
+) -> Behind {
     let first = job.params.len();
     match decide(routes, job, request, exact) {
         Decision::Run(target, pool) => {
@@ -98,10 +109,24 @@ fn admit_any(
                 identity::give(request, job);
             }
             job.entries.push(Entry::Call(Call::new(*request, params, target, pool)));
+            routes.behind(target)
         }
         Decision::Answer(label, direct) => {
             job.params.truncate(first);
             answer::answer(routes, heads, ledger, job, request, label, direct);
+            Behind::Requests
+        }
+    }
+}
+
+impl Routes {
+    /// What lies behind a request for this handler.
+    fn behind(&self, target: Target) -> Behind {
+        match (&self.sockets, target) {
+            (Some(sockets), Target::Route(id)) if sockets[id.0 as usize].is_some() => {
+                Behind::Frames
+            }
+            _ => Behind::Requests,
         }
     }
 }

@@ -3,25 +3,13 @@
 use pyre_http::header::find_only;
 use pyre_http::message::Request;
 use pyre_http::websocket::handshake::{self, Refusal};
-use pyre_interp::job::{Entry, Job, RouteId, Target};
+use pyre_interp::job::{Job, RouteId};
 
 use crate::connection::state::Phase;
 use crate::connection::table::Connections;
 use crate::inbound::read::{Read, receive};
 use crate::metrics::ledger::Ledger;
 use crate::shared::frozen::Sockets;
-
-/// Whether the last entry of a job asks for a WebSocket.
-#[cold]
-pub(super) fn is_handshake(sockets: &Sockets, job: &Job) -> bool {
-    match job.entries.last() {
-        Some(Entry::Call(call)) => match call.target {
-            Target::Route(RouteId(route)) => sockets[route as usize].is_some(),
-            Target::Fallback => false,
-        },
-        _ => false,
-    }
-}
 
 /// The status that a request for a route of this index is refused with, if that is one of a WebSocket
 /// and the request is no handshake that it takes.

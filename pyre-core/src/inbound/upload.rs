@@ -135,9 +135,10 @@ mod tests {
         let limits = Limits { body_bytes_max, ..Limits::default() };
         let mut job = Job::new();
         job.bytes.extend_from_slice(HEAD);
-        assert_eq!(connection.protocol.next(&mut job, &limits), Ok(Next::Partial));
-        let (_, first) = connection.protocol.begin_body(&mut job, &limits).unwrap().unwrap();
-        connection.protocol.rebase();
+        let requests = connection.protocol.requests().unwrap();
+        assert_eq!(requests.next(&mut job, &limits), Ok(Next::Partial));
+        let (_, first) = requests.begin_body(&mut job, &limits).unwrap().unwrap();
+        requests.rebase();
         let (flow, intake) = inflow(false);
         flow.push(&first);
         let to = ConnectionId { reactor: 0, slot: 0, generation: 0 };

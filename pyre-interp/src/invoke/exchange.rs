@@ -5,7 +5,7 @@
 
 use pyre_ffi::{Owned, Raised};
 
-use crate::invoke::application::{Argument, Handler, Plan};
+use crate::invoke::application::{Handler, Plan};
 use crate::invoke::arguments::{Unfit, arguments, raw_parameters};
 use crate::invoke::stages::{Next, Stages};
 use crate::serialize::answer::{Answer, Body};
@@ -46,15 +46,19 @@ impl<'py> Lane<'py, '_> {
         match &handler.plan {
             Plan::Request => callable.call1(&*self.request, py),
             Plan::Nothing => callable.call0(py),
-            Plan::Mixed(plan) => self.invoke_with(handler, plan),
-            Plan::Socket(socket) => self.open_socket(handler, socket),
+            Plan::Mixed(_) | Plan::Socket(_) => self.invoke_with(handler),
         }
     }
 
-    /// Calls a handler with path parameters among its arguments.
+    /// Calls a handler with path parameters among its arguments, or opens a WebSocket.
     #[inline(never)]
-    fn invoke_with(&mut self, handler: &Handler, plan: &[Argument]) -> Result<Owned<'py>, Raised> {
+    fn invoke_with(&mut self, handler: &Handler) -> Result<Owned<'py>, Raised> {
         let py = self.py;
+        let plan = match &handler.plan {
+            Plan::Mixed(plan) => plan,
+            Plan::Socket(socket) => return self.open_socket(handler, socket),
+            Plan::Request | Plan::Nothing => &[][..],
+        };
         let mut made = std::mem::take(&mut self.arguments);
         let request = self.request.as_any();
         let outcome = self.request.get().with_call(|job, call| {

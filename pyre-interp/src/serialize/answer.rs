@@ -32,7 +32,7 @@ impl<'py> Answer<'py> {
     /// connection becomes a WebSocket.
     #[inline(always)]
     pub(crate) fn is_stream(&self) -> bool {
-        matches!(self.body, Body::Stream(_) | Body::Socket(_))
+        matches!(self.body, Body::Later(_))
     }
 }
 
@@ -46,30 +46,46 @@ pub(crate) enum Body<'py> {
     Desk,
     /// Nowhere.
     Empty,
-    /// It comes in pieces.
-    Stream(Box<Pieces<'py>>),
+    /// It comes once the lane has given back its job.
+    Later(Box<Later<'py>>),
+}
+
+/// What goes on beside the lane.
+pub(crate) enum Later<'py> {
+    /// The body comes in pieces.
+    Pieces(Pieces<'py>),
     /// There is none: the handler of a WebSocket says what becomes of its handshake.
     Socket(Owned<'py, Instance<WebSocket>>),
 }
 
-impl Body<'_> {
-    /// Drops the body. Of one in pieces that is a call, so that all others have it inline.
+impl<'py> Body<'py> {
+    /// The pieces, if it comes in some.
+    pub(crate) fn pieces(&mut self) -> Option<&mut Pieces<'py>> {
+        match self {
+            Self::Later(later) => match &mut **later {
+                Later::Pieces(pieces) => Some(pieces),
+                Later::Socket(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Drops the body. Of one that comes later that is a call, so that all others have it inline.
     #[inline(always)]
     pub(crate) fn let_go(self) {
         match self {
             Self::Text(text) => drop(text),
             Self::Bytes(bytes) => drop(bytes),
             Self::Desk | Self::Empty => {}
-            Self::Stream(pieces) => let_go_of_pieces(pieces),
-            Self::Socket(socket) => drop(socket),
+            Self::Later(later) => let_go_of_later(later),
         }
     }
 }
 
 #[cold]
 #[inline(never)]
-fn let_go_of_pieces(pieces: Box<Pieces<'_>>) {
-    drop(pieces);
+fn let_go_of_later(later: Box<Later<'_>>) {
+    drop(later);
 }
 
 /// A body that comes in pieces, with the fields of its answer: it may have to wait for the first one,
@@ -174,7 +190,7 @@ impl Desk {
                 }
                 if let Some(socket) = conventions.tools.websocket.cast(&result, py) {
                     socket.become_answer(py)?;
-                    let body = Body::Socket(socket.to_owned(py));
+                    let body = Body::Later(Box::new(Later::Socket(socket.to_owned(py))));
                     return Ok(Answer { status: 101, kind: None, body });
                 }
                 let result = match result.downcast::<Str>() {
@@ -245,7 +261,7 @@ impl Desk {
         if let Some(headers) = headers {
             self.fields.extend(&headers, py)?;
         }
-        if let Body::Stream(pieces) = &mut answer.body {
+        if let Some(pieces) = answer.body.pieces() {
             pieces.take_fields(&mut self.fields, py)?;
             pieces.length = length.or(pieces.length);
             let kind = answer.kind.filter(|_| !pieces.fields.has_content_type());
@@ -318,7 +334,7 @@ impl<'py> Pieces<'py> {
         let delivery = None;
         let pieces =
             Self { stream, generator, delivery, is_async, is_event_stream, length, fields };
-        Answer::ok(BodyKind::Bytes, Body::Stream(Box::new(pieces)))
+        Answer::ok(BodyKind::Bytes, Body::Later(Box::new(Later::Pieces(pieces))))
     }
 
     /// The fields of the answer, which are on the desk.

@@ -41,7 +41,7 @@ pub(crate) fn write(
         Body::Bytes(bytes) => bytes.as_slice(),
         Body::Desk => &desk.body,
         // The head of a stream is written by `write_streamed`, that of a WebSocket by its handler.
-        Body::Empty | Body::Stream(_) | Body::Socket(_) => &[],
+        Body::Empty | Body::Later(_) => &[],
     };
     match answer.kind {
         Some(kind) if answer.status == 200 && desk.fields.is_empty() => {

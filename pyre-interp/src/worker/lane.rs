@@ -255,12 +255,8 @@ impl<'py, 'a> Lane<'py, 'a> {
         self.take_tasks();
         let mut job = self.unload();
         let is_last = job.next + 1 == job.entries.len();
-        // Relaxed: a request that just misses it is answered, and its connection closed after.
-        if is_last && self.shared.draining.load(Ordering::Relaxed) {
-            manner.connection = Connection::Close;
-            job.closes = true;
-        }
-        if job.intake.is_some() && is_body_coming(&job) {
+        // A request whose body is read as it comes is the last one of its job.
+        if is_last && (self.is_draining() || job.intake.is_some() && is_body_coming(&job)) {
             manner.connection = Connection::Close;
             job.closes = true;
         }
@@ -273,6 +269,13 @@ impl<'py, 'a> Lane<'py, 'a> {
         answer.body.let_go();
         self.desk.clear();
         job
+    }
+
+    /// Whether the last answer of each connection says that it ends.
+    #[inline(always)]
+    fn is_draining(&self) -> bool {
+        // Relaxed: a request that just misses it is answered, and its connection closed after.
+        self.shared.draining.load(Ordering::Relaxed)
     }
 
     /// [`Self::finish`] for the loop lane, so that the hot path of other lanes has it to itself.

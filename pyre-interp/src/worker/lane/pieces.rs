@@ -12,7 +12,7 @@ use pyre_http::version::Version;
 use super::{Lane, is_body_coming};
 use crate::flow::Reader;
 use crate::job::{Entry, Job, REQUEST_ID_HEADER};
-use crate::serialize::answer::{Answer, Body, Pieces};
+use crate::serialize::answer::{Answer, Body, Later, Pieces};
 use crate::serialize::wire::{self, Manner};
 
 /// What has to happen before the head of an answer is sent.
@@ -30,7 +30,7 @@ impl<'py> Lane<'py, '_> {
     #[cold]
     pub(crate) fn first_piece(&mut self, answer: &mut Answer<'py>) -> Result<First<'py>, Raised> {
         let py = self.py;
-        let Body::Stream(pieces) = &mut answer.body else { return Ok(First::Done) };
+        let Some(pieces) = answer.body.pieces() else { return Ok(First::Done) };
         let Some(generator) = pieces.generator.take() else { return Ok(First::Done) };
         let (label, head_only) = self.request.get().with_call(|_, call| {
             (self.app.label(call.target), call.request.method == Method::Head)
@@ -75,12 +75,12 @@ impl<'py> Lane<'py, '_> {
     pub(super) fn finish_stream(&mut self, answer: Answer<'py>, mut manner: Manner) -> Box<Job> {
         let py = self.py;
         let Answer { status, kind, body } = answer;
-        let pieces = match body {
-            Body::Stream(pieces) => pieces,
-            Body::Socket(socket) => return self.finish_socket(&socket),
-            _ => unreachable!("asked before this was called"),
+        let Body::Later(later) = body else { unreachable!("asked before this was called") };
+        let pieces = match *later {
+            Later::Pieces(pieces) => pieces,
+            Later::Socket(socket) => return self.finish_socket(&socket),
         };
-        let Pieces { stream, delivery, is_event_stream, length, mut fields, .. } = *pieces;
+        let Pieces { stream, delivery, is_event_stream, length, mut fields, .. } = pieces;
         let tasks = self.request.get().take_tasks(py);
         let has_pieces = has_body(status) && !manner.head_only;
         if tasks.is_some() || delivery.is_some() {
