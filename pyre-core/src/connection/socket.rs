@@ -106,10 +106,14 @@ impl Socket {
         }
     }
 
-    /// Takes what has come; says how much of it, the rest is to be shown again.
-    pub(crate) fn take(&mut self, bytes: &mut [u8], now_ms: u64, bells: &mut Bells) -> usize {
+    /// Something has come: the peer is there.
+    pub(crate) fn hears(&mut self, now_ms: u64) {
         self.heard_ms = now_ms;
         self.pinged_ms = None;
+    }
+
+    /// Takes what has come, now or before; says how much of it, the rest is to be shown again.
+    pub(crate) fn take(&mut self, bytes: &mut [u8], now_ms: u64, bells: &mut Bells) -> usize {
         let mut taken = 0;
         while taken < bytes.len() {
             let (count, event) = match self.receiver.next(&mut bytes[taken..]) {
@@ -245,7 +249,7 @@ impl Socket {
         }
         if self.is_blocked {
             // Whatever it has said waits to be read.
-            self.heard_ms = now_ms;
+            self.hears(now_ms);
             return Overdue::Nothing;
         }
         if self.pinged_ms.is_some() {

@@ -53,11 +53,16 @@ pub(super) fn read(connections: &mut Connections, ledger: &Ledger, slot: u32) ->
         Some(job) => job,
         None => jobs.take(),
     };
+    let before = job.bytes.len();
     let has_failed = connection.readable && receive(connection, &mut job).is_err();
+    let has_come = job.bytes.len() > before;
     let Some(socket) = connection.protocol.socket() else {
         jobs.give_back(job);
         return Read::Nothing;
     };
+    if has_come {
+        socket.hears(now_ms);
+    }
     if !job.bytes.is_empty() {
         let taken = socket.take(&mut job.bytes, now_ms, bells);
         job.bytes.drain(..taken);
@@ -65,7 +70,8 @@ pub(super) fn read(connections: &mut Connections, ledger: &Ledger, slot: u32) ->
         ledger.counters.socket_received.add(messages);
         ledger.counters.socket_received_bytes.add(bytes);
     }
-    let has_news = socket.has_news();
+    // While something is being written, that has its turn behind it.
+    let has_news = connection.phase == Phase::Streaming && socket.has_news();
     // Its end lies behind what has come and waits to be taken.
     let is_gone = has_failed || connection.read_closed && socket.wants_reading();
     let is_closed = socket.is_closed();

@@ -137,6 +137,40 @@ def test_a_client_that_does_not_answer_pings_is_closed(impatient: Server, kind: 
 
 
 @KINDS
+def test_half_a_head_is_no_answer_to_a_ping(impatient: Server, kind: str) -> None:
+    """What has come before, and waits for its rest, does not show that the client is there."""
+    seen = len(impatient.output.lines)
+    with Wire.open(impatient, f"/{kind}/silent") as wire:
+        wire.send(frame(TEXT, b"x")[:1])
+        assert wire.read().opcode == PING
+        wire.expect_end()
+    impatient.output.wait_for("silent: None 1006", since=seen)
+
+
+@KINDS
+def test_a_ping_of_one_who_reads_nothing_keeps_nobody_busy(unhurried: Server, kind: str) -> None:
+    """The pong waits until the client reads, although half of a head lies behind the ping."""
+    with Wire.open(unhurried, f"/{kind}/flood/400/1000000", receive_bytes=65536) as wire:
+        wire.message()
+        standing = [unhurried.cpu_s()]
+
+        def stands() -> bool:
+            standing.append(unhurried.cpu_s())
+            return len(standing) > 50 and standing[-1] - standing[-50] <= 0.02
+
+        wait_until(stands, "nothing is written any more")
+        wire.send(frame(PING, b"there?") + frame(TEXT, b"x")[:1])
+        with unhurried.connect() as peer:
+            # So many turns of each reactor have come since.
+            for _ in range(20):
+                assert peer.get("/plain-request").text == "plain"
+        before = unhurried.cpu_s()
+        with pytest.raises(AssertionError, match="much"):
+            wait_until(lambda: unhurried.cpu_s() - before > 0.15, "much is computed", 0.5)
+        wire.abort()
+
+
+@KINDS
 def test_who_reads_nothing_is_not_read_from(server: Server, kind: str) -> None:
     """A handler that does not receive stops its client; then everything comes, in order."""
     with Gate() as gate, Wire.open(server, f"/{kind}/gate/{gate.port}/full") as wire:
