@@ -427,10 +427,12 @@ async def impatient(ws):
             message = await asyncio.wait_for(ws.recv(), 0.001)
         except TimeoutError:
             count += 1
+            if count == 1:
+                await ws.send("has given up")
             continue
         if message is None:
             return
-        await ws.send(f"{message} {count > 0}")
+        await ws.send(message)
 
 
 @app.websocket("/own-loop")

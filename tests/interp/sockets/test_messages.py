@@ -146,10 +146,11 @@ def test_tasks_receive(server: Server) -> None:
 
 def test_waiting_that_is_given_up_loses_nothing(server: Server) -> None:
     with Wire.open(server, "/impatient") as wire:
+        assert wire.text() == "has given up"
         for number in range(50):
             wire.expect_silence(0.005)
             wire.say(str(number))
-            assert wire.text() == f"{number} True"
+            assert wire.text() == str(number)
         wire.close()
 
 
@@ -177,6 +178,28 @@ def test_threads_send_large_messages(server: Server, compression: str | None) ->
         assert own == [
             f"{name} {number} " * (20_000 if number % 2 else 100) for number in range(20)
         ]
+
+
+def test_threads_send_large_messages(server: Server, compression: str | None) -> None:
+    async def talk() -> list[str]:
+        async with opened(server, "/large-threads", compression) as ws:
+            return [str(message) async for message in ws]
+
+    got = asyncio.run(talk())
+    assert got.pop() == "all"
+    for name in "abcd":
+        own = [text for text in got if text.startswith(name)]
+        assert own == [
+            f"{name} {number} " * (20_000 if number % 2 else 100) for number in range(20)
+        ]
+
+
+def test_a_task_that_a_handler_leaves_behind_comes_to_the_end(server: Server) -> None:
+    seen = len(server.output.lines)
+    with Wire.open(server, "/left-behind") as wire:
+        assert wire.text() == "left"
+        wire.expect_close(1000)
+        server.output.wait_for("left behind got None", since=seen)
 
 
 def test_threads_send(server: Server) -> None:
