@@ -404,6 +404,19 @@ async def tasks(ws):
     await ws.send(await ws.recv())
 
 
+@app.websocket("/left-behind")
+async def left_behind(ws):
+    """Ends while a task that it has made still receives."""
+
+    async def receive():
+        print("left behind got", await ws.recv(), flush=True)
+
+    ws.state.task = asyncio.create_task(receive())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await ws.send("left")
+
+
 @app.websocket("/threads")
 async def threads(ws):
     """Others send as well: threads of the program."""

@@ -236,7 +236,7 @@ impl WebSocket {
         let berth = self.berth.take();
         drop(berth);
         if self.message_number.get() != 0 {
-            self.tools.arrivals.forget(py, self.message_number.get());
+            self.tools.arrivals.end(py, self.message_number.get());
         }
         Ok(none(py))
     }

@@ -180,20 +180,6 @@ def test_threads_send_large_messages(server: Server, compression: str | None) ->
         ]
 
 
-def test_threads_send_large_messages(server: Server, compression: str | None) -> None:
-    async def talk() -> list[str]:
-        async with opened(server, "/large-threads", compression) as ws:
-            return [str(message) async for message in ws]
-
-    got = asyncio.run(talk())
-    assert got.pop() == "all"
-    for name in "abcd":
-        own = [text for text in got if text.startswith(name)]
-        assert own == [
-            f"{name} {number} " * (20_000 if number % 2 else 100) for number in range(20)
-        ]
-
-
 def test_a_task_that_a_handler_leaves_behind_comes_to_the_end(server: Server) -> None:
     seen = len(server.output.lines)
     with Wire.open(server, "/left-behind") as wire:

@@ -61,8 +61,16 @@ impl Home {
     }
 }
 
+/// Those of one WebSocket.
+#[derive(Default)]
+struct Waiting {
+    arrivals: Vec<Slot<Instance<Arrival>>>,
+    /// Its handler has ended: nobody waits behind these.
+    is_last: bool,
+}
+
 /// Those of one interpreter, by the number that a loop lane is told.
-pub(crate) struct Arrivals(Guarded<HashMap<u64, Vec<Slot<Instance<Arrival>>>>>);
+pub(crate) struct Arrivals(Guarded<HashMap<u64, Waiting>>);
 
 impl Arrivals {
     pub(crate) fn new(py: Attached<'_>) -> Self {
@@ -71,7 +79,14 @@ impl Arrivals {
 
     /// A message may have come for those of this number, or the end: their tasks go on.
     pub(crate) fn wake(&self, py: Attached<'_>, number: u64) {
-        let waiting = self.0.with(py, |all| all.get_mut(&number).map(std::mem::take));
+        let waiting = self.0.with(py, |all| {
+            let waiting = all.get_mut(&number)?;
+            let arrivals = std::mem::take(&mut waiting.arrivals);
+            if waiting.is_last {
+                all.remove(&number);
+            }
+            Some(arrivals)
+        });
         for slot in waiting.iter().flatten() {
             let Some(arrival) = slot.take(py) else { continue };
             if let Err(raised) = Arrival::wake(&arrival, py) {
@@ -81,10 +96,15 @@ impl Arrivals {
         }
     }
 
-    /// Nobody waits for this number any more.
-    pub(crate) fn forget(&self, py: Attached<'_>, number: u64) {
-        let waiting = self.0.with(py, |all| all.remove(&number));
-        for slot in waiting.iter().flatten() {
+    /// The handler has ended. Tasks that it has left are not forgotten: the end of the messages, which was
+    /// told of before this, wakes them a last time.
+    pub(crate) fn end(&self, py: Attached<'_>, number: u64) {
+        let over = self.0.with(py, |all| {
+            let waiting = all.get_mut(&number)?;
+            waiting.is_last = waiting.arrivals.iter().any(|slot| is_pending(slot, py));
+            if waiting.is_last { None } else { all.remove(&number) }
+        });
+        for slot in over.iter().flat_map(|waiting| &waiting.arrivals) {
             slot.clear(py);
         }
     }
@@ -94,11 +114,10 @@ impl Arrivals {
         // Those that were cancelled are dropped behind this, as that may run Python code.
         let mut over = Vec::new();
         self.0.with(py, |all| {
-            let waiting = all.entry(number).or_default();
+            let waiting = &mut all.entry(number).or_default().arrivals;
             if !waiting.is_empty() {
-                let (stay, go): (Vec<_>, Vec<_>) = waiting
-                    .drain(..)
-                    .partition(|slot| slot.get(py).is_some_and(|it| !it.is_over()));
+                let (stay, go): (Vec<_>, Vec<_>) =
+                    waiting.drain(..).partition(|slot| is_pending(slot, py));
                 *waiting = stay;
                 over = go;
             }
@@ -108,6 +127,11 @@ impl Arrivals {
             slot.clear(py);
         }
     }
+}
+
+/// Whether anybody waits there.
+fn is_pending(slot: &Slot<Instance<Arrival>>, py: Attached<'_>) -> bool {
+    slot.get(py).is_some_and(|arrival| !arrival.is_over())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
