@@ -60,11 +60,11 @@ pub(crate) fn read(connections: &mut Connections, limits: &Limits, slot: u32) ->
         connections.await_body(slot, false);
         return Got::Nothing;
     }
-    match connection.transport.receive(scratch) {
+    let received = match connection.transport.receive(scratch) {
         Ok(0) => return Got::Gone,
         Ok(received) => {
             connection.readable = received == scratch.capacity() || connection.end_seen;
-            connection.owed_bytes = connection.owed_bytes.saturating_sub(received);
+            received
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             connection.readable = false;
@@ -75,8 +75,12 @@ pub(crate) fn read(connections: &mut Connections, limits: &Limits, slot: u32) ->
         }
         Err(error) if error.kind() == io::ErrorKind::Interrupted => return Got::More,
         Err(_) => return Got::Gone,
-    }
-    match connection.protocol.read_body(scratch, limits) {
+    };
+    let part = connection.protocol.read_body(scratch, limits);
+    // What lies behind the end is the next request, which is still owed an answer.
+    let taken = part.map_or(received, |part| part.end.unwrap_or(received));
+    connection.owed_bytes = connection.owed_bytes.saturating_sub(taken);
+    match part {
         Err(error) => {
             // Where the next request would begin is not known (RFC 9112 section 11.2).
             upload.flow.cut(Cut::Refused(error.status()));
@@ -173,13 +177,18 @@ mod tests {
         peer.write_all(b"2\r\nde\r").unwrap();
         assert!(matches!(read_all(&mut connections, &limits), Got::Nothing));
         assert_eq!(taken(&intake), b"abcde");
-        peer.write_all(b"\n0\r\nA: b\r\n\r\nGET / ").unwrap();
-        connections.get(0).unwrap().readable = true;
+        let rest = b"\n0\r\nA: b\r\n\r\nGET / ";
+        peer.write_all(rest).unwrap();
+        let connection = connections.get(0).unwrap();
+        connection.readable = true;
+        connection.owed_bytes = rest.len();
         assert!(matches!(read_all(&mut connections, &limits), Got::End));
         assert!(intake.has_come());
         let connection = connections.get(0).unwrap();
         assert!(connection.upload.is_none() && !connection.last);
         assert_eq!(connection.inbound.as_ref().unwrap().bytes, b"GET / ");
+        // That has been received when the server began to leave, and is to be answered.
+        assert_eq!(connection.owed_bytes, b"GET / ".len());
     }
 
     #[test]
