@@ -37,8 +37,9 @@ pub(super) fn refill(
     }
     let before = flow.known;
     let taken = flow.take(&mut job.reply, now_ms);
-    ledger.counters.socket_sent.add(flow.known.count - before.count);
+    // What refuses a handshake is no message.
     if flow.known.is_upgraded {
+        ledger.counters.socket_sent.add(flow.known.count - before.count);
         ledger.counters.socket_sent_bytes.add(flow.known.bytes - before.bytes);
     }
     if flow.known.is_upgraded

@@ -42,7 +42,9 @@ def test_sockets_messages_and_bytes_are_counted(kind: str) -> None:
         with server.connect() as other:
             other.send(handshake(f"/{kind}/refuse/error"))
             assert other.reply().status == 403
-        assert metrics(peer)["pyre_websockets_total"] == 2
+        counted = metrics(peer)
+        assert counted["pyre_websockets_total"] == 2
+        assert counted['pyre_websocket_messages_total{direction="sent"}'] == 4
         page = peer.get("/metrics").text
         template = f'method="GET",route="/{kind}/'
         assert f'{template}echo",status="101"}} 2' in page
