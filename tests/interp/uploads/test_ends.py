@@ -100,6 +100,19 @@ def test_a_length_above_the_bound_is_refused_at_once(server: Server, kind: str) 
 
 
 @KINDS
+def test_a_client_that_breaks_off_while_it_is_answered_early(kind: str) -> None:
+    """Its connection is freed at once, and not when it has taken nothing for a while."""
+    with serve("uploads", body_timeout=60) as server, server.connect() as other:
+        assert other.request("POST", f"/{kind}/large/1", body=b"x").body == b"x"
+        before = server.descriptors()
+        with server.connect(receive_bytes=4096) as peer:
+            peer.send(request("POST", f"/{kind}/large/20000000", length(1000)) + b"x")
+            peer.await_some()
+            peer.abort()
+        wait_until(lambda: server.descriptors() <= before, "the connection is closed")
+
+
+@KINDS
 def test_a_body_that_stops(hasty: Server, kind: str) -> None:
     """`body_timeout` holds from the last progress on."""
     for start in [b"", b"abc"]:
