@@ -197,6 +197,11 @@ impl Socket {
     /// Our close frame is written with what has just been taken from the flow.
     pub(crate) fn has_sent_close(&mut self, now_ms: u64) {
         self.has_closed = true;
+        self.has_time_again(now_ms);
+    }
+
+    /// The peer has its time to close from now on.
+    pub(crate) fn has_time_again(&mut self, now_ms: u64) {
         self.closed_until_ms = now_ms + self.closing_ms;
     }
 

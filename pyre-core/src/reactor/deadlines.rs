@@ -68,16 +68,8 @@ impl Reactor {
         let now_ms = self.connections.clock.now_ms();
         let idle_ms = self.connections.stream_idle_ms();
         let Some(connection) = self.connections.get(slot) else { return };
-        if let Some(socket) = connection.protocol.socket() {
-            match socket.overdue(now_ms) {
-                Overdue::Ping => self.resume_writing(slot),
-                Overdue::End => self.end_stream(slot),
-                Overdue::Nothing => {
-                    let deadline_ms = socket.deadline_ms();
-                    self.connections.set_deadline(slot, deadline_ms);
-                }
-            }
-            return;
+        if connection.protocol.is_socket() {
+            return self.socket_overdue(slot);
         }
         let body_ms = connection.body_deadline_ms();
         let Some(Outbound { job, .. }) = &mut connection.outbound else { return };
@@ -93,6 +85,29 @@ impl Reactor {
             flow.push_comment(event_stream::KEEP_ALIVE);
         }
         let deadline_ms = stream::deadline_ms(job, idle_ms).min(body_ms);
+        self.connections.set_deadline(slot, deadline_ms);
+    }
+
+    /// A WebSocket has been silent for long, or does not come to its end.
+    #[cold]
+    fn socket_overdue(&mut self, slot: u32) {
+        let now_ms = self.connections.clock.now_ms();
+        let Some(connection) = self.connections.get(slot) else { return };
+        let Some(socket) = connection.protocol.socket() else { return };
+        let overdue = socket.overdue(now_ms);
+        match overdue {
+            Overdue::Ping => return self.resume_writing(slot),
+            Overdue::End if !socket.has_closed() => return self.end_stream(slot),
+            Overdue::End if !connection.is_delivering() => return self.end_stream(slot),
+            Overdue::End | Overdue::Nothing => {}
+        }
+        let Some(socket) = connection.protocol.socket() else { return };
+        if overdue == Overdue::End {
+            // It still takes what was sent before our close frame. If it said anything behind the end of
+            // the connection, its system would throw that away.
+            socket.has_time_again(now_ms);
+        }
+        let deadline_ms = socket.deadline_ms();
         self.connections.set_deadline(slot, deadline_ms);
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -98,6 +99,23 @@ def test_a_client_that_does_not_answer_the_close_frame(unhurried: Server, kind: 
         assert wire.text() == "before"
         wire.expect_close(1000)
         # Nothing comes for some seconds, then the end.
+        wire.expect_end()
+
+
+def test_one_who_reads_slowly_gets_all_that_came_before_the_close(unhurried: Server) -> None:
+    """He has his time as long as he reads, and may say what he likes meanwhile."""
+    seen = len(unhurried.output.lines)
+    with Wire.open(unhurried, "/async/flood/3/1000000", receive_bytes=65536) as wire:
+        unhurried.output.wait_for("flooded", since=seen)
+        # Longer than the server waits for one who does not.
+        until = time.monotonic() + 7.0
+        while time.monotonic() < until:
+            wire.receive(20_000)
+            wire.send(frame(PING))
+            time.sleep(0.1)
+        assert [len(wire.message().payload) for _ in range(3)] == [1_000_000] * 3
+        wire.expect_close(1000)
+        wire.send(close_frame(1000))
         wire.expect_end()
 
 
