@@ -94,10 +94,11 @@ def receive_later(ws: PyreWebSocket, wanted: int, seconds: float | None) -> Any:
         left = LOOK_SECONDS if until is None else min(LOOK_SECONDS, until - monotonic())
         if left <= 0:
             raise TimeoutError(f"no message has come for {seconds} seconds")
-        if ws._wait_for_message(left):
-            found = ws._take(wanted)
-            if found is not None:
-                return found[0] if found else None
+        ws._wait_for_message(left)
+        # Also if none has come: another thread may have left some of those that came at once.
+        found = ws._take(wanted)
+        if found is not None:
+            return found[0] if found else None
 
 
 class Conversation:
