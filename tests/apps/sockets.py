@@ -404,6 +404,27 @@ async def tasks(ws):
     await ws.send(await ws.recv())
 
 
+@app.websocket("/many/{port:int}")
+async def many(ws, port: int):
+    """Receives what has come at once, and tells how often others had a turn meanwhile."""
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    await ws.accept()
+    await gates.at_gate(port, "many")
+    task = asyncio.create_task(others())
+    async for message in ws:
+        if message == "last":
+            break
+    await ws.send(str(turns))
+    task.cancel()
+
+
 @app.websocket("/left-behind")
 async def left_behind(ws):
     """Ends while a task that it has made still receives."""

@@ -115,6 +115,25 @@ async def gated_async(req, port: int, name):
     return await digest_async(req)
 
 
+@upload("/async/turns/{port:int}")
+async def turns(req, port: int):
+    """Read what has come, and tell how often others had a turn meanwhile."""
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    await at_gate(port, "turns")
+    task = asyncio.create_task(others())
+    for _ in range(200):
+        assert len(await req.read(500)) == 500
+    task.cancel()
+    return turns
+
+
 @upload("/def/echo")
 def echo(req):
     yield from req.stream()

@@ -50,6 +50,8 @@ pub struct WebSocket {
     inbox: Arc<Inbox>,
     /// Messages that were taken out of the inbox.
     batch: RefCell<Batch>,
+    /// How many coroutines have got since one has waited.
+    at_once: Cell<u32>,
     /// The request that asked for it.
     request: Slot<Instance<Request>>,
     /// What its handler is called with, until it is.
@@ -95,6 +97,7 @@ impl WebSocket {
             flow: Arc::default(),
             inbox: Arc::default(),
             batch: RefCell::default(),
+            at_once: Cell::new(0),
             request: Slot::new(py, request),
             arguments: Slot::empty(),
             handshake: RefCell::new(Some(Box::new(handshake))),

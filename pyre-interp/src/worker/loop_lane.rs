@@ -39,7 +39,7 @@ const JOBS_PER_TURN_MAX: usize = 64;
 /// Senders that are woken before the loop has its turn.
 const WAKES_PER_TURN_MAX: usize = 256;
 
-/// Turns with jobs alone before the loop looks at its selector all the same.
+/// Turns with jobs and wakes alone before the loop looks at its selector all the same.
 const TURNS_WITHOUT_LOOK_MAX: u32 = 16;
 
 /// How long flights that were cancelled at the end have to end, with their hooks: less than the server
@@ -137,7 +137,7 @@ impl<'py> LoopLane<'py, '_> {
             self.lane.unrung.ring(&self.lane.shared.doorbells);
             self.run_tasks();
             self.cancel_disconnected();
-            self.wake_senders();
+            is_idle &= !self.wake_senders();
             self.cancel_overdue();
             turns_without_look += 1;
             let looks = turns_without_look >= TURNS_WITHOUT_LOOK_MAX && !is_idle;
@@ -201,12 +201,13 @@ impl<'py> LoopLane<'py, '_> {
         }
     }
 
-    /// Has the senders go on that have found no room, or whose client has gone.
-    fn wake_senders(&mut self) {
+    /// Has the senders go on that have found no room, or whose client has gone, and those that wait for
+    /// what has come. Tells whether there was one.
+    fn wake_senders(&mut self) -> bool {
         if self.wakes.is_empty() {
-            return;
+            return false;
         }
-        let Some(wake) = &self.lane.app.wake else { return };
+        let Some(wake) = &self.lane.app.wake else { return false };
         let left = self.drivers.leave(&self.event_loop);
         self.tell(left);
         self.lane.watch.begin_callbacks();
@@ -224,6 +225,7 @@ impl<'py> LoopLane<'py, '_> {
             self.tell(woken);
         }
         self.lane.end_piece();
+        true
     }
 
     /// Takes the jobs that are there, up to a bound. Tells whether there was one.

@@ -19,6 +19,31 @@ if TYPE_CHECKING:
 __all__ = ["ClientGone", "Pieces", "is_in_coroutine", "look", "read", "wake"]
 
 
+# Pieces that coroutines of an interpreter get without waiting before others on the loop have a
+# turn: the reactor brings more while they are busy with these, so that they might never wait.
+PIECES_PER_TURN = 16
+
+
+class Turn:
+    """How many pieces coroutines have got since one has waited."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def is_over(self) -> bool:
+        """Count one more; tell whether others have their turn first."""
+        self.count += 1
+        if self.count <= PIECES_PER_TURN:
+            return False
+        self.count = 0
+        return True
+
+
+turn = Turn()
+
+
 class Pieces:
     """What ``req.stream()`` returns: the body in pieces, as it comes.
 
@@ -78,7 +103,12 @@ async def read(request: PyreRequest, size: int) -> bytes:
 
 async def take(request: PyreRequest, size: int) -> bytes:
     """Return what has come of a body, at most so many bytes; wait until there are some."""
+    if turn.is_over():
+        from asyncio import sleep
+
+        await sleep(0)
     while (piece := request._take(size)) is None:
+        turn.count = 0
         await wait(request)
     return piece
 

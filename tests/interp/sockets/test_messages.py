@@ -20,6 +20,7 @@ from frames import (
     deflated,
     frame,
 )
+from gate import Gate
 from places import PLACES
 from serving import Server, serve
 from websockets.asyncio.client import ClientConnection, connect
@@ -178,6 +179,18 @@ def test_threads_send_large_messages(server: Server, compression: str | None) ->
         assert own == [
             f"{name} {number} " * (20_000 if number % 2 else 100) for number in range(20)
         ]
+
+
+def test_one_who_says_much_leaves_the_others_their_turns(server: Server) -> None:
+    """A coroutine that never has to wait for a message lets others on its loop have a turn."""
+    with Gate() as gate, Wire.open(server, f"/many/{gate.port}") as wire:
+        gate.entered()
+        wire.send(frame(TEXT, b"x") * 3000 + frame(TEXT, b"last"))
+        # The answer shows that what lies before the ping has been read.
+        wire.send(frame(PING))
+        assert wire.read().opcode == PONG
+        gate.release_all()
+        assert int(wire.text()) >= 5
 
 
 def test_a_task_that_a_handler_leaves_behind_comes_to_the_end(server: Server) -> None:

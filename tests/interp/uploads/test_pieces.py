@@ -66,6 +66,16 @@ def test_each_piece_comes_when_it_is_there(server: Server, kind: str) -> None:
         assert peer.get("/").text == "hello"
 
 
+def test_one_who_sends_much_leaves_the_others_their_turns(server: Server) -> None:
+    """A coroutine that never has to wait for a piece lets others on its loop have a turn."""
+    with server.connect() as peer, Gate() as gate:
+        peer.send(request("POST", f"/async/turns/{gate.port}", [("Content-Length", "100000")]))
+        assert gate.entered() == "turns"
+        peer.send(b"x" * 100_000)
+        gate.release("turns")
+        assert peer.reply().json() >= 5
+
+
 @KINDS
 @pytest.mark.parametrize("way", range(3))
 def test_nothing_of_a_large_body_is_lost(server: Server, kind: str, way: int) -> None:

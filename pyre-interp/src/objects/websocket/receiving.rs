@@ -25,6 +25,10 @@ const fn with_timeout(function: &'static str) -> Signature<1> {
 /// The code for a message of a kind that is not taken (RFC 6455 section 7.4.1).
 const UNSUPPORTED: u16 = 1003;
 
+/// Messages that a coroutine gets without waiting before others on its event loop have a turn: the reactor
+/// brings more while it is busy with these, so that it might never wait.
+const MESSAGES_PER_TURN_MAX: u32 = 256;
+
 /// What is received, and as what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -249,9 +253,15 @@ impl Receiving {
             return Err(Raised::runtime_error(py, text));
         };
         let wanted = self.wanted.get();
+        if socket.at_once.get() >= MESSAGES_PER_TURN_MAX {
+            socket.at_once.set(0);
+            // To asyncio that says: go on in the next iteration.
+            return Ok(Some(none(py)));
+        }
         loop {
             match socket.next_message(py, wanted)? {
                 Next::Message(message) => {
+                    socket.at_once.set(socket.at_once.get() + 1);
                     self.socket.clear(py);
                     return Err(stop(py, message)?);
                 }
@@ -266,6 +276,7 @@ impl Receiving {
                 Next::Nothing => {}
             }
             if let Some(future) = Self::wait(&socket, py)? {
+                socket.at_once.set(0);
                 return Ok(Some(future));
             }
         }
