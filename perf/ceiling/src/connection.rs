@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use mio::net::TcpStream;
 
 use crate::answer;
+use crate::flow::{self, Reply, Upload};
 use crate::heads::Heads;
 use crate::request::{Next, next_request};
 use crate::socket::Socket;
@@ -38,6 +39,10 @@ pub(crate) struct Connection {
     ended: bool,
     /// Set once the connection was upgraded.
     socket: Option<Box<Socket>>,
+    /// An answer in chunks, behind what `output` holds; no further request is taken before its end.
+    reply: Option<Box<Reply>>,
+    /// A body that is counted.
+    upload: Option<Upload>,
 }
 
 impl Connection {
@@ -53,6 +58,8 @@ impl Connection {
             last: false,
             ended: false,
             socket: None,
+            reply: None,
+            upload: None,
         }
     }
 
@@ -68,7 +75,7 @@ impl Connection {
     }
 
     fn exchange(&mut self, heads: &Heads) -> io::Result<Turn> {
-        if !self.flush()? {
+        if !self.send(heads)? {
             return Ok(Turn::Open);
         }
         loop {
@@ -92,7 +99,7 @@ impl Connection {
             };
             self.filled += received;
             self.answer_all(heads);
-            if !self.flush()? {
+            if !self.send(heads)? {
                 return Ok(Turn::Open);
             }
             // A short read emptied the socket (epoll(7)): the next bytes bring an event. But an end
@@ -106,7 +113,16 @@ impl Connection {
     /// Answers the complete requests in the order in which they came and keeps what is left.
     fn answer_all(&mut self, heads: &Heads) {
         let mut start = 0;
-        while !self.last && start < self.filled {
+        while !self.last && self.reply.is_none() && start < self.filled {
+            if let Some(upload) = &mut self.upload {
+                start += upload.take(self.filled - start);
+                if upload.is_whole() {
+                    upload.answer(&mut self.output, heads);
+                    self.last = !upload.keep_alive;
+                    self.upload = None;
+                }
+                continue;
+            }
             if let Some(socket) = &mut self.socket {
                 let input = &mut self.input[start..self.filled];
                 let (used, is_over) = socket.echo(input, &mut self.output);
@@ -126,10 +142,23 @@ impl Connection {
                         }
                     }
                 }
+                Next::Upload { head_bytes, body_bytes, keep_alive } => {
+                    start += head_bytes;
+                    self.upload = Some(Upload::new(body_bytes, keep_alive));
+                    if self.input.len() < flow::INPUT_BYTES {
+                        self.input.resize(flow::INPUT_BYTES, 0);
+                    }
+                }
                 Next::Request(request) => {
-                    answer::write(&mut self.output, &request, heads);
                     start += request.bytes;
                     self.last = !request.keep_alive;
+                    match request.reply_bytes() {
+                        None => answer::write(&mut self.output, &request, heads),
+                        Some(bytes) => {
+                            let reply = Reply::begin(&mut self.output, bytes, heads);
+                            self.reply = Some(Box::new(reply));
+                        }
+                    }
                 }
                 Next::Partial => break,
                 Next::Refused(status) => {
@@ -144,7 +173,22 @@ impl Connection {
         }
     }
 
-    /// Writes what waits; true if nothing is left.
+    /// Writes what waits, and what was asked for behind a long answer; true if nothing is left.
+    fn send(&mut self, heads: &Heads) -> io::Result<bool> {
+        loop {
+            if !self.flush()? {
+                return Ok(false);
+            }
+            let Some(reply) = &mut self.reply else { return Ok(true) };
+            if !reply.go_on(&mut self.stream)? {
+                return Ok(false);
+            }
+            self.reply = None;
+            self.answer_all(heads);
+        }
+    }
+
+    /// Writes what `output` holds; true if nothing is left.
     fn flush(&mut self) -> io::Result<bool> {
         while self.written < self.output.len() {
             match self.stream.write(&self.output[self.written..]) {

@@ -53,6 +53,15 @@ impl Heads {
         end_head(out, body_bytes);
     }
 
+    /// Writes the head of a 200 answer of bytes whose body follows in chunks.
+    pub(crate) fn begin_chunked(&self, out: &mut Vec<u8>) {
+        let date = imf_fixdate(self.now);
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\nServer: bare\r\nDate: ");
+        out.extend_from_slice(date.as_bytes());
+        out.extend_from_slice(b"\r\nContent-Type: application/octet-stream\r\n");
+        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+    }
+
     /// Writes a whole answer with a status other than 200.
     pub(crate) fn error(&self, out: &mut Vec<u8>, status: u16, reason: &str, body: &[u8]) {
         let line = format!("{status} {reason}");

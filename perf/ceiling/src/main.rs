@@ -3,7 +3,8 @@
 //! It does what any server must do for the five benchmark routes and nothing more: read, find every
 //! complete request, answer them in order, write once. Its answers have the bytes of Pyre's, so
 //! that both put the same work on the kernel and on the load generator. A WebSocket at `/ws` echoes, by
-//! the frames of Pyre.
+//! the frames of Pyre; `GET /reply/{bytes}` is answered in chunks, and `POST /upload` with the length of
+//! its body.
 //!
 //! `ceiling [--host 127.0.0.1] [--port 8000] [--threads 1]`; port 0 lets the system choose. The
 //! address is printed once the server listens.
@@ -16,6 +17,7 @@ mod request;
 mod answer;
 mod heads;
 mod socket;
+mod flow;
 mod date;
 
 use std::io::{self, Write};

@@ -9,6 +9,12 @@ const HEADERS_MAX: usize = 32;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next<'a> {
     Request(Request<'a>),
+    /// The head of a request whose body is counted as it comes.
+    Upload {
+        head_bytes: usize,
+        body_bytes: usize,
+        keep_alive: bool,
+    },
     /// The rest is still to come.
     Partial,
     /// The bytes are no request this server serves: the status to close with.
@@ -24,6 +30,14 @@ pub(crate) struct Request<'a> {
     pub(crate) keep_alive: bool,
     /// Length of the request, head and body.
     pub(crate) bytes: usize,
+}
+
+impl Request<'_> {
+    /// How long an answer in chunks is asked for, if one is.
+    pub(crate) fn reply_bytes(&self) -> Option<u64> {
+        let digits = self.path.strip_prefix("/reply/").filter(|_| self.method == "GET")?;
+        digits.parse().ok()
+    }
 }
 
 /// Takes the first request of `bytes`.
@@ -60,6 +74,9 @@ pub(crate) fn next_request(bytes: &[u8]) -> Next<'_> {
             _ => {}
         }
     }
+    if body_bytes > 0 && method == "POST" && target == "/upload" {
+        return Next::Upload { head_bytes, body_bytes, keep_alive };
+    }
     let Some(body) = bytes[head_bytes..].get(..body_bytes) else {
         return Next::Partial;
     };
@@ -67,9 +84,9 @@ pub(crate) fn next_request(bytes: &[u8]) -> Next<'_> {
     Next::Request(Request { method, path, body, keep_alive, bytes: head_bytes + body_bytes })
 }
 
-/// Digits only, as RFC 9112 section 6.2 has it; at most nine, so that no sum overflows.
+/// Digits only, as RFC 9112 section 6.2 has it; at most ten, so that no sum overflows.
 fn length(digits: &[u8]) -> Option<usize> {
-    if digits.is_empty() || digits.len() > 9 {
+    if digits.is_empty() || digits.len() > 10 {
         return None;
     }
     digits.iter().try_fold(0, |length, digit| {
@@ -114,10 +131,18 @@ mod tests {
     }
 
     #[test]
+    fn does_not_wait_for_a_body_that_is_counted() {
+        let post = "POST /upload HTTP/1.1\r\ncontent-length: 1000000000\r\n\r\n";
+        let expected =
+            Next::Upload { head_bytes: post.len(), body_bytes: 1_000_000_000, keep_alive: true };
+        check(post, expected);
+    }
+
+    #[test]
     fn refuses_what_it_does_not_serve() {
         check("G\0T / HTTP/1.1\r\n\r\n", Next::Refused(400));
         check("GET / HTTP/1.1\r\ncontent-length: +1\r\n\r\n", Next::Refused(400));
-        check("GET / HTTP/1.1\r\ncontent-length: 1000000000\r\n\r\n", Next::Refused(400));
+        check("GET / HTTP/1.1\r\ncontent-length: 10000000000\r\n\r\n", Next::Refused(400));
         check("GET / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n", Next::Refused(501));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS_MAX + 1));
         check(&many, Next::Refused(431));

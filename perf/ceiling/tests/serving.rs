@@ -119,6 +119,46 @@ fn waits_for_a_client_that_reads_late() {
 }
 
 #[test]
+fn answers_in_chunks() {
+    let server = Ceiling::start(1);
+    let mut stream = server.connect();
+    // More than both sockets can hold, a piece that is cut, and a request behind it.
+    let length = 16_000_001;
+    let asked = format!("GET /reply/{length} HTTP/1.1\r\nHost: x\r\n\r\n");
+    stream.write_all(&[asked.as_bytes(), LAST].concat()).unwrap();
+    let mut received = String::new();
+    stream.read_to_string(&mut received).unwrap();
+    let (head, mut rest) = received.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("Transfer-Encoding: chunked"), "{head}");
+    let mut body = String::new();
+    loop {
+        let (size, behind) = rest.split_once("\r\n").unwrap();
+        let (chunk, behind) = behind.split_at(usize::from_str_radix(size, 16).unwrap());
+        body.push_str(chunk);
+        rest = behind.strip_prefix("\r\n").unwrap();
+        if chunk.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(body.len(), length);
+    for (number, line) in body[..length - 1].lines().enumerate() {
+        assert_eq!(line, format!("{:015}", number % 4096));
+    }
+    assert!(rest.starts_with("HTTP/1.1 200 OK") && rest.ends_with(ANSWERS[3]), "{rest}");
+}
+
+#[test]
+fn counts_a_body() {
+    let server = Ceiling::start(1);
+    let head = "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 16000001\r\n\r\n";
+    let body = vec![b'x'; 16_000_001];
+    let pieces = [head.as_bytes(), &body, GET, LAST];
+    let answers = ["16000001", ANSWERS[0], ANSWERS[3]];
+    assert_eq!(bodies(&mut server.connect(), &pieces), answers);
+    assert_eq!(bodies(&mut server.connect(), &[&pieces.concat()]), answers);
+}
+
+#[test]
 fn every_reactor_serves() {
     let server = Ceiling::start(4);
     for _ in 0..32 {
