@@ -12,6 +12,8 @@
 ``counters``      what a server counts of itself
 ``spread``        medians and quartiles
 ``table``         markdown
+``turns``         rounds whose order turns
+``peak``          how far memory grows meanwhile
 ``series``        several servers, compared in rounds that take turns
 ``report``        what ``scripts/bench`` found, as markdown, JSON and a chart
 ``chart``         SVG bars
