@@ -21,7 +21,7 @@ from perf.harness.processes import cpu
 from perf.harness.progress import say
 from perf.harness.server import Server, running
 from perf.harness.table import markdown
-from perf.harness.turns import TRIAL, beside, keep_off, middle, turned
+from perf.harness.turns import TRIAL, beside, kept_off, middle, turned
 from perf.load import bodies
 from perf.load.bodies import Moved, WrongBody
 
@@ -119,7 +119,7 @@ def compare(ways: list[Way], chosen: argparse.Namespace, cores: set[int]) -> Non
             for way, server, stand in turned(list(zip(ways, servers, stands, strict=True)), number):
                 server.go_on()
                 before = cpu(server.processes())
-                with Peak(server) as peak:
+                with kept_off(cores), Peak(server) as peak:
                     found = moved(server, way, count)
                 used = cpu(server.processes()) - before
                 server.require_running()
@@ -176,7 +176,6 @@ def main() -> int:
     """Measure and print tables."""
     chosen = arguments()
     cores = {int(core) for core in chosen.cores.split(",")}
-    keep_off(cores)
     parts = chosen.parts.split(",")
     machine.show()
     if chosen.trial:

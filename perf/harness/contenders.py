@@ -43,9 +43,19 @@ class Contender:
         ]
 
 
-def rival_names(*, extra: bool) -> list[str]:
-    """Return the names in rivals.toml, with or without those measured only on demand."""
-    return [str(rival["name"]) for rival in _rivals() if extra or not rival.get("extra", False)]
+ROUTES = "routes"
+
+
+def rival_names(*, extra: bool, serves: str = ROUTES) -> list[str]:
+    """Return the names in rivals.toml, with or without those measured only on demand.
+
+    ``serves`` says what they must serve: the routes of the benchmark, or what the file names.
+    """
+    return [
+        str(rival["name"])
+        for rival in _rivals()
+        if rival.get("serves", ROUTES) == serves and (extra or not rival.get("extra", False))
+    ]
 
 
 def contender(name: str) -> Contender:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from perf.harness.spread import figure, spread
 
@@ -23,20 +24,28 @@ def middle(values: Sequence[float]) -> str:
     return figure(found.median) if found else "-"
 
 
+def ratio(values: Sequence[float], base: Sequence[float]) -> str:
+    """Return the median of the ratios to the base of the same round."""
+    if len(values) != len(base):
+        return "-"
+    return middle([value / other for value, other in zip(values, base, strict=True)])
+
+
 def beside(values: Sequence[float], base: Sequence[float]) -> str:
     """Return the median, and in brackets that of the ratios to the base of the same round."""
-    if not values or len(values) != len(base):
-        return middle(values)
-    ratios = [value / other for value, other in zip(values, base, strict=True)]
-    return f"{middle(values)} ({middle(ratios)})"
+    return f"{middle(values)} ({ratio(values, base)})"
 
 
-def keep_off(cores: set[int]) -> None:
-    """Leave these cores to the server, if this process has others.
+@contextlib.contextmanager
+def kept_off(cores: set[int] | None) -> Iterator[None]:
+    """Leave these cores to the server meanwhile, if this process has others.
 
-    For programs that send the load themselves; servers that are started later without cores of
-    their own inherit it.
+    For programs that send the load themselves. Nothing is started inside, as it would inherit that.
     """
-    others = os.sched_getaffinity(0) - cores
-    if others:
-        os.sched_setaffinity(0, others)
+    before = os.sched_getaffinity(0)
+    others = before - (cores or set())
+    os.sched_setaffinity(0, others or before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
