@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import resource
 import socket
 import struct
 import sys
@@ -78,8 +77,7 @@ def by_workers(what: Contender, numbers: list[int]) -> str:
 def idle(what: Contender, connections: int) -> str:
     """Return what an idle keep-alive connection costs, after it has been served once."""
     say(f"{connections} idle connections")
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    processes.raise_file_limit()
     with running(what) as server:
         warm(server.port)
         before = pss_kib(server)

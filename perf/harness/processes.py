@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,12 @@ def open_files(processes: list[int]) -> int:
         except OSError:
             continue
     return count
+
+
+def raise_file_limit() -> None:
+    """Allow this process, and the servers that it starts, as many descriptors as can be had."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def threads(processes: list[int]) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import selectors
 import socket
 import time
 from base64 import b64encode
 from dataclasses import dataclass
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,9 @@ class WrongEcho(Exception):
     """A message came back that is not what was sent."""
 
 
-def opened(port: int, path: str) -> socket.socket:
-    """Return a connection behind its handshake."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+def opened(port: int, path: str, source: str = "127.0.0.1") -> socket.socket:
+    """Return a connection behind its handshake; it comes from the address ``source``."""
+    connection = socket.create_connection(("127.0.0.1", port), 10, source_address=(source, 0))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     key = b64encode(os.urandom(16)).decode()
     head = (
@@ -40,8 +43,12 @@ def opened(port: int, path: str) -> socket.socket:
     connection.sendall(head.encode())
     answer = b""
     while not answer.endswith(b"\r\n\r\n"):
-        answer += connection.recv(1)
-    if not answer.startswith(b"HTTP/1.1 101 "):
+        part = connection.recv(1)
+        if not part:
+            raise WrongEcho(f"no handshake but {answer[:60]!r}")
+        answer += part
+    accepted = b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest())
+    if not answer.startswith(b"HTTP/1.1 101 ") or accepted not in answer:
         raise WrongEcho(answer.decode("latin-1"))
     return connection
 
@@ -81,6 +88,8 @@ def run(port: int, path: str, talk: Talk, seconds: float) -> int:
             connection, place = key.fileobj, key.data
             assert isinstance(connection, socket.socket)
             part = connection.recv(1 << 20)
+            if not part:
+                raise WrongEcho("the server closed a connection")
             if part != expected[place[0] : place[0] + len(part)]:
                 raise WrongEcho(f"{len(part)} bytes are not what was sent")
             whole, place[0] = divmod(place[0] + len(part), len(echo))
@@ -89,4 +98,6 @@ def run(port: int, path: str, talk: Talk, seconds: float) -> int:
                 count += whole
     for connection in connections:
         connection.close()
+    if not count:
+        raise WrongEcho("nothing came back in time")
     return count
