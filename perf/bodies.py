@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from perf.harness import machine
-from perf.harness.contenders import CEILING, Contender, Unavailable, ceiling, pyre
+from perf.harness.contenders import Contender, Unavailable, ceiling, pyre
 from perf.harness.exchange import BadAnswer
 from perf.harness.peak import Peak, rss_kib
 from perf.harness.processes import cpu
@@ -106,9 +106,7 @@ def compare(ways: list[Way], chosen: argparse.Namespace, cores: set[int]) -> Non
     """Measure each way in each round; each has a server of its own, for its memory's sake."""
     count = chosen.megabytes * 1_000_000
     with ExitStack() as stack:
-        servers = []
-        for way in ways:
-            servers.append(stack.enter_context(running(contender(way), cores=cores)))
+        servers = [stack.enter_context(running(contender(way), cores=cores)) for way in ways]
         stands = [rss_kib(server.processes()) for server in servers]
         for way, server in zip(ways, servers, strict=True):
             check(server, way)
@@ -181,7 +179,7 @@ def main() -> int:
     if chosen.trial:
         print(f"- {TRIAL}")
     print(f"- bodies of {chosen.megabytes} MB in pieces of {len(bodies.PIECE)} bytes")
-    print(f"- growth is over the memory that the server had before its first body; {CEILING}: native")
+    print("- growth is over the memory that the server had before its first body")
     try:
         for part, ways, who in (("reply", replies(), "reader"), ("upload", uploads(), "sender")):
             if part in parts:

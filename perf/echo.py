@@ -1,4 +1,4 @@
-"""Measure what an echo over WebSocket costs, beside a native echo with the same framing, and rivals.
+"""Measure what an echo over WebSocket costs, beside a native one with the same framing and rivals.
 
 CPU time of the server per message, in rounds that take turns; every echo is checked.
 """

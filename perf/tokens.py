@@ -1,7 +1,7 @@
 """Measure token streams: how late events are, and what one costs, beside Starlette on uvicorn.
 
-Each client gets so many events a second, at set times, from an ``async def`` generator. Servers take
-turns; one process reads all streams, so its own queue counts as lateness, too.
+Each client gets so many events a second, at set times, from an ``async def`` generator. Servers
+take turns; one process reads all streams, so its own queue counts as lateness, too.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def main() -> int:
                 stolen = stolen_s()
                 for number in range(chosen.rounds):
                     for case in turned(cases, number):
-                        say(f"{clients} clients, round {number + 1} of {chosen.rounds}: {case.name}")
+                        say(f"{clients} clients, round {number + 1}: {case.name}")
                         measure(case, clients, chosen)
                 stolen = stolen_s() - stolen
                 print(f"\n## {clients} clients\n\n{table(cases)}")

@@ -1,4 +1,4 @@
-"""Bodies of any length, both ways: a generator, an async generator, a stream; a thread, a coroutine."""
+"""Bodies of any length: generators and a stream; uploads read by a thread and a coroutine."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""What every server of ``perf.tokens`` sends: events at set times, each with the time it was due."""
+"""What the servers of ``perf.tokens`` send: events at set times, each with the time it was due."""
 
 import asyncio
 import time

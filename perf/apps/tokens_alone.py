@@ -1,7 +1,7 @@
-"""The token streams of ``perf.tokens`` without a server: what asyncio and the generators cost alone.
+"""The token streams of ``perf.tokens`` without a server: what asyncio and the generators cost.
 
-Arguments: streams, events of each, events of each in a second. Prints the processor time of an event in
-microseconds. Streams begin within a second, as clients of a server do.
+Arguments: streams, events of each, events of each in a second. Prints the processor time of an
+event in microseconds. Streams begin within a second, as clients of a server do.
 """
 
 import asyncio

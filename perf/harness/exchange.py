@@ -56,7 +56,7 @@ class Client:
         self.send(request(method, path, self.port, body))
         return self.answer()
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Send bytes as they are."""
         try:
             self._socket.sendall(data)

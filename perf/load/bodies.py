@@ -98,9 +98,7 @@ class Body:
             self._is_last = not self._left
 
 
-def read(
-    port: int, path: str, count: int, *, rate: float = 0.0, seconds: float = 0.0
-) -> Moved:
+def read(port: int, path: str, count: int, *, rate: float = 0.0, seconds: float = 0.0) -> Moved:
     """Ask for a body of ``count`` bytes and compare every one of them.
 
     Args:

@@ -1,7 +1,8 @@
 """Clients of event streams, all in one thread, that see how late each event is.
 
-An event says when it was due, on the clock that all processes of a machine share. Whatever lies between
-that and the moment in which it has been read counts, the queue in front of this process included.
+An event says when it was due, on the clock that all processes of a machine share. Whatever lies
+between that and the moment in which it has been read counts, the queue in front of this process
+included.
 """
 
 from __future__ import annotations

@@ -94,18 +94,13 @@ class EventStream:
     def opened(cls, port: int, path: str, number: int) -> Self:
         """Open one, and read its first event."""
         where = ("127.0.0.1", port)
-        connection = socket.create_connection(
-            where, _TIMEOUT_S, source_address=(source(number), 0)
-        )
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
-        answer = b""
-        while _EVENT not in answer:
-            part = connection.recv(4096)
-            if not part:
-                raise WrongAnswer(f"no event but {answer[:200]!r}")
-            answer += part
-        if not answer.startswith(b"HTTP/1.1 200 ") or b"text/event-stream" not in answer:
-            raise WrongAnswer(f"no event stream: {answer[:200]!r}")
+        connection = socket.create_connection(where, _TIMEOUT_S, source_address=(source(number), 0))
+        try:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+            _read_event(connection)
+        except BaseException:
+            connection.close()
+            raise
         return cls(connection)
 
     def talk(self) -> None:
@@ -114,3 +109,14 @@ class EventStream:
     def leave(self) -> None:
         """Close it: that is all that a browser does."""
         self.connection.close()
+
+
+def _read_event(connection: socket.socket) -> None:
+    answer = b""
+    while _EVENT not in answer:
+        part = connection.recv(4096)
+        if not part:
+            raise WrongAnswer(f"no event but {answer[:200]!r}")
+        answer += part
+    if not answer.startswith(b"HTTP/1.1 200 ") or b"text/event-stream" not in answer:
+        raise WrongAnswer(f"no event stream: {answer[:200]!r}")
