@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from perf.harness import machine
 from perf.harness.contenders import Contender, Unavailable, ceiling, pyre
 from perf.harness.exchange import BadAnswer
+from perf.harness.others import Others
 from perf.harness.peak import Peak, rss_kib
 from perf.harness.processes import cpu
 from perf.harness.progress import say
@@ -102,8 +103,12 @@ def check(server: Server, way: Way) -> None:
         bodies.send_to_check(server.port, way.path, CHECKED_BYTES)
 
 
-def compare(ways: list[Way], chosen: argparse.Namespace, cores: set[int]) -> None:
-    """Measure each way in each round; each has a server of its own, for its memory's sake."""
+def compare(ways: list[Way], chosen: argparse.Namespace, cores: set[int]) -> str:
+    """Measure each way in each round; each has a server of its own, for its memory's sake.
+
+    Returns:
+        What others did meanwhile.
+    """
     count = chosen.megabytes * 1_000_000
     with ExitStack() as stack:
         servers = [stack.enter_context(running(contender(way), cores=cores)) for way in ways]
@@ -111,6 +116,7 @@ def compare(ways: list[Way], chosen: argparse.Namespace, cores: set[int]) -> Non
         for way, server in zip(ways, servers, strict=True):
             check(server, way)
             server.pause()
+        others = Others(servers)
         # The first round warms up.
         for number in range(chosen.rounds + 1):
             say(f"round {number} of {chosen.rounds}")
@@ -127,6 +133,7 @@ def compare(ways: list[Way], chosen: argparse.Namespace, cores: set[int]) -> Non
                     way.rates.append(found.rate)
                     way.cpu_us.append(used.total_s / count * 1e12)
                     way.busy.append(found.busy_s / found.seconds * 100)
+        return others.line()
 
 
 def table(ways: list[Way], who: str) -> str:
@@ -183,8 +190,9 @@ def main() -> int:
     try:
         for part, ways, who in (("reply", replies(), "reader"), ("upload", uploads(), "sender")):
             if part in parts:
-                compare(ways, chosen, cores)
-                print(f"\n## {part}, as fast as it goes\n\n{table(ways, who)}", flush=True)
+                others = compare(ways, chosen, cores)
+                print(f"\n## {part}, as fast as it goes\n\n{table(ways, who)}\n{others}")
+                sys.stdout.flush()
         if "slow" in parts:
             say(f"readers of {chosen.slow_rate} MB/s")
             print(f"\n## reply to a reader of {chosen.slow_rate:g} MB/s\n")

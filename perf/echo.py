@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from perf.harness import machine
 from perf.harness.contenders import Contender, Unavailable, ceiling, contender, pyre, rival_names
-from perf.harness.processes import cpu, stolen_s
+from perf.harness.others import Others
+from perf.harness.processes import cpu
 from perf.harness.progress import say
 from perf.harness.server import Server, running
 from perf.harness.table import markdown
@@ -125,14 +126,13 @@ def main() -> int:
     try:
         with ExitStack() as stack:
             echoes = started(stack, chosen, cores)
-            stolen = stolen_s()
+            others = Others([echo.server for echo in echoes])
             with kept_off(cores):
                 measure(echoes, chosen)
-            stolen = stolen_s() - stolen
+            print(others.line())
     except (Unavailable, WrongEcho, OSError) as reason:
         print(reason, file=sys.stderr)
         return 1
-    print(f"- the host took {stolen:.2f} s of processor time away")
     print("- CPU time of the server per message in us: median, and its ratio to the native echo\n")
     print(table(echoes))
     return 0

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 
 from perf.harness import machine
 from perf.harness.contenders import Contender, Unavailable, contender, pyre, rival_names
+from perf.harness.others import Others
 from perf.harness.places import APPS, pyre_python
-from perf.harness.processes import cpu, stolen_s
+from perf.harness.processes import cpu
 from perf.harness.progress import say
 from perf.harness.server import Server, running
 from perf.harness.spread import percentile
@@ -154,16 +155,16 @@ def main() -> int:
                 servers.append((name, server, cores))
             for clients in loads:
                 cases = [Case(*which) for which in servers]
-                stolen = stolen_s()
+                others = Others([case.server for case in cases])
                 for number in range(chosen.rounds):
                     for case in turned(cases, number):
                         say(f"{clients} clients, round {number + 1}: {case.name}")
                         measure(case, clients, chosen)
-                stolen = stolen_s() - stolen
                 print(f"\n## {clients} clients\n\n{table(cases)}")
+                print(others.line())
                 floor = alone(clients, chosen)
                 print(f"- asyncio and the generators without a server: {floor:.1f} us per event")
-                print(f"- the host took {stolen:.2f} s of processor time away", flush=True)
+                sys.stdout.flush()
                 own = [case for case in cases if case.name.startswith("pyre")]
                 has_failed |= any(case.wrong or case.missing for case in own)
     except (Unavailable, OSError) as reason:

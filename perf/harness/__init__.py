@@ -14,6 +14,7 @@
 ``table``         markdown
 ``turns``         rounds whose order turns
 ``peak``          how far memory grows meanwhile
+``others``        what else went on meanwhile
 ``series``        several servers, compared in rounds that take turns
 ``report``        what ``scripts/bench`` found, as markdown, JSON and a chart
 ``chart``         SVG bars

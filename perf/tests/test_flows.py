@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ import pytest
 from perf import tokens
 from perf.harness import turns
 from perf.harness.contenders import rival_names
+from perf.harness.others import Others
 from perf.harness.peak import Peak, rss_kib
 from perf.load import bodies, echoes, events, held
 from perf.load.bodies import PIECE, WrongBody
@@ -313,3 +315,8 @@ def test_rivals_are_listed_by_what_they_serve() -> None:
     names = [rival_names(extra=True, serves=what) for what in ("routes", "events", "echoes")]
     assert all(names)
     assert len({name for some in names for name in some}) == sum(map(len, names))
+
+
+def test_what_others_used_is_told_apart() -> None:
+    line = Others([]).line()
+    assert re.fullmatch(r"- meanwhile others used \d+\.\d\d of \d+ cores, and the host .*", line)
