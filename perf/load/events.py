@@ -25,7 +25,9 @@ class Heard(Faults):
     """What the clients have seen."""
 
     late_ns: array[int] = field(default_factory=lambda: array("q"))
-    """How late each event was."""
+    """How late each event was, from the moment on in which its stream began."""
+    first_ns: array[int] = field(default_factory=lambda: array("q"))
+    """How long after it was asked for each stream has brought its first event."""
     whole: int = 0
     """Streams that came to their end in order, with all their events."""
     busy_s: float = 0.0
@@ -39,6 +41,7 @@ class _Stream:
     def __init__(self, opened: socket.socket, count: int) -> None:
         self.socket = opened
         self.count = count
+        self.asked_ns = time.monotonic_ns()
         self.number = 0
         """Of the next event."""
         self.rest = b""
@@ -48,7 +51,7 @@ class _Stream:
         self.has_head = False
         self.has_end = False
 
-    def take(self, part: bytes, now: int, late_ns: array[int]) -> None:
+    def take(self, part: bytes, now: int, heard: Heard) -> None:
         """Take in what has arrived; ValueError if it is not what must come."""
         data = self.rest + part if self.rest else part
         at = 0
@@ -68,7 +71,7 @@ class _Stream:
             if start == end:
                 self.has_end = True
             else:
-                self._read_events(data[start:end], now, late_ns)
+                self._read_events(data[start:end], now, heard)
             at = end + 2
         self.rest = data[at:]
 
@@ -78,7 +81,7 @@ class _Stream:
             raise ValueError(f"no answer in chunks: {lines}")
         self.has_head = True
 
-    def _read_events(self, chunk: bytes, now: int, late_ns: array[int]) -> None:
+    def _read_events(self, chunk: bytes, now: int, heard: Heard) -> None:
         *events, self.text = (self.text + chunk).split(b"\n\n")
         for event in events:
             if event.startswith(b":"):
@@ -86,8 +89,10 @@ class _Stream:
             name, number, due, token = event.split(b" ")
             if (name, int(number), token) != (b"data:", self.number, b"token"):
                 raise ValueError(f"{event!r} instead of event {self.number}")
+            if not self.number:
+                heard.first_ns.append(now - self.asked_ns)
             self.number += 1
-            late_ns.append(now - int(due))
+            heard.late_ns.append(now - int(due))
 
     @property
     def is_whole(self) -> bool:
@@ -138,7 +143,7 @@ def _read(stream: _Stream, heard: Heard) -> bool:
     """Read what is there; true if the stream has come to its end."""
     try:
         part = stream.socket.recv(_READ_BYTES)
-        stream.take(part, time.monotonic_ns(), heard.late_ns)
+        stream.take(part, time.monotonic_ns(), heard)
     except BlockingIOError:
         return False
     except (OSError, ValueError) as error:

@@ -174,6 +174,7 @@ def test_events_are_counted_and_timed() -> None:
         found = heard(peer)
     assert (found.wrong, found.whole, len(found.late_ns)) == ([], 4, 40)
     assert min(found.late_ns) >= 1e9
+    assert len(found.first_ns) == 4
 
 
 @pytest.mark.parametrize(
@@ -207,10 +208,17 @@ def test_events_that_do_not_come() -> None:
 
 
 def test_late_events_stand_in_the_table() -> None:
-    first, second = tokens.Case("pyre", None), tokens.Case("rival", None)
+    first, second = (tokens.Case(name, None) for name in ("pyre", "rival"))  # type: ignore[arg-type]
     for case, cost in ((first, 10.0), (second, 30.0)):
         case.cpu_us += [cost, cost * 2]
-        for values in (case.p50_ms, case.p99_ms, case.longest_ms, case.late, case.busy):
+        for values in (
+            case.first_ms,
+            case.p50_ms,
+            case.p99_ms,
+            case.longest_ms,
+            case.late,
+            case.busy,
+        ):
             values += [1.0, 90.0]
     header, _, _, row, _, note = tokens.table([first, second]).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (header, row)]
