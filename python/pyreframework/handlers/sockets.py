@@ -8,12 +8,8 @@ silent client nor a slow handler holds a lane. Imported with the first WebSocket
 from __future__ import annotations
 
 from pyreframework.engine import PyreResponse
-from pyreframework.handlers.event_loop import is_coroutine
-from pyreframework.handlers.streams import (
-    LOOK_SECONDS,
-    running_loop,
-    send_later,
-)
+from pyreframework.handlers.event_loop import is_coroutine, running_loop
+from pyreframework.handlers.streams import LOOK_SECONDS, send_later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
