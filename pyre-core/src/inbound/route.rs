@@ -109,7 +109,7 @@ fn admit_any(
                 identity::give(request, job);
             }
             job.entries.push(Entry::Call(Call::new(*request, params, target, pool)));
-            routes.behind(target)
+            behind(routes, target)
         }
         Decision::Answer(label, direct) => {
             job.params.truncate(first);
@@ -119,15 +119,11 @@ fn admit_any(
     }
 }
 
-impl Routes {
-    /// What lies behind a request for this handler.
-    fn behind(&self, target: Target) -> Behind {
-        match (&self.sockets, target) {
-            (Some(sockets), Target::Route(id)) if sockets[id.0 as usize].is_some() => {
-                Behind::Frames
-            }
-            _ => Behind::Requests,
-        }
+/// What lies behind a request for this handler.
+fn behind(routes: &Routes, target: Target) -> Behind {
+    match (&routes.sockets, target) {
+        (Some(sockets), Target::Route(id)) if sockets[id.0 as usize].is_some() => Behind::Frames,
+        _ => Behind::Requests,
     }
 }
 
