@@ -204,7 +204,8 @@ pub(super) fn receive(connection: &mut Connection, job: &mut Job) -> io::Result<
     match connection.transport.receive(&mut job.bytes) {
         Ok(0) => {
             connection.read_closed = true;
-            connection.readable = false;
+            // What was kept before may be a whole request: behind its answer the end is looked at again.
+            connection.readable = !job.bytes.is_empty();
             Ok(())
         }
         // A short read has emptied the socket: the next byte brings a new edge. The end of

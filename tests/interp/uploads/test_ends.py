@@ -100,6 +100,20 @@ def test_a_length_above_the_bound_is_refused_at_once(server: Server, kind: str) 
 
 
 @KINDS
+def test_a_client_that_closes_its_side_behind_a_next_request(kind: str) -> None:
+    """Its connection ends with the last answer, and not when that has been idle for long."""
+    with serve("uploads", keep_alive_timeout=600) as server:
+        for _ in range(20):
+            with server.connect() as peer:
+                peer.send(request("POST", f"/{kind}/read/1000", length(50_000)))
+                peer.send(b"x" * 50_000 + request("GET", "/"))
+                peer.finish_sending()
+                assert peer.reply().json() == [1000] * 50
+                assert peer.reply().text == "hello"
+                peer.expect_end()
+
+
+@KINDS
 def test_a_client_that_breaks_off_while_it_is_answered_early(kind: str) -> None:
     """Its connection is freed at once, and not when it has taken nothing for a while."""
     with serve("uploads", body_timeout=60) as server, server.connect() as other:
