@@ -5,6 +5,7 @@ import os
 import threading
 
 import gates
+from turns import Turns
 
 from pyreframework import HTTPError, Pyre, PyreRequest, PyreResponse, PyreWebSocket
 
@@ -407,22 +408,13 @@ async def tasks(ws):
 @app.websocket("/many/{port:int}")
 async def many(ws, port: int):
     """Receives what has come at once, and tells how often others had a turn meanwhile."""
-    turns = 0
-
-    async def others():
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
     await ws.accept()
     await gates.at_gate(port, "many")
-    task = asyncio.create_task(others())
-    async for message in ws:
-        if message == "last":
-            break
-    await ws.send(str(turns))
-    task.cancel()
+    async with Turns() as turns:
+        async for message in ws:
+            if message == "last":
+                break
+    await ws.send(str(turns.count))
 
 
 @app.websocket("/left-behind")

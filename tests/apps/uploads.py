@@ -6,6 +6,7 @@ import os
 import threading
 
 from gates import at_gate, hold
+from turns import Turns
 
 from pyreframework import HTTPError, Pyre, PyreResponse
 
@@ -116,22 +117,13 @@ async def gated_async(req, port: int, name):
 
 
 @upload("/async/turns/{port:int}")
-async def turns(req, port: int):
+async def turns_async(req, port: int):
     """Read what has come, and tell how often others had a turn meanwhile."""
-    turns = 0
-
-    async def others():
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
     await at_gate(port, "turns")
-    task = asyncio.create_task(others())
-    for _ in range(200):
-        assert len(await req.read(500)) == 500
-    task.cancel()
-    return turns
+    async with Turns() as turns:
+        for _ in range(200):
+            assert len(await req.read(500)) == 500
+    return turns.count
 
 
 @upload("/def/echo")
