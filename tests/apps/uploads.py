@@ -137,6 +137,31 @@ async def echo_async(req):
         yield piece
 
 
+EVENTS = {"Content-Type": "text/event-stream"}
+
+
+@upload("/def/events/{port:int}")
+def events(req, port: int):
+    """An answer that begins before anything is read."""
+
+    def made():
+        hold(port, "begun")
+        for piece in req.stream():
+            yield piece
+
+    return PyreResponse(made(), headers=EVENTS)
+
+
+@upload("/async/events/{port:int}")
+async def events_async(req, port: int):
+    async def made():
+        await at_gate(port, "begun")
+        async for piece in req.stream():
+            yield piece
+
+    return PyreResponse(made(), headers=EVENTS)
+
+
 @upload("/def/pieces/{n:int}")
 def pieces(req, n: int):
     """An answer in pieces from one that does not read."""

@@ -53,10 +53,15 @@ impl Upload {
         }
     }
 
-    /// What has to go out before an answer: the rest of what has been begun.
-    fn take_begun(&mut self) -> &'static [u8] {
+    /// What has to go out before an answer: the rest of what has been begun. If the body `goes_on` behind
+    /// it and somebody may read that, its client is told to send it now, as nothing can tell it later
+    /// (RFC 9110 section 15.2).
+    fn take_interim(&mut self, goes_on: bool) -> &'static [u8] {
         let left = std::mem::take(&mut self.interim);
-        if left.len() < CONTINUE.len() { left } else { b"" }
+        if goes_on && left.is_empty() && self.flow.take_held() {
+            return CONTINUE;
+        }
+        if goes_on || left.len() < CONTINUE.len() { left } else { b"" }
     }
 }
 
@@ -69,14 +74,19 @@ impl Connection {
     /// The request has an answer, and its body is still coming. If the answer comes in pieces, and somebody
     /// has kept the request, both go on; otherwise the body is thrown away, and the connection ends
     /// with the answer: nobody knows where the next request begins before all of it has come.
+    ///
+    /// Tells whether its client is told to send the body by that.
     #[cold]
-    pub(crate) fn answered_early(&mut self, job: &mut Job) {
-        let Some(upload) = &mut self.upload else { return };
-        job.reply.splice(0..0, upload.take_begun().iter().copied());
+    pub(crate) fn answered_early(&mut self, job: &mut Job) -> bool {
+        let Some(upload) = &mut self.upload else { return false };
         job.intake = None;
-        if job.flow.is_none() {
+        let goes_on = job.flow.is_some();
+        let interim = upload.take_interim(goes_on);
+        job.reply.splice(0..0, interim.iter().copied());
+        if !goes_on {
             upload.flow.cut(Cut::Answered);
             self.last = true;
         }
+        goes_on && !interim.is_empty()
     }
 }

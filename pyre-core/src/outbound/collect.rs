@@ -60,7 +60,10 @@ fn collect_early(
     let slot = job.reply_to.slot;
     let connection = connections.get(slot)?;
     if connection.upload.as_ref().is_some_and(|upload| !upload.is_broken) {
-        connection.answered_early(&mut job);
+        let is_told = connection.answered_early(&mut job);
+        if is_told {
+            connections.await_body(slot, true);
+        }
         return Some(job);
     }
     // RFC 9112 section 8: one that never will is not answered, whatever its handler says.

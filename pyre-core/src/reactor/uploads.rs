@@ -66,11 +66,15 @@ impl Reactor {
     pub(super) fn look_after_upload(&mut self, slot: u32) {
         let Some(connection) = self.connections.get(slot) else { return };
         let Some(upload) = &mut connection.upload else { return };
-        if upload.flow.take_wanted() && connection.phase == Phase::Answering {
+        let is_asked = connection.phase == Phase::Answering && upload.flow.take_wanted();
+        if is_asked {
             upload.ask_for_body();
             upload.send_interim(&mut connection.transport);
         }
-        self.connections.await_body(slot, true);
+        // What has come here for an answer in pieces says nothing of the client.
+        if is_asked || upload.has_no_limit() {
+            self.connections.await_body(slot, true);
+        }
         self.connections.list(slot);
     }
 

@@ -342,6 +342,15 @@ impl Upstream {
         std::mem::take(&mut self.0.state.lock().is_wanted)
     }
 
+    /// Whether the client waits to be told, and somebody may read what it sends then. It is told now.
+    #[must_use]
+    pub fn take_held(&self) -> bool {
+        let mut state = self.0.state.lock();
+        let (is_held, is_wanted) = (state.is_held, state.is_wanted);
+        (state.is_held, state.is_wanted) = (false, false);
+        (is_held || is_wanted) && state.stage == Stage::Open
+    }
+
     /// Whether the client waits to be told.
     #[must_use]
     pub fn is_held(&self) -> bool {

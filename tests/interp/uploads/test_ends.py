@@ -270,6 +270,25 @@ def test_a_client_that_waits_to_be_told(hasty: Server, kind: str) -> None:
 
 
 @KINDS
+def test_a_client_that_waits_to_be_told_of_an_answer_that_has_begun(
+    server: Server, kind: str
+) -> None:
+    """It is told before the head of the answer: later nothing could tell it."""
+    with server.connect() as peer, Gate() as gate:
+        fields = [*length(5), ("Expect", "100-continue")]
+        peer.send(request("POST", f"/{kind}/events/{gate.port}", fields))
+        assert gate.entered() == "begun"
+        peer.send(b"hello")
+        gate.release("begun")
+        reply = peer.reply()
+        assert (reply.interim, reply.status, reply.body) == ([100], 200, b"hello")
+        # One whose answer does not read is not told.
+        peer.send(request("POST", f"/{kind}/pieces/3", fields))
+        reply = peer.reply()
+        assert (reply.interim, reply.body) == ([], b"xxx")
+
+
+@KINDS
 def test_a_client_that_was_told_and_is_silent(hasty: Server, kind: str) -> None:
     fields = [*length(5), ("Expect", "100-continue")]
     with noted(hasty, f"/{kind}/noted", fields) as (peer, gate):
