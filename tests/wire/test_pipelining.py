@@ -213,6 +213,21 @@ def test_half_closed_client_of_a_slow_handler(server: Server) -> None:
         peer.expect_end()
 
 
+def test_half_closed_behind_more_requests_than_are_taken_at_a_time(server: Server) -> None:
+    """The end is read while requests before it still wait, and is not forgotten."""
+    count = 300
+    with Gate() as gate, server.connect() as peer:
+        peer.send(request("GET", f"/wait/{gate.port}/a"))
+        assert gate.entered() == "a"
+        peer.send(b"".join(request("GET", f"/number/{n}") for n in range(count)))
+        peer.finish_sending()
+        gate.release("a")
+        assert peer.reply().text == "released"
+        for n in range(count):
+            assert peer.reply().text == str(n)
+        peer.expect_end()
+
+
 def test_half_closed_in_the_middle_of_a_request(server: Server) -> None:
     with server.connect() as peer:
         peer.send(request("GET", "/number/1") + b"GET /smuggled HT")
