@@ -3,10 +3,12 @@
 Many routes, whose handlers return at once, sleep, compute, raise or leave tasks, as each request
 asks at random; two short calls are proof enough for a route to run inline, and a handler is found
 out after a millisecond. Each answer must be the very one for its request, in order, none lost and
-none doubled, and each task must run once. Memory and threads are watched meanwhile. It fails if any
-of that is wrong, if memory grows after the warm-up or threads are added, beyond what is allowed, if
-reactors are taken back too rarely to put anything to the test, or if the server does not stop in
-order.
+none doubled, and each task must run once. Beside them other clients have bodies that flow: answers
+and requests in parts, events, WebSockets, each piece and message of them numbered; and they leave
+at any byte. What they have begun must have ended, once. Memory, threads and descriptors are watched
+meanwhile. It fails if any of that is wrong, if memory grows after the warm-up beyond what is
+allowed, if threads or descriptors do not return to what they were, if reactors are taken back too
+rarely to put anything to the test, or if the server does not stop in order.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +27,7 @@ from pathlib import Path
 from perf.harness import counters, machine, processes
 from perf.harness.contenders import PYRE, Unavailable, build, pyre
 from perf.harness.counters import INLINE, REFUSED, REQUESTS, TAKEN_BACK, Counters
-from perf.harness.exchange import BadAnswer
+from perf.harness.exchange import BadAnswer, Client
 from perf.harness.progress import say
 from perf.harness.server import Server, running
 from perf.harness.spread import figure
@@ -32,12 +35,15 @@ from perf.harness.table import markdown
 from perf.load import checked
 from perf.load.checked import Tally
 from perf.load.crowd import Crowd
+from perf.load.flows.client import FlowTally
 
 APP = "hand_over_app.py"
 LOOK_S = 1.0
 SAY_S = 5.0
 LATE_S = 3 * checked.STALL_S
 """How long after its time a client may still wait for answers."""
+SETTLE_S = 30.0
+"""How long it may take until what clients have left behind is gone, on the slowest machine."""
 BROKEN = ("panicked at", "Fatal Python error", "Segmentation fault")
 
 
@@ -53,13 +59,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", default="1", help="the same seed draws the same requests (1)")
     parser.add_argument("--clients", type=int, default=2, help="processes that send (2)")
     parser.add_argument("--connections", type=int, default=64, help="of all clients (64)")
+    parser.add_argument(
+        "--flows", type=int, default=16, help="more connections, whose bodies flow (16)"
+    )
     parser.add_argument("--routes", type=int, default=64, help="each of four kinds (64)")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--io-workers", type=int, default=2)
     parser.add_argument("--threads", type=int, default=4, help="lanes per worker (4)")
-    parser.add_argument("--growth-max-kib", type=int, default=4096, help="fail above this (4096)")
+    parser.add_argument("--growth-max-kib", type=int, default=8192, help="fail above this (8192)")
     parser.add_argument(
-        "--threads-added-max", type=int, default=0, help="after the warm-up; fail above this (0)"
+        "--threads-added-max", type=int, default=0, help="at the end; fail above this (0)"
     )
     parser.add_argument(
         "--taken-back-min",
@@ -84,12 +93,29 @@ class Look:
     at_s: float
     rss_kib: int
     threads: int
+    files: int
 
 
 def look(server: Server, at_s: float) -> Look:
     """See what the server takes now."""
     members = server.processes()
-    return Look(at_s, processes.memory(members).rss_kib, processes.threads(members))
+    return Look(
+        at_s,
+        processes.memory(members).rss_kib,
+        processes.threads(members),
+        processes.open_files(members),
+    )
+
+
+def settled(server: Server, before: Look, began: float) -> Look:
+    """See what it takes once nothing is under way, or after a while."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        after = look(server, time.monotonic() - began)
+        returned = after.threads <= before.threads and after.files <= before.files
+        if returned or time.monotonic() > deadline:
+            return after
+        time.sleep(0.1)
 
 
 @dataclass
@@ -119,9 +145,18 @@ class Watched:
 
     @property
     def threads_added(self) -> int:
-        """How many threads more there were at most than right after the warm-up."""
-        rest = [*self._after_the_warm_up(), self.after]
-        return max(one.threads for one in rest) - rest[0].threads
+        """How many threads more there are at the end than before the load."""
+        return self.after.threads - self.before.threads
+
+    @property
+    def threads_most(self) -> int:
+        """How many there were at most."""
+        return max(one.threads for one in [*self.during, self.after])
+
+    @property
+    def files_added(self) -> int:
+        """How many descriptors more there are at the end than before the load."""
+        return self.after.files - self.before.files
 
     def _after_the_warm_up(self) -> list[Look]:
         return [one for one in self.during if one.at_s >= self.warm_s] or [self.after]
@@ -131,8 +166,14 @@ def _middle(looks: Sequence[Look]) -> int:
     return round(statistics.median(one.rss_kib for one in looks))
 
 
-def load(server: Server, chosen: argparse.Namespace) -> tuple[Tally, Watched, Counters]:
+type Seen = tuple[Tally, FlowTally]
+
+
+def load(server: Server, chosen: argparse.Namespace) -> tuple[Seen, Watched, Counters]:
     """Load the server for the time asked for, and look at it meanwhile."""
+    # The thread that writes the log is there from its first line on.
+    with Client(server.port) as client:
+        client.ask("GET", "/r0?work=fail&us=0")
     began = said = time.monotonic()
     before = look(server, 0.0)
     counted = last = counters.read(server.port)
@@ -144,6 +185,7 @@ def load(server: Server, chosen: argparse.Namespace) -> tuple[Tally, Watched, Co
         seed=chosen.seed,
         routes=chosen.routes,
         seconds=chosen.seconds,
+        flows=chosen.flows,
     )
     try:
         while crowd.goes_on:
@@ -162,8 +204,9 @@ def load(server: Server, chosen: argparse.Namespace) -> tuple[Tally, Watched, Co
         if crowd.goes_on:
             crowd.give_up()
     found = counters.between(counted, counters.read(server.port))
-    after = look(server, time.monotonic() - began)
-    return crowd.tally, Watched(before, during, after, chosen.warm_seconds), found
+    after = settled(server, before, began)
+    seen = (crowd.tally, crowd.flows)
+    return seen, Watched(before, during, after, chosen.warm_seconds), found
 
 
 def tell(crowd: Crowd, seen: Look, counted: Counters, seconds: float) -> None:
@@ -192,22 +235,29 @@ def per_second(name: str, counted: Counters, seconds: float) -> str:
 
 
 def faults(
-    tally: Tally,
+    seen: Seen,
     watched: Watched,
     counted: Counters,
     ending: tuple[int | None, str],
     chosen: argparse.Namespace,
 ) -> list[str]:
     """Return everything that is not as it should be."""
-    found = list(tally.wrong)
-    if tally.faults > len(found):
-        found.append(f"{tally.faults - len(found)} more of these")
+    found: list[str] = []
+    for one in seen:
+        found += one.wrong
+        if one.faults > len(one.wrong):
+            found.append(f"{one.faults - len(one.wrong)} more of these")
+    tally, flows = seen
     if not tally.is_accounted_for:
         found.append(f"{tally.sent} requests, {tally.answered} + {tally.abandoned} accounted for")
+    if not flows.is_accounted_for:
+        found.append(f"{flows.begun} begun, {flows.ended} + {flows.abandoned} accounted for")
     if watched.growth_kib > chosen.growth_max_kib:
         found.append(f"memory has grown by {watched.growth_kib} KiB")
     if watched.threads_added > chosen.threads_added_max:
         found.append(f"{watched.threads_added} threads were added")
+    if watched.files_added > 0:
+        found.append(f"{watched.files_added} descriptors were added")
     if taken_back(counted, watched) < taken_back_min(chosen):
         found.append("reactors were hardly ever taken back")
     code, log = ending
@@ -217,10 +267,11 @@ def faults(
     return found
 
 
-def table(tally: Tally, watched: Watched, counted: Counters, chosen: argparse.Namespace) -> str:
+def table(seen: Seen, watched: Watched, counted: Counters, chosen: argparse.Namespace) -> str:
     """Return what was seen, and what was expected."""
+    tally, flows = seen
     statuses = ", ".join(f"{count} x {status}" for status, count in sorted(tally.statuses.items()))
-    works = ", ".join(f"{count} x {work}" for work, count in tally.works.most_common())
+    works = counted_by(tally.works)
     rows = [
         ["requests", str(tally.sent), works],
         ["answers", str(tally.answered), statuses],
@@ -228,6 +279,11 @@ def table(tally: Tally, watched: Watched, counted: Counters, chosen: argparse.Na
         ["lost", str(tally.lost), "0"],
         ["faults", str(tally.faults), "0"],
         ["tasks", str(len(tally.tasks)), "each run once"],
+        ["conversations", str(flows.begun), f"{chosen.flows} at a time"],
+        ["came to their end", str(flows.ended), counted_by(flows.works)],
+        ["abandoned", str(flows.abandoned), f"connections left: {counted_by(flows.left)}"],
+        ["pieces and messages", str(flows.pieces), "each in its order"],
+        ["faults", str(flows.faults), "0"],
         ["longest batch, s", figure(tally.longest_s), ""],
         ["inline", counters.share(INLINE, REQUESTS, counted), ""],
         [
@@ -247,11 +303,18 @@ def table(tally: Tally, watched: Watched, counted: Counters, chosen: argparse.Na
         ["threads at the start", str(watched.before.threads), ""],
         [
             "threads at the end",
-            f"{watched.after.threads} (at most {watched.threads_added:+})",
-            f"at most {chosen.threads_added_max:+} after the warm-up",
+            f"{watched.after.threads} ({watched.threads_added:+})",
+            f"at most {chosen.threads_added_max:+}; {watched.threads_most} meanwhile",
         ],
+        ["descriptors at the start", str(watched.before.files), ""],
+        ["descriptors at the end", f"{watched.after.files} ({watched.files_added:+})", "+0"],
     ]
     return markdown(["", "seen", "expected, or of what"], rows)
+
+
+def counted_by(counts: Counter[str]) -> str:
+    """Return what there was, the most frequent first."""
+    return ", ".join(f"{count} x {name}" for name, count in counts.most_common())
 
 
 def main() -> int:
@@ -259,33 +322,41 @@ def main() -> int:
     chosen = arguments()
     with tempfile.TemporaryDirectory() as folder:
         tasks = Path(folder) / "tasks"
+        noted = Path(folder) / "noted"
         settings = {
             "PYRE_HAND_OVER": chosen.hand_over,
             "PYRE_THREADS": str(chosen.threads),
             "PYRE_IO_WORKERS": str(chosen.io_workers),
             "PYRE_METRICS": "1",
             "PYRE_GIL_WATCHDOG": "0",
+            # A client that is slow because the machine is must not be taken for one that has gone.
+            "PYRE_BODY_TIMEOUT": "300",
+            "PYRE_WS_PING": "300",
             "PERF_ROUTES": str(chosen.routes),
             "PERF_TASKS": os.fspath(tasks),
+            "PERF_FLOWS": os.fspath(noted),
         }
         try:
             served = build(PYRE, chosen.checkout, APP) if chosen.checkout else pyre(APP)
             with running(served, workers=chosen.workers, environment=settings) as server:
-                tally, watched, counted = load(server, chosen)
+                seen, watched, counted = load(server, chosen)
                 code = server.stop()
                 log = server.log()
         except (Unavailable, BadAnswer) as reason:
             print(reason, file=sys.stderr)
             return 1
+        tally, flows = seen
         tally.check_tasks(tasks.read_text().split())
+        flows.check_noted(noted.read_text().splitlines())
     machine.show()
     print(
         f"- hand_over={chosen.hand_over}, {chosen.workers} workers with {chosen.threads} lanes "
         f"each, {chosen.io_workers} reactors, {chosen.connections} connections of "
-        f"{chosen.clients} clients, {chosen.seconds:g} s, seed {chosen.seed}\n"
+        f"{chosen.clients} clients, {chosen.flows} whose bodies flow, {chosen.seconds:g} s, "
+        f"seed {chosen.seed}\n"
     )
-    print(table(tally, watched, counted, chosen))
-    wrong = faults(tally, watched, counted, (code, log), chosen)
+    print(table(seen, watched, counted, chosen))
+    wrong = faults(seen, watched, counted, (code, log), chosen)
     for text in wrong:
         print(f"- {text}")
     print("Not as it should be." if wrong else "As it should be.")

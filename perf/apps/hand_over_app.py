@@ -8,6 +8,8 @@ import asyncio
 import os
 import time
 
+import flowing
+
 from pyreframework import Pyre
 from pyreframework.serving.settings import resolution
 
@@ -93,6 +95,9 @@ for number in range(ROUTES):
     on_main = number % 16 in (10, 15)
     for path in (f"/r{number}", f"/r{number}/{{word}}"):
         app.route(METHODS, path, handler, gil=on_main)
+
+
+flowing.add(app)
 
 
 @app.get("/")

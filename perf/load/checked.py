@@ -18,6 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from perf.load.answers import Fields, read_head
 from perf.load.drawn import DEPTH_MAX, Plan, Request
 from perf.load.faults import Faults
 
@@ -34,8 +35,6 @@ _CLOSED_SHARE = 0.02
 _PAUSED_SHARE = 0.3
 _AHEAD_SHARE = 0.3
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9]) [\t\x20-\x7e]*")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([\t\x20-\x7e\x80-\xff]*)")
 _LENGTH = re.compile(rb"[0-9]+")
 
 
@@ -349,7 +348,7 @@ class Client:
             if not connection.expected:
                 self._broken(connection, f"an answer too many: {status} {body[:60]!r}")
                 return
-            wrong = _difference(connection.expected[0], status, fields, body)
+            wrong = difference(connection.expected[0], status, fields, body)
             if wrong:
                 self._broken(connection, wrong)
                 return
@@ -378,30 +377,18 @@ class Client:
                 self._broken(connection, f"no answer for {STALL_S:g} s")
 
 
-type Fields = dict[bytes, bytes]
-
-
 def _read_head(head: bytes) -> tuple[int, Fields] | str:
     """Return status and fields of an answer with a length; else what is wrong with it."""
-    lines = head.split(b"\r\n")
-    status = _STATUS_LINE.fullmatch(lines[0])
-    if status is None:
-        return f"no status line: {lines[0][:100]!r}"
-    fields: Fields = {}
-    for line in lines[1:]:
-        found = _FIELD.fullmatch(line)
-        if found is None:
-            return f"no field: {line[:100]!r}"
-        name = found[1].lower()
-        if name in fields:
-            return f"a field twice: {line[:100]!r}"
-        fields[name] = found[2]
+    found = read_head(head)
+    if isinstance(found, str):
+        return found
+    _, fields = found
     if b"transfer-encoding" in fields or not _LENGTH.fullmatch(fields.get(b"content-length", b"")):
         return f"no length: {head[:200]!r}"
-    return int(status[1]), fields
+    return found
 
 
-def _difference(request: Request, status: int, fields: Fields, body: bytes) -> str:
+def difference(request: Request, status: int, fields: Fields, body: bytes) -> str:
     """Return how an answer differs from the right one, or nothing."""
     name = fields.get(b"x-request-id", b"").decode("latin-1")
     if (name, status, body) == (request.name, request.status, request.body):

@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
 from perf.load.checked import Client, Tally
+from perf.load.flows.client import FlowClient, FlowTally
 
 
 class Progress(NamedTuple):
@@ -29,6 +30,7 @@ class Crowd:
         seed: str,
         routes: int,
         seconds: float,
+        flows: int = 0,
     ) -> None:
         """Start to send.
 
@@ -39,17 +41,23 @@ class Crowd:
             seed: What is drawn depends on it.
             routes: How many the program has.
             seconds: For how long to send.
+            flows: Connections of one more process, whose bodies flow.
         """
         self.tally = Tally()
         """What the clients that have ended have seen."""
+        self.flows = FlowTally()
+        """And the one whose bodies flow."""
         self._progress: dict[int, Progress] = {}
         self._running = {}
         context = multiprocessing.get_context("spawn")
-        for number in range(clients):
-            share = connections // clients + (number < connections % clients)
+        shares = [
+            connections // clients + (number < connections % clients) for number in range(clients)
+        ]
+        kinds = [(_send, share) for share in shares] + [(_flow, flows)] * (flows > 0)
+        for number, (target, share) in enumerate(kinds):
             ours, theirs = context.Pipe(duplex=False)
             options = (port, share, seed, routes, seconds, number)
-            process = context.Process(target=_send, args=(theirs, *options), daemon=True)
+            process = context.Process(target=target, args=(theirs, *options), daemon=True)
             process.start()
             theirs.close()
             self._running[ours] = (number, process)
@@ -80,7 +88,7 @@ class Crowd:
             if isinstance(told, Progress):
                 self._progress[number] = told
             else:
-                self.tally.add(told)
+                (self.flows if isinstance(told, FlowTally) else self.tally).add(told)
                 process.join()
                 del self._running[pipe]
 
@@ -102,5 +110,18 @@ def _send(
 
     def tell(tally: Tally) -> None:
         pipe.send(Progress(tally.sent, tally.answered, tally.faults))
+
+    pipe.send(client.run(seconds=seconds, tell=tell))
+
+
+def _flow(
+    pipe: Connection, port: int, share: int, seed: str, routes: int, seconds: float, number: int
+) -> None:
+    client = FlowClient(
+        "127.0.0.1", port, connections=share, seed=seed, routes=routes, name=f"f{number}"
+    )
+
+    def tell(tally: FlowTally) -> None:
+        pipe.send(Progress(tally.begun, tally.ended, tally.faults))
 
     pipe.send(client.run(seconds=seconds, tell=tell))

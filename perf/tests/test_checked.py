@@ -18,6 +18,7 @@ from perf.load import checked
 from perf.load.checked import Client, Tally
 from perf.load.crowd import Crowd
 from perf.load.drawn import WORKS, Plan
+from perf.load.flows.client import FlowTally
 from perf.tests.peers import Peer
 
 type Answers = list[bytes]
@@ -266,22 +267,20 @@ def test_a_client_that_dies_is_a_fault() -> None:
     assert crowd.tally.wrong == ["client 0 has ended with exit code 1"]
 
 
-def watched(rss_kib: list[int], threads: list[int]) -> Watched:
-    """Looks, a second apart, of which the first five are the warm-up."""
-    looks = [
-        Look(float(at), rss, count)
-        for at, (rss, count) in enumerate(zip(rss_kib, threads, strict=True))
-    ]
-    return Watched(Look(0.0, 500, 9), looks, looks[-1], warm_s=5.0)
+def watched(rss_kib: list[int], threads: int = 9, files: int = 20) -> Watched:
+    """Looks, a second apart, of which the first five are the warm-up; more while under load."""
+    looks = [Look(float(at), rss, 30, 50) for at, rss in enumerate(rss_kib)]
+    after = Look(float(len(looks)), rss_kib[-1], threads, files)
+    return Watched(Look(0.0, 500, 9, 20), looks, after, warm_s=5.0)
 
 
 def test_growth_is_what_comes_after_the_warm_up() -> None:
-    steady = watched([100, 900, 950, 990, 1000, *[1000] * 20], [9] * 5 + [10] * 20)
-    assert (steady.growth_kib, steady.threads_added) == (0, 0)
-    growing = watched([100] * 5 + [100 + 10 * n for n in range(20)], [10] * 24 + [12])
+    steady = watched([100, 900, 950, 990, 1000, *[1000] * 20])
+    assert (steady.growth_kib, steady.threads_added, steady.files_added) == (0, 0, 0)
+    growing = watched([100] * 5 + [100 + 10 * n for n in range(20)], 11, 23)
     # Middles of the first two and of the last two.
     assert (growing.warm_kib, growing.last_kib, growing.growth_kib) == (105, 285, 180)
-    assert growing.threads_added == 2
+    assert (growing.threads_added, growing.threads_most, growing.files_added) == (2, 30, 3)
 
 
 @pytest.mark.parametrize(
@@ -295,18 +294,26 @@ def test_growth_is_what_comes_after_the_warm_up() -> None:
         ({"faults": 3, "wrong": ["one"]}, ["one", "2 more of these"]),
         ({"growth": 5000}, ["memory has grown by 5000 KiB"]),
         ({"threads": 1}, ["1 threads were added"]),
+        ({"files": 2}, ["2 descriptors were added"]),
+        ({"lost": 1}, ["7 begun, 5 + 1 accounted for"]),
+        ({"unended": ["two"]}, ["two"]),
         ({"taken_back": 9.0}, ["reactors were hardly ever taken back"]),
         ({"taken_back": 0.0, "hand_over": "ring"}, []),
     ],
 )
 def test_what_is_wrong_is_told(changes: dict[str, Any], expected: list[str]) -> None:
     seen = {"code": 0, "log": "", "sent": 5, "faults": 0, "wrong": []}
+    seen |= {"files": 0, "lost": 0, "unended": []}
     seen |= {"growth": 0, "threads": 0, "taken_back": 100.0, "hand_over": "auto"} | changes
     tally = Tally(sent=seen["sent"], answered=4, abandoned=1, faults=seen["faults"])
     tally.wrong = seen["wrong"]
-    during = watched([1000] * 20 + [1000 + seen["growth"]] * 5, [9] * 24 + [9 + seen["threads"]])
+    flows = FlowTally(begun=7, ended=6 - seen["lost"], abandoned=1)
+    for text in seen["unended"]:
+        flows.fault(text)
+    rss_kib = [1000] * 20 + [1000 + seen["growth"]] * 5
+    during = watched(rss_kib, 9 + seen["threads"], 20 + seen["files"])
     chosen = argparse.Namespace(
         growth_max_kib=4096, threads_added_max=0, taken_back_min=1.0, hand_over=seen["hand_over"]
     )
     counted = {TAKEN_BACK: seen["taken_back"]}
-    assert faults(tally, during, counted, (seen["code"], seen["log"]), chosen) == expected
+    assert faults((tally, flows), during, counted, (seen["code"], seen["log"]), chosen) == expected
