@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from dialogue import Peer, Reply, request
@@ -13,7 +13,9 @@ from places import PLACES, in_both_modes
 from serving import Server, serve, wait_until
 
 CHUNKED = [("Transfer-Encoding", "chunked")]
-KINDS = pytest.mark.parametrize("kind", ["def", "async"])
+BOTH = ("def", "async")
+"""Tests that have to let time pass do so for both at once."""
+KINDS = pytest.mark.parametrize("kind", BOTH)
 BODY_S = 1.5
 BODY_MAX = 100_000
 
@@ -126,15 +128,20 @@ def test_a_client_that_breaks_off_while_it_is_answered_early(kind: str) -> None:
         wait_until(lambda: server.descriptors() <= before, "the connection is closed")
 
 
-@KINDS
-def test_a_body_that_stops(hasty: Server, kind: str) -> None:
+def test_a_body_that_stops(hasty: Server) -> None:
     """`body_timeout` holds from the last progress on."""
-    for start in [b"", b"abc"]:
-        with noted(hasty, f"/{kind}/noted", length(20), start) as (peer, gate):
-            for _ in range(8):
-                time.sleep(BODY_S / 6)
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(noted(hasty, f"/{kind}/noted", length(20), start))
+            for kind in BOTH
+            for start in (b"", b"abc")
+        ]
+        for _ in range(8):
+            time.sleep(BODY_S / 6)
+            for peer, _ in clients:
                 peer.send(b"x")
-            begun = time.monotonic()
+        begun = time.monotonic()
+        for peer, gate in clients:
             expect_raised(gate, "HTTPError 408")
             assert time.monotonic() - begun > BODY_S / 2
             reply = peer.reply()
@@ -142,16 +149,26 @@ def test_a_body_that_stops(hasty: Server, kind: str) -> None:
             expect_end(peer, reply, 408)
 
 
-@KINDS
-def test_a_slow_handler_is_no_slow_client(hasty: Server, kind: str) -> None:
+def test_a_slow_handler_is_no_slow_client(hasty: Server) -> None:
     """While there is no room for more, nobody waits for the client."""
-    with hasty.connect() as peer, Gate() as gate:
-        peer.send(request("POST", f"/{kind}/gated/{gate.port}/x", length(BODY_MAX)))
-        peer.send(b"x" * BODY_MAX)
-        assert gate.entered() == "x"
+    with ExitStack() as stack:
+        clients = [gated(hasty, kind, length(BODY_MAX), stack) for kind in BOTH]
+        for peer, _ in clients:
+            peer.send(b"x" * BODY_MAX)
         time.sleep(BODY_S * 1.5)
-        gate.release("x")
-        assert peer.reply().json()["bytes"] == BODY_MAX
+        for peer, gate in clients:
+            gate.release("x")
+            assert peer.reply().json()["bytes"] == BODY_MAX
+
+
+def gated(
+    server: Server, kind: str, fields: list[tuple[str, str]], stack: ExitStack
+) -> tuple[Peer, Gate]:
+    """An upload whose handler waits at a gate before it reads."""
+    peer, gate = stack.enter_context(server.connect()), stack.enter_context(Gate())
+    peer.send(request("POST", f"/{kind}/gated/{gate.port}/x", fields))
+    assert gate.entered() == "x"
+    return peer, gate
 
 
 @KINDS
@@ -170,6 +187,26 @@ def test_a_client_that_goes(server: Server, kind: str, how: str) -> None:
             if how == "half-closes":
                 peer.expect_end()
     wait_until(lambda: is_open(server) == 1, "nothing of them is left")
+
+
+@KINDS
+@pytest.mark.parametrize("start", [b"", b"5\r\nhel"])
+def test_a_client_that_goes_before_its_upload_is_served(
+    server: Server, kind: str, start: bytes
+) -> None:
+    """The end is read together with the request, which others before it have held up."""
+    with server.connect() as peer, Gate() as gate, Gate() as other:
+        peer.send(request("POST", f"/{kind}/steps/{gate.port}", CHUNKED) + b"1\r\na\r\n")
+        assert gate.entered() == "a"
+        next_one = request("POST", f"/{kind}/noted/{other.port}", CHUNKED) + start
+        peer.send(b"0\r\n\r\n" + next_one)
+        peer.finish_sending()
+        gate.release("a")
+        assert peer.reply().status == 200
+        assert other.entered() == "begun"
+        other.release("begun")
+        expect_raised(other, "ConnectionError")
+        peer.expect_end()
 
 
 def is_open(server: Server) -> int:
@@ -249,24 +286,28 @@ def test_a_request_that_is_kept(server: Server, kind: str) -> None:
             assert "has been answered" in found["error"]
 
 
-@KINDS
-def test_a_client_that_waits_to_be_told(hasty: Server, kind: str) -> None:
+def test_a_client_that_waits_to_be_told(hasty: Server) -> None:
     """It is told when the handler reads, and not by one that does not."""
-    expects = [("Expect", "100-continue")]
-    with hasty.connect() as peer, Gate() as gate:
-        for _ in range(2):
-            peer.send(request("POST", f"/{kind}/gated/{gate.port}/x", length(5) + expects))
-            assert gate.entered() == "x"
+    fields = [*length(5), ("Expect", "100-continue")]
+    with ExitStack() as stack:
+        clients = [gated(hasty, kind, fields, stack) for kind in BOTH]
+        for again in (True, False):
             # Longer than a body may be silent: it is not its turn.
-            peer.expect_silence(BODY_S * 1.2)
-            gate.release("x")
-            assert peer.socket.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
-            peer.send(b"hello")
-            assert peer.reply().json()["bytes"] == 5
-        peer.send(request("POST", f"/{kind}/large/3", length(5) + expects))
-        reply = peer.reply()
-        assert (reply.body, reply.interim) == (b"xxx", [])
-        expect_end(peer, reply, 200)
+            time.sleep(BODY_S * 1.2)
+            for kind, (peer, gate) in zip(BOTH, clients, strict=True):
+                peer.expect_silence(0.01)
+                gate.release("x")
+                assert peer.socket.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+                peer.send(b"hello")
+                assert peer.reply().json()["bytes"] == 5
+                if again:
+                    peer.send(request("POST", f"/{kind}/gated/{gate.port}/x", fields))
+                    assert gate.entered() == "x"
+        for kind, (peer, _) in zip(BOTH, clients, strict=True):
+            peer.send(request("POST", f"/{kind}/large/3", fields))
+            reply = peer.reply()
+            assert (reply.body, reply.interim) == (b"xxx", [])
+            expect_end(peer, reply, 200)
 
 
 @KINDS
@@ -288,14 +329,16 @@ def test_a_client_that_waits_to_be_told_of_an_answer_that_has_begun(
         assert (reply.interim, reply.body) == ([], b"xxx")
 
 
-@KINDS
-def test_a_client_that_was_told_and_is_silent(hasty: Server, kind: str) -> None:
+def test_a_client_that_was_told_and_is_silent(hasty: Server) -> None:
     fields = [*length(5), ("Expect", "100-continue")]
-    with noted(hasty, f"/{kind}/noted", fields) as (peer, gate):
-        expect_raised(gate, "HTTPError 408")
-        reply = peer.reply()
-        assert reply.interim == [100]
-        expect_end(peer, reply, 408)
+    with ExitStack() as stack:
+        for peer, gate in [
+            stack.enter_context(noted(hasty, f"/{kind}/noted", fields)) for kind in BOTH
+        ]:
+            expect_raised(gate, "HTTPError 408")
+            reply = peer.reply()
+            assert reply.interim == [100]
+            expect_end(peer, reply, 408)
 
 
 @KINDS
