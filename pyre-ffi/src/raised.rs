@@ -60,6 +60,8 @@ pub enum ExceptionKind {
     SystemError,
     SystemExit,
     TimeoutError,
+    /// `BlockingIOError`: it would have to be waited for.
+    BlockingIOError,
     TypeError,
     UnicodeDecodeError,
     UnicodeEncodeError,
@@ -90,6 +92,7 @@ impl ExceptionKind {
             ExceptionKind::SystemError => &raw const ffi::PyExc_SystemError,
             ExceptionKind::SystemExit => &raw const ffi::PyExc_SystemExit,
             ExceptionKind::TimeoutError => &raw const ffi::PyExc_TimeoutError,
+            ExceptionKind::BlockingIOError => &raw const ffi::PyExc_BlockingIOError,
             ExceptionKind::TypeError => &raw const ffi::PyExc_TypeError,
             ExceptionKind::UnicodeDecodeError => &raw const ffi::PyExc_UnicodeDecodeError,
             ExceptionKind::UnicodeEncodeError => &raw const ffi::PyExc_UnicodeEncodeError,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 
+from pyreframework import engine
 from pyreframework.engine import AppTable
 from pyreframework.handlers.event_loop import is_debugged
 from pyreframework.hooks import Hooks
@@ -228,6 +229,39 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
 
         del given["self"], given["unknown"]
         serve(self, given | unknown)
+
+    def publish(
+        self,
+        topic: str,
+        data: Any,
+        *,
+        event: str | None = None,
+        id: str | int | None = None,  # noqa: A002 - the name that events have for it
+        timeout: float | None = None,
+    ) -> None:
+        """Send a message to all connections that have subscribed to a topic.
+
+        From any thread of any interpreter. It is on its way when this returns: the engine writes it
+        to the subscribers, WebSockets and event streams of all workers. If the app is not served
+        there are none, and nothing happens. When more than 16 MiB are on their way this waits for
+        room; on a thread with a running event loop it raises instead.
+
+        Args:
+            topic: Its name, 1 to 256 bytes in UTF-8.
+            data: A text; bytes, which become a binary message; anything else as JSON.
+            event: The type of the event; for event streams only.
+            id: The id of the event; for event streams only.
+            timeout: Seconds to wait for room; None for as long as it takes.
+
+        Raises:
+            BlockingIOError: There is no room, and an event loop runs on this thread. Await
+                ``asyncio.to_thread(app.publish, topic, data)`` in its place.
+            TimeoutError: There was no room in time.
+            TypeError: The value cannot be JSON.
+            ValueError: The topic cannot be a name, or the bytes are not UTF-8 and event streams
+                have subscribed to it.
+        """
+        engine.publish(self.native, topic, data, event, id, timeout)
 
     def stop(self) -> None:
         """Ask ``run()`` to stop gracefully; from any thread of any interpreter, without waiting.

@@ -56,6 +56,14 @@ def disown_stream(number: int) -> None: ...
 def is_disowned(number: int) -> bool: ...
 def can_fork() -> bool: ...
 def numbers_end() -> int: ...
+def publish(
+    app: AppTable,
+    topic: str,
+    data: object,
+    event: str | int | None = None,
+    id: str | int | None = None,
+    timeout: float | None = None,
+) -> None: ...
 def cookie_text(data: bytes) -> str: ...
 def current_frames() -> dict[int, FrameType]: ...
 
@@ -268,6 +276,21 @@ class PyreStream:
             RuntimeError: As `send`.
         """
 
+    def subscribe(self, topic: str) -> Awaitable[None]:
+        """Send all that is published to a topic from now on, as events; again does nothing.
+
+        Before the stream is returned as well. It then stays open until the client goes, also if the
+        program forgets it; or until `close`. Only event streams subscribe.
+
+        Raises:
+            ValueError: The name has not 1 to 256 bytes, this is no event stream, or it is closed.
+            ConnectionError: The client has gone.
+            RuntimeError: It has subscribed to 128 topics.
+        """
+
+    def unsubscribe(self, topic: str) -> Awaitable[None]:
+        """Send no more of it; does nothing if it has not subscribed to that topic."""
+
     def close(self) -> Awaitable[None]:
         """End the answer; what has been sent still arrives. Never waits; again does nothing.
 
@@ -440,6 +463,20 @@ class PyreWebSocket:
 
     def send_json(self, value: object, timeout: float | None = None) -> Awaitable[None]:
         """Send a value as JSON in a text, as `send` does."""
+
+    def subscribe(self, topic: str) -> Sent:
+        """Send all that is published to a topic from now on, until the WebSocket ends.
+
+        Again does nothing. From any thread of its interpreter; never waits.
+
+        Raises:
+            ValueError: The name of a topic has 1 to 256 bytes in UTF-8.
+            ConnectionError: The client has gone, or the WebSocket is closed.
+            RuntimeError: It has subscribed to 128 topics.
+        """
+
+    def unsubscribe(self, topic: str) -> Sent:
+        """Send no more of it; does nothing if it has not subscribed to that topic."""
 
     def close(self, code: int = 1000, reason: str = "") -> Sent:
         """Close the WebSocket; once it is closed, do nothing.

@@ -184,6 +184,8 @@ async def events() -> PyreStream:
     async with stream as same:
         assert_type(same, PyreStream)
         assert_type(await stream.send("a piece"), None)
+        assert_type(await stream.subscribe("news"), None)
+        stream.unsubscribe("news")
         assert_type(await stream.send_event("data", event="e", id=1, retry=5, timeout=1), None)
     return stream
 
@@ -193,6 +195,9 @@ async def echo(ws: PyreWebSocket) -> None:
     async for message in ws:
         assert_type(message, str | bytes)
         assert_type(await ws.send(message), None)
+        assert_type(await ws.subscribe("news"), None)
+        ws.unsubscribe("news")
+        assert_type(app.publish("news", {"a": [1]}, event="e", id=3, timeout=1.5), None)
     assert_type(ws.close_code, int | None)
 
 

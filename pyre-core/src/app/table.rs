@@ -10,6 +10,7 @@ use pyre_ffi::{
     Arguments, Attached, Class, ClassSpec, List, Object, Owned, Raised, Signature, Str, Tuple,
     Type, Visitor, none,
 };
+use pyre_interp::flow::topics::Topics;
 use pyre_interp::invoke::application::Application;
 
 use crate::app::arguments::required;
@@ -84,6 +85,29 @@ impl App {
         match settle {
             Some(settle) => settle.call1(&*coroutine, py),
             None => Err(Raised::runtime_error(py, "this app has no way to await a coroutine")),
+        }
+    }
+
+    /// What JSON is made with of what it does not know, and where what the app publishes goes if it is
+    /// served.
+    ///
+    /// # Errors
+    /// `RuntimeError` in a process that was forked from the one that serves.
+    pub(crate) fn publishes_with<'py>(
+        &self,
+        py: Attached<'py>,
+    ) -> Result<(Option<Owned<'py>>, Option<Arc<Topics>>), Raised> {
+        let default = |application: &Application| {
+            application.json_default.as_ref().map(|default| default.to_owned(py))
+        };
+        match self.frozen.get() {
+            Some(FrozenApp { application, .. }) => {
+                Ok((default(application), application.topics.get(py)?))
+            }
+            None => {
+                let building = self.building.borrow();
+                Ok((building.as_ref().and_then(|building| default(&building.application)), None))
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use pyre_http::websocket::close::Close;
 use pyre_http::websocket::frame::{CONTROL_BYTES_MAX, HEAD_BYTES_MAX};
 use pyre_http::websocket::receive::{Event, Receiver};
 use pyre_http::websocket::send;
-use pyre_interp::flow::{Bells, Feed, GONE, Outflow, Upgrade};
+use pyre_interp::flow::{Bells, Feed, GONE, Outflow, TOO_SLOW, Upgrade};
 
 use crate::settings::bounds::{CLOSE_ANSWER_MS, CLOSING_MS, GOODBYE_MS};
 use crate::shared::frozen::FOR_EVER_MS;
@@ -20,6 +20,9 @@ const NO_CODE: u16 = 1005;
 
 /// The code that says that the server goes away (section 7.4.1).
 const GOING_AWAY: u16 = 1001;
+
+/// What is said to a client that does not read what is published to it.
+const TOO_SLOW_REASON: &str = "too slow for its topics";
 
 /// What the deadline of a silent connection asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -225,6 +228,13 @@ impl Socket {
         self.closing_ms = GOODBYE_MS;
         let close = Close { code: Some(GOING_AWAY), reason: String::new() };
         self.flow.finish(|out| send::close(out, &close));
+    }
+
+    /// The peer does not read what is published to it. What waits for it is thrown away.
+    pub(crate) fn give_up_slow(&mut self) {
+        self.feed.close(TOO_SLOW, TOO_SLOW_REASON);
+        let close = Close { code: Some(TOO_SLOW), reason: TOO_SLOW_REASON.to_owned() };
+        self.flow.cut_short(true, |out| send::close(out, &close));
     }
 
     /// When it is looked at, if nothing happens.

@@ -162,13 +162,17 @@ impl Connections {
         self.slots.note_what_is_owed();
     }
 
-    /// Tells the peers of all WebSockets that the server goes away.
+    /// Tells the peers of all WebSockets that the server goes away, and ends streams that nobody of the
+    /// program has any more.
     pub(crate) fn say_goodbye(&mut self) {
         for slot in self.slots.slots() {
-            if let Some(connection) = self.slots.get(slot)
-                && let Some(socket) = connection.protocol.socket()
-            {
+            let Some(connection) = self.slots.get(slot) else { continue };
+            if let Some(socket) = connection.protocol.socket() {
                 socket.say_goodbye();
+            } else if let Some(Outbound { job, .. }) = &connection.outbound
+                && let Some(flow) = &job.flow
+            {
+                flow.flow().end_if_let_go();
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The text format of Prometheus, version 0.0.4: a family a block, a sample a line.
 
+mod topics; // what is published, and who hears it
+
 use std::fmt::{Display, Write};
 
 use crate::log::writer;
@@ -128,6 +130,7 @@ fn about_queues(page: &mut Page, vitals: &Vitals) {
     ] {
         page.sample("pyre_websocket_bytes_total", &[("direction", direction)], number);
     }
+    topics::about(page, vitals);
     page.one(
         "pyre_jobs_in_flight",
         "gauge",

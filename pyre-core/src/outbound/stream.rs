@@ -33,6 +33,9 @@ pub(crate) fn refill(
     // A WebSocket is counted once it is one.
     if flow.upgrade.is_none() && !std::mem::replace(&mut flow.is_counted, true) {
         ledger.counters.streams_begun.add(1);
+        if connections.is_draining() {
+            flow.flow().end_if_let_go();
+        }
     }
     if refills >= REFILLS_PER_TURN_MAX {
         // A fast sender: the others first.

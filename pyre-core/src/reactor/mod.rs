@@ -7,6 +7,7 @@
 //! Sees all but `server` and `app`. Only here the parts of a reactor meet: `steps.rs` gives them to one
 //! step after the other.
 
+mod fan_out; // what was published goes to all that have subscribed
 mod steps; // the steps of a request, one after the other
 mod uploads; // bodies that go to their handlers as they come
 mod deadlines; // what happens when a connection has waited too long

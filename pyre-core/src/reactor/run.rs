@@ -14,6 +14,7 @@ use crate::direct::responder::Responder;
 use crate::dispatch::hand_over::Dispatch;
 use crate::inbound::accept::Acceptor;
 use crate::inbound::listener::Listener;
+use crate::reactor::fan_out::FanOut;
 use crate::settings::bounds::EVENTS_PER_TURN_MAX;
 use crate::shared::control::{Control, Holding, Left, Stage};
 
@@ -26,6 +27,7 @@ pub(crate) struct Reactor {
     pub(super) connections: Connections,
     pub(super) responder: Responder,
     pub(super) dispatch: Dispatch,
+    pub(super) fan_out: FanOut,
     control: Arc<Control>,
     doorbell: Arc<Doorbell>,
     counts_requests: bool,
@@ -59,6 +61,7 @@ impl Reactor {
             ),
             responder,
             dispatch,
+            fan_out: FanOut::new(control.topics().board(index).clone()),
             doorbell: control.doorbell(index),
             counts_requests: control.is_limited(),
             control,

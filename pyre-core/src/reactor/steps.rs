@@ -1,5 +1,6 @@
 //! The steps of a request, one after the other: what one leaves to be done, the next one does. Hot path.
 
+use pyre_interp::flow::topics::BOARD;
 use pyre_interp::job::{ConnectionId, Job};
 
 use crate::connection::state::{Outbound, Phase};
@@ -95,6 +96,9 @@ impl Reactor {
         for _ in 0..self.connections.mailbox.len() {
             let Some(to) = self.connections.mailbox.take() else { return };
             let Some(connection) = self.connections.get_exactly(to.slot, to.generation) else {
+                if to == BOARD {
+                    self.fan_out();
+                }
                 continue;
             };
             if let Some(socket) = connection.protocol.socket() {

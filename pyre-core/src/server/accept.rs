@@ -86,7 +86,10 @@ impl Server {
                 Inline { carrier: loan.lanes.carrier.clone(), handlers }
             })
             .collect();
-        let vitals = Vitals::new(&self.settings, self.table.clone(), lanes, health, gil, inline);
+        let vitals = {
+            let topics = control.topics().clone();
+            Vitals::new(&self.settings, self.table.clone(), lanes, health, topics, gil, inline)
+        };
         let frozen = Arc::new(Frozen {
             routes: Routes {
                 table: self.table.clone(),

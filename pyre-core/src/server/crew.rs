@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use pyre_ffi::interpreter::{InterpreterHandle, forks};
 use pyre_ffi::{Attached, Guarded, Held, Raised, Str, copy_context, finally, import};
 use pyre_interp::flow::Mailbox;
+use pyre_interp::flow::topics::Topics;
 use pyre_interp::invoke::application::Application;
 use pyre_interp::objects::toolkit::Toolkit;
 use pyre_interp::ring::{Doorbell, Roster};
@@ -31,6 +32,7 @@ pub(crate) use lanes::{run_lane, start_lanes};
 pub(crate) struct Surroundings {
     pub(crate) doorbells: Vec<Arc<Doorbell>>,
     pub(crate) mailboxes: Vec<Arc<Mailbox>>,
+    pub(crate) topics: Arc<Topics>,
     pub(crate) server_header: bool,
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) ws_threads: usize,
@@ -167,6 +169,7 @@ fn share(py: Attached<'_>, parts: LaneParts, around: &Surroundings) -> Arc<Share
         watches: parts.watches,
         doorbells: around.doorbells.clone(),
         mailboxes: around.mailboxes.clone(),
+        topics: around.topics.clone(),
         pool: parts.pool,
         server_header: around.server_header,
         request_timeout: around.request_timeout,

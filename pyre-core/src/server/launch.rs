@@ -58,9 +58,12 @@ impl Server {
                 }),
             };
         let control = Arc::new(Control::new(plumbing.doorbells.clone(), limit));
+        // What the program publishes on the main interpreter is heard from now on.
+        this.app.application.topics.open(control.topics());
         let around = Surroundings {
             doorbells: plumbing.doorbells,
             mailboxes: control.mailboxes(),
+            topics: control.topics().clone(),
             server_header: settings.server_header,
             request_timeout: (settings.request_timeout_ms > 0)
                 .then(|| Duration::from_millis(settings.request_timeout_ms)),

@@ -291,6 +291,9 @@ impl Server {
             let threads = &self.lanes;
             py.detach(|| monitor::give_up_what_runs(threads, &crews, control));
             control.advance(Stage::Stopping);
+            // Who waits to publish something would hold up the end.
+            control.topics().close();
+            self.app.application.topics.shut(control.topics());
         }
         let main = InterpreterHandle::main(py);
         let (reactors, lanes) = (&*self.reactors, &*self.lanes);

@@ -80,6 +80,7 @@ fn serve(
     ticket.show_imports(imports(py).map_err(words)?);
     let native = load(py, &program, &plan.program).map_err(words)?;
     let app = check(py, &program, &native, &plan.routes)?;
+    app.application.topics.open(&plan.around.topics);
     go_on(ticket.reach(Step::Starting))?;
     let (begun, served) = match start(py, &program, &native, index == 0) {
         Ok(moves) => (true, occupy(plan, py, handle, (&program, &native, app), moves, ticket)),

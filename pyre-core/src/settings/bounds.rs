@@ -21,6 +21,12 @@ pub(crate) const REFILLS_PER_TURN_MAX: usize = 2;
 /// How long answers in pieces are looked at in one turn, in microseconds; the rest in the next one.
 pub(crate) const STREAMS_US_MAX: u64 = 5_000;
 
+/// How long publications are delivered in one turn, in microseconds; the rest in the next one.
+pub(crate) const FAN_OUT_US_MAX: u64 = 2_000;
+
+/// Subscribers that are looked up at a time, while others who come or go wait for that.
+pub(crate) const HEARERS_PER_LOOK: usize = 32;
+
 /// How long the peer of a WebSocket has to answer our close frame, in milliseconds.
 pub(crate) const CLOSING_MS: u64 = 5_000;
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use pyre_interp::flow::Mailbox;
+use pyre_interp::flow::topics::Topics;
 use pyre_interp::ring::Doorbell;
 use pyre_interp::worker::disconnects::Disconnects;
 
@@ -67,6 +68,7 @@ pub(crate) struct Control {
     stage: AtomicU8,
     doorbells: Vec<Arc<Doorbell>>,
     mailboxes: Vec<Arc<Mailbox>>,
+    topics: Arc<Topics>,
     /// What every reactor has told last.
     told: Mutex<Vec<Told>>,
     changed: Condvar,
@@ -91,6 +93,8 @@ const RENEW: u8 = 255;
 
 impl Control {
     pub(crate) fn new(doorbells: Vec<Arc<Doorbell>>, limit: Option<Limit>) -> Self {
+        let mailboxes: Vec<Arc<Mailbox>> =
+            doorbells.iter().cloned().map(|bell| Arc::new(Mailbox::new(bell))).collect();
         Self {
             stage: AtomicU8::new(Stage::Serving as u8),
             told: Mutex::new(vec![
@@ -105,7 +109,8 @@ impl Control {
             draining: Arc::default(),
             running: doorbells.iter().map(|_| AtomicUsize::new(0)).collect(),
             disconnects: Arc::default(),
-            mailboxes: doorbells.iter().cloned().map(|bell| Arc::new(Mailbox::new(bell))).collect(),
+            topics: Topics::new(&mailboxes),
+            mailboxes,
             doorbells,
             limit,
         }
@@ -156,6 +161,11 @@ impl Control {
     /// Those of all reactors.
     pub(crate) fn mailboxes(&self) -> Vec<Arc<Mailbox>> {
         self.mailboxes.clone()
+    }
+
+    /// What is published to connections of all reactors.
+    pub(crate) fn topics(&self) -> &Arc<Topics> {
+        &self.topics
     }
 
     /// The doorbell of a reactor.

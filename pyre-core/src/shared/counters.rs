@@ -156,6 +156,9 @@ pub(crate) struct Counters {
     pub(crate) socket_received_bytes: Tally,
     pub(crate) socket_sent: Tally,
     pub(crate) socket_sent_bytes: Tally,
+    /// Publications that went to a subscriber, and subscribers that were dropped as they do not read.
+    pub(crate) deliveries: Tally,
+    pub(crate) dropped_subscribers: Tally,
     /// Jobs that are with lanes, or wait for one.
     pub(crate) running: Tally,
     /// Jobs pushed into rings and not taken back.
@@ -191,6 +194,8 @@ impl Counters {
             socket_received_bytes: Tally::default(),
             socket_sent: Tally::default(),
             socket_sent_bytes: Tally::default(),
+            deliveries: Tally::default(),
+            dropped_subscribers: Tally::default(),
             running: Tally::default(),
             pushed: Tally::default(),
             waiting: Tally::default(),

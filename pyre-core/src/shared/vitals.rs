@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
+use pyre_interp::flow::topics::Topics;
 use pyre_interp::job::Target;
 use pyre_interp::ring::Roster;
 
@@ -41,6 +42,7 @@ pub(crate) struct Vitals {
     pub(crate) pages: Pages,
     pub(crate) lanes: Vec<Lanes>,
     pub(crate) health: Arc<Health>,
+    pub(crate) topics: Arc<Topics>,
     /// By interpreter; empty if the GIL is not watched.
     pub(crate) gil: Vec<Arc<GilWait>>,
     /// By reactor; empty if handlers never run on the thread of one.
@@ -64,6 +66,7 @@ impl Vitals {
         table: Arc<RouteTable>,
         lanes: Vec<Lanes>,
         health: Arc<Health>,
+        topics: Arc<Topics>,
         gil: Vec<Arc<GilWait>>,
         inline: Vec<Inline>,
     ) -> Arc<Self> {
@@ -78,6 +81,7 @@ impl Vitals {
             pages,
             lanes,
             health,
+            topics,
             gil,
             inline,
             started_s: since_epoch.map_or(0.0, |since| since.as_secs_f64()),

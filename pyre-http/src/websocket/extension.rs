@@ -84,7 +84,13 @@ impl Agreed {
     /// For what the server sends.
     #[must_use]
     pub fn deflater(&self) -> Deflater {
-        Deflater::new(self.server_takes_over, self.server_bits.unwrap_or(*WINDOW_BITS.end()))
+        Deflater::new(self.server_takes_over, self.window_bits())
+    }
+
+    /// The server's window, as a logarithm.
+    #[must_use]
+    pub fn window_bits(&self) -> u8 {
+        self.server_bits.unwrap_or(*WINDOW_BITS.end())
     }
 }
 

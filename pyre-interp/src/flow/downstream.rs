@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use pyre_http::websocket::extension::Agreed;
 
-use super::{Feed, Outflow, Taken};
+use super::topics::{Form, Publication};
+use super::{Feed, Offered, Outflow, Taken};
 
 /// What an answer in pieces asks of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -90,6 +91,15 @@ impl Downstream {
     /// Sends something of the server's own, if nothing else is on its way.
     pub fn push_comment(&self, comment: &[u8]) {
         self.flow.push_comment(comment);
+    }
+
+    /// Offers a publication to it, while nothing of its connection waits to be written.
+    pub fn offer(&mut self, form: Form, publication: &Publication, now_ms: u64) -> Offered {
+        let offered = self.flow.offer_to(form, publication, Some(&mut self.known));
+        if offered == Offered::Write {
+            (self.sent_ms, self.piece_ms) = (now_ms, now_ms);
+        }
+        offered
     }
 
     /// Takes all that is there at this moment; `into` is empty.

@@ -284,6 +284,9 @@ impl Drop for Feed {
 /// The code that stands for a peer that has gone without a word (RFC 6455 section 7.4.1).
 pub const GONE: u16 = 1006;
 
+/// The code for one that does not read what is published to it, as IANA has it: try again later.
+pub const TOO_SLOW: u16 = 1013;
+
 #[cfg(test)]
 mod tests {
     use super::*;

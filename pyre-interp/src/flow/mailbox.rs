@@ -9,7 +9,8 @@ use crate::ring::Doorbell;
 /// The connections of one reactor whose flow has something for it.
 ///
 /// A flow outward stands here at most once, one inward at most twice, for room and for its first reader;
-/// so there are never more than three times as many entries as connections.
+/// so there are never more than three times as many entries as connections, and one for what is published
+/// ([`BOARD`](super::topics::BOARD)).
 ///
 /// # Threads
 /// Any number put in; the reactor takes out.

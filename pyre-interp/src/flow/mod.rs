@@ -21,6 +21,7 @@ mod mailbox; // how a reactor learns which of its flows have something
 mod outflow; // from the program to a reactor
 mod sync; // locks and queues, as they are or as loom knows them
 mod talk; // what its ends tell each other
+pub mod topics; // what is published once and goes to many connections
 mod wakes; // how an event loop learns which of its senders can go on
 
 #[cfg(test)]
@@ -28,9 +29,9 @@ mod wakes; // how an event loop learns which of its senders can go on
 mod tests;
 
 pub use downstream::{Downstream, Known, Terms, Upgrade};
-pub use inbox::{Batch, Ending, Feed, GONE, INBOX_BYTES_MAX, Inbox, Received};
+pub use inbox::{Batch, Ending, Feed, GONE, INBOX_BYTES_MAX, Inbox, Received, TOO_SLOW};
 pub use inflow::{Cut, Found, Intake, Upstream, inflow};
 pub use mailbox::Mailbox;
-pub use outflow::{FLOW_BYTES_MAX, Outflow};
+pub use outflow::{FLOW_BYTES_MAX, Offered, Outflow, Subscribed};
 pub use talk::{Pushed, Reader, Room, Taken, Waker};
 pub use wakes::{Bells, Wakes};

@@ -9,6 +9,9 @@
 //! Before a lane has attached it to a connection, pieces are kept as they are: how they are framed
 //! depends on the request that it answers.
 
+mod offers; // what is published to many goes between
+mod subscriptions; // which topics it has subscribed to
+
 use std::time::{Duration, Instant};
 
 use pyre_http::event_stream;
@@ -17,6 +20,11 @@ use pyre_http::h1::serialize::Delimited;
 
 use super::sync::{Condvar, Mutex, MutexGuard};
 use super::{Known, Pushed, Reader, Room, Taken, Waker};
+use offers::Offers;
+use subscriptions::Subscriptions;
+
+pub use offers::Offered;
+pub use subscriptions::Subscribed;
 
 /// As much waits for the reactor before a sender has to. One piece may go beyond that.
 pub const FLOW_BYTES_MAX: usize = 256 * 1024;
@@ -45,6 +53,7 @@ pub struct Outflow {
     state: Mutex<State>,
     /// Threads that wait for room.
     room: Condvar,
+    subscriptions: Mutex<Subscriptions>,
 }
 
 struct State {
@@ -66,6 +75,10 @@ struct State {
     known: Known,
     /// What the last piece ended with.
     tail: [u8; 3],
+    /// What is published to it.
+    offers: Offers,
+    /// Nobody of the program has it any more.
+    is_let_go: bool,
 }
 
 impl Default for Outflow {
@@ -82,8 +95,11 @@ impl Default for Outflow {
             wakes_for_room: false,
             known: Known::default(),
             tail: event_stream::BEGIN,
+            offers: Offers::default(),
+            is_let_go: false,
         };
-        Self { state: Mutex::new(state), room: Condvar::new() }
+        let subscriptions = Mutex::new(Subscriptions::default());
+        Self { state: Mutex::new(state), room: Condvar::new(), subscriptions }
     }
 }
 
@@ -110,6 +126,7 @@ impl Outflow {
         for &byte in &piece[piece.len().saturating_sub(3)..] {
             state.tail = [state.tail[1], state.tail[2], byte];
         }
+        state.release_held();
         self.tell(state);
         Pushed::Taken
     }
@@ -253,6 +270,11 @@ impl Outflow {
 
     /// The pieces are for this connection from now on. What has been sent so far is framed.
     pub fn attach(&self, reader: Reader, delimited: Delimited) {
+        self.attach_for(reader, delimited, 0);
+    }
+
+    /// As `attach`, with what the app of this number has published so far.
+    fn attach_for(&self, reader: Reader, delimited: Delimited, app: u64) {
         let mut state = self.state.lock();
         debug_assert!(state.reader.is_none(), "a flow is attached once");
         let early = std::mem::take(&mut state.pieces);
@@ -271,6 +293,7 @@ impl Outflow {
             }
             rest = behind;
         }
+        state.take_early(app);
         if state.stage == Stage::Ended && matches!(state.delimited, Delimited::Length(1..)) {
             state.stage = Stage::Failed;
         }
@@ -282,6 +305,7 @@ impl Outflow {
     /// Nobody reads it any more. Senders are told, unless all of it has been read.
     pub fn disconnect(&self) {
         self.go(self.state.lock());
+        self.end_subscriptions();
     }
 
     /// Nobody is ever to read it, unless it has a reader already. Senders are told.
@@ -289,6 +313,7 @@ impl Outflow {
         let state = self.state.lock();
         if state.reader.is_none() {
             self.go(state);
+            self.end_subscriptions();
         }
     }
 
@@ -339,6 +364,7 @@ impl Outflow {
         debug_assert!(into.is_empty());
         let mut state = self.state.lock();
         *known = state.known;
+        state.offers.are_taken();
         std::mem::swap(&mut state.pieces, into);
         let taken = match state.stage {
             Stage::Open if into.is_empty() => {

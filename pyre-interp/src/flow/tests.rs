@@ -1,5 +1,6 @@
 //! Flows outward: what becomes of pieces, and who is told.
 
+mod topics; // what is published, and who hears it
 mod threads; // senders and a reactor on real threads
 mod wire; // whatever is sent, and whenever: what comes out
 

@@ -6,9 +6,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
+use pyre_ffi::interpreter::forks;
 use pyre_ffi::{Attached, Held, Object, Raised, Str, Tuple, Type, Visitor};
 
 use crate::flow::Wakes;
+use crate::flow::topics::Topics;
 use crate::job::{RouteId, Target};
 use crate::objects::websocket::arrival::Home;
 
@@ -143,6 +146,37 @@ impl Drop for Berth {
     }
 }
 
+/// The topics of an app, for as long as it is served.
+#[derive(Default)]
+pub struct OpenTopics(Mutex<Option<(Arc<Topics>, usize)>>);
+
+impl OpenTopics {
+    /// What is published goes here from now on.
+    pub fn open(&self, topics: &Arc<Topics>) {
+        *self.0.lock() = Some((topics.clone(), forks()));
+    }
+
+    /// What is published does not go there any more.
+    pub fn shut(&self, topics: &Arc<Topics>) {
+        self.0.lock().take_if(|(open, _)| Arc::ptr_eq(open, topics));
+    }
+
+    /// The topics, if the app is served.
+    ///
+    /// # Errors
+    /// `RuntimeError` in a process that was forked from the one that serves: no reactor is here.
+    pub fn get(&self, py: Attached<'_>) -> Result<Option<Arc<Topics>>, Raised> {
+        match &*self.0.lock() {
+            Some((_, process)) if *process != forks() => {
+                let text = "a process that was forked from the server has no subscribers";
+                Err(Raised::runtime_error(py, text))
+            }
+            Some((topics, _)) => Ok(Some(topics.clone())),
+            None => Ok(None),
+        }
+    }
+}
+
 /// A handler for exceptions of a class.
 struct ExceptionHandler {
     class: Held<Type>,
@@ -188,6 +222,8 @@ pub struct Application {
     pub tasks: Tasks,
     /// The threads of WebSockets.
     pub berths: Berths,
+    /// Where what it publishes goes, while it is served.
+    pub topics: OpenTopics,
     /// The Python object that owns the app; `req.app`.
     pub owner: Option<Held>,
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod given; // what programs give to it: pieces, times, lengths
 mod promised; // between the handler that has returned it and the head of its answer
+mod topics; // what it has subscribed to
 mod sending; // sending a piece, and what becomes of it if there is no room
 
 use std::cell::{Cell, OnceCell};
@@ -15,6 +16,7 @@ use pyre_ffi::{
 };
 use pyre_http::h1::serialize::Delimited;
 
+use crate::flow::topics::Topics;
 use crate::flow::{Downstream, Outflow, Reader, Terms, Wakes};
 use crate::objects::headers::{copied, spellings};
 use crate::serialize::answer::{Parts, check_status};
@@ -44,6 +46,8 @@ pub struct Stream {
     keep_alive_ms: Cell<u64>,
     /// It is the body of an answer.
     is_answer: Cell<bool>,
+    /// It is an event stream.
+    is_events: Cell<bool>,
     /// The server drains.
     draining: OnceCell<Arc<AtomicBool>>,
     /// Where the event loop of its app looks, if that has one.
@@ -75,6 +79,7 @@ impl Stream {
             length: Cell::new(None),
             keep_alive_ms: Cell::new(milliseconds(KEEP_ALIVE_S)),
             is_answer: Cell::new(false),
+            is_events: Cell::new(false),
             draining: OnceCell::new(),
             wakes: OnceCell::new(),
             number: Cell::new(0),
@@ -131,6 +136,7 @@ impl Stream {
             }
             stream.content_type.set(py, text.to_owned(py));
         }
+        stream.is_events.set(stream.says_events(py)?);
         if let Some(seconds) = keep_alive {
             stream.keep_alive_ms.set(match seconds_of(&seconds, "keep_alive_s", py)? {
                 Some(seconds) => milliseconds(seconds.min(KEEP_ALIVE_S_MAX)),
@@ -193,13 +199,15 @@ impl Stream {
         is_event_stream: bool,
         draining: &Arc<AtomicBool>,
         wakes: Option<&Arc<Wakes>>,
+        topics: &Arc<Topics>,
     ) -> Downstream {
         let _ = self.draining.set(draining.clone());
         if let Some(wakes) = wakes {
             self.wake_at(wakes);
         }
         self.is_answer.set(true);
-        self.flow.attach(reader, delimited);
+        self.is_events.set(is_event_stream);
+        self.flow.attach_to(reader, delimited, topics);
         // Where the length is known, a comment would be a part of it.
         let may_comment = is_event_stream && !matches!(delimited, Delimited::Length(_));
         let keep_alive_ms = if may_comment { self.keep_alive_ms.get() } else { 0 };
@@ -308,8 +316,12 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // Nobody is left to send what is missing, or to say that nothing is.
-        self.flow.fail();
+        // Nobody is left to send what is missing, or to say that nothing is; but what it has subscribed
+        // to goes on.
+        self.flow.let_go();
+        if self.draining.get().is_some_and(|draining| draining.load(Relaxed)) {
+            self.flow.end_if_let_go();
+        }
     }
 }
 
@@ -338,6 +350,16 @@ impl Class for Stream {
                 c"send_event($self, data, event=None, id=None, retry=None, *, timeout=None)\n--\n\n\
                   Send a server-sent event; await it in a coroutine.",
                 Self::send_event,
+            )
+            .bound_method(
+                c"subscribe",
+                c"subscribe($self, topic)\n--\n\nSend all that is published to a topic as events; may be awaited.",
+                Self::subscribe,
+            )
+            .bound_method(
+                c"unsubscribe",
+                c"unsubscribe($self, topic)\n--\n\nSend no more of it; may be awaited.",
+                Self::unsubscribe,
             )
             .method0(c"close", c"close($self)\n--\n\nEnd the answer. Again does nothing.", Self::close)
             .getter(c"is_closed", c"Whether nothing more can be sent.", Self::is_closed)

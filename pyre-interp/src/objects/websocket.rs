@@ -12,6 +12,7 @@ mod attributes; // what is read of it
 mod handshake; // how its handshake is answered
 mod receiving; // messages in
 mod sending; // messages out
+mod topics; // what it has subscribed to
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
@@ -25,8 +26,9 @@ use pyre_ffi::{
 };
 use pyre_http::h1::serialize::Delimited;
 
+use crate::flow::topics::{Form, Topics};
 use crate::flow::{
-    Batch, Downstream, Feed, Inbox, Outflow, Reader, Room, Terms, Upgrade, Waker, Wakes,
+    Batch, Downstream, Feed, Inbox, Outflow, Reader, Room, TOO_SLOW, Terms, Upgrade, Waker, Wakes,
 };
 use crate::invoke::application::{Application, Berth};
 use crate::objects::request::Request;
@@ -61,6 +63,8 @@ pub struct WebSocket {
     /// The subprotocol that is spoken.
     protocol: Slot<Str>,
     compressor: RefCell<Option<Box<Compressor>>>,
+    /// How it hears what is published.
+    hears_as: Cell<Form>,
     /// It is the answer to its request.
     is_answer: Cell<bool>,
     is_accepted: Cell<bool>,
@@ -103,6 +107,7 @@ impl WebSocket {
             handshake: RefCell::new(Some(Box::new(handshake))),
             protocol: Slot::empty(),
             compressor: RefCell::new(None),
+            hears_as: Cell::new(Form::Frame),
             is_answer: Cell::new(false),
             is_accepted: Cell::new(false),
             is_over: Cell::new(false),
@@ -144,6 +149,7 @@ impl WebSocket {
         reader: Reader,
         draining: &Arc<AtomicBool>,
         wakes: Option<&Arc<Wakes>>,
+        topics: &Arc<Topics>,
         timeout_ms: u64,
     ) -> Downstream {
         let _ = self.draining.set(draining.clone());
@@ -153,7 +159,7 @@ impl WebSocket {
         let agreed = self.handshake.borrow().as_ref().and_then(|handshake| handshake.agreed);
         let Reader { connection, mailbox } = &reader;
         self.inbox.attach(Reader { connection: *connection, mailbox: mailbox.clone() });
-        self.flow.attach(reader, Delimited::Close);
+        self.flow.attach_to(reader, Delimited::Close, topics);
         let mut downstream = Downstream::new(self.flow.clone(), Terms::default());
         let feed = Feed::new(self.inbox.clone());
         downstream.upgrade = Some(Box::new(Upgrade { feed, agreed, timeout_ms }));
@@ -176,6 +182,8 @@ impl WebSocket {
             "the WebSocket is closed"
         } else if self.flow.is_gone() {
             "the client has gone"
+        } else if self.inbox.ending().is_some_and(|ending| ending.code == TOO_SLOW) {
+            "the client was dropped, as it does not read what is published"
         } else {
             "the client has closed the WebSocket"
         };
@@ -326,6 +334,16 @@ impl Class for WebSocket {
                 c"send_json",
                 c"send_json($self, value, timeout=None)\n--\n\nSend a value as a text of JSON; await it in a coroutine.",
                 Self::send_json,
+            )
+            .bound_method(
+                c"subscribe",
+                c"subscribe($self, topic)\n--\n\nSend all that is published to a topic; may be awaited.",
+                Self::subscribe,
+            )
+            .bound_method(
+                c"unsubscribe",
+                c"unsubscribe($self, topic)\n--\n\nSend no more of it; may be awaited.",
+                Self::unsubscribe,
             )
             .bound_method(
                 c"close",

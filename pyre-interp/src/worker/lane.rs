@@ -16,6 +16,7 @@ use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
 
 use crate::flow::Mailbox;
+use crate::flow::topics::Topics;
 use crate::invoke::application::{Application, Handler};
 use crate::invoke::arguments::Slates;
 use crate::job::{Call, Job, Pool, REPLY_PART_BYTES, REQUEST_ID_HEADER, Stint, Target};
@@ -43,6 +44,8 @@ pub struct Shared {
     pub doorbells: Vec<Arc<Doorbell>>,
     /// Where they look for answers that come in pieces.
     pub mailboxes: Vec<Arc<Mailbox>>,
+    /// What connections may subscribe to.
+    pub topics: Arc<Topics>,
     /// Which handlers run here.
     pub pool: Pool,
     /// Whether answers name the server.

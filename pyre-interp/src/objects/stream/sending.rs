@@ -112,7 +112,7 @@ impl Stream {
 
     /// The exception for a piece that cannot be sent.
     #[cold]
-    fn refusal(&self, py: Attached<'_>, pushed: Pushed) -> Raised {
+    pub(super) fn refusal(&self, py: Attached<'_>, pushed: Pushed) -> Raised {
         match pushed {
             Pushed::TooMuch => {
                 let length = self.length.get().unwrap_or_default();

@@ -9,6 +9,7 @@ use pyre_http::websocket::handshake::{Accept, protocols};
 
 use super::WebSocket;
 use super::sending::Compressor;
+use crate::flow::topics::Form;
 use crate::job::REQUEST_ID_HEADER;
 use crate::objects::fields::header_table;
 use crate::objects::headers::copied;
@@ -130,6 +131,12 @@ impl WebSocket {
         head.finish(0, Connection::KeepAlive);
         *self.compressor.borrow_mut() =
             handshake.agreed.map(|agreed| Box::new(Compressor::new(agreed)));
+        if let Some(agreed) = handshake.agreed
+            && !agreed.server_takes_over
+        {
+            // Nothing refers to the messages before: one that is compressed once does for many.
+            self.hears_as.set(Form::Deflated(agreed.window_bits()));
+        }
         self.is_accepted.set(true);
         self.flow.upgrade(&out);
         Ok(())

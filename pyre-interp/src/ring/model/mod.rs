@@ -32,6 +32,9 @@ mod bodies;
 /// Inboxes: messages, room for them, and who is told of either.
 mod inboxes;
 
+/// Topics: publications, subscriptions, room, and who is told.
+mod topics;
+
 use super::sync::{Site, weakening};
 use std::{env, fmt::Debug, process::Command};
 
@@ -45,6 +48,9 @@ enum Mistake {
     RoomAskedApart,
     /// A reactor that has found no room says that it waits when it has let go of the lock in between.
     PausedApart,
+    /// A stream that leaves those which hear by themselves enters the board when it has let go of the
+    /// lock in between.
+    EnteredApart,
 }
 
 /// Whether this process makes this mistake.
@@ -159,9 +165,17 @@ fn weak_fences_of_a_reactor_that_awaits_room() {
 }
 
 #[test]
+fn weak_fences_of_a_reactor_that_awaits_what_is_published() {
+    for site in [Site::BellPushed, Site::BellAnnounced] {
+        breaks(site, "topic_wakes_a_reactor_and_a_publisher");
+    }
+}
+
+#[test]
 fn weak_locks_of_flows() {
     breaks(Mistake::ToldApart, "flow_told_within_the_lock_loses_no_piece");
     breaks(Mistake::RoomAskedApart, "flow_room_asked_within_the_lock_is_told_of");
+    breaks(Mistake::EnteredApart, "topic_attaching_within_the_lock_loses_nothing");
     breaks(Mistake::PausedApart, "body_paused_within_the_lock_is_told_of");
 }
 
@@ -231,6 +245,12 @@ hold! {
     body_wakes_a_reactor_for_the_first_reader: bodies::wakes_a_reactor_for_the_first_reader;
     body_wakes_an_event_loop: bodies::wakes_an_event_loop;
     body_paused_within_the_lock_is_told_of: bodies::paused_within_the_lock_is_told_of;
+    topic_wakes_a_reactor_and_a_publisher: topics::wakes_a_reactor_and_a_publisher;
+    topic_end_wakes_a_publisher: topics::the_end_wakes_a_publisher;
+    topic_stream_that_becomes_an_answer_misses_nothing:
+        topics::a_stream_that_becomes_an_answer_misses_nothing;
+    topic_who_subscribes_hears_what_he_publishes: topics::who_subscribes_hears_what_he_publishes;
+    topic_attaching_within_the_lock_loses_nothing: topics::attaching_within_the_lock_loses_nothing;
 }
 
 // A value has to get to a lane before anything can happen to it there.

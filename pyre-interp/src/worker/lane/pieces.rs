@@ -128,7 +128,10 @@ impl<'py> Lane<'py, '_> {
             let reader = Reader { connection: job.reply_to, mailbox };
             let draining = &self.shared.draining;
             let wakes = self.app.wakes.get();
-            let downstream = stream.attach(reader, delimited, is_event_stream, draining, wakes);
+            let downstream = {
+                let topics = &self.shared.topics;
+                stream.attach(reader, delimited, is_event_stream, draining, wakes, topics)
+            };
             job.flow = Some(Box::new(downstream));
         } else {
             stream.let_nobody_read();

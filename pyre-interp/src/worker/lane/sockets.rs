@@ -4,7 +4,7 @@
 use pyre_ffi::{Bool, Dict, Instance, Owned, Raised, Str, Tuple, copy_context, import, none};
 use pyre_http::websocket::handshake;
 
-use super::Lane;
+use super::{Lane, Shared};
 use crate::flow::Reader;
 use crate::invoke::application::{Handler, Socket};
 use crate::invoke::arguments::{Unfit, arguments, raw_parameters};
@@ -114,8 +114,9 @@ impl<'py> Lane<'py, '_> {
             let span = self.shared.request_timeout.map_or(0, |span| span.as_millis());
             u64::try_from(span).unwrap_or(u64::MAX)
         });
-        let downstream =
-            socket.attach(reader, &self.shared.draining, self.app.wakes.get(), timeout_ms);
+        let Shared { draining, topics, .. } = self.shared;
+        let wakes = self.app.wakes.get();
+        let downstream = socket.attach(reader, draining, wakes, topics, timeout_ms);
         job.flow = Some(Box::new(downstream));
         self.desk.clear();
         job

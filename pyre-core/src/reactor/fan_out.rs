@@ -1,0 +1,113 @@
+//! What is published goes to all connections of a reactor that have subscribed to it, some of them in
+//! each turn, so that others are served in between. Hot path.
+
+use std::sync::Arc;
+
+use pyre_interp::flow::topics::{BOARD, Board, Member, Publication};
+
+use crate::connection::state::{Outbound, Phase};
+use crate::outbound::topics::{Delivered, deliver};
+use crate::reactor::run::Reactor;
+use crate::settings::bounds::{CLOSING_MS, FAN_OUT_US_MAX, HEARERS_PER_LOOK};
+
+/// What a reactor is about to deliver.
+pub(super) struct FanOut {
+    board: Arc<Board>,
+    /// The publication that it is at, and the last subscriber that has it.
+    current: Option<(Arc<Publication>, u64)>,
+    /// Subscribers that are next; empty between looks, kept for its memory.
+    hearers: Vec<(u64, Member)>,
+}
+
+impl FanOut {
+    pub(super) fn new(board: Arc<Board>) -> Self {
+        Self { board, current: None, hearers: Vec::new() }
+    }
+}
+
+impl Reactor {
+    /// Delivers what was published, for as long as a turn may give to that.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn fan_out(&mut self) {
+        self.connections.clock.tick();
+        let until_us = self.connections.clock.now_us() + FAN_OUT_US_MAX;
+        let mut hearers = std::mem::take(&mut self.fan_out.hearers);
+        while self.connections.clock.now_us() < until_us {
+            let Some((publication, behind)) = self.fan_out.current.take() else {
+                let Some(next) = self.fan_out.board.next() else {
+                    self.fan_out.hearers = hearers;
+                    return;
+                };
+                self.fan_out.current = Some((next, 0));
+                continue;
+            };
+            self.fan_out.board.hearers(&publication, behind, HEARERS_PER_LOOK, &mut hearers);
+            let mut last = None;
+            for (order, member) in hearers.drain(..) {
+                self.deliver(&publication, &member);
+                last = Some(order);
+                // A long message takes long, each time.
+                self.connections.clock.tick();
+                if self.connections.clock.now_us() >= until_us {
+                    break;
+                }
+            }
+            // Who is left is looked up again.
+            self.fan_out.current = last.map(|order| (publication, order));
+        }
+        self.fan_out.hearers = hearers;
+        // The others first.
+        self.connections.mailbox.put_back(BOARD);
+    }
+
+    fn deliver(&mut self, publication: &Publication, member: &Member) {
+        let slot = member.connection.slot;
+        let is_written = match deliver(&mut self.connections, publication, member) {
+            Delivered::Written => true,
+            Delivered::Partly(job) => {
+                self.write(slot, job, 0);
+                self.connections.list(slot);
+                true
+            }
+            Delivered::Queued => false,
+            Delivered::Full => return self.drop_subscriber(member),
+            Delivered::Over => return,
+        };
+        let counters = &self.responder.ledger.counters;
+        counters.deliveries.add(1);
+        if is_written && !member.form.is_event() {
+            counters.socket_sent.add(1);
+            counters.socket_sent_bytes.add(publication.bytes(member.form) as u64);
+        }
+    }
+
+    /// Ends the connection of a subscriber that does not read what is published.
+    #[cold]
+    fn drop_subscriber(&mut self, member: &Member) {
+        self.responder.ledger.counters.dropped_subscribers.add(1);
+        let (slot, generation) = (member.connection.slot, member.connection.generation);
+        let until_ms = self.connections.clock.now_ms() + CLOSING_MS;
+        let connection = self.connections.get_exactly(slot, generation);
+        let is_its = connection.as_ref().is_some_and(|connection| match &connection.outbound {
+            Some(Outbound { job, .. }) => {
+                job.flow.as_ref().is_some_and(|flow| Arc::ptr_eq(flow.flow(), &member.flow))
+            }
+            None => false,
+        });
+        let Some(connection) = connection.filter(|_| is_its) else {
+            // Its answer is on the way here, and breaks off when it has come.
+            member.flow.fail();
+            return;
+        };
+        match connection.protocol.socket() {
+            Some(socket) => {
+                socket.give_up_slow();
+                if connection.phase == Phase::Writing {
+                    self.connections.set_deadline(slot, until_ms);
+                }
+            }
+            None => self.end_stream(slot),
+        }
+    }
+}
