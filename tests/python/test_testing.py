@@ -414,8 +414,3 @@ def test_errors_of_handlers_are_answers_and_in_the_log(caplog: pytest.LogCapture
         assert (response.status_code, response.json()) == (500, {"error": "internal server error"})
         assert client.get("/teapot").status_code == 418
     assert "LookupError: secret" in caplog.text
-
-
-def test_there_is_no_websocket(client: TestClient) -> None:
-    with pytest.raises(NotImplementedError, match="speaks no WebSocket"):
-        client.websocket_connect("/ws")

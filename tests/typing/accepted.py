@@ -20,7 +20,7 @@ from pyreframework import (
     redirect,
     set_cookie,
 )
-from pyreframework.testing import TestClient
+from pyreframework.testing import TestClient, WebSocketDisconnect, WebSocketRefused
 
 app = Pyre(debug=False)
 older: PyreApp = PyreApp()
@@ -243,4 +243,23 @@ with TestClient(app, mode="subinterp", threads=1, headers={"X-Key": "k"}) as cli
     assert_type(client.cookies["a"], str)
     with open("notes.txt", "rb") as notes:
         client.put("/", files={"notes": notes, "b": b"x", "c": ("c.png", b"png", "image/png")})
+    with client.websocket_connect("/ws", ["a"], headers={"Origin": "https://a"}, timeout=5) as ws:
+        assert_type(ws.accepted_subprotocol, str | None)
+        ws.send_text("a")
+        ws.send_bytes(b"a", timeout=None)
+        ws.send_json({"a": [1]}, mode="binary")
+        assert_type(ws.receive(), str | bytes)
+        assert_type(ws.receive_text(timeout=0.5), str)
+        assert_type(ws.receive_bytes(), bytes)
+        assert ws.receive_json()["a"]
+        for message in ws:
+            assert_type(message, str | bytes)
+        ws.close(1001, "reason")
+        assert_type(ws.close_code, int | None)
+    try:
+        client.websocket_connect("ws://127.0.0.1/")
+    except WebSocketRefused as refused:
+        assert_type(refused.response.status_code, int)
+    except WebSocketDisconnect as end:
+        assert_type((end.code, end.reason), tuple[int, str])
     client.request("QUERY", "/", data=[("a", 1)], headers=[("X", "1"), ("X", "2")])

@@ -7,11 +7,13 @@
 
 Needs the standard library only. No worker imports this unless the program itself does.
 
-- ``client``: what tests call, and redirects
+- ``client``, ``verbs``: what tests call, and redirects
 - ``bodies``, ``addresses``: what is sent, and where to
 - ``outgoing``, ``incoming``: a request on its way out, and its answer on the way in
 - ``responses``, ``streamed``: what comes back, whole or as it comes
 - ``pieces``, ``events``: a body as text, lines and server-sent events
+- ``websocket``, ``handshake``: a WebSocket as tests have it, and how it begins and ends
+- ``conversation``, ``frames``: its rules, and what stands on the wire
 - ``jar``: the cookies in between
 - ``connections``: kept open between requests
 - ``served``: the app, served from a thread of this process
@@ -22,11 +24,17 @@ Sees the room of the public names and all below it, but not ``cli``.
 from pyreframework.testing.bodies import FileSpec
 from pyreframework.testing.client import TestClient
 from pyreframework.testing.events import ServerSentEvent
+from pyreframework.testing.handshake import (
+    WebSocketDisconnect,
+    WebSocketProtocolError,
+    WebSocketRefused,
+)
 from pyreframework.testing.incoming import IncompleteBody
 from pyreframework.testing.jar import Cookies
 from pyreframework.testing.outgoing import RequestOptions
 from pyreframework.testing.responses import Headers, HTTPStatusError, TestResponse
 from pyreframework.testing.streamed import StreamedResponse
+from pyreframework.testing.websocket import WebSocketTestSession
 
 __all__ = [
     "Cookies",
@@ -39,4 +47,8 @@ __all__ = [
     "StreamedResponse",
     "TestClient",
     "TestResponse",
+    "WebSocketDisconnect",
+    "WebSocketProtocolError",
+    "WebSocketRefused",
+    "WebSocketTestSession",
 ]

@@ -42,6 +42,16 @@ def target(base: str, path: str, params: Pairs | str | None = None) -> str:
     return quote(path, safe=KEPT)
 
 
+def as_http(path: str) -> str:
+    """Return where a WebSocket is asked for: the same address, by HTTP (RFC 6455 section 3).
+
+    Example:
+        >>> as_http("ws://127.0.0.1:80/chat"), as_http("/chat")
+        ('http://127.0.0.1:80/chat', '/chat')
+    """
+    return f"http{path[2:]}" if path.lower().startswith("ws://") else path
+
+
 def is_at(base: str, url: str) -> bool:
     """Tell whether an address is one of the server at ``base``.
 

@@ -7,21 +7,30 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Never, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 from urllib.parse import urlsplit
 
 from pyreframework.app import Pyre
-from pyreframework.cookies import wire_text
 from pyreframework.program import apps
 from pyreframework.serving.settings.resolution import resolve
-from pyreframework.testing.addresses import is_at, redirected, target
-from pyreframework.testing.bodies import Body, Data, FileSpec, Pairs, encode
+from pyreframework.testing.addresses import as_http, target
+from pyreframework.testing.bodies import Body, Data, Encoded, FileSpec, Pairs, encode
 from pyreframework.testing.connections import Connections
+from pyreframework.testing.handshake import asking
+from pyreframework.testing.incoming import Incoming
 from pyreframework.testing.jar import Cookies
-from pyreframework.testing.outgoing import REDIRECTS, HeaderFields, Outgoing, RequestOptions
+from pyreframework.testing.outgoing import (
+    DEFAULT_HEADERS,
+    Fields,
+    HeaderFields,
+    Outgoing,
+    RequestOptions,
+)
 from pyreframework.testing.responses import TestResponse
 from pyreframework.testing.served import ServedApp, acquire, drop, release
-from pyreframework.testing.streamed import StreamedResponse
+from pyreframework.testing.streamed import StreamedResponse, leads_to
+from pyreframework.testing.verbs import Verbs
+from pyreframework.testing.websocket import WebSocketTestSession, begun
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,16 +39,11 @@ TIMEOUT_S = 60.0
 REDIRECTS_MAX = 20
 # Fewer than a server has: a client is made for each test.
 THREADS = {"workers": 2, "io_workers": 1}
-DEFAULT_HEADERS = {
-    "User-Agent": "pyre-test-client",
-    "Accept": "*/*",
-    "Accept-Encoding": "identity",
-}
 # Stands for "as the client does" where None means something else.
 FROM_CLIENT: Any = object()
 
 
-class TestClient:
+class TestClient(Verbs):
     """Serve an app from a background thread and send it requests.
 
     The app is served as ``run()`` serves it: same parser, routes, hooks, limits and threads, on a
@@ -221,42 +225,51 @@ class TestClient:
         with closing(self._open(method, path, **options)) as response:
             yield response
 
-    def get(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
-        """Send a GET; see `request`."""
-        return self.request("GET", path, **options)
+    def websocket_connect(
+        self,
+        path: str,
+        subprotocols: Sequence[str] | None = None,
+        *,
+        params: Pairs | str | None = None,
+        headers: HeaderFields | None = None,
+        cookies: Mapping[str, str] | None = None,
+        timeout: float | None = FROM_CLIENT,
+    ) -> WebSocketTestSession:
+        """Ask for a WebSocket, and return it once the handshake is done.
 
-    def post(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
-        """Send a POST; see `request`."""
-        return self.request("POST", path, **options)
+        To be used by ``with``, whose end closes it. No extension is offered.
 
-    def put(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
-        """Send a PUT; see `request`."""
-        return self.request("PUT", path, **options)
-
-    def delete(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
-        """Send a DELETE; see `request`."""
-        return self.request("DELETE", path, **options)
-
-    def patch(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
-        """Send a PATCH; see `request`."""
-        return self.request("PATCH", path, **options)
-
-    def options(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
-        """Send an OPTIONS; see `request`."""
-        return self.request("OPTIONS", path, **options)
-
-    def head(self, path: str, **options: Unpack[RequestOptions]) -> TestResponse:
-        """Send a HEAD; see `request`."""
-        return self.request("HEAD", path, **options)
-
-    def websocket_connect(self, path: str, *_: object, **__: object) -> Never:
-        """Refuse: this client speaks no WebSocket yet.
+        Args:
+            path: As `request` has it; ``ws:`` may stand for ``http:``.
+            subprotocols: Those that are offered, the best first.
+            params: As `request` has them, and so are ``headers`` and ``cookies``.
+            headers: They may also replace what makes the handshake, such as its version.
+            cookies: Sent with the handshake, beside those of the client.
+            timeout: Seconds for each step of the handshake, and for each call of the session that
+                has none of its own; unless given, those of the client. None for no limit.
 
         Raises:
-            NotImplementedError: Always.
+            WebSocketRefused: The answer is another one than 101; it is at its ``response``.
+            WebSocketProtocolError: The answer is 101, and does not fit the handshake.
+            Exception: As `request`.
+
+        Example:
+            >>> app = Pyre()
+            >>> @app.websocket("/echo")
+            ... def echo(ws):
+            ...     for message in ws:
+            ...         ws.send(message)
+            >>> with TestClient(app) as client, client.websocket_connect("/echo") as ws:
+            ...     ws.send_json({"a": 1})
+            ...     ws.receive_json()
+            {'a': 1}
         """
-        raise NotImplementedError(
-            f"cannot connect to {path!r}: this client speaks no WebSocket yet"
+        base = self._url()
+        outgoing = Outgoing("GET", target(base, as_http(path), params), Encoded(None))
+        fields = self._fields(base, outgoing, headers, cookies, asking(subprotocols))
+        incoming, response = self._exchange(base, outgoing, fields, timeout)
+        return begun(
+            incoming, response, fields, self.timeout if timeout is FROM_CLIENT else timeout
         )
 
     def close(self) -> None:
@@ -308,10 +321,6 @@ class TestClient:
                 raise RuntimeError("the app has stopped serving: make a new TestClient")
             return self._served.url
 
-    def _path(self) -> str | None:
-        """Return the Unix-domain socket of the server, if it has one."""
-        return None if self._served is None else self._served.path
-
     def _open(
         self,
         method: str,
@@ -331,15 +340,13 @@ class TestClient:
         encoded = encode(json, data, body, files)
         base = self._url()
         outgoing = Outgoing(method.upper(), target(base, path, params), encoded)
-        if follow_redirects is None:
-            follow_redirects = self.follow_redirects
-        if timeout is FROM_CLIENT:
-            timeout = self.timeout
+        follows = self.follow_redirects if follow_redirects is None else follow_redirects
         history: list[TestResponse] = []
         while True:
-            response = self._exchange(base, outgoing, headers, cookies, timeout, history)
+            fields = self._fields(base, outgoing, headers, cookies)
+            _, response = self._exchange(base, outgoing, fields, timeout, history)
             try:
-                there = leads_to(base, response) if follow_redirects else None
+                there = leads_to(base, response) if follows else None
                 if there is None:
                     return response
                 history.append(response.whole())
@@ -350,49 +357,37 @@ class TestClient:
                 raise RuntimeError(f"more than {REDIRECTS_MAX} redirects, the last one to {there}")
             outgoing.follow(response.status_code, target(base, there))
 
-    def _exchange(
+    def _fields(
         self,
         base: str,
         outgoing: Outgoing,
         headers: HeaderFields | None,
         cookies: Mapping[str, str] | None,
+        own: HeaderFields | None = None,
+    ) -> Fields:
+        """Return the header fields of a request; ``own`` are those that its kind wants to have."""
+        cookie = self.cookies.header_for(base + outgoing.target, cookies)
+        first = {"Host": urlsplit(base).netloc, **DEFAULT_HEADERS, "Cookie": cookie}
+        return outgoing.fields(first, own, self.headers, headers)
+
+    def _exchange(
+        self,
+        base: str,
+        outgoing: Outgoing,
+        fields: Fields,
         timeout: float | None,
-        history: Sequence[TestResponse],
-    ) -> StreamedResponse:
+        history: Sequence[TestResponse] = (),
+    ) -> tuple[Incoming, StreamedResponse]:
         """Send one request and read the head of its response."""
+        if timeout is FROM_CLIENT:
+            timeout = self.timeout
         url = base + outgoing.target
-        fields = outgoing.fields(
-            {"Host": urlsplit(base).netloc, **DEFAULT_HEADERS},
-            {"Cookie": self._cookie(url, cookies)},
-            self.headers,
-            headers,
-        )
         began = perf_counter()
-        incoming = self._connections.begin(base, self._path(), outgoing, fields, timeout)
-        return StreamedResponse(
-            incoming,
-            outgoing.method,
-            url,
-            list(history),
-            began,
-            self.cookies.take(url, incoming.response),
-        )
-
-    def _cookie(self, url: str, cookies: Mapping[str, str] | None) -> str | None:
-        """Return the value of ``Cookie``: what the jar has for an address, and more."""
-        kept = self.cookies.header_for(url)
-        values = [] if kept is None else [kept]
-        values += [f"{name}={value}" for name, value in (cookies or {}).items()]
-        return wire_text("; ".join(values)) or None
-
-
-def leads_to(base: str, response: StreamedResponse) -> str | None:
-    """Return the address that a response redirects to, if this is one of the server at ``base``."""
-    location = response.headers.get("Location")
-    if location is None or response.status_code not in REDIRECTS:
-        return None
-    there = redirected(response.url, location)
-    return there if is_at(base, there) else None
+        path = None if self._served is None else self._served.path
+        incoming = self._connections.begin(base, path, outgoing, fields, timeout)
+        cookies = self.cookies.take(url, incoming.response)
+        response = StreamedResponse(incoming, outgoing.method, url, list(history), began, cookies)
+        return incoming, response
 
 
 def end(app: Pyre, served: ServedApp, connections: Connections) -> None:

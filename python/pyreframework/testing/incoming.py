@@ -108,6 +108,26 @@ class Incoming:
         with self._lock:
             self._drop()
 
+    def detach(self) -> tuple[socket.socket, bytes]:
+        """Let go of the connection, as it speaks another protocol from here on (RFC 9110 section
+        7.8): return its socket, which no longer blocks, and what has come behind the head.
+
+        Raises:
+            OSError: The connection broke.
+        """
+        with self._lock:
+            connection = self._connection
+            assert connection is not None, "nothing of it has been read"
+            self._sock.setblocking(False)
+            # `http.client` reads more than the head at once. All that it has is in this buffer; if
+            # it is empty, this looks at the socket once.
+            behind = self.response.fp.peek()
+            self._connection, self._has_ended = None, True
+            connection.sock = None
+            self.response.close()
+            connection.close()
+            return self._sock, behind
+
     def _read(self) -> bytes:
         response = self.response
         left = response.length

@@ -11,7 +11,7 @@ from http.client import HTTPResponse
 from http.cookiejar import Cookie, CookieJar
 from urllib.request import Request
 
-from pyreframework.cookies import real_text
+from pyreframework.cookies import real_text, wire_text
 
 
 class Setting:
@@ -119,11 +119,14 @@ class Cookies(MutableMapping[str, str]):
     def __repr__(self) -> str:
         return f"Cookies({dict(self)!r})"
 
-    def header_for(self, url: str) -> str | None:
-        """Return the cookies for a request to this address, as ``Cookie`` has them."""
+    def header_for(self, url: str, more: Mapping[str, str] | None = None) -> str | None:
+        """Return the cookies for a request to this address, and more, as ``Cookie`` has them."""
         request = Request(url)  # noqa: S310 - nothing is opened
         self.jar.add_cookie_header(request)
-        return request.get_header("Cookie")
+        kept = request.get_header("Cookie")
+        values = [] if kept is None else [kept]
+        values += [f"{name}={value}" for name, value in (more or {}).items()]
+        return wire_text("; ".join(values)) or None
 
     def take(self, url: str, response: HTTPResponse) -> dict[str, str]:
         """Keep what a response sets; return the names and values that it set."""

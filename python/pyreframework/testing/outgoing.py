@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
-from pyreframework.testing.bodies import Body, Data, Encoded, FileSpec, Pairs
+from pyreframework.testing.bodies import Body, Data, Encoded, FileSpec, Pairs, as_bytes
 
 # They have a length even without a body (RFC 9110 section 8.6).
 WITH_BODY = ("POST", "PUT", "PATCH")
 REDIRECTS = (301, 302, 303, 307, 308)
+DEFAULT_HEADERS = {
+    "User-Agent": "pyre-test-client",
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+}
 
 type Value = str | bytes
 type HeaderFields = Mapping[str, Value | None] | Sequence[tuple[str, Value | None]]
@@ -50,6 +55,11 @@ class Fields:
     def decides(self, name: str) -> bool:
         """Tell whether a layer has set this field, or taken it out."""
         return name in self._fields
+
+    def text(self, name: str) -> str:
+        """Return the value of a field as text; of several, the last one, of none, nothing."""
+        value = self._fields.get(name.lower(), [("", "")])[-1:]
+        return "".join(as_bytes(one).decode("latin-1") for _, one in value)
 
     def __iter__(self) -> Iterator[tuple[str, Value]]:
         return (field for several in self._fields.values() for field in several)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from time import perf_counter
 
+from pyreframework.testing.addresses import is_at, redirected
 from pyreframework.testing.incoming import Incoming
+from pyreframework.testing.outgoing import REDIRECTS
 from pyreframework.testing.responses import Answer, Headers, TestResponse
 
 
@@ -120,3 +122,12 @@ class StreamedResponse(Answer):
             self._latest = perf_counter()
             yield piece
         self._latest = perf_counter()
+
+
+def leads_to(base: str, response: StreamedResponse) -> str | None:
+    """Return the address that a response redirects to, if this is one of the server at ``base``."""
+    location = response.headers.get("Location")
+    if location is None or response.status_code not in REDIRECTS:
+        return None
+    there = redirected(response.url, location)
+    return there if is_at(base, there) else None
