@@ -36,6 +36,8 @@ pub(crate) struct Answered<'a> {
     pub(crate) label: Label,
     pub(crate) status: u16,
     pub(crate) bytes: usize,
+    /// Why it has ended, if it was a WebSocket.
+    pub(crate) close_code: Option<u16>,
     /// Empty if ids are not given.
     pub(crate) id: &'a [u8],
     /// A valid `traceparent`, or nothing.
@@ -100,6 +102,7 @@ impl AccessLog {
             took_us: answered.took_us,
             status: answered.status,
             bytes: answered.bytes,
+            close_code: answered.close_code,
             client: answered.client,
             label: answered.label,
             version: answered.asked.map(|asked| asked.version),

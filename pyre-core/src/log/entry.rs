@@ -47,6 +47,8 @@ pub(crate) struct Access {
     pub(crate) status: u16,
     /// Bytes of the answer, head included.
     pub(crate) bytes: usize,
+    /// Why it has ended, if it was a WebSocket.
+    pub(crate) close_code: Option<u16>,
     pub(crate) client: Client,
     pub(crate) label: Label,
     /// `None`: the request could not be read.

@@ -324,6 +324,9 @@ fn access_record<'py>(
     fields.set(&*Str::intern(py, "bytes")?, &*whole(bytes)?, py)?;
     let milliseconds = Float::new(py, entry.took_us as f64 / 1e3)?;
     fields.set(&*Str::intern(py, "duration_ms")?, &*milliseconds, py)?;
+    if let Some(code) = entry.close_code {
+        fields.set(&*Str::intern(py, "close_code")?, &*whole(code.into())?, py)?;
+    }
     let row = [
         Float::new(py, entry.time_us as f64 / 1e6)?.into_any(),
         whole(batch.style.level.number())?.into_any(),

@@ -81,6 +81,9 @@ impl Layout {
         number(out, "status", entry.status);
         number(out, "bytes", entry.bytes);
         number(out, "duration_ms", Milliseconds(entry.took_us));
+        if let Some(code) = entry.close_code {
+            number(out, "close_code", code);
+        }
         for (name, value) in correlation(batch, entry) {
             member(out, name, value);
         }
@@ -135,6 +138,9 @@ pub(crate) fn access_words(out: &mut String, batch: &AccessBatch, entry: &Access
     request_line(out, batch, entry, piece);
     let (status, bytes, took) = (entry.status, entry.bytes, Milliseconds(entry.took_us));
     put(out, format_args!("\" {status} {bytes} {took}ms"));
+    if let Some(code) = entry.close_code {
+        put(out, format_args!(" close_code={code}"));
+    }
     let route = batch.vitals.route(entry.label);
     if !route.is_empty() {
         out.push_str(" route=");

@@ -98,19 +98,30 @@ impl Ledger {
     #[inline]
     pub(crate) fn collected(&mut self, job: &mut Job) {
         // One that comes in pieces is noted at its end.
+        self.note(job, None);
+    }
+
+    /// Notes the answer in pieces that has just ended, and why, if it was a WebSocket.
+    #[cold]
+    pub(crate) fn ended(&mut self, job: &mut Job, close_code: Option<u16>) {
+        self.note(job, close_code);
+    }
+
+    #[inline]
+    fn note(&mut self, job: &mut Job, close_code: Option<u16>) {
         let answered = job.answered();
         if job.counted == answered {
             return;
         }
         self.counters.requests.add((answered - job.counted) as u64);
         if self.looks_closely {
-            self.collected_each(job, answered);
+            self.collected_each(job, answered, close_code);
         }
         job.counted = answered;
     }
 
     #[inline(never)]
-    fn collected_each(&mut self, job: &Job, answered: usize) {
+    fn collected_each(&mut self, job: &Job, answered: usize, close_code: Option<u16>) {
         let took_us = self.now_us.saturating_sub(job.received_us);
         let took = Duration::of_us(took_us);
         for (index, entry) in (job.counted..).zip(&job.entries[job.counted..answered]) {
@@ -128,6 +139,7 @@ impl Ledger {
                     label,
                     status: call.status,
                     bytes: call.answer_bytes,
+                    close_code: close_code.filter(|_| index + 1 == answered),
                     id: identity.id.of(&job.answers),
                     trace: identity.trace.of(&job.answers),
                 });
@@ -151,6 +163,7 @@ impl Ledger {
                 label,
                 status: 504,
                 bytes,
+                close_code: None,
                 id: &awaited.id,
                 trace: b"",
             });
@@ -179,6 +192,7 @@ impl Ledger {
                 label,
                 status,
                 bytes,
+                close_code: None,
                 id,
                 trace: b"",
             });

@@ -47,6 +47,7 @@ pub(super) fn refill(
     {
         ledger.counters.sockets_begun.add(1);
         flow.is_counted = true;
+        flow.inbox = Some(upgrade.feed.inbox().clone());
         let flow = flow.flow().clone();
         let mut socket =
             Socket::new(*upgrade, flow, terms.message_bytes_max, terms.ping_ms, now_ms);

@@ -82,8 +82,9 @@ pub(crate) fn end(ledger: &mut Ledger, job: &mut Job) {
         ledger.counters.streams_ended.add(1);
         ledger.counters.stream_bytes.add(flow.known.bytes);
     }
+    let close_code = flow.inbox.as_ref().map(|inbox| inbox.close_code());
     job.end_flow();
-    ledger.collected(job);
+    ledger.ended(job, close_code);
 }
 
 /// The connection waits for the next piece.

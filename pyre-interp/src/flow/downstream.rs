@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyre_http::websocket::extension::Agreed;
 
 use super::topics::{Form, Publication};
-use super::{Feed, Offered, Outflow, Taken};
+use super::{Feed, Inbox, Offered, Outflow, Taken};
 
 /// What an answer in pieces asks of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -52,6 +52,8 @@ pub struct Downstream {
     flow: Arc<Outflow>,
     /// It may become that of a WebSocket.
     pub upgrade: Option<Box<Upgrade>>,
+    /// What comes the other way, once it has.
+    pub inbox: Option<Arc<Inbox>>,
     /// What it asks of the connection.
     pub terms: Terms,
     /// When anything was last sent, in milliseconds of the reactor's clock.
@@ -73,6 +75,7 @@ impl Downstream {
         Self {
             flow,
             upgrade: None,
+            inbox: None,
             terms,
             sent_ms: 0,
             piece_ms: 0,

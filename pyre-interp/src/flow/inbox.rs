@@ -194,6 +194,12 @@ impl Inbox {
         self.state.lock().ending.clone()
     }
 
+    /// The code of the first reason why nothing more comes. Without one the peer has gone.
+    #[must_use]
+    pub fn close_code(&self) -> u16 {
+        self.state.lock().ending.as_ref().map_or(GONE, |ending| ending.code)
+    }
+
     /// Takes all that has come; `into` has been given out.
     pub fn take(&self, into: &mut Batch) -> Received {
         debug_assert!(into.is_empty());
@@ -265,6 +271,12 @@ impl Feed {
     pub fn new(inbox: Arc<Inbox>) -> Self {
         Self(inbox)
     }
+
+    /// The inbox itself, for whoever wants to know in the end why it has ended.
+    #[must_use]
+    pub fn inbox(&self) -> &Arc<Inbox> {
+        &self.0
+    }
 }
 
 impl std::ops::Deref for Feed {
@@ -310,7 +322,9 @@ mod tests {
         assert_eq!(inbox.take(&mut batch), Received::Nothing);
         assert!(inbox.push(Kind::Text, b"one", &mut Bells::default()));
         assert!(inbox.push(Kind::Binary, b"", &mut Bells::default()));
+        assert_eq!(inbox.close_code(), GONE);
         inbox.close(1000, "bye");
+        assert_eq!(inbox.close_code(), 1000);
         inbox.close(1006, "");
         assert!(inbox.push(Kind::Text, b"late", &mut Bells::default()));
         assert_eq!(inbox.take(&mut batch), Received::Messages);
