@@ -146,8 +146,7 @@ def events(req, port: int):
 
     def made():
         hold(port, "begun")
-        for piece in req.stream():
-            yield piece
+        yield from req.stream()
 
     return PyreResponse(made(), headers=EVENTS)
 
