@@ -26,7 +26,11 @@ def checked(*command: str) -> None:
 
 @pytest.mark.parametrize(
     "checker",
-    [["mypy", "--strict"], ["basedpyright", "--level", "error", "--project", "pyproject.toml"]],
+    [
+        # More than one example is an app.py.
+        ["mypy", "--strict", "--explicit-package-bases"],
+        ["basedpyright", "--level", "error", "--project", "pyproject.toml"],
+    ],
 )
 def test_accepted(checker: list[str]) -> None:
     examples = [str(path) for path in sorted((ROOT / "examples").rglob("*.py"))]
