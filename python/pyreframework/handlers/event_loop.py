@@ -6,6 +6,7 @@ hooks run on it. Imported in every worker, so asyncio is imported when the first
 
 from __future__ import annotations
 
+import _thread
 import sys
 from time import monotonic
 
@@ -43,12 +44,14 @@ def running_loop() -> AbstractEventLoop | None:
 class Loop:
     """The event loop of one app in one interpreter, opened when it is needed."""
 
-    __slots__ = ("_loop", "_socket_threads", "_threads", "debug")
+    __slots__ = ("_loop", "_opening", "_socket_threads", "_threads", "debug")
 
     def __init__(self) -> None:
         self._loop: AbstractEventLoop | None = None
         self._threads: Threads | None = None
         self._socket_threads: Threads | None = None
+        # Lanes may come together: importing, and making threads, lets others run.
+        self._opening = _thread.allocate_lock()
         self.debug = False
 
     def open(self) -> AbstractEventLoop:
@@ -94,7 +97,8 @@ class Loop:
         if self._threads is None:
             from pyreframework.handlers.generators import Threads
 
-            self._threads = Threads()
+            with self._opening:
+                self._threads = self._threads or Threads()
         return self._threads
 
     def open_socket_threads(self) -> Threads:
@@ -105,7 +109,10 @@ class Loop:
         if self._socket_threads is None:
             from pyreframework.handlers.generators import Threads
 
-            self._socket_threads = Threads(sys.maxsize, "pyre-websocket")
+            with self._opening:
+                self._socket_threads = self._socket_threads or Threads(
+                    sys.maxsize, "pyre-websocket"
+                )
         return self._socket_threads
 
     def start(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> bool:
