@@ -16,7 +16,7 @@ from collections.abc import (
     ValuesView,
 )
 from types import FrameType, TracebackType
-from typing import Any, Literal, Protocol, Self, overload
+from typing import Any, Literal, Never, Protocol, Self, overload
 
 from _typeshed import SupportsKeysAndGetItem
 
@@ -201,6 +201,9 @@ class PyreResponse:
     @headers.setter
     def headers(self, headers: Mapping[str, _Header], /) -> None: ...
 
+class _Sending(Coroutine[Any, Any, None]):
+    """What sends, or has sent; only in a coroutine it has to be awaited."""
+
 class PyreStream:
     """An answer that is sent piece by piece, from any thread or coroutine of its interpreter.
 
@@ -232,7 +235,7 @@ class PyreStream:
             TypeError: An argument of another type.
         """
 
-    def send(self, data: _Piece, timeout: float | None = None) -> Awaitable[None]:
+    def send(self, data: _Piece, timeout: float | None = None) -> _Sending:
         """Send a piece, text as UTF-8; await the result in a coroutine.
 
         While the buffer of the stream is full, a thread waits here, and a coroutine where it awaits
@@ -258,7 +261,7 @@ class PyreStream:
         retry: int | None = None,
         *,
         timeout: float | None = None,
-    ) -> Awaitable[None]:
+    ) -> _Sending:
         """Send a server-sent event as `send` sends a piece.
 
         Args:
@@ -276,7 +279,7 @@ class PyreStream:
             RuntimeError: As `send`.
         """
 
-    def subscribe(self, topic: str) -> Awaitable[None]:
+    def subscribe(self, topic: str) -> _Sending:
         """Send all that is published to a topic from now on, as events; again does nothing.
 
         Before the stream is returned as well. It then stays open until the client goes, also if the
@@ -288,10 +291,10 @@ class PyreStream:
             RuntimeError: It has subscribed to 128 topics.
         """
 
-    def unsubscribe(self, topic: str) -> Awaitable[None]:
+    def unsubscribe(self, topic: str) -> _Sending:
         """Send no more of it; does nothing if it has not subscribed to that topic."""
 
-    def close(self) -> Awaitable[None]:
+    def close(self) -> _Sending:
         """End the answer; what has been sent still arrives. Never waits; again does nothing.
 
         Raises:
@@ -331,14 +334,17 @@ class PyreStream:
     def _ask_for_room(self) -> bool: ...
     def _break(self) -> bool: ...
 
-class Sent:
-    """What methods return that have done what they are for; it may be awaited."""
+class Sent(_Sending):
+    """What methods return that have done what they are for, to be awaited."""
 
     def __await__(self) -> Generator[Any]: ...
     def __iter__(self) -> Iterator[None]: ...
     def __next__(self) -> None: ...
+    def send(self, value: object, /) -> Never: ...
+    def throw(self, error: BaseException, /) -> Never: ...
+    def close(self) -> None: ...
 
-class Receiving[T]:
+class Receiving[T](Coroutine[Any, Any, T]):
     """The next message, to be awaited; a coroutine in all that counts for asyncio."""
 
     def __await__(self) -> Generator[Any, None, T]: ...
@@ -444,7 +450,7 @@ class PyreWebSocket:
     def recv_message(self, timeout: float | None = None) -> Any:
         """Receive ``("text", str)`` or ``("binary", bytes)``; None if nothing more comes."""
 
-    def send(self, data: _Piece, timeout: float | None = None) -> Awaitable[None]:
+    def send(self, data: _Piece, timeout: float | None = None) -> _Sending:
         """Send a text, or bytes.
 
         While the client takes nothing, a thread waits here, and a coroutine where it awaits the
@@ -458,10 +464,10 @@ class PyreWebSocket:
 
     def send_bytes(
         self, data: bytes | bytearray | memoryview, timeout: float | None = None
-    ) -> Awaitable[None]:
+    ) -> _Sending:
         """Send bytes, as `send` does."""
 
-    def send_json(self, value: object, timeout: float | None = None) -> Awaitable[None]:
+    def send_json(self, value: object, timeout: float | None = None) -> _Sending:
         """Send a value as JSON in a text, as `send` does."""
 
     def subscribe(self, topic: str) -> Sent:

@@ -1,5 +1,6 @@
 """Programs as type checkers see them; mypy --strict and pyright accept every line of this file."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
 from typing import Any, assert_type
 from uuid import UUID
@@ -186,6 +187,7 @@ async def events() -> PyreStream:
         assert_type(await stream.send("a piece"), None)
         assert_type(await stream.subscribe("news"), None)
         stream.unsubscribe("news")
+        assert_type(await asyncio.create_task(stream.send("a piece")), None)
         assert_type(await stream.send_event("data", event="e", id=1, retry=5, timeout=1), None)
     return stream
 
@@ -198,6 +200,7 @@ async def echo(ws: PyreWebSocket) -> None:
         assert_type(await ws.subscribe("news"), None)
         ws.unsubscribe("news")
         assert_type(app.publish("news", {"a": [1]}, event="e", id=3, timeout=1.5), None)
+        assert_type(await asyncio.create_task(ws.send(message)), None)
     assert_type(ws.close_code, int | None)
 
 

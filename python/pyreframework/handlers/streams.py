@@ -10,8 +10,8 @@ from pyreframework.handlers.event_loop import running_loop
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
-    from collections.abc import Generator
-    from typing import Any
+    from collections.abc import Coroutine, Generator
+    from typing import Any, NoReturn
 
     from pyreframework.engine import PyreStream
 
@@ -30,7 +30,7 @@ class ClientGone(ConnectionError):
 
 
 class Ready:
-    """An awaitable that has its result."""
+    """What has its result, to be awaited; a coroutine in all that counts for asyncio."""
 
     __slots__ = ("_result",)
 
@@ -41,26 +41,58 @@ class Ready:
         return self._result
         yield  # type: ignore[unreachable]
 
+    def send(self, value: object) -> NoReturn:  # noqa: ARG002 - nobody waits for it
+        """End, with the result."""
+        raise StopIteration(self._result)
+
+    def throw(self, error: BaseException) -> NoReturn:
+        """End with an exception."""
+        raise error
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to end."""
+
 
 # What ``send`` returns when there is nothing to wait for.
 SENT = Ready(None)
 
 
 class Later:
-    """What ``send`` returns in a coroutine if there is no room: awaited, it sends the piece."""
+    """What ``send`` returns in a coroutine if there is no room: awaited, it sends the piece.
 
-    __slots__ = ("_data", "_is_awaited", "_stream", "_timeout")
+    It is a coroutine in all that counts for asyncio, so that a task can be made of it.
+    """
+
+    __slots__ = ("_data", "_is_awaited", "_sending", "_stream", "_timeout")
 
     def __init__(self, stream: PyreStream, data: Piece, timeout: float | None) -> None:
         self._is_awaited = False
+        self._sending: Coroutine[Any, Any, None] | None = None
         self._stream = stream
         # Whoever sends it may write over it meanwhile.
         self._data = data if isinstance(data, (str, bytes)) else bytes(data)
         self._timeout = timeout
 
     def __await__(self) -> Generator[Any]:
+        return self._begin().__await__()
+
+    def send(self, value: object) -> object:
+        """Go on until there is something to wait for."""
+        return self._begin().send(value)
+
+    def throw(self, error: BaseException) -> object:
+        """Go on with an exception."""
+        return self._begin().throw(error)
+
+    def close(self) -> None:
+        """End: nobody wants the piece to be sent any more."""
+        self._begin().close()
+
+    def _begin(self) -> Coroutine[Any, Any, None]:
         self._is_awaited = True
-        return send_on_loop(self._stream, self._data, self._timeout).__await__()
+        if self._sending is None:
+            self._sending = send_on_loop(self._stream, self._data, self._timeout)
+        return self._sending
 
     def __del__(self) -> None:
         if not self._is_awaited:

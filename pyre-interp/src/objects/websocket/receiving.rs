@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyre_ffi::{
-    Arguments, Attached, Class, ClassSpec, Exception, ExceptionKind, Instance, Int, Object, Owned,
+    Arguments, Attached, Class, ClassSpec, ExceptionKind, Instance, Int, Object, Owned,
     Raised, Signature, Slot, Str, Tuple, Visitor, none,
 };
 use pyre_http::websocket::receive::Kind;
 
 use super::arrival::Arrival;
-use super::sending::object;
+use super::sending::{ended, object, thrown};
 use super::{WebSocket, helper};
 use crate::flow::Received;
 
@@ -284,20 +284,12 @@ impl Receiving {
 
     fn send<'py>(&self, py: Attached<'py>, _given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
         let yielded = self.next(py)?;
-        yielded.ok_or_else(|| {
-            let class = ExceptionKind::StopIteration.object(py);
-            Raised::with(py, &class, &none(py))
-        })
+        yielded.ok_or_else(|| ended(py))
     }
 
     fn throw<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
         self.socket.clear(py);
-        // The deprecated form has a type, a value and a traceback.
-        let thrown = given.positional().iter().find_map(|one| one.cast::<Exception>());
-        match thrown {
-            Some(exception) => Err(Raised::restore(py, exception.to_owned(py))),
-            None => Err(Raised::type_error(py, "throw() takes an exception")),
-        }
+        Err(thrown(py, &given))
     }
 
     fn close<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {

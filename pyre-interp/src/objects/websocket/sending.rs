@@ -4,8 +4,8 @@
 use std::ffi::CStr;
 
 use pyre_ffi::{
-    Arguments, Attached, Bool, Bytes, Class, ClassSpec, Instance, Int, Object, Owned, Raised,
-    Signature, Str, none,
+    Arguments, Attached, Bool, Bytes, Class, ClassSpec, Exception, ExceptionKind, Instance, Int,
+    Object, Owned, Raised, Signature, Str, none,
 };
 use pyre_http::websocket::close::{Close, may_be_sent};
 use pyre_http::websocket::deflate::Deflater;
@@ -271,7 +271,8 @@ impl WebSocket {
     }
 }
 
-/// What methods return that have done what they are for; it may be awaited.
+/// What methods return that have done what they are for; it may be awaited. It is a coroutine in all that
+/// counts for asyncio, so that a task can be made of it, of the same one any number of times.
 pub struct Sent;
 
 impl Sent {
@@ -283,6 +284,33 @@ impl Sent {
     fn next<'py>(&self, _py: Attached<'py>) -> Result<Option<Owned<'py>>, Raised> {
         Ok(None)
     }
+
+    fn send<'py>(&self, py: Attached<'py>, _given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
+        Err(ended(py))
+    }
+
+    fn throw<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
+        Err(thrown(py, &given))
+    }
+
+    fn close<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        Ok(none(py))
+    }
+}
+
+/// The exception by which a coroutine ends with None.
+pub(super) fn ended(py: Attached<'_>) -> Raised {
+    Raised::with(py, &ExceptionKind::StopIteration.object(py), &none(py))
+}
+
+/// What `throw` of a coroutine was called with, to be raised.
+pub(super) fn thrown(py: Attached<'_>, given: &Arguments<'_>) -> Raised {
+    // The deprecated form has a type, a value and a traceback.
+    let thrown = given.positional().iter().find_map(|one| one.cast::<Exception>());
+    match thrown {
+        Some(exception) => Raised::restore(py, exception.to_owned(py)),
+        None => Raised::type_error(py, "throw() takes an exception"),
+    }
 }
 
 impl Class for Sent {
@@ -290,7 +318,11 @@ impl Class for Sent {
     const DOC: &'static CStr = c"Something that is done; it may be awaited.";
 
     fn describe(spec: &mut ClassSpec<Self>) {
-        spec.next(Self::next).awaits(Self::itself);
+        spec.next(Self::next)
+            .awaits(Self::itself)
+            .method(c"send", c"A step without an exception.", Self::send)
+            .method(c"throw", c"A step with an exception.", Self::throw)
+            .method0(c"close", c"Nobody waits any more.", Self::close);
     }
 }
 
