@@ -7,7 +7,7 @@ says no to a bad or conflicting path there and then. Imported in every worker.
 from __future__ import annotations
 
 from pyreframework.handlers.injection import WEBSOCKET, path_names, plan_for, require_callable
-from pyreframework.handlers.signatures import is_async
+from pyreframework.handlers.signatures import is_async, kind_of, name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ class Routes:
             ...     return {"id": id}
         """
         methods = [method] if isinstance(method, str) else list(method)
+        require_path(path, methods[0].lower() if len(methods) == 1 else "route")
         if not methods:
             raise ValueError(f"the route {path!r} needs at least one method")
         if request_timeout is not None:
@@ -204,7 +205,7 @@ class Routes:
 
         Raises:
             ValueError: As `route`; or an origin or a subprotocol is none.
-            TypeError: As `route`; or ``allowed_origins`` or ``subprotocols`` is not a list of str.
+            TypeError: As `route`; the handler is a generator function; or ``allowed_origins`` or ``subprotocols`` is not a list of str.
 
         Example:
             >>> app = Pyre()
@@ -213,6 +214,7 @@ class Routes:
             ...     async for message in ws:
             ...         await ws.send(message)
         """
+        require_path(path, "websocket")
         where = f"GET {path}"
         if request_timeout is not None:
             require_seconds(request_timeout, where)
@@ -223,12 +225,11 @@ class Routes:
         origins = (
             None if allowed_origins is None else texts("allowed_origins", allowed_origins, where)
         )
-        for origin in origins or ():
-            if "://" not in origin or origin.count("/") > 2:
-                raise ValueError(
-                    f"{where}: {origin!r} is no origin: write one as https://example.com, without "
-                    "a path"
-                )
+        if origins:
+            from pyreframework.origins import require_origin
+
+            for origin in origins:
+                require_origin(origin, where)
         protocols = texts("subprotocols", subprotocols, where)
         for protocol in protocols:
             if not protocol or not protocol.isascii() or any(one in protocol for one in ' ,;"\t'):
@@ -245,6 +246,11 @@ class Routes:
         def register[H: AnyCall](handler: H) -> H:
             names = path_names(path)
             require_callable(handler, where)
+            if (kind := kind_of(handler)).endswith("generator"):
+                raise TypeError(
+                    f"{where}: {name_of(handler)} yields, which makes it a handler of an answer in "
+                    f"pieces ({kind}): one of a WebSocket sends by ws.send()"
+                )
             if path in self.pages:
                 raise ValueError(
                     f"the route {where} conflicts with the {self.pages[path]} page at {path}"
@@ -297,6 +303,19 @@ class Routes:
     @verb
     def head(self) -> None:
         """Answer HEAD requests on ``path`` apart from GET; see `route`."""
+
+
+def require_path(path: object, method: str) -> None:
+    """Raise unless ``path`` may be one.
+
+    Raises:
+        TypeError: It is no text; a function is what a decorator gets that is not called.
+    """
+    if isinstance(path, str):
+        return
+    if callable(path):
+        raise TypeError(f'app.{method} takes a path: write @app.{method}("/path")')
+    raise TypeError(f"app.{method}() takes a path, not {type(path).__qualname__}")
 
 
 def texts(name: str, given: Sequence[str], where: str) -> tuple[str, ...]:

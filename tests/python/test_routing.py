@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pyreframework import Pyre, PyreWebSocket, routing
+from pyreframework import Pyre, PyreRequest, PyreWebSocket, routing
 
 VERBS = ("get", "post", "put", "delete", "patch", "options", "head")
 
@@ -186,6 +186,15 @@ def test_a_websocket_is_a_route() -> None:
         ({"allowed_origins": [b"x"]}, TypeError, "allowed_origins is a list of str"),
         ({"allowed_origins": ["a.b"]}, ValueError, "'a.b' is no origin"),
         ({"allowed_origins": ["https://a.b/"]}, ValueError, "is no origin"),
+        ({"allowed_origins": ["https://a.b:443"]}, ValueError, "sends .*443': it is 'https://a.b'"),
+        ({"allowed_origins": ["HTTP://a.b:080"]}, ValueError, "it is 'HTTP://a.b'"),
+        ({"allowed_origins": ["http://a.b:0443"]}, ValueError, "it is 'http://a.b:443'"),
+        ({"allowed_origins": ["wss://a.b"]}, ValueError, "it is 'https://a.b'"),
+        ({"allowed_origins": ["https://Bücher.example:8443"]}, ValueError, "xn--bcher-kva.example:8443'"),
+        ({"allowed_origins": ["https://*.a.b"]}, ValueError, "each is written out"),
+        ({"allowed_origins": ["https://a.b:"]}, ValueError, "'' is no port"),
+        ({"allowed_origins": ["https://"]}, ValueError, "is no origin"),
+        ({"allowed_origins": ["https://me@a.b"]}, ValueError, "is no origin"),
         ({"subprotocols": "chat"}, TypeError, "subprotocols is a list of str"),
         ({"subprotocols": ["a b"]}, ValueError, "'a b' cannot be the name of a subprotocol"),
         ({"subprotocols": [""]}, ValueError, "cannot be the name"),
@@ -198,6 +207,59 @@ def test_what_a_websocket_cannot_be_registered_with(
 ) -> None:
     with pytest.raises(error, match=said):
         Pyre().websocket("/ws", lambda ws: None, **options)
+
+
+def test_origins_that_browsers_send() -> None:
+    origins = [
+        "https://a.b", "HTTPS://A.b", "http://a.b:8080", "https://a.b:80", "http://[::1]:8000",
+        "http://[::1]", "https://xn--bcher-kva.example", "chrome-extension://abcdef",
+    ]  # fmt: skip
+    Pyre().websocket("/ws", lambda ws: None, allowed_origins=origins)
+
+
+def test_a_decorator_that_is_not_called_says_so() -> None:
+    """It would register nothing."""
+    app = Pyre()
+    for name in ("get", "post", "put", "delete", "patch", "options", "head", "websocket"):
+        with pytest.raises(TypeError, match=rf'app.{name} takes a path: write @app.{name}\("/path'):
+            getattr(app, name)(handler)
+        with pytest.raises(TypeError, match=rf"app.{name}\(\) takes a path, not int"):
+            getattr(app, name)(1)
+    with pytest.raises(TypeError, match="takes a path, not bytes"):
+        app.route("GET", b"/x")  # type: ignore[call-overload]
+    assert app.native.route_table() == []
+
+
+def test_a_generator_is_no_handler_of_a_websocket() -> None:
+    def sync(ws: Any) -> Any:
+        yield "a"
+
+    async def async_one(ws: Any) -> Any:
+        yield "a"
+
+    for one in (sync, async_one, partial(sync)):
+        with pytest.raises(TypeError, match=r"yields, .* sends by ws.send\(\)"):
+            Pyre().websocket("/ws", one)
+
+
+def test_a_request_is_not_taken_for_a_websocket() -> None:
+    app = Pyre()
+
+    def both(req: PyreRequest, ws: PyreWebSocket) -> None: ...
+    def untyped(request: Any, ws: Any) -> None: ...
+    def other(anything: Any, ws: Any) -> None: ...
+    def only(r: PyreRequest) -> None: ...
+    def socket(ws: PyreWebSocket) -> None: ...
+
+    for one in (both, untyped):
+        with pytest.raises(ValueError, match="no default: the request is ws.request"):
+            app.websocket("/ws", one)
+    with pytest.raises(ValueError, match="takes 'anything', which is not in the path"):
+        app.websocket("/ws", other)
+    with pytest.raises(ValueError, match="takes a PyreRequest as 'r', and is called with a PyreW"):
+        app.websocket("/ws", only)
+    with pytest.raises(ValueError, match="takes a PyreWebSocket as 'ws'.* by app.websocket"):
+        app.get("/ws", socket)
 
 
 def test_what_the_handler_of_a_websocket_takes() -> None:

@@ -26,19 +26,21 @@ class Wanted:
     Args:
         kind: The class.
         names: What parameters are called that want one.
+        hint: Where one is, for those who want it from a handler of the other kind.
     """
 
-    __slots__ = ("kind", "names", "texts")
+    __slots__ = ("hint", "kind", "names", "texts")
 
-    def __init__(self, kind: type, names: tuple[str, ...]) -> None:
+    def __init__(self, kind: type, names: tuple[str, ...], hint: str) -> None:
         self.kind = kind
         self.names = names
+        self.hint = hint
         # For those who import it for type checkers only.
         self.texts = (kind.__name__, f"pyreframework.{kind.__name__}")
 
 
-REQUEST = Wanted(PyreRequest, ("req", "request"))
-WEBSOCKET = Wanted(PyreWebSocket, ("ws", "websocket"))
+REQUEST = Wanted(PyreRequest, ("req", "request"), ": the request is ws.request")
+WEBSOCKET = Wanted(PyreWebSocket, ("ws", "websocket"), ": register it by app.websocket()")
 # NewType of Annotated of Optional of a text: no one nests them deeper.
 NESTING_MAX = 12
 UNWRAP_MAX = 64
@@ -184,12 +186,24 @@ class Planning:
                 # same place if it passes on by position only.
                 self.gap = self.gap or parameter.by_keyword or not parameter.through
                 return
+            is_request = self.wanted is WEBSOCKET and asks_for(parameter, self.names, REQUEST)
             raise ValueError(
                 f"{self.where}: {name_of(self.handler)} takes {parameter.name!r}, which is not in "
-                f"the path and has no default: write {{{parameter.name}}} in the path, or give it "
-                "one"
+                f"the path and has no default"
+                + (
+                    REQUEST.hint
+                    if is_request
+                    else f": write {{{parameter.name}}} in the path, or give it one"
+                )
             )
         if self.is_request(source):
+            other = WEBSOCKET if self.wanted is REQUEST else REQUEST
+            if is_annotated(source, other):
+                raise ValueError(
+                    f"{self.where}: {name_of(self.handler)} takes a {other.kind.__name__} as "
+                    f"{parameter.name!r}, and is called with a {self.wanted.kind.__name__}"
+                    + other.hint
+                )
             if self.has_request and parameter.through:
                 return  # The wrapper passes its own on.
             self.has_request = True
@@ -216,6 +230,8 @@ class Planning:
         if asks_for(parameter, self.names, self.wanted):
             return True
         if parameter.index != 0 or parameter.optional or parameter.name in self.names:
+            return False
+        if self.wanted is WEBSOCKET and self.asked_for:
             return False
         return not (parameter.through and self.asked_for)
 
@@ -255,6 +271,11 @@ def asks_for(parameter: Parameter, names: Sequence[str], wanted: Wanted) -> bool
     """Tell whether a parameter is called as the request is, such as ``req``, or annotated so."""
     if parameter.name in wanted.names and (parameter.index == 0 or parameter.name not in names):
         return True
+    return is_annotated(parameter, wanted)
+
+
+def is_annotated(parameter: Parameter, wanted: Wanted) -> bool:
+    """Tell whether the annotation of a parameter asks for this."""
     kind = meaning(parameter)
     return kind is wanted.kind or (isinstance(kind, str) and kind in wanted.texts)
 
