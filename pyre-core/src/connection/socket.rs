@@ -44,6 +44,10 @@ pub(crate) struct Socket {
     control: Vec<u8>,
     /// The inbox is full: nothing is read until there is room.
     is_blocked: bool,
+    /// The peer has closed its side, behind what has been read.
+    has_left: bool,
+    /// The connection has failed, behind what has been read.
+    is_broken: bool,
     /// How long the peer may be silent before it is pinged, in milliseconds.
     ping_ms: u64,
     /// When it was heard last, by the reactor's clock.
@@ -56,6 +60,10 @@ pub(crate) struct Socket {
     is_closed: bool,
     /// When closing has taken long enough.
     closed_until_ms: u64,
+    /// When the peer has last taken anything, while it did not take all.
+    taken_ms: u64,
+    /// When it was first seen that nothing follows what the peer does not take.
+    finished_ms: Option<u64>,
     /// How long that may be.
     closing_ms: u64,
     /// The close frame that is sent if the handler does not.
@@ -82,12 +90,16 @@ impl Socket {
             flow,
             control: Vec::new(),
             is_blocked: false,
+            has_left: false,
+            is_broken: false,
             ping_ms: if ping_ms == 0 { FOR_EVER_MS } else { ping_ms },
             heard_ms: now_ms,
             pinged_ms: None,
             has_closed: false,
             is_closed: false,
             closed_until_ms: FOR_EVER_MS,
+            taken_ms: now_ms,
+            finished_ms: None,
             closing_ms: CLOSING_MS,
             answer: Close::default(),
             last_bytes: 0,
@@ -113,6 +125,22 @@ impl Socket {
     pub(crate) fn hears(&mut self, now_ms: u64) {
         self.heard_ms = now_ms;
         self.pinged_ms = None;
+    }
+
+    /// The peer has closed its side, or the connection has failed. What has come before is read first.
+    pub(crate) fn sees_end(&mut self, is_broken: bool) {
+        self.has_left = true;
+        self.is_broken |= is_broken;
+    }
+
+    /// Whether the peer has gone, although what it has sent before is not read, as the handler does not take
+    /// it. One that has only closed its side may go on reading, and its handler is told.
+    pub(crate) fn has_gone_unread(&mut self) -> bool {
+        if !self.is_blocked || !self.has_left {
+            return false;
+        }
+        self.feed.leave();
+        self.is_broken
     }
 
     /// Takes what has come, now or before; says how much of it, the rest is to be shown again.
@@ -163,6 +191,7 @@ impl Socket {
     /// 5.5.1): so the handler has its say on the messages before, and sends it when it comes to the end.
     fn ends(&mut self, answer: Close, now_ms: u64) {
         self.is_closed = true;
+        self.receiver.end();
         self.closed_until_ms = now_ms + CLOSE_ANSWER_MS;
         self.answer = answer;
     }
@@ -208,6 +237,21 @@ impl Socket {
         self.closed_until_ms = now_ms + self.closing_ms;
     }
 
+    /// The peer has taken something of what is being written.
+    pub(crate) fn takes(&mut self, now_ms: u64) {
+        self.taken_ms = now_ms;
+    }
+
+    /// When a peer that takes nothing is given up, which it may do for `span_ms`, and for the time of
+    /// closing once nothing follows.
+    pub(crate) fn taken_until_ms(&mut self, span_ms: u64, now_ms: u64) -> u64 {
+        if self.flow.is_open() {
+            return self.taken_ms + span_ms;
+        }
+        let finished_ms = *self.finished_ms.get_or_insert(now_ms);
+        self.taken_ms.max(finished_ms) + self.closing_ms.min(span_ms)
+    }
+
     /// Whether nothing of the program is to be sent any more.
     pub(crate) fn has_closed(&self) -> bool {
         self.has_closed
@@ -231,7 +275,8 @@ impl Socket {
     }
 
     /// The peer does not read what is published to it. What waits for it is thrown away.
-    pub(crate) fn give_up_slow(&mut self) {
+    pub(crate) fn give_up_slow(&mut self, now_ms: u64) {
+        self.finished_ms = Some(now_ms);
         self.feed.close(TOO_SLOW, TOO_SLOW_REASON);
         let close = Close { code: Some(TOO_SLOW), reason: TOO_SLOW_REASON.to_owned() };
         self.flow.cut_short(true, |out| send::close(out, &close));
@@ -262,11 +307,12 @@ impl Socket {
                 false => Overdue::End,
             };
         }
-        if self.is_blocked {
+        if self.is_blocked && !(self.has_left && self.pinged_ms.is_none()) {
             // Whatever it has said waits to be read.
             self.hears(now_ms);
             return Overdue::Nothing;
         }
+        // If one that has closed its side is not there any more, its system says so to the ping.
         if self.pinged_ms.is_some() {
             self.feed.close(GONE, "no answer to a ping");
             return Overdue::End;

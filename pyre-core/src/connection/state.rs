@@ -161,6 +161,16 @@ impl Connection {
         self.deadline_ms = until_ms;
     }
 
+    /// The peer has closed its side, or the connection has failed. Tells whether nothing else would be found
+    /// of that, as nothing is read before the handler takes what has come.
+    #[cold]
+    pub(crate) fn sees_end(&mut self, is_broken: bool) -> bool {
+        self.end_seen = true;
+        let Some(socket) = self.protocol.socket() else { return false };
+        socket.sees_end(is_broken);
+        socket.has_gone_unread()
+    }
+
     /// Whether its peer goes on taking the last answer, since this was asked before.
     pub(crate) fn is_delivering(&mut self) -> bool {
         let before = self.undelivered_bytes;

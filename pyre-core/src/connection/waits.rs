@@ -4,7 +4,9 @@
 use crate::connection::state::{Awaiting, Phase};
 use crate::connection::table::Connections;
 use crate::settings::Settings;
-use crate::settings::bounds::{DELIVERY_LOOK_MS, DRAIN_HEAD_MS, HALF_CLOSED_MS, LINGER_IDLE_MS};
+use crate::settings::bounds::{
+    DELIVERY_LOOK_MS, DRAIN_HEAD_MS, HALF_CLOSED_MS, LINGER_IDLE_MS, SOCKET_LOOK_MS,
+};
 use crate::shared::frozen::{FOR_EVER_MS, unlimited};
 
 /// How long waits may be that users can set, in milliseconds.
@@ -63,10 +65,6 @@ impl Connections {
         self.spans.sockets
     }
 
-    fn has_stream(&mut self, slot: u32) -> bool {
-        self.get(slot).is_some_and(|connection| connection.has_stream())
-    }
-
     /// Starts a wait of a connection, or goes on with one of the same kind.
     ///
     /// Waits for a head and for a next request are counted from their start, the others from the
@@ -75,10 +73,8 @@ impl Connections {
         let span_ms = match awaiting {
             Awaiting::Request => self.spans.request_ms,
             Awaiting::First | Awaiting::Head => self.spans.head_ms,
-            Awaiting::Writable if self.is_ending() && !self.has_stream(slot) => {
-                self.spans.body_ms.min(LINGER_IDLE_MS)
-            }
-            Awaiting::Body | Awaiting::Writable => self.spans.body_ms,
+            Awaiting::Body => self.spans.body_ms,
+            Awaiting::Writable => self.writable_ms(slot),
             Awaiting::End if self.is_ending() => DELIVERY_LOOK_MS,
             Awaiting::End => LINGER_IDLE_MS,
             Awaiting::Reply | Awaiting::Piece => FOR_EVER_MS,
@@ -97,6 +93,37 @@ impl Connections {
         if deadline_ms < connection.alarm_ms {
             self.set_alarm(slot, deadline_ms);
         }
+    }
+
+    /// How long it takes at most until a peer that takes nothing is looked at, which has just taken something.
+    #[cold]
+    fn writable_ms(&mut self, slot: u32) -> u64 {
+        let (body_ms, now_ms) = (self.spans.body_ms, self.clock.now_ms());
+        let is_ending = self.is_ending();
+        let Some(connection) = self.get(slot) else { return body_ms };
+        if let Some(socket) = connection.protocol.socket() {
+            socket.takes(now_ms);
+            return body_ms.min(SOCKET_LOOK_MS);
+        }
+        if is_ending && !connection.has_stream() { body_ms.min(LINGER_IDLE_MS) } else { body_ms }
+    }
+
+    /// The peer of a WebSocket does not take what is written. Tells whether it has done so for long enough; if
+    /// not, it is looked at again.
+    #[cold]
+    pub(crate) fn has_taken_nothing(&mut self, slot: u32) -> bool {
+        let (body_ms, now_ms) = (self.spans.body_ms, self.clock.now_ms());
+        let Some(connection) = self.get(slot) else { return false };
+        let takes = connection.is_delivering();
+        let Some(socket) = connection.protocol.socket() else { return true };
+        if takes {
+            socket.takes(now_ms);
+        }
+        let until_ms = socket.taken_until_ms(body_ms, now_ms);
+        if now_ms < until_ms {
+            self.set_deadline(slot, until_ms.min(now_ms + SOCKET_LOOK_MS));
+        }
+        now_ms >= until_ms
     }
 
     /// The client has closed its side while it waits for a handler. It may have said all it wanted to

@@ -37,6 +37,12 @@ impl Reactor {
         if connection.awaiting == Awaiting::Piece && connection.phase == Phase::Streaming {
             return self.no_piece(slot);
         }
+        if connection.phase == Phase::Writing && connection.protocol.is_socket() {
+            if self.connections.has_taken_nothing(slot) {
+                self.end_stream(slot);
+            }
+            return;
+        }
         if connection.phase == Phase::Lingering && connection.linger_until_ms > now_ms {
             // While the server drains it looks often, and at the time alone.
             let is_delivering = connection.is_delivering();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use pyre_interp::flow::topics::{BOARD, Board, Member, Publication};
 
-use crate::connection::state::{Outbound, Phase};
+use crate::connection::state::Outbound;
 use crate::outbound::topics::{Delivered, deliver};
 use crate::reactor::run::Reactor;
-use crate::settings::bounds::{CLOSING_MS, FAN_OUT_US_MAX, HEARERS_PER_LOOK};
+use crate::settings::bounds::{FAN_OUT_US_MAX, HEARERS_PER_LOOK};
 
 /// What a reactor is about to deliver.
 pub(super) struct FanOut {
@@ -87,7 +87,7 @@ impl Reactor {
     fn drop_subscriber(&mut self, member: &Member) {
         self.responder.ledger.counters.dropped_subscribers.add(1);
         let (slot, generation) = (member.connection.slot, member.connection.generation);
-        let until_ms = self.connections.clock.now_ms() + CLOSING_MS;
+        let now_ms = self.connections.clock.now_ms();
         let connection = self.connections.get_exactly(slot, generation);
         let is_its = connection.as_ref().is_some_and(|connection| match &connection.outbound {
             Some(Outbound { job, .. }) => {
@@ -101,12 +101,8 @@ impl Reactor {
             return;
         };
         match connection.protocol.socket() {
-            Some(socket) => {
-                socket.give_up_slow();
-                if connection.phase == Phase::Writing {
-                    self.connections.set_deadline(slot, until_ms);
-                }
-            }
+            // While it is written to, it is looked at often enough.
+            Some(socket) => socket.give_up_slow(now_ms),
             None => self.end_stream(slot),
         }
     }

@@ -211,7 +211,11 @@ impl Reactor {
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             connection.readable = true;
-            connection.end_seen |= event.is_read_closed() || event.is_error();
+            if (event.is_read_closed() || event.is_error())
+                && connection.sees_end(event.is_error() || event.is_write_closed())
+            {
+                return self.end_stream(slot);
+            }
         }
         if event.is_writable() && connection.phase == Phase::Writing {
             self.resume_writing(slot);

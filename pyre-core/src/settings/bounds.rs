@@ -33,6 +33,9 @@ pub(crate) const CLOSING_MS: u64 = 5_000;
 /// The same while the server ends.
 pub(crate) const GOODBYE_MS: u64 = 2_000;
 
+/// How often a WebSocket is looked at whose peer does not take what is written, in milliseconds.
+pub(crate) const SOCKET_LOOK_MS: u64 = 500;
+
 /// How long a handler has, once its client has closed a WebSocket, for what it says to messages that came
 /// before, in milliseconds.
 pub(crate) const CLOSE_ANSWER_MS: u64 = 1_000;

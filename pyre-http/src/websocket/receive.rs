@@ -143,6 +143,20 @@ impl Receiver {
         }
     }
 
+    /// Nothing is read any more: what has come of a message is of no use.
+    pub fn end(&mut self) {
+        self.is_over = true;
+        self.inflater = None;
+        self.data = Vec::new();
+        self.payload = None;
+    }
+
+    /// How many bytes are kept of a message that is coming.
+    #[cfg(test)]
+    pub(super) fn bytes_kept(&self) -> usize {
+        self.data.capacity()
+    }
+
     /// How many bytes of the frame that is coming are known to be missing.
     #[must_use]
     pub fn bytes_missing(&self) -> usize {
@@ -238,7 +252,9 @@ impl Receiver {
 fn grow(message: &mut Message, length: u64, message_bytes_max: usize) -> Result<(), Failure> {
     let length = usize::try_from(length).map_err(|_| Failure::TooLong)?;
     message.sent_bytes = message.sent_bytes.saturating_add(length);
-    if message.sent_bytes > message_bytes_max {
+    // What cannot be compressed gets longer by it. The message itself is counted as it is inflated.
+    let more = if message.is_compressed { message_bytes_max / 16 + 64 } else { 0 };
+    if message.sent_bytes > message_bytes_max.saturating_add(more) {
         return Err(Failure::TooLong);
     }
     Ok(())

@@ -95,6 +95,8 @@ pub struct Inbox {
 struct State {
     come: Batch,
     ending: Option<Ending>,
+    /// The peer has gone, or has closed its side, behind messages that are still to come.
+    has_left: bool,
     /// Whom to tell of room.
     reader: Option<Reader>,
     /// The reactor has stopped reading.
@@ -186,6 +188,18 @@ impl Inbox {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// The peer has gone, or has closed its side. What it has sent before may still come.
+    pub fn leave(&self) {
+        self.state.lock().has_left = true;
+    }
+
+    /// Whether the peer has gone, or has said that nothing follows.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        let state = self.state.lock();
+        state.has_left || state.ending.is_some()
     }
 
     /// Why nothing more comes, once that is so.

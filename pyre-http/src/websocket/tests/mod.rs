@@ -212,6 +212,41 @@ fn a_small_frame_must_not_become_a_large_message() {
 }
 
 #[test]
+fn what_is_longer_compressed_is_counted_as_it_is() {
+    // Bytes that nothing makes shorter.
+    let mut state = 1_u32;
+    let bytes: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(100_001)
+    .collect();
+    for (length, failure) in [(100_000, None), (100_001, Some(Failure::TooLong))] {
+        let payload = squeezed(&mut Deflater::new(true, 15), &bytes[..length]);
+        assert!(payload.len() > 100_000);
+        let mut receiver = Receiver::new(100_000, Some(Inflater::new(true)));
+        let (came, found) = receive(&mut receiver, &masked(BINARY | COMPRESSED, &payload), 5000);
+        assert_eq!(found, failure);
+        assert_eq!(came.len(), usize::from(failure.is_none()));
+    }
+    // Blocks that hold nothing have an end as well.
+    let empty = [0, 0, 0, 0xff, 0xff].repeat(30_000);
+    let mut receiver = Receiver::new(100_000, Some(Inflater::new(true)));
+    let found = receive(&mut receiver, &masked(BINARY | COMPRESSED, &empty), 5000);
+    assert_eq!(found, (vec![], Some(Failure::TooLong)));
+}
+
+#[test]
+fn what_is_not_read_to_its_end_is_not_kept() {
+    let mut receiver = Receiver::new(1000, None);
+    assert_eq!(receive(&mut receiver, &masked(BINARY, &[0; 500])[..400], 100), (vec![], None));
+    assert!(receiver.bytes_missing() > 0);
+    receiver.end();
+    assert_eq!((receiver.bytes_missing(), receiver.bytes_kept()), (0, 0));
+    assert_eq!(receive(&mut receiver, &masked(BINARY, b"late"), 100), (vec![], None));
+}
+
+#[test]
 fn what_is_not_deflated() {
     for payload in [&b"\xff\xff\xff"[..], b"\x00\x05\x00\xfa\xfe\x48", b"\x06"] {
         let mut receiver = Receiver::new(1000, Some(Inflater::new(true)));

@@ -76,7 +76,7 @@ impl WebSocket {
     }
 
     pub(super) fn is_disconnected<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let has_gone = self.flow.is_gone() || self.inbox.ending().is_some() && !self.is_over.get();
+        let has_gone = self.flow.is_gone() || self.inbox.has_left() && !self.is_over.get();
         Ok(Bool::new(py, has_gone).into_any())
     }
 
