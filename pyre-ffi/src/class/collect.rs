@@ -203,6 +203,11 @@ unsafe fn end<T: Class>(this: *mut ffi::PyObject) {
     let py = unsafe { Attached::assume(home) };
     // SAFETY: nobody has a reference to the object any more, so this is the only use of `value`.
     let value = unsafe { &raw mut (*layout).value };
+    if T::IS_WEAKLY_REFERABLE {
+        // SAFETY: an object without owners, of a type with a list of weak references, on a thread attached to
+        // its interpreter; whole, though what this calls cannot reach it any more.
+        unsafe { ffi::PyObject_ClearWeakRefs(this) };
+    }
     let ended = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: as above; the value is whole.
         unsafe { &*value }.clear(py);

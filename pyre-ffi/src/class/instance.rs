@@ -5,6 +5,7 @@
 use std::{
     ffi::CStr,
     marker::PhantomData,
+    mem::offset_of,
     ops::Deref,
     ptr::{self, NonNull},
 };
@@ -40,6 +41,9 @@ pub trait Class: Sized + Send + 'static {
     /// The text of `__doc__`.
     const DOC: &'static CStr;
 
+    /// Whether instances can be referred to weakly, which costs a pointer each.
+    const IS_WEAKLY_REFERABLE: bool = false;
+
     /// Lists what the class has: properties, methods, behaviour.
     fn describe(spec: &mut ClassSpec<Self>);
 
@@ -73,6 +77,24 @@ pub(super) struct Layout<T> {
     pub(super) value: T,
 }
 
+impl<T: Class> Layout<T> {
+    /// Where the list of weak references to an object stands: behind the rest, if there is one.
+    pub(super) const WEAK_LIST: Option<usize> =
+        if T::IS_WEAKLY_REFERABLE { Some(offset_of!(Weakly<Self>, weak_list)) } else { None };
+
+    /// The size of an object.
+    pub(super) const SIZE: usize =
+        if T::IS_WEAKLY_REFERABLE { size_of::<Weakly<Self>>() } else { size_of::<Self>() };
+}
+
+/// An object that can be referred to weakly.
+#[repr(C)]
+pub(super) struct Weakly<L> {
+    layout: L,
+    /// The list of weak references, which is the interpreter's.
+    pub(super) weak_list: *mut ffi::PyObject,
+}
+
 impl<T: Class> Instance<T> {
     /// Makes an object that carries `value`.
     ///
@@ -103,10 +125,10 @@ impl<T: Class> Instance<T> {
         // SAFETY: the caller shows a live type.
         let collected = unsafe { ffi::PyType_HasFeature(class, ffi::Py_TPFLAGS_HAVE_GC) } != 0;
         let object: *mut ffi::PyObject = if collected {
-            // SAFETY: a type with the flag, whose instances have the size of `Layout<T>`.
+            // SAFETY: a type with the flag, whose instances have the size of its layout.
             unsafe { ffi::PyObject_GC_New(class) }
         } else {
-            // SAFETY: a type without the flag, whose instances have the size of `Layout<T>`.
+            // SAFETY: a type without the flag, whose instances have the size of its layout.
             unsafe { ffi::PyObject_New(class) }
         };
         let Some(pointer) = NonNull::new(object) else {
@@ -119,6 +141,11 @@ impl<T: Class> Instance<T> {
         let place = unsafe { &raw mut (*layout).value };
         // SAFETY: as above; there is no value yet that would have to be dropped.
         unsafe { place.write(value) };
+        if T::IS_WEAKLY_REFERABLE {
+            let weakly = object.cast::<Weakly<Layout<T>>>();
+            // SAFETY: such an object has the size of `Weakly<Layout<T>>`, and nobody has seen it.
+            unsafe { (*weakly).weak_list = ptr::null_mut() };
+        }
         if collected {
             // SAFETY: the object is complete, so the collector may look at it.
             unsafe { ffi::PyObject_GC_Track(object.cast()) };

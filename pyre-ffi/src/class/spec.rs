@@ -348,6 +348,19 @@ impl<T: Class> ClassSpec<T> {
         let properties = Box::leak(self.properties.into_boxed_slice()).as_mut_ptr();
         self.slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_getset, pfunc: properties.cast() });
 
+        if let Some(offset) = Layout::<T>::WEAK_LIST {
+            let weak_list = ffi::PyMemberDef {
+                name: c"__weaklistoffset__".as_ptr(),
+                type_code: ffi::Py_T_PYSSIZET,
+                offset: offset.cast_signed(),
+                flags: ffi::Py_READONLY,
+                doc: ptr::null(),
+            };
+            let members = Box::leak(Box::new([weak_list, ffi::PyMemberDef::default()]));
+            let members = members.as_mut_ptr().cast();
+            self.slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_members, pfunc: members });
+        }
+
         let doc = T::DOC.as_ptr().cast_mut().cast();
         self.slots.push(ffi::PyType_Slot { slot: ffi::Py_tp_doc, pfunc: doc });
         let deallocate: ffi::destructor = collect::deallocate::<T>;
@@ -364,12 +377,12 @@ impl<T: Class> ClassSpec<T> {
         }
         let mut spec = ffi::PyType_Spec {
             name: T::NAME.as_ptr(),
-            basicsize: c_int::try_from(size_of::<Layout<T>>()).expect("instances are small"),
+            basicsize: c_int::try_from(Layout::<T>::SIZE).expect("instances are small"),
             itemsize: 0,
             flags: c_uint::try_from(flags).expect("the flags of a spec have 32 bits"),
             slots: self.slots.as_mut_ptr(),
         };
-        // SAFETY: a complete description whose functions are made for `Layout<T>`, which has the
+        // SAFETY: a complete description whose functions are made for `Layout<T>`, which is no larger than the
         // size given; the tables are never freed; a live module, on an attached thread.
         let class = unsafe {
             ffi::PyType_FromModuleAndSpec(module.as_ptr(), &raw mut spec, ptr::null_mut())

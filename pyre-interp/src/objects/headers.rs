@@ -7,8 +7,8 @@
 use std::ffi::CStr;
 
 use pyre_ffi::{
-    Arguments, Attached, Class, ClassSpec, Dict, ExceptionKind, Held, Object, Owned, Raised,
-    Signature, Str, Type, Visitor, none,
+    Arguments, Attached, Borrowed, Class, ClassSpec, Dict, ExceptionKind, Held, List, Object, Owned,
+    Raised, Signature, Str, Tuple, Type, Visitor, import, none,
 };
 
 use crate::serialize::fields;
@@ -229,14 +229,45 @@ fn gather<'py>(
     Ok(dict)
 }
 
-/// A dict with the items of any mapping, or with pairs.
+/// A dict with the items of any mapping, or with pairs: all values of those that have the same name.
 pub(crate) fn copied<'py>(py: Attached<'py>, mapping: &Object) -> Result<Owned<'py, Dict>, Raised> {
     if let Some(dict) = mapping.cast_exact::<Dict>() {
         return dict.copy(py);
     }
     let dict = Dict::new(py)?;
-    dict.as_any().call_method1(&*Str::intern(py, "update")?, mapping, py)?;
+    if mapping.attr_if_any(&*Str::intern(py, "keys")?, py)?.is_some() {
+        dict.as_any().call_method1(&*Str::intern(py, "update")?, mapping, py)?;
+        return Ok(dict);
+    }
+    let pairs = import(py, "builtins")?.attr(&*Str::intern(py, "tuple")?, py)?.call1(mapping, py)?;
+    for pair in pairs.cast::<Tuple>().map_or(&[][..], |pairs| pairs.items()) {
+        // What is no pair is refused as it would be of all of them at once.
+        let one = Dict::new(py)?;
+        let alone = Tuple::new(py, [Borrowed::to_owned(*pair, py)])?;
+        one.as_any().call_method1(&*Str::intern(py, "update")?, &*alone, py)?;
+        for item in one.items(py) {
+            let (name, value) = item?;
+            let value = match dict.get(&name, py)? {
+                Some(before) => both(&before, &value, py)?,
+                None => value,
+            };
+            dict.set(&name, &value, py)?;
+        }
+    }
     Ok(dict)
+}
+
+/// The values of a header, each of which may be a text or several of them.
+fn both<'py>(first: &Object, second: &Object, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+    let values = List::new(py)?;
+    for given in [first, second] {
+        if given.is_a::<Str>() {
+            values.append(given, py)?;
+        } else {
+            values.as_any().call_method1(&*Str::intern(py, "extend")?, given, py)?;
+        }
+    }
+    Ok(values.into_any())
 }
 
 /// Arguments that are all required.

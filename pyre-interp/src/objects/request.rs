@@ -173,7 +173,9 @@ impl Request {
         }
         // A request object that was kept is past its answer: nobody would run the task.
         if !self.source.is_loaded() {
-            return Err(Raised::runtime_error(py, "the request has been answered already"));
+            let text = "no task can follow: the request has been answered already, or is that of a \
+                        WebSocket";
+            return Err(Raised::runtime_error(py, text));
         }
         let mut values: Vec<Owned<'_>> =
             values.iter().map(|value| Borrowed::to_owned(*value, py)).collect();

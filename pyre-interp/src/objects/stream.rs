@@ -337,6 +337,8 @@ impl Class for Stream {
         An answer that is sent piece by piece, from any thread.\n\n\
         Return it from a handler; without a content type it is an event stream.";
 
+    const IS_WEAKLY_REFERABLE: bool = true;
+
     fn describe(spec: &mut ClassSpec<Self>) {
         spec.gc()
             .constructor(Self::construct)

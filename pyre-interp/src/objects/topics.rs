@@ -145,10 +145,10 @@ fn encoded(
     data: &Object,
 ) -> Result<(Kind, Vec<u8>), Raised> {
     if data.is_a::<Str>() {
-        return Ok((Kind::Text, with_bytes(py, data, <[u8]>::to_vec)?));
+        return Ok((Kind::Text, with_bytes(py, data, "publish()", <[u8]>::to_vec)?));
     }
     if data.has_buffer() {
-        return Ok((Kind::Binary, with_bytes(py, data, <[u8]>::to_vec)?));
+        return Ok((Kind::Binary, with_bytes(py, data, "publish()", <[u8]>::to_vec)?));
     }
     let mut text = Vec::new();
     json::encode(py, data, &mut text, &tools.encode_cache, json_default)?;

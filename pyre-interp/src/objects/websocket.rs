@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use pyre_ffi::{
-    Arguments, Attached, Bool, Class, ClassSpec, Instance, Int, Owned, Raised, Signature, Slot,
+    Arguments, Attached, Bool, Class, ClassSpec, Float, Instance, Int, Object, Owned, Raised, Signature, Slot,
     Str, Tuple, Visitor, import, none,
 };
 use pyre_http::h1::serialize::Delimited;
@@ -182,10 +182,15 @@ impl WebSocket {
             "the WebSocket is closed"
         } else if self.flow.is_gone() {
             "the client has gone"
-        } else if self.inbox.ending().is_some_and(|ending| ending.code == TOO_SLOW) {
-            "the client was dropped, as it does not read what is published"
+        } else if let Some(ending) = self.inbox.ending() {
+            if ending.code == TOO_SLOW {
+                "the client was dropped, as it does not read what is published"
+            } else {
+                "the client has closed the WebSocket"
+            }
         } else {
-            "the client has closed the WebSocket"
+            // Nobody else does.
+            "the server stops, and has closed the WebSocket"
         };
         Raised::new(py, pyre_ffi::ExceptionKind::ConnectionError, text)
     }
@@ -275,6 +280,22 @@ fn number(
     Some(known.get())
 }
 
+/// A timeout that was given: any number of seconds, also one that is over.
+fn require_seconds(timeout: Option<&Object>, py: Attached<'_>) -> Result<(), Raised> {
+    let Some(timeout) = timeout.filter(|timeout| !timeout.is_none()) else { return Ok(()) };
+    if timeout.is_a::<Int>() {
+        return Ok(());
+    }
+    match timeout.cast::<Float>() {
+        Some(seconds) if !seconds.as_f64().is_nan() => Ok(()),
+        Some(_) => Err(Raised::value_error(py, "timeout is a number of seconds, not nan")),
+        None => {
+            let text = format!("timeout is a number of seconds, not {}", timeout.type_name());
+            Err(Raised::type_error(py, &text))
+        }
+    }
+}
+
 fn span_of(
     py: Attached<'_>,
     given: &Arguments<'_>,
@@ -295,6 +316,8 @@ impl Class for WebSocket {
     const NAME: &'static CStr = c"pyreframework.engine.PyreWebSocket";
     const DOC: &'static CStr = c"A WebSocket: messages in, messages out.\n\n\
         A handler registered with app.websocket() is called with one.";
+
+    const IS_WEAKLY_REFERABLE: bool = true;
 
     fn describe(spec: &mut ClassSpec<Self>) {
         spec.gc()

@@ -207,7 +207,9 @@ class Conversation:
             settle: Waits for a coroutine, on a thread without an event loop.
         """
         ws = self._ws
-        is_of_client = isinstance(error, ConnectionError) and ws.is_disconnected
+        # At the end of the server it is closed before the client has said so.
+        has_ended = ws.is_disconnected or (ws.is_draining and ws.is_closed)
+        is_of_client = has_ended and is_of_connection(error)
         if ws.is_accepted:
             if not is_of_client:
                 self._app.report(*self._place, error)
@@ -236,6 +238,13 @@ class Conversation:
             ws._answer(({"error": "internal server error"}, 500))
         else:
             ws._answer(PyreResponse(page, 500, "text/html; charset=utf-8"))
+
+
+def is_of_connection(error: BaseException) -> bool:
+    """Tell whether this is what a handler gets that sends to nobody, or several tasks of it do."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_of_connection(one) for one in error.exceptions)
+    return isinstance(error, ConnectionError)
 
 
 def run_through(coroutine: Coroutine[Any, Any, None]) -> None:

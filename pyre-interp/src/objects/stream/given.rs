@@ -11,6 +11,7 @@ use crate::serialize::answer::append_bytes_like;
 pub(in crate::objects) fn with_bytes<R>(
     py: Attached<'_>,
     data: &Object,
+    sender: &str,
     read: impl FnOnce(&[u8]) -> R,
 ) -> Result<R, Raised> {
     if let Some(text) = data.cast::<Str>() {
@@ -27,7 +28,7 @@ pub(in crate::objects) fn with_bytes<R>(
         append_bytes_like(py, data, &mut bytes)?;
         return Ok(read(&bytes));
     }
-    let text = format!("a stream sends str and bytes, not {}", data.type_name());
+    let text = format!("{sender} sends str and bytes, not {}", data.type_name());
     Err(Raised::type_error(py, &text))
 }
 

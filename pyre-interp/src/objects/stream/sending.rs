@@ -33,7 +33,7 @@ impl Stream {
         if let Some(timeout) = &timeout {
             seconds_of(timeout, "timeout", py)?;
         }
-        let pushed = with_bytes(py, &data, |bytes| this.flow.push(bytes))?;
+        let pushed = with_bytes(py, &data, "a stream", |bytes| this.flow.push(bytes))?;
         Self::sent(this, py, pushed, &data, timeout.as_deref())
     }
 
@@ -134,7 +134,7 @@ impl Stream {
     ) -> Result<Owned<'py>, Raised> {
         let [data] = given.parse(&Signature::all("_push", ["data"]), py)?;
         let data = data.expect("it is required");
-        match with_bytes(py, &data, |bytes| self.flow.push(bytes))? {
+        match with_bytes(py, &data, "a stream", |bytes| self.flow.push(bytes))? {
             Pushed::Taken => Ok(Bool::new(py, true).into_any()),
             Pushed::Full => Ok(Bool::new(py, false).into_any()),
             pushed => Err(self.refusal(py, pushed)),

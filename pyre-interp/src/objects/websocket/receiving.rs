@@ -11,7 +11,7 @@ use pyre_http::websocket::receive::Kind;
 
 use super::arrival::Arrival;
 use super::sending::{ended, object, thrown};
-use super::{WebSocket, helper};
+use super::{WebSocket, helper, require_seconds};
 use crate::flow::Received;
 
 const RECV: Signature<1> = with_timeout("recv");
@@ -88,6 +88,7 @@ impl WebSocket {
     ) -> Result<Owned<'py>, Raised> {
         let [timeout] = given.parse(signature, py)?;
         let timeout = timeout.filter(|timeout| !timeout.is_none());
+        require_seconds(timeout.as_deref(), py)?;
         this.begin(py)?;
         if this.is_on_loop(py)? {
             let receiving = Receiving::of(this, py, wanted)?;

@@ -13,7 +13,7 @@ use pyre_http::websocket::extension::Agreed;
 use pyre_http::websocket::receive::Kind;
 use pyre_http::websocket::send;
 
-use super::{WebSocket, helper};
+use super::{WebSocket, helper, require_seconds};
 use crate::flow::{Pushed, Room};
 use crate::objects::stream::given::with_bytes;
 use crate::serialize::json;
@@ -101,6 +101,7 @@ impl WebSocket {
     ) -> Result<Owned<'py>, Raised> {
         let [value, timeout] = given.parse(&SEND_JSON, py)?;
         let value = value.expect("it is required");
+        require_seconds(timeout.as_deref(), py)?;
         let default = this.app.json_default.as_ref().map(|default| default.bind(py));
         let default = default.as_ref().map(|default| default.as_any());
         let mut text = Vec::new();
@@ -120,6 +121,7 @@ impl WebSocket {
         data: &Object,
         timeout: Option<&Object>,
     ) -> Result<Owned<'py>, Raised> {
+        require_seconds(timeout, py)?;
         this.begin(py)?;
         let pushed = this.push_object(py, data)?;
         Self::pushed(this, py, pushed, data, timeout)
@@ -161,7 +163,7 @@ impl WebSocket {
     #[inline]
     fn push_object(&self, py: Attached<'_>, data: &Object) -> Result<Pushed, Raised> {
         let kind = if data.is_a::<Str>() { Kind::Text } else { Kind::Binary };
-        with_bytes(py, data, |bytes| self.push_bytes(py, kind, bytes))
+        with_bytes(py, data, "a WebSocket", |bytes| self.push_bytes(py, kind, bytes))
     }
 
     fn push_bytes(&self, py: Attached<'_>, kind: Kind, bytes: &[u8]) -> Pushed {
