@@ -165,7 +165,7 @@ def routes(options: argparse.Namespace) -> int:
             method,
             path,
             name_of(handler),
-            "websocket" if "websocket" in chosen else kind_of(handler),
+            f"websocket, {kind_of(handler)}" if "websocket" in chosen else kind_of(handler),
             "main" if gil else "workers",
         )
         for (method, path, handler, gil), chosen in zip(app.listed, app.chosen, strict=True)

@@ -99,9 +99,12 @@ class Later:
             from warnings import warn
 
             self._stream._break()
+            what, end = ("a piece", "the answer is broken off")
+            if hasattr(self._stream, "recv"):
+                what, end = ("a message", "the WebSocket is closed")
             warn(
-                "a piece was not sent, as its client reads slower than this sends: `await` what "
-                "send() returns; the answer is broken off",
+                f"{what} was not sent, as its client reads slower than this sends: `await` what "
+                f"send() returns; {end}",
                 RuntimeWarning,
                 stacklevel=2,
             )
