@@ -1,4 +1,4 @@
-"""What browsers send as ``Origin`` (RFC 6454, and the URL standard), for lists that are to match it.
+"""What browsers send as ``Origin`` (RFC 6454, the URL standard), for lists that are to match.
 
 Imported with the first list of origins.
 """
@@ -45,9 +45,7 @@ def require_origin(written: str, where: str) -> None:
         if number != DEFAULT_PORTS.get(scheme.lower()):
             sent += f":{number}"
     if sent != written:
-        raise ValueError(
-            f"{where}: no browser sends the origin {written!r}: it is {sent!r}"
-        )
+        raise ValueError(f"{where}: no browser sends the origin {written!r}: it is {sent!r}")
 
 
 def parted(rest: str) -> tuple[str, str | None]:

@@ -205,7 +205,8 @@ class Routes:
 
         Raises:
             ValueError: As `route`; or an origin or a subprotocol is none.
-            TypeError: As `route`; the handler is a generator function; or ``allowed_origins`` or ``subprotocols`` is not a list of str.
+            TypeError: As `route`; the handler is a generator function; or ``allowed_origins`` or
+                ``subprotocols`` is not a list of str.
 
         Example:
             >>> app = Pyre()

@@ -27,15 +27,13 @@ async def tasks(ws):
     await asyncio.create_task(ws.send("d"))
     await asyncio.gather(ws.send("e"), ws.send("f"))
     await asyncio.wait_for(ws.send("g"), 60)
-    await asyncio.to_thread(
-        lambda: asyncio.run_coroutine_threadsafe(ws.send("h"), loop).result(60)
-    )
+    await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(ws.send("h"), loop).result(60))
     await asyncio.create_task(ws.close(4000))
 
 
 @app.websocket("/full/{count:int}")
 async def full(ws, count: int):
-    """Sends more than there is room for, each by a task; one is cancelled as it waits, or has sent."""
+    """Sends more than there is room for, each by a task; one is cancelled."""
     text = "x" * 99_999
     sending = [asyncio.create_task(ws.send(f"{number % 10}{text}")) for number in range(count)]
     cancelled = asyncio.create_task(ws.send("perhaps"))

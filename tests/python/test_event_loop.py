@@ -26,7 +26,9 @@ def test_lanes_that_come_together_are_given_the_same_threads(
         got: list[Threads] = []
         gate = threading.Barrier(4)
 
-        def come(loop: Loop = loop, got: list[Threads] = got) -> None:
+        def come(
+            loop: Loop = loop, got: list[Threads] = got, gate: threading.Barrier = gate
+        ) -> None:
             gate.wait(60)
             got.append(getattr(loop, kind)())
 

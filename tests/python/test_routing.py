@@ -190,7 +190,11 @@ def test_a_websocket_is_a_route() -> None:
         ({"allowed_origins": ["HTTP://a.b:080"]}, ValueError, "it is 'HTTP://a.b'"),
         ({"allowed_origins": ["http://a.b:0443"]}, ValueError, "it is 'http://a.b:443'"),
         ({"allowed_origins": ["wss://a.b"]}, ValueError, "it is 'https://a.b'"),
-        ({"allowed_origins": ["https://Bücher.example:8443"]}, ValueError, "xn--bcher-kva.example:8443'"),
+        (
+            {"allowed_origins": ["https://Bücher.example:8443"]},
+            ValueError,
+            "xn--bcher-kva.example:8443'",
+        ),
         ({"allowed_origins": ["https://*.a.b"]}, ValueError, "each is written out"),
         ({"allowed_origins": ["https://a.b:"]}, ValueError, "'' is no port"),
         ({"allowed_origins": ["https://"]}, ValueError, "is no origin"),
@@ -252,13 +256,13 @@ def test_a_request_is_not_taken_for_a_websocket() -> None:
     def socket(ws: PyreWebSocket) -> None: ...
 
     for one in (both, untyped):
-        with pytest.raises(ValueError, match="no default: the request is ws.request"):
+        with pytest.raises(ValueError, match=r"no default: the request is ws\.request"):
             app.websocket("/ws", one)
     with pytest.raises(ValueError, match="takes 'anything', which is not in the path"):
         app.websocket("/ws", other)
     with pytest.raises(ValueError, match="takes a PyreRequest as 'r', and is called with a PyreW"):
         app.websocket("/ws", only)
-    with pytest.raises(ValueError, match="takes a PyreWebSocket as 'ws'.* by app.websocket"):
+    with pytest.raises(ValueError, match=r"takes a PyreWebSocket as 'ws'.* by app\.websocket"):
         app.get("/ws", socket)
 
 

@@ -76,9 +76,8 @@ pub(super) fn read(connections: &mut Connections, ledger: &Ledger, slot: u32) ->
         socket.sees_end(false);
     }
     // Its end lies behind what has come and waits to be taken.
-    let is_gone = has_failed
-        || connection.read_closed && socket.wants_reading()
-        || socket.has_gone_unread();
+    let is_gone =
+        has_failed || connection.read_closed && socket.wants_reading() || socket.has_gone_unread();
     let is_closed = socket.is_closed();
     let deadline_ms = socket.deadline_ms();
     if job.bytes.is_empty() {

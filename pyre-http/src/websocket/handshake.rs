@@ -46,6 +46,11 @@ impl Refusal {
 /// # Errors
 /// It is none.
 pub fn read(request: &Request, fields: &[HeaderSpan], bytes: &[u8]) -> Result<Accept, Refusal> {
+    // What follows the head is frames; a body would be mistaken for them. Of one that is still to come, nothing
+    // else may be known.
+    if !matches!(request.framing, BodyFraming::None | BodyFraming::Length(0)) {
+        return Err(Refusal::Malformed);
+    }
     let asks = request.method == Method::Get
         && request.version == Version::Http11
         && items(fields, bytes, b"connection").any(|item| item.eq_ignore_ascii_case(b"upgrade"))
@@ -58,9 +63,7 @@ pub fn read(request: &Request, fields: &[HeaderSpan], bytes: &[u8]) -> Result<Ac
         return Err(Refusal::VersionUnsupported);
     }
     let key = only(b"sec-websocket-key").ok_or(Refusal::Malformed)?;
-    // What follows the head is frames; a body would be mistaken for them.
-    let has_body = !matches!(request.framing, BodyFraming::None | BodyFraming::Length(0));
-    if has_body || STANDARD.decode_slice(key, &mut [0; 18]) != Ok(16) {
+    if STANDARD.decode_slice(key, &mut [0; 18]) != Ok(16) {
         return Err(Refusal::Malformed);
     }
     Ok(accept_of(key))

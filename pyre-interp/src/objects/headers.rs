@@ -7,8 +7,8 @@
 use std::ffi::CStr;
 
 use pyre_ffi::{
-    Arguments, Attached, Borrowed, Class, ClassSpec, Dict, ExceptionKind, Held, List, Object, Owned,
-    Raised, Signature, Str, Tuple, Type, Visitor, import, none,
+    Arguments, Attached, Borrowed, Class, ClassSpec, Dict, ExceptionKind, Held, List, Object,
+    Owned, Raised, Signature, Str, Tuple, Type, Visitor, import, none,
 };
 
 use crate::serialize::fields;
@@ -239,7 +239,8 @@ pub(crate) fn copied<'py>(py: Attached<'py>, mapping: &Object) -> Result<Owned<'
         dict.as_any().call_method1(&*Str::intern(py, "update")?, mapping, py)?;
         return Ok(dict);
     }
-    let pairs = import(py, "builtins")?.attr(&*Str::intern(py, "tuple")?, py)?.call1(mapping, py)?;
+    let pairs =
+        import(py, "builtins")?.attr(&*Str::intern(py, "tuple")?, py)?.call1(mapping, py)?;
     for pair in pairs.cast::<Tuple>().map_or(&[][..], |pairs| pairs.items()) {
         // What is no pair is refused as it would be of all of them at once.
         let one = Dict::new(py)?;

@@ -21,8 +21,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use pyre_ffi::{
-    Arguments, Attached, Bool, Class, ClassSpec, Float, Instance, Int, Object, Owned, Raised, Signature, Slot,
-    Str, Tuple, Visitor, import, none,
+    Arguments, Attached, Bool, Class, ClassSpec, Float, Instance, Int, Object, Owned, Raised,
+    Signature, Slot, Str, Tuple, Visitor, import, none,
 };
 use pyre_http::h1::serialize::Delimited;
 

@@ -41,7 +41,7 @@ class Ready:
         return self._result
         yield  # type: ignore[unreachable]
 
-    def send(self, value: object) -> NoReturn:  # noqa: ARG002 - nobody waits for it
+    def send(self, value: object) -> NoReturn:
         """End, with the result."""
         raise StopIteration(self._result)
 

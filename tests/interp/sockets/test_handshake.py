@@ -176,6 +176,14 @@ def test_other_methods(on_workers: Server) -> None:
         assert peer.reply().status == 400
 
 
+def test_a_handshake_with_a_body_that_is_asked_for(on_workers: Server) -> None:
+    """It is refused as one with a body that has come, before that is sent."""
+    headers = [*fields(), ("Expect", "100-continue"), ("Content-Length", "3")]
+    with on_workers.connect() as peer:
+        peer.send(request("GET", "/async/echo", headers))
+        assert peer.reply().status == 400
+
+
 @pytest.mark.parametrize(
     ("origin", "status"),
     [

@@ -61,8 +61,10 @@ def test_weak_references(server: Server) -> None:
         ("text", "TypeError: timeout is a number of seconds, not str"),
         (
             "task",
-            "RuntimeError: no task can follow: the request has been answered already, or is that "
-            "of a WebSocket",
+            (
+                "RuntimeError: no task can follow: the request has been answered already, or is "
+                "that of a WebSocket"
+            ),
         ),
     ],
 )

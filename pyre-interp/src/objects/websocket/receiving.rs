@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::ffi::CStr;
 
 use pyre_ffi::{
-    Arguments, Attached, Class, ClassSpec, ExceptionKind, Instance, Int, Object, Owned,
-    Raised, Signature, Slot, Str, Tuple, Visitor, none,
+    Arguments, Attached, Class, ClassSpec, ExceptionKind, Instance, Int, Object, Owned, Raised,
+    Signature, Slot, Str, Tuple, Visitor, none,
 };
 use pyre_http::websocket::receive::Kind;
 
