@@ -13,26 +13,25 @@ mod handshake; // how its handshake is answered
 mod receiving; // messages in
 mod sending; // messages out
 mod topics; // what it has subscribed to
+mod waits; // how long, and who is woken
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use pyre_ffi::{
-    Arguments, Attached, Bool, Class, ClassSpec, Float, Instance, Int, Object, Owned, Raised,
-    Signature, Slot, Str, Tuple, Visitor, import, none,
+    Arguments, Attached, Bool, Class, ClassSpec, Instance, Int, Owned, Raised, Signature, Slot,
+    Str, Tuple, Visitor, import, none,
 };
 use pyre_http::h1::serialize::Delimited;
 
 use crate::flow::topics::{Form, Topics};
 use crate::flow::{
-    Batch, Downstream, Feed, Inbox, Outflow, Reader, Room, TOO_SLOW, Terms, Upgrade, Waker, Wakes,
+    Batch, Downstream, Feed, Inbox, Outflow, Reader, Room, TOO_SLOW, Terms, Upgrade, Wakes,
 };
 use crate::invoke::application::{Application, Berth};
 use crate::objects::request::Request;
-use crate::objects::stream::given::seconds_of;
 use crate::objects::toolkit::Toolkit;
 
 use arrival::IS_ARRIVAL;
@@ -40,9 +39,7 @@ pub(crate) use handshake::Handshake;
 pub use receiving::Receiving;
 use sending::Compressor;
 pub use sending::Sent;
-
-/// What the next waiter is known by on its event loop; streams count from 1.
-static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1 << 61);
+use waits::{number, require_seconds, span_of};
 
 /// A WebSocket, on the side of its handler.
 pub struct WebSocket {
@@ -263,47 +260,6 @@ impl Drop for WebSocket {
         // Nobody is left to say anything.
         self.flow.fail();
     }
-}
-
-/// What an event loop knows a waiter by, from its first question on.
-fn number(
-    known: &Cell<u64>,
-    wakes: Option<&Arc<Wakes>>,
-    mark: u64,
-    set_waker: impl FnOnce(Waker),
-) -> Option<u64> {
-    let wakes = wakes?;
-    if known.get() == 0 {
-        known.set(NEXT_NUMBER.fetch_add(1, Relaxed) | mark);
-        set_waker(Waker { wakes: wakes.clone(), number: known.get() });
-    }
-    Some(known.get())
-}
-
-/// A timeout that was given: any number of seconds, also one that is over.
-fn require_seconds(timeout: Option<&Object>, py: Attached<'_>) -> Result<(), Raised> {
-    let Some(timeout) = timeout.filter(|timeout| !timeout.is_none()) else { return Ok(()) };
-    if timeout.is_a::<Int>() {
-        return Ok(());
-    }
-    match timeout.cast::<Float>() {
-        Some(seconds) if !seconds.as_f64().is_nan() => Ok(()),
-        Some(_) => Err(Raised::value_error(py, "timeout is a number of seconds, not nan")),
-        None => {
-            let text = format!("timeout is a number of seconds, not {}", timeout.type_name());
-            Err(Raised::type_error(py, &text))
-        }
-    }
-}
-
-fn span_of(
-    py: Attached<'_>,
-    given: &Arguments<'_>,
-    function: &'static str,
-) -> Result<Duration, Raised> {
-    let [seconds] = given.parse(&Signature::all(function, ["seconds"]), py)?;
-    let seconds = seconds_of(&seconds.expect("it is required"), "seconds", py)?;
-    Ok(Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or(Duration::MAX))
 }
 
 /// Something of the Python side, which is imported with the first WebSocket that needs it.

@@ -1,0 +1,56 @@
+//! How long a program waits, and how its event loop knows who does.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use pyre_ffi::{Arguments, Attached, Float, Int, Object, Raised, Signature};
+
+use crate::flow::{Waker, Wakes};
+use crate::objects::stream::given::seconds_of;
+
+/// What the next waiter is known by on its event loop; streams count from 1.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1 << 61);
+
+/// What an event loop knows a waiter by, from its first question on.
+pub(super) fn number(
+    known: &Cell<u64>,
+    wakes: Option<&Arc<Wakes>>,
+    mark: u64,
+    set_waker: impl FnOnce(Waker),
+) -> Option<u64> {
+    let wakes = wakes?;
+    if known.get() == 0 {
+        known.set(NEXT_NUMBER.fetch_add(1, Relaxed) | mark);
+        set_waker(Waker { wakes: wakes.clone(), number: known.get() });
+    }
+    Some(known.get())
+}
+
+/// A timeout that was given: any number of seconds, also one that is over.
+pub(super) fn require_seconds(timeout: Option<&Object>, py: Attached<'_>) -> Result<(), Raised> {
+    let Some(timeout) = timeout.filter(|timeout| !timeout.is_none()) else { return Ok(()) };
+    if timeout.is_a::<Int>() {
+        return Ok(());
+    }
+    match timeout.cast::<Float>() {
+        Some(seconds) if !seconds.as_f64().is_nan() => Ok(()),
+        Some(_) => Err(Raised::value_error(py, "timeout is a number of seconds, not nan")),
+        None => {
+            let text = format!("timeout is a number of seconds, not {}", timeout.type_name());
+            Err(Raised::type_error(py, &text))
+        }
+    }
+}
+
+/// The span that an internal function was called with.
+pub(super) fn span_of(
+    py: Attached<'_>,
+    given: &Arguments<'_>,
+    function: &'static str,
+) -> Result<Duration, Raised> {
+    let [seconds] = given.parse(&Signature::all(function, ["seconds"]), py)?;
+    let seconds = seconds_of(&seconds.expect("it is required"), "seconds", py)?;
+    Ok(Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or(Duration::MAX))
+}
