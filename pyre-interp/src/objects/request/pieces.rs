@@ -80,6 +80,7 @@ impl Request {
                 Taken::Nothing | Taken::End => break,
             }
             left = usize::try_from(size).unwrap_or(usize::MAX).saturating_sub(all.len());
+            look(py)?;
         }
         Bytes::new(py, &all).map(Owned::into_any)
     }
@@ -92,6 +93,7 @@ impl Request {
         let mut all = Vec::new();
         while let Taken::Bytes(bytes) = self.take_or_wait(py, usize::MAX)? {
             all.extend_from_slice(&bytes);
+            look(py)?;
         }
         Bytes::new(py, &all).map(Owned::into_any)
     }
@@ -269,13 +271,19 @@ impl Request {
     }
 
     /// Waits until there is something to find.
+    ///
+    /// # Errors
+    /// What interrupts the handler, also if something has come: to whoever goes on reading in here, bytes
+    /// may keep coming.
     fn wait(&self, py: Attached<'_>) -> Result<(), Raised> {
         let Some(intake) = self.intake(py)? else { return Ok(()) };
-        while py.detach(|| intake.wait(LOOK)) == Found::Nothing {
-            // What interrupts a handler is raised where Python code runs.
-            helper(py, "look")?.call0(py)?;
+        loop {
+            let found = py.detach(|| intake.wait(LOOK));
+            look(py)?;
+            if found != Found::Nothing {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// The exception for a body that has no end.
@@ -311,6 +319,11 @@ impl Request {
 /// Something of the Python side, which is imported with the first body that is read in pieces.
 fn helper<'py>(py: Attached<'py>, name: &str) -> Result<Owned<'py>, Raised> {
     import(py, "pyreframework.handlers.bodies")?.attr(&*Str::intern(py, name)?, py)
+}
+
+/// Raises what is to interrupt the handler, if anything: that is raised where Python code runs.
+fn look(py: Attached<'_>) -> Result<(), Raised> {
+    helper(py, "look")?.call0(py).map(drop)
 }
 
 /// Whether an event loop runs on this thread, which is not to wait.
