@@ -32,10 +32,8 @@ pub(crate) struct Fields {
     pub(crate) id: Slot<Str>,
     /// What is to be done after the answer: a list of (function, args, keywords).
     pub(crate) tasks: Slot<List>,
-    /// The exception that told the handler of a malformed body.
-    pub(crate) complaint: Slot,
-    /// The status that it stands for.
-    pub(crate) complaint_status: Cell<u16>,
+    /// An exception has told the handler of something that the client does wrong.
+    pub(crate) has_complained: Cell<bool>,
     /// How much was taken of the body that is in memory.
     pub(crate) taken: Cell<usize>,
     /// All of the body is in memory, though its route takes it as it comes.
@@ -56,8 +54,7 @@ impl Fields {
             state: Slot::empty(),
             id: Slot::empty(),
             tasks: Slot::empty(),
-            complaint: Slot::empty(),
-            complaint_status: Cell::new(400),
+            has_complained: Cell::new(false),
             taken: Cell::new(0),
             is_loaded: Cell::new(false),
         }
@@ -79,7 +76,7 @@ impl Fields {
         self.state.clear(py);
         self.id.clear(py);
         self.tasks.clear(py);
-        self.complaint.clear(py);
+        self.has_complained.set(false);
         self.taken.set(0);
         self.is_loaded.set(false);
     }
@@ -95,7 +92,6 @@ impl Fields {
         visitor.slot(&self.state);
         visitor.slot(&self.id);
         visitor.slot(&self.tasks);
-        visitor.slot(&self.complaint);
     }
 }
 

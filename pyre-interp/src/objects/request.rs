@@ -9,8 +9,8 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use pyre_ffi::{
-    Arguments, Attached, Bool, Borrowed, Class, ClassSpec, Dict, Exception, Instance, List, Object,
-    Owned, Raised, Str, Tuple, Visitor, none,
+    Arguments, Attached, Bool, Borrowed, Class, ClassSpec, Dict, Instance, List, Owned, Raised,
+    Str, Tuple, Visitor, none,
 };
 
 use crate::flow::Outflow;
@@ -82,14 +82,6 @@ impl Request {
         self.source.is_loaded()
     }
 
-    /// Forgets the exception that told of a malformed body. The frames in its traceback hold the
-    /// request: while it is kept here, the object has itself for an owner.
-    pub(crate) fn forget_complaint(&self, py: Attached<'_>) {
-        if self.has_others() {
-            self.fields.complaint.clear(py);
-        }
-    }
-
     /// Takes what is to be done after the answer, if anything.
     pub(crate) fn take_tasks<'py>(&self, py: Attached<'py>) -> Option<Owned<'py, List>> {
         if self.has_others() { self.fields.tasks.take(py) } else { None }
@@ -128,14 +120,6 @@ impl Request {
     pub(crate) fn with_call<R>(&self, read: impl FnOnce(&Job, &Call) -> R) -> R {
         let job = self.source.read().expect("a request has a job while its handler runs");
         read(&job, call_of(&job))
-    }
-
-    /// The status that this exception stands for, if it is the one that told the handler of a body that is
-    /// malformed, or that has no end.
-    pub(crate) fn complaint(&self, exception: &Object<Exception>, py: Attached<'_>) -> Option<u16> {
-        let fields = self.fields();
-        let is_it = fields.complaint.get(py).is_some_and(|complaint| complaint.is(exception));
-        is_it.then(|| fields.complaint_status.get())
     }
 
     /// The request's id: made when first asked for, the same from then on.

@@ -305,7 +305,6 @@ impl<'py, 'a> Lane<'py, 'a> {
     /// part, and the lane with a new object.
     #[inline(always)]
     pub(crate) fn unload(&mut self) -> Box<Job> {
-        self.request.get().forget_complaint(self.py);
         if self.request.is_unique() {
             return self.request.get().unload(self.py);
         }

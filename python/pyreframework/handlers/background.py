@@ -56,7 +56,7 @@ def run_one(
         if is_coroutine(result):
             native.settle(result)
     except BaseException as error:  # noqa: BLE001 - the next task must still run
-        records.task_failed(name_of(function), error)
+        report(function, error)
 
 
 async def run_on_loop(tasks: list[Task], native: AppTable, end_fork: EndFork) -> None:
@@ -80,10 +80,18 @@ async def run_on_loop(tasks: list[Task], native: AppTable, end_fork: EndFork) ->
                     raise
                 if isinstance(error, GeneratorExit):
                     raise
-                records.task_failed(name_of(function), error)
+                report(function, error)
             end_fork(WHAT, None)
             left -= 1
             native.end_task()
     finally:
         for _ in range(left):
             native.end_task()
+
+
+def report(function: Callable[..., Any], error: BaseException) -> None:
+    """Tell the log of a task that has raised, unless that comes of a body whose client ended it."""
+    from pyreframework.handlers.faults import is_cut_short
+
+    if not is_cut_short(error):
+        records.task_failed(name_of(function), error)

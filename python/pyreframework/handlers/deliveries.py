@@ -10,9 +10,9 @@ import _thread
 import sys
 
 from pyreframework.handlers.event_loop import running_loop
+from pyreframework.handlers.faults import status_of
 from pyreframework.handlers.streams import (
     LOOK_SECONDS,
-    ClientGone,
     Sender,
     send_on_loop,
     senders,
@@ -262,7 +262,7 @@ class Delivery:
                 pass  # That is what the request comes to.
             elif not (stream.is_disconnected and is_of_client(error)):
                 stream._break()
-                if not isinstance(error, ClientGone):
+                if status_of(error, self._id) is None:
                     records.raised(self._route, self._id, error)
         finally:
             with self._lock:

@@ -1,12 +1,18 @@
 //! The body of a request, as it is and decoded. What is malformed is the client's fault.
 
-use pyre_ffi::{Attached, Bytes, ExceptionKind, Owned, Raised, Str};
+use pyre_ffi::{
+    Attached, Bytes, Exception, ExceptionKind, Int, Object, Owned, Raised, Str, Tuple, import,
+};
 
 use super::Request;
 use crate::job::Job;
 use crate::objects::fields;
 use crate::objects::source::call_of;
 use crate::serialize::json::{self, DecodeFailure};
+
+/// What an exception bears that is the client's fault: whose, and what it stands for. Read in
+/// `pyreframework.handlers.faults`.
+const FAULT: &str = "_pyre_fault";
 
 impl Request {
     /// Has the whole body in memory, which takes time only on routes that may be asked for it before.
@@ -59,8 +65,8 @@ impl Request {
         made.map(Owned::into_any).map_err(|raised| self.complain(py, raised))
     }
 
-    /// Remembers the exception that says that the client sent something malformed: if the
-    /// handler lets it through, the answer is 400.
+    /// Marks the exception that says that the client sent something malformed: if the handler lets it
+    /// through, the answer is 400.
     fn complain(&self, py: Attached<'_>, raised: Raised) -> Raised {
         let exception = raised.take(py);
         let is_of_client = exception.is_kind(ExceptionKind::ValueError);
@@ -68,13 +74,43 @@ impl Request {
         if is_of_client { self.complain_of(py, raised, 400) } else { raised }
     }
 
-    /// As [`Self::complain`], with what stands for the exception if the handler lets it through.
+    /// As [`Self::complain`], with what stands for the exception if the handler lets it through. It bears
+    /// that itself: several readers may get one each.
+    #[cold]
     pub(super) fn complain_of(&self, py: Attached<'_>, raised: Raised, status: u16) -> Raised {
         let exception = raised.take(py);
-        let fields = self.fields();
-        fields.complaint.set(py, exception.clone().into_any());
-        fields.complaint_status.set(status);
-        Raised::restore(py, exception)
+        let marked = self.id(py).and_then(|id| {
+            let mark = [id.into_any(), Int::new(py, status.into())?.into_any()];
+            exception.set_attr(&*Str::intern(py, FAULT)?, &*Tuple::new(py, mark)?, py)
+        });
+        self.fields().has_complained.set(true);
+        match marked {
+            Ok(()) => Raised::restore(py, exception),
+            Err(raised) => raised,
+        }
+    }
+
+    /// The status that this exception stands for, if it is one that told the handler of a body that is
+    /// malformed, or that has no end, or comes of such ones alone.
+    #[cold]
+    pub(crate) fn complaint(&self, exception: &Object<Exception>, py: Attached<'_>) -> Option<u16> {
+        if !self.has_others() || !self.fields.has_complained.get() {
+            return None;
+        }
+        let found = import(py, "pyreframework.handlers.faults").and_then(|faults| {
+            let status_of = faults.attr(&*Str::intern(py, "status_of")?, py)?;
+            status_of.call2(exception, &*self.id(py)?, py)
+        });
+        match found {
+            Ok(status) => {
+                let status = status.cast::<Int>().and_then(|status| status.as_i64());
+                status.and_then(|status| u16::try_from(status).ok())
+            }
+            Err(raised) => {
+                raised.write_unraisable("what a client has done wrong", py);
+                None
+            }
+        }
     }
 }
 

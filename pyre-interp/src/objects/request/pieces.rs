@@ -308,7 +308,9 @@ impl Request {
                 let class = import(py, "pyreframework.errors")
                     .and_then(|errors| errors.attr(&*Str::intern(py, "HTTPError")?, py));
                 match class.and_then(|class| Ok((class, Int::new(py, status.into())?))) {
-                    Ok((class, status)) => Raised::with(py, &class, &status),
+                    Ok((class, told)) => {
+                        self.complain_of(py, Raised::with(py, &class, &told), status)
+                    }
                     Err(raised) => raised,
                 }
             }
