@@ -270,6 +270,7 @@ impl<'py> Lane<'py, '_> {
         stage: Stage,
     ) -> Result<Owned<'py>, Raised> {
         let (py, app) = (self.py, self.app);
+        self.request.get().rewind();
         match stage {
             Stage::Before(index) => app.before[index].bind(py).call1(&*self.request, py),
             Stage::Handler => self.invoke(handler),

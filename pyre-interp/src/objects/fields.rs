@@ -38,6 +38,8 @@ pub(crate) struct Fields {
     pub(crate) taken: Cell<usize>,
     /// All of the body is in memory, though its route takes it as it comes.
     pub(crate) is_loaded: Cell<bool>,
+    /// It was read as a whole by whoever runs now: nothing is left for him, but it is there as a whole.
+    pub(crate) is_read: Cell<bool>,
 }
 
 impl Fields {
@@ -57,6 +59,7 @@ impl Fields {
             has_complained: Cell::new(false),
             taken: Cell::new(0),
             is_loaded: Cell::new(false),
+            is_read: Cell::new(false),
         }
     }
 
@@ -79,6 +82,7 @@ impl Fields {
         self.has_complained.set(false);
         self.taken.set(0);
         self.is_loaded.set(false);
+        self.is_read.set(false);
     }
 
     pub(crate) fn traverse(&self, visitor: &mut Visitor<'_>) {

@@ -89,10 +89,10 @@ async def read(request: PyreRequest, size: int) -> bytes:
     If nothing was read before, all of it is what the request has for a body from then on.
     """
     if size < 0:
-        while (is_whole := request._gather()) is False:
+        while (whole := request._gather()) is False:
             await wait(request)
-        if is_whole:
-            return request.body
+        if whole is not None:
+            return whole
     pieces = []
     while size and (piece := await take(request, size)):
         pieces.append(piece)

@@ -87,8 +87,8 @@ impl Request {
 
     /// All that is left of it. If nothing was read before, that is the body from now on.
     fn read_all<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        if self.wait_for_all(py)? == Gathered::All {
-            return self.body(py);
+        if !self.fields().is_read.get() && self.wait_for_all(py)? == Gathered::All {
+            return self.whole(py);
         }
         let mut all = Vec::new();
         while let Taken::Bytes(bytes) = self.take_or_wait(py, usize::MAX)? {
@@ -96,6 +96,20 @@ impl Request {
             look(py)?;
         }
         Bytes::new(py, &all).map(Owned::into_any)
+    }
+
+    /// The body, which is in memory, to one who reads it: nothing is left then.
+    fn whole<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let body = self.body(py)?;
+        self.fields().is_read.set(true);
+        Ok(body)
+    }
+
+    /// Whoever runs next may read from the beginning what somebody before has read as a whole.
+    pub(crate) fn rewind(&self) {
+        if self.has_others() {
+            self.fields.is_read.set(false);
+        }
     }
 
     /// `_next_piece()`: what comes next, empty at the end. Waits for it.
@@ -129,13 +143,17 @@ impl Request {
         }
     }
 
-    /// `_gather()`: whether all of the body is in memory. None: it never will be, as a part was read.
+    /// `_gather()`: all of the body, which counts as read, once it is in memory; False until then. None: it
+    /// never will be, as some of it was read.
     pub(super) fn gather_all<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        Ok(match self.gather(py)? {
-            Gathered::All => Bool::new(py, true).into_any(),
-            Gathered::Part => Bool::new(py, false).into_any(),
-            Gathered::Never => none(py),
-        })
+        if self.fields().is_read.get() {
+            return Ok(none(py));
+        }
+        match self.gather(py)? {
+            Gathered::All => self.whole(py),
+            Gathered::Part => Ok(Bool::new(py, false).into_any()),
+            Gathered::Never => Ok(none(py)),
+        }
     }
 
     /// `_wait(seconds)`: waits until there is something to take, on a thread that has no event loop.
@@ -242,6 +260,9 @@ impl Request {
     /// Takes at most so many bytes, as many as there are.
     fn take(&self, py: Attached<'_>, bytes_max: usize) -> Result<Taken, Raised> {
         let fields = self.fields();
+        if fields.is_read.get() {
+            return Ok(Taken::End);
+        }
         let mut bytes = Vec::new();
         let found = {
             let job = self.job(py)?;
