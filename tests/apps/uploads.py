@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import os
 import threading
+import time
+from collections.abc import AsyncIterable, Iterable
 
 from gates import at_gate, hold
 from turns import Turns
@@ -211,6 +213,56 @@ async def part_async(req):
         return req.body
     except RuntimeError as error:
         return [first.decode(), str(error), (await req.read()).decode()]
+
+
+@upload("/def/again")
+def again(req):
+    """What is left after all has been read, and that it is there as a whole."""
+    found = [len(req.read()), len(req.read()), len(req.read(3)), len(list(req.stream()))]
+    return [*found, len(req.body), len(req.text())]
+
+
+@upload("/async/again")
+async def again_async(req):
+    found = [len(await req.read()), len(await req.read()), len(await req.read(3))]
+    return [*found, len([p async for p in req.stream()]), len(req.body), len(req.text())]
+
+
+@upload("/async/kinds")
+async def kinds(req):
+    """What libraries take for what it is, and where it may be handed to."""
+    stream = req.stream()
+    kinds = [isinstance(stream, kind) for kind in (AsyncIterable, Iterable)]
+    return [kinds, b"".join(await asyncio.to_thread(list, stream)).decode()]
+
+
+@upload("/def/kinds")
+def kinds_in_thread(req):
+    stream = req.stream()
+
+    async def take():
+        return b"".join([piece async for piece in stream])
+
+    kinds = [isinstance(stream, kind) for kind in (AsyncIterable, Iterable)]
+    return [kinds, asyncio.run(take()).decode()]
+
+
+@upload("/def/idle/{port:int}")
+def idle(req, port: int):
+    """Read nothing, and look whether the client has gone."""
+    hold(port, "begun")
+    while not req.is_disconnected():
+        time.sleep(0.01)
+    hold(port, "told")
+
+
+@upload("/async/idle/{port:int}")
+async def idle_async(req, port: int):
+    await at_gate(port, "begun")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await at_gate(port, "told")
 
 
 def name_of(error):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pyreframework.engine import PyreRequest
 
 
-__all__ = ["ClientGone", "Pieces", "is_in_coroutine", "look", "read", "wake"]
+__all__ = ["ClientGone", "is_in_coroutine", "look", "read", "stream", "wake"]
 
 
 # Pieces that coroutines of an interpreter get without waiting before others on the loop have a
@@ -45,9 +45,9 @@ turn = Turn()
 
 
 class Pieces:
-    """What ``req.stream()`` returns: the body in pieces, as it comes.
+    """What ``req.stream()`` returns in a thread: the body in pieces, as it comes.
 
-    For ``for`` in a thread and ``async for`` in a coroutine.
+    Made there, it may be handed to an event loop as well.
     """
 
     __slots__ = ("_request",)
@@ -72,6 +72,45 @@ class Pieces:
         if not piece:
             raise StopAsyncIteration
         return piece
+
+
+class AsyncPieces:
+    """What ``req.stream()`` returns in a coroutine.
+
+    It is no `Iterable`: libraries that take either kind, such as httpx, would go through it as one.
+    """
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: PyreRequest) -> None:
+        self._request = request
+
+    def __aiter__(self) -> AsyncPieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await take(self._request, -1)
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    def __getitem__(self, _: int) -> bytes:
+        """Return the next piece, in a thread to which this was handed.
+
+        By this a ``for`` goes through what has no ``__iter__``.
+
+        Raises:
+            RuntimeError: An event loop runs on this thread.
+        """
+        piece = self._request._next_piece()
+        if not piece:
+            raise IndexError("the body has no more pieces")
+        return piece
+
+
+def stream(request: PyreRequest) -> Pieces | AsyncPieces:
+    """Return what goes through the pieces of a body where this is called."""
+    return AsyncPieces(request) if is_in_coroutine() else Pieces(request)
 
 
 def is_in_coroutine() -> bool:

@@ -300,6 +300,28 @@ def test_the_test_client() -> None:
             assert client.post(path, body=iter([b"x" * 100_000] * 3)).json() == 300_000
 
 
+def test_a_proxy_that_is_an_httpx_client() -> None:
+    """What goes through a body is taken as the content of a request, in both kinds of handlers."""
+    app = Pyre()
+    with serve("uploads") as server:
+
+        @app.put("/def", stream_body=True)
+        def proxy(req: PyreRequest) -> bytes:
+            with httpx.Client() as client:
+                return client.post(f"{server.url}/def/echo", content=req.stream()).content
+
+        @app.put("/async", stream_body=True)
+        async def proxy_async(req: PyreRequest) -> bytes:
+            async with httpx.AsyncClient() as client:
+                answer = await client.post(f"{server.url}/async/echo", content=req.stream())
+                return answer.content
+
+        with TestClient(app) as client:
+            for path in ["/def", "/async"]:
+                sent = [bytes([number]) * 100_000 for number in range(3)]
+                assert client.put(path, body=iter(sent)).body == b"".join(sent)
+
+
 def test_peers_are_not_confused() -> None:
     """Uploads on many connections at once, each with its own bytes."""
     with serve("uploads", io_workers=2) as server:

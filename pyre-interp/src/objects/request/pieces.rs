@@ -48,7 +48,7 @@ impl Request {
     ) -> Result<Owned<'py>, Raised> {
         let [] = given.parse(&Signature::all("stream", []), py)?;
         this.job(py)?;
-        helper(py, "Pieces")?.call1(this, py)
+        helper(py, "stream")?.call1(this, py)
     }
 
     /// `read(n=-1)`: so many bytes, fewer only at the end; awaited in a coroutine.
