@@ -210,7 +210,8 @@ impl Desk {
                 if result.is_coroutine() {
                     return Err(refuse_coroutine(py));
                 }
-                self.json(py, &result, conventions)
+                let encoded = self.json(py, &result, conventions);
+                encoded.map_err(|raised| explain_iterator(py, &result, raised))
             }
         }
     }
@@ -321,6 +322,21 @@ fn is_bytes_like(value: &Object) -> bool {
 #[cold]
 fn refuse_coroutine(py: Attached<'_>) -> Raised {
     Raised::type_error(py, "a handler cannot answer with a coroutine: await it")
+}
+
+/// The exception for a result that is not JSON: of an iterator somebody may have meant to send the pieces.
+#[cold]
+fn explain_iterator(py: Attached<'_>, result: &Object, raised: Raised) -> Raised {
+    let exception = raised.take(py);
+    let has = |name| Str::intern(py, name).and_then(|name| result.attr_if_any(&name, py));
+    let is_iterator =
+        || ["__next__", "__anext__"].iter().any(|name| matches!(has(name), Ok(Some(_))));
+    if !exception.is_kind(ExceptionKind::TypeError) || !is_iterator() {
+        return Raised::restore(py, exception);
+    }
+    let name = result.type_name();
+    let text = format!("the body of an answer in pieces is a generator, not {name}: yield from it");
+    Raised::type_error(py, &text)
 }
 
 impl<'py> Pieces<'py> {

@@ -209,7 +209,7 @@ impl Request {
             }
         }
         // Also where it has come at once, as that is up to the client.
-        if is_in_coroutine(py)? {
+        if is_in_coroutine(py)? && !self.is_begun(py)? {
             let text = "the body may still be coming: `await req.read()` first, which returns it as \
                         well";
             return Err(Raised::runtime_error(py, text));
@@ -221,6 +221,12 @@ impl Request {
             )),
             Gathered::All | Gathered::Part => Ok(()),
         }
+    }
+
+    /// Whether a part of the body was taken, so that it is never there as a whole.
+    fn is_begun(&self, py: Attached<'_>) -> Result<bool, Raised> {
+        let is_taken = self.fields().taken.get() > 0;
+        Ok(is_taken || self.intake(py)?.is_some_and(|intake| intake.is_begun()))
     }
 
     fn wait_for_all(&self, py: Attached<'_>) -> Result<Gathered, Raised> {
