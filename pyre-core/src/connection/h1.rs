@@ -80,6 +80,10 @@ impl H1 {
         self.reader.read_body(bytes, limits)
     }
 
+    pub(super) fn rest_bytes_min(&self) -> u64 {
+        self.reader.rest_bytes_min()
+    }
+
     pub(super) fn write_continue(out: &mut Vec<u8>) {
         out.extend_from_slice(CONTINUE);
     }

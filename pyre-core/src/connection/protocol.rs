@@ -103,6 +103,14 @@ impl Protocol {
         }
     }
 
+    /// How many bytes are missing of that body, at least.
+    pub(crate) fn rest_bytes_min(&self) -> u64 {
+        match self {
+            Self::H1(h1) => h1.rest_bytes_min(),
+            Self::WebSocket(_) => 0,
+        }
+    }
+
     /// Writes that the client is to send the body.
     pub(crate) fn write_continue(&self, out: &mut Vec<u8>) {
         match self {

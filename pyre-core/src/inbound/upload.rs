@@ -57,6 +57,12 @@ pub(crate) fn read(connections: &mut Connections, limits: &Limits, slot: u32) ->
         return Got::Nothing;
     }
     if !upload.flow.has_room() {
+        // Nobody reads as far as the end, so it is looked for: that all which is missing waits in the socket
+        // is not always known, but that it does not is.
+        let missing = connection.protocol.rest_bytes_min();
+        if connection.end_seen && (connection.transport.received_bytes() as u64) < missing {
+            return Got::Gone;
+        }
         connections.await_body(slot, false);
         return Got::Nothing;
     }
@@ -211,6 +217,29 @@ mod tests {
             let filling = FLOW_BYTES_MAX..FLOW_BYTES_MAX + UPLOAD_READ_BYTES;
             assert!(filling.contains(&taken(&intake).len()));
             assert!(mailbox.take().is_some());
+        }
+    }
+
+    #[test]
+    fn a_peer_that_goes_before_the_end_is_found_though_there_is_no_room() {
+        // One that has sent all of it may have said all that it wants to.
+        for (rest, is_found) in [(&b"7777\r\n0\r\n\r\n"[..], false), (b"777", true)] {
+            let (mut connections, limits, _intake, _, mut peer) = begun(2 * FLOW_BYTES_MAX);
+            connections.get(0).unwrap().end_seen = true;
+            let filled = FLOW_BYTES_MAX + UPLOAD_READ_BYTES;
+            peer.set_nonblocking(true).unwrap();
+            peer.write_all(format!("{:x}\r\n", filled + 4).as_bytes()).unwrap();
+            let mut left = filled;
+            while connections.get(0).unwrap().upload.as_ref().unwrap().flow.has_room() {
+                let sent = peer.write(&vec![7; left.min(UPLOAD_READ_BYTES)]).unwrap_or(0);
+                left -= sent;
+                assert!(matches!(read(&mut connections, &limits, 0), Got::More));
+            }
+            peer.write_all(&vec![7; left]).unwrap();
+            peer.write_all(rest).unwrap();
+            drop(peer);
+            let got = read(&mut connections, &limits, 0);
+            assert_eq!(matches!(got, Got::Gone), is_found);
         }
     }
 

@@ -120,6 +120,18 @@ impl Ledger {
         job.counted = answered;
     }
 
+    /// Notes the answers that a job has got, of which nobody is sent anything.
+    #[cold]
+    pub(crate) fn collected_unsent(&mut self, job: &mut Job) {
+        let new = job.counted..job.answered();
+        for entry in &mut job.entries[new] {
+            if let Entry::Call(call) = entry {
+                call.answer_bytes = 0;
+            }
+        }
+        self.collected(job);
+    }
+
     #[inline(never)]
     fn collected_each(&mut self, job: &Job, answered: usize, close_code: Option<u16>) {
         let took_us = self.now_us.saturating_sub(job.received_us);

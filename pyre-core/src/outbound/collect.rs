@@ -33,7 +33,7 @@ pub(crate) fn collect(
         // The peer went while its handler ran, unless it was told before that this took too long.
         if !has_disconnected {
             stream::end(ledger, &mut job);
-            ledger.collected(&mut job);
+            ledger.collected_unsent(&mut job);
         }
         connections.jobs.give_back(job);
         return None;
@@ -68,7 +68,7 @@ fn collect_early(
     }
     // RFC 9112 section 8: one that never will is not answered, whatever its handler says.
     if !has_disconnected {
-        ledger.collected(&mut job);
+        ledger.collected_unsent(&mut job);
     }
     connections.jobs.give_back(job);
     connections.close(slot);

@@ -59,6 +59,12 @@ impl Chunked {
         self.decoded as usize
     }
 
+    /// How many bytes are missing at least, on the wire.
+    pub(super) fn missing_bytes_min(&self) -> u64 {
+        let framing = b"\r\n0\r\n\r\n".len() as u64;
+        if self.state == State::Data { self.size + framing } else { 1 }
+    }
+
     /// Decodes `bytes[from..]`, which came behind what earlier calls decoded: what is decoded begins
     /// there as well. Gives the offset behind the body's end on the wire once it is there.
     ///

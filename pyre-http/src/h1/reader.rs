@@ -354,6 +354,15 @@ impl RequestReader {
         }
     }
 
+    /// How many bytes are missing at least of the body that [`Self::read_body`] reads.
+    pub fn rest_bytes_min(&self) -> u64 {
+        match &self.stage {
+            Stage::Rest { left: Left::Length(left), .. } => *left,
+            Stage::Rest { left: Left::Chunked(chunked), .. } => chunked.missing_bytes_min(),
+            _ => 0,
+        }
+    }
+
     /// Whether the last request asked to close the connection: nothing behind it is read.
     #[inline]
     pub fn is_ended(&self) -> bool {

@@ -209,6 +209,34 @@ def test_a_client_that_goes_before_its_upload_is_served(
         peer.expect_end()
 
 
+@KINDS
+@pytest.mark.parametrize("sent", [10, 90_000])
+def test_a_client_that_goes_while_nobody_reads(kind: str, sent: int) -> None:
+    """It is found although more waits for the handler than is read ahead."""
+    length = 5_000_000
+    with serve("uploads", workers=1, max_body_size=length) as server:
+        with server.connect() as peer, Gate() as gate:
+            fields = [("Content-Length", str(length))]
+            peer.send(request("POST", f"/{kind}/idle/{gate.port}", fields))
+            assert gate.entered() == "begun"
+            for _ in range(10):
+                peer.send(b"x" * sent)
+            peer.socket.close()
+            gate.release("begun")
+            assert gate.entered() == "told"
+            gate.release("told")
+
+
+@KINDS
+def test_the_access_log_of_a_client_that_has_gone(kind: str) -> None:
+    """Nobody was sent a byte."""
+    with serve("uploads", workers=1, access_log=True) as server:
+        with noted(server, f"/{kind}/noted", CHUNKED) as (peer, gate):
+            peer.abort()
+            expect_raised(gate, "ConnectionError")
+        server.output.wait_for(rf'POST /{kind}/noted/\d+ HTTP/1.1" 499 0 ')
+
+
 def is_open(server: Server) -> int:
     """How many connections are open, with the one that asks."""
     found = server.get("/metrics").text.splitlines()
