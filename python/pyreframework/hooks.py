@@ -246,6 +246,10 @@ class Hooks:
 
         return register if hook is None else register(hook)  # type: ignore[return-value]
 
+    def is_own(self, handler: AnyCall) -> bool:
+        """Tell whether this is our own handler of exceptions, which never asks for a body."""
+        return handler is answer
+
     def _note_async(self, hook: AnyCall) -> None:
         if is_async(hook):
             self.native.need_loop(True)

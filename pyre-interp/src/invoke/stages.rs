@@ -18,7 +18,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pyre_ffi::{Exception, Instance, Owned, Raised};
+use pyre_ffi::{Exception, Instance, Object, Owned, Raised, Str, import};
 
 use crate::invoke::application::Handler;
 use crate::objects::response::Response;
@@ -272,15 +272,49 @@ impl<'py> Lane<'py, '_> {
         let (py, app) = (self.py, self.app);
         self.request.get().rewind();
         match stage {
-            Stage::Before(index) => app.before[index].bind(py).call1(&*self.request, py),
+            Stage::Before(index) => {
+                let hook = app.before[index].bind(py);
+                if self.has_waiting_hooks(handler) {
+                    return self.call_apart(&hook, None);
+                }
+                hook.call1(&*self.request, py)
+            }
             Stage::Handler => self.invoke(handler),
             Stage::After(index) => {
                 let response = stages.response.as_ref().expect("it was made before this stage");
-                app.after[index].bind(py).call2(&*self.request, &**response, py)
+                let hook = app.after[index].bind(py);
+                if self.has_waiting_hooks(handler) {
+                    return self.call_apart(&hook, Some(response.clone().into_any()));
+                }
+                hook.call2(&*self.request, &**response, py)
             }
             Stage::First => unreachable!("its coroutine is made with the answer"),
             Stage::Recovery { .. } => unreachable!("recovery has an exception to begin with"),
         }
+    }
+
+    /// Whether hooks may have to wait for the body, while this thread runs an event loop that must not.
+    #[inline]
+    fn has_waiting_hooks(&self, handler: &Handler) -> bool {
+        handler.takes_body
+            && self.shared.pool.is_loop()
+            && (handler.is_async || self.app.has_async_hooks)
+    }
+
+    /// Calls a hook or an exception handler where it may wait: beside this thread, unless it is a coroutine
+    /// function.
+    #[cold]
+    fn call_apart(
+        &self,
+        function: &Object,
+        more: Option<Owned<'py>>,
+    ) -> Result<Owned<'py>, Raised> {
+        let py = self.py;
+        let call =
+            import(py, "pyreframework.handlers.apart")?.attr(&*Str::intern(py, "call")?, py)?;
+        let mut given = vec![function.to_owned(py), self.request.clone().into_any()];
+        given.extend(more);
+        call.call(Owned::borrow_all(&given), py)
     }
 
     /// Finds out what stands for an exception: the result of the user's exception handler, or an
@@ -308,6 +342,9 @@ impl<'py> Lane<'py, '_> {
         if tries < RECOVERIES_MAX {
             match self.app.exception_handler(&exception.class(py), py) {
                 // It may raise an exception that has a handler itself, such as HTTPError.
+                Ok(Some(function)) if self.has_waiting_hooks(handler) => {
+                    return Ok(self.call_apart(&function.bind(py), Some(exception.into_any())));
+                }
                 Ok(Some(function)) => {
                     return Ok(function.bind(py).call2(&*self.request, &*exception, py));
                 }
