@@ -1,5 +1,6 @@
 //! Flows outward: what becomes of pieces, and who is told.
 
+mod early; // streams that have subscribed before they are an answer
 mod topics; // what is published, and who hears it
 mod threads; // senders and a reactor on real threads
 mod wire; // whatever is sent, and whenever: what comes out

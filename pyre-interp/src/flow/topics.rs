@@ -100,16 +100,17 @@ impl Topics {
         publication: Box<Publication>,
         patience: Duration,
     ) -> Result<(), Box<Publication>> {
-        if self.subscriptions() == 0 && early::is_empty() {
-            self.desk.count();
-            return Ok(());
-        }
         // A span that no clock can add is for ever.
         let until = Instant::now().checked_add(patience);
         // Dropped behind the lock, which its charge takes again.
         let published;
         let mut told = Vec::new();
         let mut state = self.desk.lock();
+        // Under the lock: meanwhile a stream that becomes an answer may stand nowhere.
+        if self.subscriptions() == 0 && early::is_empty() {
+            state.count();
+            return Ok(());
+        }
         loop {
             if state.is_closed() {
                 // Nobody is left to hear it.

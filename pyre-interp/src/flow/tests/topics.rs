@@ -14,7 +14,7 @@ use crate::flow::*;
 use crate::job::ConnectionId;
 use crate::ring::Doorbell;
 
-fn topics(reactors: usize) -> (Arc<Topics>, Vec<Arc<Mailbox>>) {
+pub(super) fn topics(reactors: usize) -> (Arc<Topics>, Vec<Arc<Mailbox>>) {
     let mailbox = || Arc::new(Mailbox::new(Arc::new(Doorbell::new(|| {}))));
     let mailboxes: Vec<_> = (0..reactors).map(|_| mailbox()).collect();
     (Topics::new(&mailboxes), mailboxes)
@@ -24,12 +24,12 @@ fn message(topic: &str, text: &str) -> Message {
     Message::new(topic, Kind::Text, text.into(), None, None).unwrap()
 }
 
-fn publish(topics: &Topics, topic: &str, text: &str) {
+pub(super) fn publish(topics: &Topics, topic: &str, text: &str) {
     assert!(topics.publish(topics.encode(message(topic, text)), Duration::ZERO).is_ok());
 }
 
 /// A flow of a connection, and the end that its reactor has.
-fn attached(
+pub(super) fn attached(
     topics: &Arc<Topics>,
     mailbox: &Arc<Mailbox>,
     connection: ConnectionId,
@@ -41,7 +41,7 @@ fn attached(
 }
 
 /// One of a reactor that is the only one.
-fn lone(delimited: Delimited) -> (Arc<Topics>, Arc<Mailbox>, Arc<Outflow>, Downstream) {
+pub(super) fn lone(delimited: Delimited) -> (Arc<Topics>, Arc<Mailbox>, Arc<Outflow>, Downstream) {
     let (topics, mailboxes) = topics(1);
     let (flow, mut downstream) = attached(&topics, &mailboxes[0], CONNECTION, delimited);
     assert_eq!(taken(&mut downstream).0, Taken::Nothing);
@@ -49,7 +49,7 @@ fn lone(delimited: Delimited) -> (Arc<Topics>, Arc<Mailbox>, Arc<Outflow>, Downs
 }
 
 /// Delivers all that lies on a board, as a reactor does that has other things to write first.
-fn deliver(board: &Board) -> Vec<Offered> {
+pub(super) fn deliver(board: &Board) -> Vec<Offered> {
     let mut offered = Vec::new();
     while let Some(publication) = board.next() {
         let mut behind = 0;

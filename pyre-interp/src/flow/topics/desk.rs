@@ -46,6 +46,11 @@ impl State {
         self.bytes < PUBLISHED_BYTES_MAX
     }
 
+    /// One publication, of which nobody is to hear.
+    pub(super) fn count(&mut self) {
+        self.published += 1;
+    }
+
     pub(super) fn next_order(&mut self) -> u64 {
         self.order += 1;
         self.order
@@ -75,11 +80,6 @@ impl Desk {
         };
         state.waiting -= 1;
         !timed_out || state.has_room() || state.is_closed
-    }
-
-    /// One publication, of which nobody is to hear.
-    pub(super) fn count(&self) {
-        self.lock().published += 1;
     }
 
     pub(super) fn published(&self) -> u64 {

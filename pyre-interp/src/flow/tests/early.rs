@@ -1,0 +1,46 @@
+//! Topics: streams that have subscribed before they are an answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+
+use pyre_http::h1::serialize::Delimited;
+
+use super::topics::{deliver, publish, topics};
+use super::{CONNECTION, taken};
+use crate::flow::*;
+
+#[test]
+fn what_is_published_while_a_stream_becomes_an_answer_is_never_taken_for_unheard() {
+    let (topics, mailboxes) = topics(1);
+    for _ in 0..50 {
+        let flow: Arc<Outflow> = Arc::default();
+        // What is framed meanwhile takes a while.
+        flow.push(":\n\n".repeat(60_000).as_bytes());
+        assert_eq!(flow.subscribe("becomes", None), Subscribed::Yes);
+        let is_attached = AtomicBool::new(false);
+        let (published, mut downstream) = thread::scope(|scope| {
+            let publisher = scope.spawn(|| {
+                let mut number = 0;
+                while number == 0 || !is_attached.load(Relaxed) && number < 10_000 {
+                    publish(&topics, "becomes", &number.to_string());
+                    number += 1;
+                }
+                number
+            });
+            let (flow, downstream) = {
+                let reader = Reader { connection: CONNECTION, mailbox: mailboxes[0].clone() };
+                flow.attach_to(reader, Delimited::Close, &topics);
+                (flow.clone(), Downstream::new(flow.clone(), Terms::default()))
+            };
+            is_attached.store(true, Relaxed);
+            let published = publisher.join().unwrap();
+            drop(flow);
+            (published, downstream)
+        });
+        deliver(topics.board(0));
+        let expected: String = (0..published).map(|it| format!("data: {it}\n\n")).collect();
+        let (_, heard) = taken(&mut downstream);
+        assert_eq!(heard.trim_start_matches(":\n\n"), expected);
+    }
+}
