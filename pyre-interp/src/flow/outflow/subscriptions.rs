@@ -49,7 +49,8 @@ impl Outflow {
         let form = if chunked { Form::Chunk } else { Form::Event };
         let mut own = self.subscriptions.lock();
         if own.topics.is_empty() {
-            self.attach(reader, delimited);
+            // It may have subscribed to some before.
+            self.attach_for(reader, delimited, topics.number());
         } else {
             let mut desk = topics.lock();
             own.topics.iter().for_each(|(topic, _)| early::leave(topic, self));

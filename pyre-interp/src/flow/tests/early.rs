@@ -44,3 +44,17 @@ fn what_is_published_while_a_stream_becomes_an_answer_is_never_taken_for_unheard
         assert_eq!(heard.trim_start_matches(":\n\n"), expected);
     }
 }
+
+#[test]
+fn what_was_heard_before_a_stream_is_an_answer_is_sent_though_it_has_left_the_topic() {
+    let (topics, mailboxes) = topics(1);
+    let flow: Arc<Outflow> = Arc::default();
+    flow.subscribe("left early", None);
+    publish(&topics, "left early", "a");
+    flow.unsubscribe("left early");
+    publish(&topics, "left early", "not for it");
+    let reader = Reader { connection: CONNECTION, mailbox: mailboxes[0].clone() };
+    flow.attach_to(reader, Delimited::Close, &topics);
+    let mut downstream = Downstream::new(flow, Terms::default());
+    assert_eq!(taken(&mut downstream), (Taken::Pieces, "data: a\n\n".to_owned()));
+}
