@@ -23,7 +23,7 @@ pub enum Offered {
 /// Publications on their way to one connection.
 #[derive(Default)]
 pub(super) struct Offers {
-    /// How many bytes of them have come since the reactor has taken anything.
+    /// How many bytes of them the reactor has not taken.
     bytes: usize,
     /// They wait for the end of an event that is half sent, framed for the wire.
     held: Vec<u8>,
@@ -37,9 +37,9 @@ impl Offers {
         self.bytes >= FLOW_BYTES_MAX
     }
 
-    /// The reactor has taken what there was.
+    /// The reactor has taken what there was, but for what is held.
     pub(super) fn are_taken(&mut self) {
-        self.bytes = 0;
+        self.bytes = self.held.len();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Topics: streams that have subscribed before they are an answer.
+//! Topics: streams that have subscribed before they are an answer, and what a program sends half.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -6,7 +6,7 @@ use std::thread;
 
 use pyre_http::h1::serialize::Delimited;
 
-use super::topics::{deliver, publish, topics};
+use super::topics::{deliver, lone, publish, topics};
 use super::{CONNECTION, taken};
 use crate::flow::*;
 
@@ -57,4 +57,21 @@ fn what_was_heard_before_a_stream_is_an_answer_is_sent_though_it_has_left_the_to
     flow.attach_to(reader, Delimited::Close, &topics);
     let mut downstream = Downstream::new(flow, Terms::default());
     assert_eq!(taken(&mut downstream), (Taken::Pieces, "data: a\n\n".to_owned()));
+}
+
+#[test]
+fn what_waits_for_the_end_of_an_event_counts_until_it_is_taken() {
+    let (topics, _mailbox, flow, mut downstream) = lone(Delimited::Close);
+    flow.subscribe("t", None);
+    for expected in [Offered::Taken, Offered::Full] {
+        // An event that goes on and on.
+        flow.push(b"data");
+        publish(&topics, "t", &"x".repeat(FLOW_BYTES_MAX));
+        assert_eq!(deliver(topics.board(0)), [expected]);
+        assert_eq!(taken(&mut downstream), (Taken::Pieces, "data".to_owned()));
+    }
+    flow.push(b"\n\n");
+    assert_eq!(taken(&mut downstream).1.len(), "\n\ndata: \n\n".len() + FLOW_BYTES_MAX);
+    publish(&topics, "t", "a");
+    assert_eq!(deliver(topics.board(0)), [Offered::Taken]);
 }
