@@ -43,6 +43,10 @@ impl Reactor {
                 continue;
             };
             self.fan_out.board.hearers(&publication, behind, HEARERS_PER_LOOK, &mut hearers);
+            if hearers.is_empty() {
+                // To find that takes its time as well.
+                self.connections.clock.tick();
+            }
             let mut last = None;
             for (order, member) in hearers.drain(..) {
                 self.deliver(&publication, &member);
