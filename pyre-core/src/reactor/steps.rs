@@ -88,6 +88,8 @@ impl Reactor {
     pub(super) fn collect_pieces(&mut self) {
         if !self.connections.mailbox.is_empty() {
             self.collect_each_piece();
+            // Requests have a time of their own behind that, however much of the turn it took.
+            self.turn_began_us = self.connections.clock.now_us();
         }
     }
 
