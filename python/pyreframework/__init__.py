@@ -15,9 +15,9 @@ module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like befor
 """
 
 # What stands beside this: `app` has the class, `routing`, `hooks` and `insight` what it is made of,
-# `cookies`, `redirects` and `errors` what handlers use; `doctor` is `pyre doctor`, `engine` the
-# native module. The rooms from the top down, each of which sees those below it: `cli`, `testing`,
-# this one, `serving`, `program`, `handlers`, `logs`.
+# `origins` what browsers call pages; `cookies`, `redirects` and `errors` are what handlers use;
+# `doctor` is `pyre doctor`, `engine` the native module. The rooms from the top down, each of which
+# sees those below it: `cli`, `testing`, this one, `serving`, `program`, `handlers`, `logs`.
 
 import _thread
 import sys
