@@ -48,7 +48,13 @@ impl Carried for Reactor {
 
     #[inline]
     fn more(&mut self) -> Option<Box<Job>> {
-        if self.is_late { None } else { self.next_errand(READS_INSIDE_MAX) }
+        if self.is_late {
+            return None;
+        }
+        let job = self.next_errand(READS_INSIDE_MAX)?;
+        // As in `next`.
+        self.connections.bells.ring();
+        Some(job)
     }
 
     #[inline]
