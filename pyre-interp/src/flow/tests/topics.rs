@@ -204,8 +204,13 @@ fn a_subscription_ends_with_its_flow_and_has_a_bound() {
         assert_eq!(flow.subscribe(&number.to_string(), Some(Form::Deflated(15))), Subscribed::Yes);
     }
     assert_eq!(flow.subscribe("more", None), Subscribed::TooMany);
+    assert!(!topics.has_streams("3"));
     flow.unsubscribe("3");
     flow.unsubscribe("3");
+    assert_eq!(flow.subscribe("3", None), Subscribed::Yes);
+    assert!(topics.has_streams("3"));
+    flow.unsubscribe("3");
+    assert!(!topics.has_streams("3"));
     assert_eq!(topics.subscriptions(), TOPICS_PER_CONNECTION_MAX - 1);
     drop(downstream);
     assert_eq!(topics.subscriptions(), 0);

@@ -27,7 +27,12 @@ pub struct Member {
 
 /// Subscribers by their place in the order: who comes later stands behind, so that a reactor which goes
 /// through them bit by bit meets each of them once, whoever comes or goes meanwhile.
-type Members = BTreeMap<u64, Member>;
+#[derive(Default)]
+struct Members {
+    by_order: BTreeMap<u64, Member>,
+    /// How many of them are event streams.
+    streams: usize,
+}
 
 /// The board of one reactor.
 pub struct Board {
@@ -91,13 +96,15 @@ impl Board {
         let topics = self.topics.lock();
         let Some(members) = topics.get(publication.topic()) else { return };
         // Who has subscribed behind it does not hear it.
-        let range = members.range((Excluded(behind), Excluded(publication.order())));
+        let range = members.by_order.range((Excluded(behind), Excluded(publication.order())));
         into.extend(range.take(count).map(|(order, member)| (*order, member.clone())));
     }
 
     pub(super) fn enter(&self, topic: &Arc<str>, order: u64, member: Member) {
         let mut topics = self.topics.lock();
-        topics.entry(topic.clone()).or_default().insert(order, member);
+        let members = topics.entry(topic.clone()).or_default();
+        members.streams += usize::from(member.form.is_event());
+        members.by_order.insert(order, member);
         // Relaxed: whoever publishes behind this has the lock of the desk after us.
         self.count.fetch_add(1, Relaxed);
     }
@@ -106,8 +113,9 @@ impl Board {
     pub(super) fn leave(&self, topic: &str, order: u64) -> Option<Member> {
         let mut topics = self.topics.lock();
         let members = topics.get_mut(topic)?;
-        let member = members.remove(&order)?;
-        if members.is_empty() {
+        let member = members.by_order.remove(&order)?;
+        members.streams -= usize::from(member.form.is_event());
+        if members.by_order.is_empty() {
             topics.remove(topic);
         }
         self.count.fetch_sub(1, Relaxed);
@@ -123,8 +131,7 @@ impl Board {
     }
 
     pub(super) fn has_streams(&self, topic: &str) -> bool {
-        let topics = self.topics.lock();
-        topics.get(topic).is_some_and(|all| all.values().any(|member| member.form.is_event()))
+        self.topics.lock().get(topic).is_some_and(|members| members.streams > 0)
     }
 
     /// Forgets what was published.
