@@ -226,6 +226,14 @@ def publish_many(req: PyreRequest, count: int) -> str:
     return "None"
 
 
+@app.post("/publish/last/{count:int}", gil=GIL)
+def publish_and_stop(req: PyreRequest, count: int) -> str:
+    for number in range(count):
+        app.publish("t", f"last {number}")
+    app.stop()
+    return "None"
+
+
 @app.get("/flood/async", gil=GIL)
 async def flood(req: PyreRequest) -> str:
     for number in range(1_000_000):

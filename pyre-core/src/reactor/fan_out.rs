@@ -17,11 +17,23 @@ pub(super) struct FanOut {
     current: Option<(Arc<Publication>, u64)>,
     /// Subscribers that are next; empty between looks, kept for its memory.
     hearers: Vec<(u64, Member)>,
+    /// How many publications are delivered before the server takes its leave.
+    owed: usize,
 }
 
 impl FanOut {
     pub(super) fn new(board: Arc<Board>) -> Self {
-        Self { board, current: None, hearers: Vec::new() }
+        Self { board, current: None, hearers: Vec::new(), owed: 0 }
+    }
+
+    /// What has been published up to now is owed to its subscribers.
+    pub(super) fn note_what_is_owed(&mut self) {
+        self.owed = self.board.waiting() + usize::from(self.current.is_some());
+    }
+
+    /// Whether any of that is left.
+    pub(super) fn owes(&self) -> bool {
+        self.owed > 0
     }
 }
 
@@ -59,6 +71,9 @@ impl Reactor {
             }
             // Who is left is looked up again.
             self.fan_out.current = last.map(|order| (publication, order));
+            if self.fan_out.current.is_none() {
+                self.fan_out.owed = self.fan_out.owed.saturating_sub(1);
+            }
         }
         self.fan_out.hearers = hearers;
         // The others first.

@@ -15,7 +15,7 @@ use crate::dispatch::hand_over::Dispatch;
 use crate::inbound::accept::Acceptor;
 use crate::inbound::listener::Listener;
 use crate::reactor::fan_out::FanOut;
-use crate::settings::bounds::EVENTS_PER_TURN_MAX;
+use crate::settings::bounds::{EVENTS_PER_TURN_MAX, OWED_MS_MAX};
 use crate::shared::control::{Control, Holding, Left, Stage};
 
 /// All sockets of one core, and what serving them takes. Each part knows nothing of the others; the
@@ -28,6 +28,8 @@ pub(crate) struct Reactor {
     pub(super) responder: Responder,
     pub(super) dispatch: Dispatch,
     pub(super) fan_out: FanOut,
+    /// By when those have to be told who are to be told that the server leaves.
+    goodbye_by_ms: Option<u64>,
     control: Arc<Control>,
     doorbell: Arc<Doorbell>,
     counts_requests: bool,
@@ -62,6 +64,7 @@ impl Reactor {
             responder,
             dispatch,
             fan_out: FanOut::new(control.topics().board(index).clone()),
+            goodbye_by_ms: None,
             doorbell: control.doorbell(index),
             counts_requests: control.is_limited(),
             control,
@@ -128,6 +131,7 @@ impl Reactor {
             }
         }
         if self.connections.is_draining() {
+            self.say_goodbye();
             self.report_drain();
         }
     }
@@ -235,7 +239,8 @@ impl Reactor {
                 self.acceptor.accept_backlog(&mut self.connections, registry, counters);
             }
             self.connections.note_what_is_owed();
-            self.connections.say_goodbye();
+            self.fan_out.note_what_is_owed();
+            self.goodbye_by_ms = Some(self.connections.clock.now_ms() + OWED_MS_MAX);
             match stage {
                 // What waits in the backlog is left to the process that has the sockets now.
                 Stage::Leaving => self.acceptor.close(self.poll.registry()),
@@ -243,6 +248,16 @@ impl Reactor {
                 Stage::Serving | Stage::Stopping => {}
             }
         }
+    }
+
+    /// Takes leave, once all have heard what was published before.
+    fn say_goodbye(&mut self) {
+        let Some(by_ms) = self.goodbye_by_ms else { return };
+        if self.fan_out.owes() && self.connections.clock.now_ms() < by_ms {
+            return;
+        }
+        self.goodbye_by_ms = None;
+        self.connections.say_goodbye();
     }
 
     /// Stops accepting; what waited in the backlog has been taken in. Connections without a request

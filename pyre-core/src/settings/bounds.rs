@@ -24,6 +24,9 @@ pub(crate) const STREAMS_US_MAX: u64 = 5_000;
 /// How long publications are delivered in one turn, in microseconds; the rest in the next one.
 pub(crate) const FAN_OUT_US_MAX: u64 = 2_000;
 
+/// How long the goodbye of a server that leaves waits for what was published before, in milliseconds.
+pub(crate) const OWED_MS_MAX: u64 = 2_000;
+
 /// Subscribers that are looked up at a time, while others who come or go wait for that.
 pub(crate) const HEARERS_PER_LOOK: usize = 32;
 

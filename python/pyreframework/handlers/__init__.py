@@ -9,6 +9,8 @@
 - ``generators``: the threads that run generators which are not ``async def``
 - ``streams``: what sending a piece gives back, and who waits for room
 - ``bodies``: requests whose body is read in pieces, and who waits for more
+- ``apart``: hooks that may wait for a body although an event loop runs their request
+- ``faults``: whether what a handler raises is its own fault, or its client's
 - ``sockets``: handlers of WebSockets, and who waits for messages
 - ``background``: what a request has left to be done after its answer
 - ``debug_page``: what a client sees in debug mode when a handler raised

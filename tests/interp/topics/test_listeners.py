@@ -280,3 +280,19 @@ def test_at_the_stop_listeners_are_told(mode: str | None) -> None:
             wire.expect_close(1001)
             wire.send(close_frame(1001))
             assert server.wait(15) == 0
+
+
+@MODES
+def test_what_is_published_before_a_stop_is_heard_before_the_goodbye(mode: str | None) -> None:
+    with serve("topics", mode=mode, shutdown_timeout=20) as server, ExitStack() as stack:
+        streams = [stack.enter_context(events(server, "topic=t")) for _ in range(60)]
+        wires = [stack.enter_context(listening(server, "t")) for _ in range(4)]
+        assert server.post("/publish/last/50", b"").text == "None"
+        for wire in wires:
+            assert [wire.text() for _ in range(50)] == [f"last {number}" for number in range(50)]
+            wire.expect_close(1001)
+            wire.send(close_frame(1001))
+        for stream in streams:
+            rest = stream.rest()
+            assert (rest.count(b"data: last "), rest[-5:]) == (50, b"0\r\n\r\n")
+        assert server.wait(15) == 0

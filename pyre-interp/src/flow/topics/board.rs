@@ -85,6 +85,12 @@ impl Board {
         next
     }
 
+    /// How many publications wait for the reactor.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.lock().publications.len()
+    }
+
     /// The next `count` subscribers that hear a publication, from behind this place on.
     pub fn hearers(
         &self,
