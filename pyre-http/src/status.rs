@@ -1,5 +1,8 @@
 //! Status codes: reason phrases, the texts of our own errors, and which codes forbid a body.
 
+/// What a request is noted with whose client has gone before it was answered. Nobody is sent that.
+pub const CLIENT_CLOSED_REQUEST: u16 = 499;
+
 /// The reason phrase of RFC 9110 section 15 and its registry; empty for codes without one.
 pub const fn reason(status: u16) -> &'static str {
     match status {

@@ -19,6 +19,7 @@ use pyre_http::h1::serialize;
 use pyre_http::header::HeaderSpan;
 use pyre_http::message::Request;
 use pyre_http::span::Span;
+use pyre_http::status::CLIENT_CLOSED_REQUEST;
 use pyre_http::version::Version;
 
 use crate::flow::{Downstream, Intake};
@@ -335,7 +336,9 @@ impl Job {
         let bytes = usize::try_from(flow.known.bytes).unwrap_or(usize::MAX);
         if let Some(Entry::Call(call)) = self.entries.get_mut(self.next - 1) {
             call.answer_bytes = call.answer_bytes.saturating_add(bytes);
-            call.status = flow.known.status.unwrap_or(call.status);
+            // A handshake that nobody has answered is one whose client has gone.
+            let unanswered = flow.upgrade.as_ref().map(|_| CLIENT_CLOSED_REQUEST);
+            call.status = flow.known.status.or(unanswered).unwrap_or(call.status);
         }
     }
 

@@ -130,6 +130,19 @@ def about():
     return {"async": one, "def": other}
 
 
+@both("/refuse-late/{port:int}")
+def refuse_late():
+    async def one(ws, port: int):
+        await gates.at_gate(port, "late")
+        raise HTTPError(403)
+
+    def other(ws, port: int):
+        gates.hold(port, "late")
+        raise HTTPError(403)
+
+    return {"async": one, "def": other}
+
+
 @both("/refuse/{how}")
 def refuse():
     def act(ws, how):

@@ -271,7 +271,9 @@ impl Socket {
     pub(crate) fn say_goodbye(&mut self) {
         self.closing_ms = GOODBYE_MS;
         let close = Close { code: Some(GOING_AWAY), reason: String::new() };
-        self.flow.finish(|out| send::close(out, &close));
+        if self.flow.finish(|out| send::close(out, &close)) {
+            self.feed.has_said(GOING_AWAY);
+        }
     }
 
     /// The peer does not read what is published to it. What waits for it is thrown away.

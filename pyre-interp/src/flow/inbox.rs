@@ -95,6 +95,8 @@ pub struct Inbox {
 struct State {
     come: Batch,
     ending: Option<Ending>,
+    /// The code of a close frame that the server itself has sent.
+    said: Option<u16>,
     /// The peer has gone, or has closed its side, behind messages that are still to come.
     has_left: bool,
     /// Whom to tell of room.
@@ -169,6 +171,12 @@ impl Inbox {
         self.end(Ending { code, reason: reason.to_owned(), is_failure: false });
     }
 
+    /// The server itself has sent a close frame with that code, which stands if the peer then goes without
+    /// a word.
+    pub fn has_said(&self, code: u16) {
+        self.state.lock().said = Some(code);
+    }
+
     /// As `close`, as the peer has broken a rule.
     pub fn fail(&self, code: u16, reason: &str) {
         self.end(Ending { code, reason: reason.to_owned(), is_failure: true });
@@ -211,7 +219,8 @@ impl Inbox {
     /// The code of the first reason why nothing more comes. Without one the peer has gone.
     #[must_use]
     pub fn close_code(&self) -> u16 {
-        self.state.lock().ending.as_ref().map_or(GONE, |ending| ending.code)
+        let state = self.state.lock();
+        state.ending.as_ref().map_or(state.said.unwrap_or(GONE), |ending| ending.code)
     }
 
     /// Takes all that has come; `into` has been given out.
@@ -303,7 +312,7 @@ impl std::ops::Deref for Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.0.close(GONE, "");
+        self.0.close(self.0.close_code(), "");
     }
 }
 

@@ -19,6 +19,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyre_ffi::{Exception, Instance, Object, Owned, Raised, Str, import};
+use pyre_http::status::CLIENT_CLOSED_REQUEST;
 
 use crate::invoke::application::Handler;
 use crate::objects::response::Response;
@@ -60,9 +61,6 @@ pub(crate) struct Stages<'py> {
     /// if nobody handles it.
     ended: Option<(Owned<'py, Exception>, u16)>,
 }
-
-/// The status that hooks see when nobody is there to be answered.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 impl Default for Stages<'_> {
     fn default() -> Self {

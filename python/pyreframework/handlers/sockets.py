@@ -215,11 +215,9 @@ class Conversation:
                 self._app.report(*self._place, error)
             ws.close(INTERNAL_ERROR)
             return
-        if ws.is_closed:
-            # Nobody waits for the answer.
-            if not is_of_client:
-                self._app.report(*self._place, error)
+        if is_of_client:
             return
+        # Also where nobody waits for the answer any more: it says what is no fault of the handler.
         for _ in range(RECOVERIES_MAX):
             handler = ws._exception_handler(error)
             if handler is None:

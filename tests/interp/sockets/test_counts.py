@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from dialogue import Peer
 from frames import BINARY, CLOSE, TEXT, Wire, close_frame, frame, handshake
+from gate import Gate
 from serving import Server, Write, serve, wait_until
 
 
@@ -151,7 +152,36 @@ def test_the_access_log_has_the_close_code_of_a_goodbye() -> None:
             stays.expect_end()
         assert server.wait() == 0
         codes = {record["path"]: record["close_code"] for record in access_records(server)}
-    assert codes == {"/async/echo": 1001, "/def/echo": 1006}
+    # Also of the one who went without a word: this side had closed before.
+    assert codes == {"/async/echo": 1001, "/def/echo": 1001}
+
+
+def test_the_close_code_of_a_goodbye_that_nobody_answers() -> None:
+    with serve("sockets", access_log=True, log_format="json") as server:
+        with Wire.open(server, "/async/echo") as wire:
+            server.signal(signal.SIGTERM)
+            wire.expect_close(1001)
+            assert server.wait() == 0
+        (record,) = access_records(server)
+    assert record["close_code"] == 1001
+
+
+@pytest.mark.parametrize("kind", ["async", "def"])
+def test_a_client_that_goes_before_its_handshake_is_refused(kind: str) -> None:
+    """It is no fault of the handler, and nobody has become a WebSocket."""
+    with serve("sockets", access_log=True, log_format="json") as server, Gate() as gate:
+        with server.connect() as peer:
+            peer.send(handshake(f"/{kind}/refuse-late/{gate.port}"))
+            assert gate.entered() == "late"
+            peer.abort()
+        record = record_after(server, 0)
+        gate.release("late")
+        assert record["status"] == 499
+        assert "close_code" not in record
+        # What the handler has raised is dealt with once its tasks have ended.
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert "ERROR" not in server.output.text()
 
 
 def test_a_text_of_the_access_log_shows_the_close_code() -> None:

@@ -9,6 +9,7 @@ use pyre_ffi::{
     none,
 };
 use pyre_http::message::BodyFraming;
+use pyre_http::status::CLIENT_CLOSED_REQUEST;
 
 use super::Request;
 use crate::flow::{Cut, Found, Intake, Waker, Wakes};
@@ -16,9 +17,6 @@ use crate::objects::source::call_of;
 
 /// A thread that waits looks this often whether it is to be interrupted.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// What stands for a handler whose client has gone, if it lets that through.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 const READ: Signature<1> =
     Signature { function: "read", names: ["n"], required: 0, positional_max: 1 };
