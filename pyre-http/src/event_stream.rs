@@ -2,6 +2,8 @@
 //!
 //! <https://html.spec.whatwg.org/multipage/server-sent-events.html>
 
+use std::fmt;
+
 /// What keeps a stream that is silent from being cut: a comment, which no reader shows.
 pub const KEEP_ALIVE: &[u8] = b":\n\n";
 
@@ -34,6 +36,13 @@ pub struct FieldInvalid(
     /// The field.
     pub &'static str,
 );
+
+impl fmt::Display for FieldInvalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_nul = if self.0 == "id" { ", or NUL" } else { "" };
+        write!(f, "{} of an event has a line end{or_nul}", self.0)
+    }
+}
 
 impl Event<'_> {
     /// Appends the event.

@@ -113,10 +113,8 @@ impl<'a> Asked<'a> {
     ) -> Result<Owned<'py>, Raised> {
         let Self { topic, data, event, id, patience, .. } = self;
         let (kind, bytes) = encoded(py, tools, json_default, &data)?;
-        let message = Message::new(&topic, kind, bytes, event, id).map_err(|invalid| {
-            let text = format!("{} of an event has a line end, or NUL in an id", invalid.0);
-            Raised::value_error(py, &text)
-        })?;
+        let message = Message::new(&topic, kind, bytes, event, id)
+            .map_err(|invalid| Raised::value_error(py, &invalid.to_string()))?;
         let Some(topics) = topics else { return Ok(none(py)) };
         if !message.is_text() && topics.has_streams(message.topic()) {
             let text = format!(

@@ -79,10 +79,7 @@ impl Stream {
             (lossy(text), event.map(|it| lossy(&it)), id.map(|it| lossy(&it)));
         let mut bytes = Vec::with_capacity(data_text.len() + 32);
         let event = Event { data: &data_text, kind: event.as_deref(), id: id.as_deref(), retry_ms };
-        event.write(&mut bytes).map_err(|invalid| {
-            let text = format!("{} of an event has a line end, or NUL in an id", invalid.0);
-            Raised::value_error(py, &text)
-        })?;
+        event.write(&mut bytes).map_err(|invalid| Raised::value_error(py, &invalid.to_string()))?;
         let pushed = this.flow.push(&bytes);
         if matches!(pushed, Pushed::Taken) {
             return Self::sent(this, py, pushed, &data, None);
