@@ -13,6 +13,7 @@ import pytest
 from dialogue import PEER_S
 
 from pyreframework.testing import WebSocketDisconnect, WebSocketProtocolError, WebSocketTestSession
+from pyreframework.testing.answering import Answering
 from pyreframework.testing.bodies import Encoded
 from pyreframework.testing.connections import Connections
 from pyreframework.testing.frames import (
@@ -202,7 +203,7 @@ def session(talk: Talk, *subprotocols: str) -> Iterator[WebSocketTestSession]:
         try:
             incoming = Connections().begin(url, None, outgoing, fields, PEER_S)
             response = StreamedResponse(incoming, "GET", f"{url}/", [], 0.0, {})
-            ws = begun(incoming, response, fields, PEER_S)
+            ws = begun(incoming, response, fields, PEER_S, Answering())
             try:
                 yield ws
             finally:

@@ -14,6 +14,7 @@ Needs the standard library only. No worker imports this unless the program itsel
 - ``pieces``, ``events``: a body as text, lines and server-sent events
 - ``websocket``, ``handshake``: a WebSocket as tests have it, and how it begins and ends
 - ``conversation``, ``frames``: its rules, and what stands on the wire
+- ``answering``: sessions that are open when their server stops
 - ``jar``: the cookies in between
 - ``connections``: kept open between requests
 - ``served``: the app, served from a thread of this process

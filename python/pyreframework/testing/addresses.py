@@ -20,12 +20,14 @@ def target(base: str, path: str, params: Pairs | str | None = None) -> str:
         params: Appended to the query.
 
     Raises:
+        TypeError: The path is no text.
         ValueError: The address is that of another server.
 
     Example:
         >>> target("http://127.0.0.1:80", "/a b?x=1", {"y": [2, 3]})
         '/a%20b?x=1&y=2&y=3'
     """
+    require_text(path)
     if path == "*":
         return path  # OPTIONS of the server itself, RFC 9112 section 3.2.4.
     if not path.startswith("/") and "://" in path.partition("?")[0]:
@@ -49,7 +51,14 @@ def as_http(path: str) -> str:
         >>> as_http("ws://127.0.0.1:80/chat"), as_http("/chat")
         ('http://127.0.0.1:80/chat', '/chat')
     """
+    require_text(path)
     return f"http{path[2:]}" if path.lower().startswith("ws://") else path
+
+
+def require_text(path: object) -> None:
+    """Refuse what is no path, before it fails somewhere else with other words."""
+    if not isinstance(path, str):
+        raise TypeError(f"path has to be a str, not {type(path).__qualname__}")
 
 
 def is_at(base: str, url: str) -> bool:

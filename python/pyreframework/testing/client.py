@@ -264,13 +264,13 @@ class TestClient(Verbs):
             ...     ws.receive_json()
             {'a': 1}
         """
-        base = self._url()
+        base, served = self._url(), self._served
+        assert served is not None, "it has an address"
         outgoing = Outgoing("GET", target(base, as_http(path), params), Encoded(None))
         fields = self._fields(base, outgoing, headers, cookies, asking(subprotocols))
         incoming, response = self._exchange(base, outgoing, fields, timeout)
-        return begun(
-            incoming, response, fields, self.timeout if timeout is FROM_CLIENT else timeout
-        )
+        timeout = self.timeout if timeout is FROM_CLIENT else timeout
+        return begun(incoming, response, fields, timeout, served.answering)
 
     def close(self) -> None:
         """Stop the server, and return once its threads have ended and the port is free.

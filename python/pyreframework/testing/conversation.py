@@ -9,7 +9,9 @@ from __future__ import annotations
 import select
 import socket
 import threading
+from collections import deque
 from contextlib import suppress
+from math import isnan
 from time import monotonic
 from typing import Never
 
@@ -38,9 +40,20 @@ class Deadline:
 
     Args:
         seconds: From now; None for no limit.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is less than 0, or not a number of seconds.
     """
 
     def __init__(self, seconds: float | None) -> None:
+        if seconds is not None:
+            if not isinstance(seconds, (int, float)):
+                raise TypeError(
+                    f"timeout is a number of seconds, or None, not {type(seconds).__qualname__}"
+                )
+            if isnan(seconds) or seconds < 0:
+                raise ValueError(f"timeout is a number of seconds, 0 or more, not {seconds}")
         self.seconds = seconds
         self._at = None if seconds is None else monotonic() + seconds
 
@@ -66,6 +79,8 @@ class Conversation:
         self._sock.setblocking(False)
         self._frames = Frames()
         self._frames.feed(behind)
+        # Messages that have come while nobody received; see `answer`.
+        self._kept: deque[str | bytes] = deque()
         # Nothing more comes from the connection.
         self._is_at_end = False
         self._has_sent_close = False
@@ -86,7 +101,7 @@ class Conversation:
         """
         self._take(self._receiving, until)
         try:
-            return self._message(until)
+            return self._kept.popleft() if self._kept else self._message(until)
         finally:
             self._receiving.release()
 
@@ -125,6 +140,7 @@ class Conversation:
             self.abort()
             raise
         self._take(self._receiving, until)
+        self._kept.clear()
         try:
             while True:
                 self._message(until)
@@ -137,6 +153,16 @@ class Conversation:
             ) from error
         finally:
             self._receiving.release()
+
+    def answer(self) -> None:
+        """Do what the protocol asks for until the end, and keep the messages for `receive`.
+
+        A thread that receives meanwhile does the same, so this waits until it lets go.
+        """
+        # Whoever uses it next is told why it has ended, also that the server has broken a rule.
+        with self._receiving, suppress(WebSocketDisconnect, WebSocketProtocolError):
+            while True:
+                self._kept.append(self._message(Deadline(None)))
 
     def abort(self) -> None:
         """End the connection without a word."""

@@ -95,8 +95,13 @@ def close_payload(code: int | None, reason: str) -> bytes:
     """Return what stands in a close frame.
 
     Raises:
+        TypeError: They are no number and no text.
         ValueError: The code must not be sent, the reason is too long, or stands without a code.
     """
+    if code is not None and not isinstance(code, int):
+        raise TypeError(f"code is an int, or None, not {type(code).__qualname__}")
+    if not isinstance(reason, str):
+        raise TypeError(f"reason is a str, not {type(reason).__qualname__}")
     if code is None:
         if reason:
             raise ValueError("a reason needs a code before it")

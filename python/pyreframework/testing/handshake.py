@@ -58,6 +58,9 @@ def asking(subprotocols: Sequence[str] | None) -> dict[str, str]:
     """Return the header fields that ask for a WebSocket (RFC 6455 section 4.1)."""
     if isinstance(subprotocols, str):
         raise TypeError(f"subprotocols has to be a list of names, not the text {subprotocols!r}")
+    for name in subprotocols or ():
+        if not isinstance(name, str):
+            raise TypeError(f"subprotocols has to be a list of names, and {name!r} is no str")
     fields = {
         "Upgrade": "websocket",
         "Connection": "Upgrade",

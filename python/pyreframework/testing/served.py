@@ -24,6 +24,7 @@ from pyreframework.serving.server import CannotListen, Serving
 from pyreframework.serving.settings.options import UsageError
 from pyreframework.serving.signals.endings import left_behind
 from pyreframework.serving.signals.stop import Stop
+from pyreframework.testing.answering import Answering
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,6 +127,7 @@ class ServedApp:
         self._app = app
         self.settings = settings
         self.holders = 1
+        self.answering = Answering()
         self._stop: Stop | None = None
         self._ready = threading.Event()
         self._pid = os.getpid()
@@ -164,8 +166,9 @@ class ServedApp:
         """
         if self._pid != os.getpid():
             return  # A fork has no threads; the server belongs to the process that started it.
-        self._ask()
-        self._thread.join()
+        with self.answering.until_stopped():
+            self._ask()
+            self._thread.join()
         if self.complaints:
             raise RuntimeError("; ".join(self.complaints))
         if self.failure is not None:

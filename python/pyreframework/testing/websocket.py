@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from pyreframework.testing.answering import Answering
 from pyreframework.testing.bodies import as_json
 from pyreframework.testing.conversation import Conversation, Deadline
 from pyreframework.testing.frames import BINARY, NO_CODE, TEXT, close_payload
@@ -34,8 +34,7 @@ class WebSocketTestSession:
     closes.
 
     Args:
-        sock: The connection.
-        behind: What has come behind the head of the response.
+        conversation: What goes over the connection.
         response: The response to the handshake.
         subprotocol: What is spoken.
         timeout: Seconds that a call may take unless it says otherwise; None for no limit.
@@ -45,8 +44,7 @@ class WebSocketTestSession:
 
     def __init__(
         self,
-        sock: socket.socket,
-        behind: bytes,
+        conversation: Conversation,
         response: TestResponse,
         subprotocol: str | None,
         timeout: float | None,
@@ -55,7 +53,7 @@ class WebSocketTestSession:
         """The answer to the handshake: its headers, and the cookies that it has set."""
         self.accepted_subprotocol = subprotocol
         """What the server has chosen among the subprotocols, or None."""
-        self._conversation = Conversation(sock, behind, response.url)
+        self._conversation = conversation
         self._timeout = timeout
 
     @property
@@ -74,17 +72,32 @@ class WebSocketTestSession:
         """Send a text.
 
         Raises:
+            TypeError: It is no text, or ``timeout`` no number.
+            ValueError: It has a lone surrogate, or ``timeout`` is less than 0.
             WebSocketDisconnect: It is closed.
             TimeoutError: The server did not take it in time; then the connection has ended.
         """
+        if not isinstance(data, str):
+            raise TypeError(
+                f"send_text() takes a str, not {type(data).__qualname__}: bytes go by "
+                "send_bytes(), other values by send_json()"
+            )
         self._conversation.put(TEXT, data.encode(), self._until(timeout))
 
-    def send_bytes(self, data: bytes, *, timeout: float | None = FROM_SESSION) -> None:
+    def send_bytes(
+        self, data: bytes | bytearray | memoryview, *, timeout: float | None = FROM_SESSION
+    ) -> None:
         """Send a message of bytes.
 
         Raises:
+            TypeError: It is no such object.
             Exception: As `send_text`.
         """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(
+                "send_bytes() takes bytes, bytearray or memoryview, not "
+                f"{type(data).__qualname__}: texts go by send_text(), other values by send_json()"
+            )
         self._conversation.put(BINARY, bytes(data), self._until(timeout))
 
     def send_json(
@@ -224,7 +237,11 @@ class WebSocketTestSession:
 
 
 def begun(
-    incoming: Incoming, response: StreamedResponse, sent: Fields, timeout: float | None
+    incoming: Incoming,
+    response: StreamedResponse,
+    sent: Fields,
+    timeout: float | None,
+    answering: Answering,
 ) -> WebSocketTestSession:
     """Return the session that a handshake has begun.
 
@@ -233,6 +250,7 @@ def begun(
         response: The same, as tests see it.
         sent: The header fields of the request.
         timeout: Seconds that a call of the session may take; None for no limit.
+        answering: Answers for it while its server stops.
 
     Raises:
         WebSocketRefused: The answer is another one than 101.
@@ -243,7 +261,10 @@ def begun(
             raise WebSocketRefused(response.whole())
         subprotocol = agreed(sent, response.headers)
         sock, behind = incoming.detach()
-    return WebSocketTestSession(sock, behind, response.whole(), subprotocol, timeout)
+    whole = response.whole()
+    conversation = Conversation(sock, behind, whole.url)
+    answering.add(conversation)
+    return WebSocketTestSession(conversation, whole, subprotocol, timeout)
 
 
 def opcode_of(mode: str) -> int:
