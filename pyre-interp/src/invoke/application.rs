@@ -3,8 +3,8 @@
 //! Collected while the program is imported, in every interpreter for itself, and frozen before
 //! the first request. Handlers are found by their route's place in the order of registration.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use pyre_ffi::interpreter::forks;
@@ -177,6 +177,28 @@ impl OpenTopics {
     }
 }
 
+/// What belongs to the event loop that serves an app. It may be served again, by another one.
+pub struct OfLoop<T>(Mutex<Option<Arc<T>>>);
+
+impl<T> Default for OfLoop<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T> OfLoop<T> {
+    /// That of a loop which begins to serve takes the place of the one before, which is returned.
+    pub fn replace(&self, now: Arc<T>) -> Option<Arc<T>> {
+        self.0.lock().replace(now)
+    }
+
+    /// That of the last loop, once there was one.
+    #[must_use]
+    pub fn get(&self) -> Option<Arc<T>> {
+        self.0.lock().clone()
+    }
+}
+
 /// A handler for exceptions of a class.
 struct ExceptionHandler {
     class: Held<Type>,
@@ -207,9 +229,9 @@ pub struct Application {
     /// Tells a sender on the event loop that it can go on, by its number.
     pub wake: Option<Held>,
     /// Where reactors put those numbers, once there is a loop.
-    pub wakes: OnceLock<Arc<Wakes>>,
+    pub wakes: OfLoop<Wakes>,
     /// That loop.
-    pub home: OnceLock<Home>,
+    pub home: OfLoop<Home>,
     /// Hooks or exception handlers are `async def` functions.
     pub has_async_hooks: bool,
     /// Something that is no handler needs an event loop.

@@ -92,10 +92,10 @@ pub fn run(
         end_fork: shared.end_fork,
     });
     let event_loop = EventLoop::open(py, event_loop)?;
-    if app.home.get().is_none() {
-        let _ = app.home.set(Home::new(py, event_loop.object())?);
-    }
-    let wakes = app.wakes.get_or_init(|| Arc::new(Wakes::new(shared.roster.clone()))).clone();
+    // What was there before is dropped here, where Python code may run.
+    drop(app.home.replace(Arc::new(Home::new(py, event_loop.object())?)));
+    let wakes = Arc::new(Wakes::new(shared.roster.clone()));
+    app.wakes.replace(wakes.clone());
     opened();
     let mut lane = LoopLane {
         py,

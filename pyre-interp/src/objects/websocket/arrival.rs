@@ -212,8 +212,8 @@ impl Arrival {
         call_soon.call_with_names(&arguments, &names, py).map(drop)
     }
 
-    fn home<'a>(&'a self, py: Attached<'a>) -> Result<Borrowed<'a>, Raised> {
-        let home = self.app.home.get().map(|home| home.event_loop.bind(py));
+    fn home<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let home = self.app.home.get().map(|home| home.event_loop.to_owned(py));
         home.ok_or_else(|| Raised::runtime_error(py, "there is no event loop"))
     }
 
@@ -227,7 +227,7 @@ impl Arrival {
     }
 
     fn event_loop<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        Ok(Borrowed::to_owned(self.home(py)?, py))
+        self.home(py)
     }
 
     fn add_done_callback<'py>(

@@ -46,7 +46,7 @@ impl<'py> Lane<'py, '_> {
             ));
         };
         if let Some(wakes) = self.app.wakes.get() {
-            pieces.stream.wake_at(wakes);
+            pieces.stream.wake_at(&wakes);
         }
         let waits = !pieces.is_event_stream;
         let arguments = [
@@ -130,7 +130,7 @@ impl<'py> Lane<'py, '_> {
             let wakes = self.app.wakes.get();
             let downstream = {
                 let topics = &self.shared.topics;
-                stream.attach(reader, delimited, is_event_stream, draining, wakes, topics)
+                stream.attach(reader, delimited, is_event_stream, draining, wakes.as_ref(), topics)
             };
             job.flow = Some(Box::new(downstream));
         } else {

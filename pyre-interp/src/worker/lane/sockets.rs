@@ -116,7 +116,7 @@ impl<'py> Lane<'py, '_> {
         });
         let Shared { draining, topics, .. } = self.shared;
         let wakes = self.app.wakes.get();
-        let downstream = socket.attach(reader, draining, wakes, topics, timeout_ms);
+        let downstream = socket.attach(reader, draining, wakes.as_ref(), topics, timeout_ms);
         job.flow = Some(Box::new(downstream));
         self.desk.clear();
         job
