@@ -1,4 +1,4 @@
-"""An app that is served again in the same process, on another event loop: whoever waits there is woken."""
+"""An app that is served again in the same process: whoever waits on the new event loop is woken."""
 
 from __future__ import annotations
 
