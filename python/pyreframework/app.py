@@ -364,10 +364,9 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
 
     def _wake(self, number: int) -> None:
         """Let go on who sends or reads on the event loop; called by the engine."""
-        from pyreframework.handlers import bodies, streams
+        from pyreframework.handlers.streams import wake
 
-        if not bodies.wake(number):
-            streams.wake(number)
+        wake(number)
 
     def report(self, route: str, request_id: object, error: BaseException) -> str | None:
         """Log what a handler or hook raised; in debug mode return a page for the client."""

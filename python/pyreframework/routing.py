@@ -11,7 +11,7 @@ from pyreframework.handlers.signatures import is_async, kind_of, name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Protocol
 
     from pyreframework.engine import AppTable
@@ -146,17 +146,14 @@ class Routes:
             "inline": None if inline else False,
             "stream_body": stream_body or None,
         }
-        chosen = [f"{name}={value!r}" for name, value in options.items() if value is not None]
+        chosen = shown(options)
 
         def register[H: AnyCall](handler: H) -> H:
             names = path_names(path)
             for one in methods:
                 where = f"{one.upper()} {path}"
                 require_callable(handler, where)
-                if path in self.pages:
-                    raise ValueError(
-                        f"the route {where} conflicts with the {self.pages[path]} page at {path}"
-                    )
+                self._require_no_page(path, where)
                 call, plan = plan_for(handler, names, where)
                 self.native.add_route(
                     one.upper(),
@@ -169,9 +166,7 @@ class Routes:
                     inline,
                     stream_body,
                 )
-                self.listed.append((one.upper(), path, handler, gil))
-                self.chosen.append(chosen)
-            self.has_gil_routes = self.has_gil_routes or bool(gil)
+                self._list((one.upper(), path, handler, gil), chosen)
             return handler
 
         # Where no handler is given nothing else decides what `Handler` is, so it is a `Decorator`.
@@ -219,10 +214,7 @@ class Routes:
         where = f"GET {path}"
         if request_timeout is not None:
             require_seconds(request_timeout, where)
-        if not isinstance(compression, bool):
-            raise TypeError(
-                f"{where}: compression is True or False, not {type(compression).__qualname__}"
-            )
+        require_bool("compression", compression, where)
         origins = (
             None if allowed_origins is None else texts("allowed_origins", allowed_origins, where)
         )
@@ -242,7 +234,7 @@ class Routes:
             "subprotocols": protocols or None,
             "compression": None if compression else False,
         }
-        chosen = [f"{name}={value!r}" for name, value in options.items() if value is not None]
+        chosen = ["websocket", *shown(options)]
 
         def register[H: AnyCall](handler: H) -> H:
             names = path_names(path)
@@ -252,10 +244,7 @@ class Routes:
                     f"{where}: {name_of(handler)} yields, which makes it a handler of an answer in "
                     f"pieces ({kind}): one of a WebSocket sends by ws.send()"
                 )
-            if path in self.pages:
-                raise ValueError(
-                    f"the route {where} conflicts with the {self.pages[path]} page at {path}"
-                )
+            self._require_no_page(path, where)
             call, plan = plan_for(handler, names, where, WEBSOCKET)
             terms = (origins, protocols, compression)
             self.native.add_route(
@@ -270,12 +259,27 @@ class Routes:
                 False,
                 terms,
             )
-            self.listed.append(("GET", path, handler, gil))
-            self.chosen.append(["websocket", *chosen])
-            self.has_gil_routes = self.has_gil_routes or bool(gil)
+            self._list(("GET", path, handler, gil), chosen)
             return handler
 
         return register if handler is None else register(handler)  # type: ignore[return-value]
+
+    def _require_no_page(self, path: str, where: str) -> None:
+        """Raise unless a route may be there.
+
+        Raises:
+            ValueError: The server itself has a page at this path.
+        """
+        if path in self.pages:
+            raise ValueError(
+                f"the route {where} conflicts with the {self.pages[path]} page at {path}"
+            )
+
+    def _list(self, route: tuple[str, str, AnyCall, bool | None], chosen: list[str]) -> None:
+        """Note a route that the engine has, and what was chosen for it."""
+        self.listed.append(route)
+        self.chosen.append(chosen)
+        self.has_gil_routes = self.has_gil_routes or bool(route[3])
 
     @verb
     def get(self) -> None:
@@ -304,6 +308,11 @@ class Routes:
     @verb
     def head(self) -> None:
         """Answer HEAD requests on ``path`` apart from GET; see `route`."""
+
+
+def shown(options: Mapping[str, object]) -> list[str]:
+    """Return the options of a route that were given, as they were written."""
+    return [f"{name}={value!r}" for name, value in options.items() if value is not None]
 
 
 def require_path(path: object, method: str) -> None:

@@ -43,7 +43,7 @@ def left():
 
     gc.collect()
     return {
-        "senders": len(streams.senders),
+        "senders": len(streams.waiters),
         "streams": sum(isinstance(thing, PyreStream) for thing in gc.get_objects()),
     }
 

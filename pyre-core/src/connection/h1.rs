@@ -63,6 +63,11 @@ impl H1 {
         Some(request)
     }
 
+    /// Hands out the request whose body is coming, and what has come of that, decoded; the job keeps the
+    /// head. The rest is for `read_body`.
+    ///
+    /// # Errors
+    /// None that `next` has not found before.
     pub(crate) fn begin_body(
         &mut self,
         job: &mut Job,
@@ -72,7 +77,11 @@ impl H1 {
         self.reader.begin_body(&mut job.bytes, &mut job.headers, limits)
     }
 
-    pub(super) fn read_body(
+    /// Reads on in the body of the request that was handed out with its head.
+    ///
+    /// # Errors
+    /// If the peer broke a rule or a limit: nothing behind it is served.
+    pub(crate) fn read_body(
         &mut self,
         bytes: &mut Vec<u8>,
         limits: &Limits,
@@ -80,7 +89,8 @@ impl H1 {
         self.reader.read_body(bytes, limits)
     }
 
-    pub(super) fn rest_bytes_min(&self) -> u64 {
+    /// How many bytes are missing of that body, at least.
+    pub(crate) fn rest_bytes_min(&self) -> u64 {
         self.reader.rest_bytes_min()
     }
 

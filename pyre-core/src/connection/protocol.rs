@@ -4,11 +4,8 @@
 //! The steps know requests and answers, and no protocol by its name. The next one is a file beside
 //! `h1.rs` and a variant here; the compiler then asks for each thing that a step needs to know of it.
 
-use pyre_http::error::RequestError;
-pub(crate) use pyre_http::h1::reader::{BodyPart, Next};
-use pyre_http::limits::Limits;
+pub(crate) use pyre_http::h1::reader::Next;
 use pyre_http::message::Request;
-use pyre_interp::job::Job;
 
 use crate::connection::exchange::Exchange;
 use crate::connection::h1::H1;
@@ -69,45 +66,6 @@ impl Protocol {
         match self {
             Self::H1(h1) => h1.coming(any),
             Self::WebSocket(_) => None,
-        }
-    }
-
-    /// Hands out the request whose body is coming, and what has come of that, decoded; the job keeps the
-    /// head. The rest is for `read_body`.
-    ///
-    /// # Errors
-    /// None that `next` has not found before.
-    pub(crate) fn begin_body(
-        &mut self,
-        job: &mut Job,
-        limits: &Limits,
-    ) -> Result<Option<(Request, Vec<u8>)>, RequestError> {
-        match self {
-            Self::H1(h1) => h1.begin_body(job, limits),
-            Self::WebSocket(_) => Ok(None),
-        }
-    }
-
-    /// Reads on in the body of the request that was handed out with its head.
-    ///
-    /// # Errors
-    /// If the peer broke a rule or a limit: nothing behind it is served.
-    pub(crate) fn read_body(
-        &mut self,
-        bytes: &mut Vec<u8>,
-        limits: &Limits,
-    ) -> Result<BodyPart, RequestError> {
-        match self {
-            Self::H1(h1) => h1.read_body(bytes, limits),
-            Self::WebSocket(_) => unreachable!("a WebSocket has no request with a body"),
-        }
-    }
-
-    /// How many bytes are missing of that body, at least.
-    pub(crate) fn rest_bytes_min(&self) -> u64 {
-        match self {
-            Self::H1(h1) => h1.rest_bytes_min(),
-            Self::WebSocket(_) => 0,
         }
     }
 

@@ -60,12 +60,12 @@ pub(crate) struct Socket {
     is_closed: bool,
     /// When closing has taken long enough.
     closed_until_ms: u64,
+    /// How long that may be.
+    closing_ms: u64,
     /// When the peer has last taken anything, while it did not take all.
     taken_ms: u64,
     /// When it was first seen that nothing follows what the peer does not take.
     finished_ms: Option<u64>,
-    /// How long that may be.
-    closing_ms: u64,
     /// The close frame that is sent if the handler does not.
     answer: Close,
     /// The length of the last message that has come.
@@ -92,15 +92,15 @@ impl Socket {
             is_blocked: false,
             has_left: false,
             is_broken: false,
-            ping_ms: if ping_ms == 0 { FOR_EVER_MS } else { ping_ms },
+            ping_ms,
             heard_ms: now_ms,
             pinged_ms: None,
             has_closed: false,
             is_closed: false,
             closed_until_ms: FOR_EVER_MS,
+            closing_ms: CLOSING_MS,
             taken_ms: now_ms,
             finished_ms: None,
-            closing_ms: CLOSING_MS,
             answer: Close::default(),
             last_bytes: 0,
             messages: 0,
@@ -281,7 +281,7 @@ impl Socket {
         self.finished_ms = Some(now_ms);
         self.feed.close(TOO_SLOW, TOO_SLOW_REASON);
         let close = Close { code: Some(TOO_SLOW), reason: TOO_SLOW_REASON.to_owned() };
-        self.flow.cut_short(true, |out| send::close(out, &close));
+        self.flow.cut_short(|out| send::close(out, &close));
     }
 
     /// When it is looked at, if nothing happens.

@@ -1,5 +1,8 @@
 //! One connection: where it stands, its buffers, its deadline.
 
+use std::sync::Arc;
+
+use pyre_interp::flow::Outflow;
 use pyre_interp::job::{Client, Job};
 
 use crate::connection::protocol::Protocol;
@@ -169,6 +172,19 @@ impl Connection {
         let Some(socket) = self.protocol.socket() else { return false };
         socket.sees_end(is_broken);
         socket.has_gone_unread()
+    }
+
+    /// Whether the peer has closed its side. What lies before the end of an upload is read before that is
+    /// looked at.
+    #[inline]
+    pub(crate) fn has_closed_side(&self) -> bool {
+        (self.end_seen || self.read_closed) && self.upload.is_none()
+    }
+
+    /// Whether this flow is what it answers with.
+    pub(crate) fn answers_with(&self, flow: &Arc<Outflow>) -> bool {
+        let of_job = self.outbound.as_ref().and_then(|outbound| outbound.job.flow.as_ref());
+        of_job.is_some_and(|of_job| Arc::ptr_eq(of_job.flow(), flow))
     }
 
     /// Whether its peer goes on taking the last answer, since this was asked before.

@@ -334,15 +334,8 @@ mod tests {
 
     use super::*;
     use crate::connection::transport::Transport;
-    use crate::connection::waits::SocketTerms;
 
-    const SPANS: Spans = Spans {
-        request_ms: 2_000,
-        head_ms: 1_000,
-        body_ms: 3_000,
-        stream_idle_ms: 1_000,
-        sockets: SocketTerms { ping_ms: 0, message_bytes_max: 0 },
-    };
+    const SPANS: Spans = Spans { request_ms: 2_000, body_ms: 3_000, ..Spans::all(1_000) };
 
     fn mailbox() -> Arc<Mailbox> {
         Arc::new(Mailbox::new(Arc::new(pyre_interp::ring::Doorbell::new(|| {}))))

@@ -60,6 +60,20 @@ impl Transport {
         }
     }
 
+    /// Sends as much of these bytes as the socket takes now; tells how many. Whether the peer has gone shows
+    /// to whoever reads from it, or sends the rest.
+    pub(crate) fn send_some(&mut self, bytes: &[u8]) -> usize {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.send(&bytes[sent..]) {
+                Ok(more) if more > 0 => sent += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => break,
+            }
+        }
+        sent
+    }
+
     /// Has the peer see a reset when this is closed, and not an end. A Unix socket has none.
     pub(crate) fn reset_on_close(&self) {
         if let Self::Tcp(stream) = self {

@@ -1,7 +1,5 @@
 //! A body that is still coming while its handler runs already.
 
-use std::io;
-
 use pyre_http::h1::serialize::CONTINUE;
 use pyre_interp::flow::{Cut, Reader, Upstream};
 use pyre_interp::job::Job;
@@ -42,15 +40,10 @@ impl Upload {
         self.interim = CONTINUE;
     }
 
-    /// Sends what is left of that. A peer that has gone is found when it is read from.
+    /// Sends what is left of that.
     pub(crate) fn send_interim(&mut self, transport: &mut Transport) {
-        while !self.interim.is_empty() {
-            match transport.send(self.interim) {
-                Ok(sent) if sent > 0 => self.interim = &self.interim[sent..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(_) | Err(_) => return,
-            }
-        }
+        let sent = transport.send_some(self.interim);
+        self.interim = &self.interim[sent..];
     }
 
     /// What has to go out before an answer: the rest of what has been begun. If the body `goes_on` behind

@@ -22,7 +22,7 @@ pub(crate) struct Spans {
 /// What holds of all WebSockets.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SocketTerms {
-    /// How long a peer may be silent before it is pinged, in milliseconds; 0 for as long as it likes.
+    /// How long a peer may be silent before it is pinged, in milliseconds.
     pub(crate) ping_ms: u64,
     pub(crate) message_bytes_max: usize,
 }
@@ -36,7 +36,7 @@ impl Spans {
             head_ms: span_ms,
             body_ms: span_ms,
             stream_idle_ms: span_ms,
-            sockets: SocketTerms { ping_ms: 0, message_bytes_max: 0 },
+            sockets: SocketTerms { ping_ms: FOR_EVER_MS, message_bytes_max: 0 },
         }
     }
 
@@ -47,7 +47,7 @@ impl Spans {
             body_ms: settings.body_timeout_ms,
             stream_idle_ms: unlimited(settings.stream_idle_timeout_ms),
             sockets: SocketTerms {
-                ping_ms: settings.ws_ping_ms,
+                ping_ms: unlimited(settings.ws_ping_ms),
                 message_bytes_max: settings.message_bytes_max,
             },
         }

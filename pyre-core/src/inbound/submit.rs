@@ -31,9 +31,7 @@ pub(crate) fn submit(
     let asked = responder.ledger.logs_answers().then_some((path, version));
     connection.protocol.exchange().begin(&job, target, method, asked, until_ms);
     let needs_alarm = connection.deadline_ms < connection.alarm_ms;
-    // What lies before the end of an upload is read before that is looked at.
-    let has_closed_side =
-        (connection.end_seen || connection.read_closed) && connection.upload.is_none();
+    let has_closed_side = connection.has_closed_side();
     if let Err(mut job) = dispatch.submit(job, pool, now_ms) {
         responder.refuse_overload(&mut job);
         return Some(job);

@@ -36,7 +36,8 @@ pub(crate) fn begin(
     connection: &mut Connection,
     limits: &Limits,
 ) {
-    let Ok(Some((request, first))) = connection.protocol.begin_body(job, limits) else { return };
+    let Some(requests) = connection.protocol.requests() else { return };
+    let Ok(Some((request, first))) = requests.begin_body(job, limits) else { return };
     connection.owed_bytes = connection.owed_bytes.saturating_sub(first.len());
     connection.last = !request.keep_alive;
     ledger.came_in += 1;
@@ -53,13 +54,14 @@ pub(crate) fn read(connections: &mut Connections, limits: &Limits, slot: u32) ->
         return Got::Nothing;
     };
     let Some(upload) = &mut connection.upload else { return Got::Nothing };
+    let Some(requests) = connection.protocol.requests() else { return Got::Nothing };
     if upload.is_broken || !connection.readable {
         return Got::Nothing;
     }
     if !upload.flow.has_room() {
         // Nobody reads as far as the end, so it is looked for: that all which is missing waits in the socket
         // is not always known, but that it does not is.
-        let missing = connection.protocol.rest_bytes_min();
+        let missing = requests.rest_bytes_min();
         if connection.end_seen && (connection.transport.received_bytes() as u64) < missing {
             return Got::Gone;
         }
@@ -82,7 +84,7 @@ pub(crate) fn read(connections: &mut Connections, limits: &Limits, slot: u32) ->
         Err(error) if error.kind() == io::ErrorKind::Interrupted => return Got::More,
         Err(_) => return Got::Gone,
     };
-    let part = connection.protocol.read_body(scratch, limits);
+    let part = requests.read_body(scratch, limits);
     // What lies behind the end is the next request, which is still owed an answer.
     let taken = part.map_or(received, |part| part.end.unwrap_or(received));
     connection.owed_bytes = connection.owed_bytes.saturating_sub(taken);

@@ -116,20 +116,18 @@ fn about_queues(page: &mut Page, vitals: &Vitals) {
         begun.saturating_sub(sum(|counters| &counters.sockets_ended)),
     );
     page.one("pyre_websockets_total", "counter", "WebSockets that have begun.", begun);
-    page.family("pyre_websocket_messages_total", "counter", "Messages of WebSockets.");
-    for (direction, number) in [
-        ("received", sum(|counters| &counters.socket_received)),
-        ("sent", sum(|counters| &counters.socket_sent)),
-    ] {
-        page.sample("pyre_websocket_messages_total", &[("direction", direction)], number);
-    }
-    page.family("pyre_websocket_bytes_total", "counter", "Bytes of these messages, uncompressed.");
-    for (direction, number) in [
-        ("received", sum(|counters| &counters.socket_received_bytes)),
-        ("sent", sum(|counters| &counters.socket_sent_bytes)),
-    ] {
-        page.sample("pyre_websocket_bytes_total", &[("direction", direction)], number);
-    }
+    page.both_ways(
+        "pyre_websocket_messages_total",
+        "Messages of WebSockets.",
+        sum(|counters| &counters.socket_received),
+        sum(|counters| &counters.socket_sent),
+    );
+    page.both_ways(
+        "pyre_websocket_bytes_total",
+        "Bytes of these messages, uncompressed.",
+        sum(|counters| &counters.socket_received_bytes),
+        sum(|counters| &counters.socket_sent_bytes),
+    );
     topics::about(page, vitals);
     page.one(
         "pyre_jobs_in_flight",
@@ -285,6 +283,14 @@ impl Page {
     fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
         self.family(name, kind, help);
         self.sample(name, &[], value);
+    }
+
+    /// A counter of what has come from peers and gone to them.
+    fn both_ways(&mut self, name: &str, help: &str, received: u64, sent: u64) {
+        self.family(name, "counter", help);
+        for (direction, number) in [("received", received), ("sent", sent)] {
+            self.sample(name, &[("direction", direction)], number);
+        }
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {

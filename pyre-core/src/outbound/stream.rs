@@ -8,7 +8,7 @@ use crate::connection::table::Connections;
 use crate::metrics::ledger::Ledger;
 use crate::outbound::socket;
 use crate::settings::bounds::{HALF_CLOSED_MS, REFILLS_PER_TURN_MAX};
-use crate::shared::frozen::FOR_EVER_MS;
+use crate::shared::frozen::{FOR_EVER_MS, unlimited};
 
 /// What there is to write.
 pub(crate) enum Refill {
@@ -94,19 +94,12 @@ pub(super) fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) 
     let Some(connection) = connections.get(slot) else {
         return connections.jobs.give_back(job);
     };
-    if let Some(socket) = connection.protocol.socket() {
-        let deadline_ms = socket.deadline_ms();
-        job.slim();
-        connection.phase = Phase::Streaming;
-        connection.awaiting = Awaiting::Piece;
-        connection.outbound = Some(Outbound { job, written: 0 });
-        return connections.set_deadline(slot, deadline_ms);
-    }
-    // What lies before the end of an upload is read before that is looked at.
-    let has_closed_side =
-        (connection.end_seen || connection.read_closed) && connection.upload.is_none();
+    let has_closed_side = connection.has_closed_side();
     let body_ms = connection.body_deadline_ms();
-    if let Some(flow) = &mut job.flow {
+    let socket_ms = connection.protocol.socket().map(|socket| socket.deadline_ms());
+    if let Some(flow) = &mut job.flow
+        && socket_ms.is_none()
+    {
         if flow.sent_ms == 0 {
             (flow.sent_ms, flow.piece_ms) = (now_ms, now_ms);
         }
@@ -117,7 +110,7 @@ pub(super) fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) 
         }
     }
     job.slim();
-    let deadline_ms = deadline_ms(&job, idle_ms).min(body_ms);
+    let deadline_ms = socket_ms.unwrap_or_else(|| deadline_ms(&job, idle_ms).min(body_ms));
     connection.phase = Phase::Streaming;
     connection.awaiting = Awaiting::Piece;
     connection.outbound = Some(Outbound { job, written: 0 });
@@ -128,8 +121,8 @@ pub(super) fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) 
 pub(crate) fn deadline_ms(job: &Job, idle_ms: u64) -> u64 {
     let Some(flow) = &job.flow else { return FOR_EVER_MS };
     if let Some(upgrade) = &flow.upgrade {
-        let span_ms = if upgrade.timeout_ms == 0 { FOR_EVER_MS } else { upgrade.timeout_ms };
-        return flow.sent_ms.saturating_add(span_ms).min(flow.disconnects_ms).min(FOR_EVER_MS);
+        let until_ms = flow.sent_ms.saturating_add(unlimited(upgrade.timeout_ms));
+        return until_ms.min(flow.disconnects_ms).min(FOR_EVER_MS);
     }
     let keep_alive_ms = match flow.terms.keep_alive_ms {
         0 => FOR_EVER_MS,

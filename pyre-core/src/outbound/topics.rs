@@ -1,6 +1,5 @@
 //! Step 12 for what is published: one publication goes to one of its subscribers. Hot path.
 
-use std::io;
 use std::sync::Arc;
 
 use pyre_interp::flow::topics::{Member, Publication};
@@ -53,15 +52,8 @@ pub(crate) fn deliver(
         Offered::Over => return Delivered::Over,
     }
     let bytes = publication.form(member.form).unwrap_or_default();
-    let mut sent = 0;
-    while sent < bytes.len() {
-        match connection.transport.send(&bytes[sent..]) {
-            Ok(more) if more > 0 => sent += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // What is left is written as everything is; a peer that has gone shows there.
-            Ok(_) | Err(_) => break,
-        }
-    }
+    // What is left is written as everything is.
+    let sent = connection.transport.send_some(bytes);
     if sent == bytes.len() {
         return Delivered::Written;
     }
@@ -74,9 +66,11 @@ pub(crate) fn deliver(
 
 /// Whether this flow is what the connection answers with, and it has nothing to write.
 fn is_idle(connection: &mut Connection, flow: &Arc<Outflow>) -> bool {
+    if connection.phase != Phase::Streaming || !connection.answers_with(flow) {
+        return false;
+    }
     let Some(Outbound { job, .. }) = &connection.outbound else { return false };
-    let is_its = job.flow.as_ref().is_some_and(|of_job| Arc::ptr_eq(of_job.flow(), flow));
-    if connection.phase != Phase::Streaming || !is_its || !job.reply.is_empty() {
+    if !job.reply.is_empty() {
         return false;
     }
     match connection.protocol.socket() {

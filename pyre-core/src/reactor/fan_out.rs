@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pyre_interp::flow::topics::{BOARD, Board, Member, Publication};
 
-use crate::connection::state::Outbound;
+use crate::connection::state::Connection;
 use crate::outbound::topics::{Delivered, deliver};
 use crate::reactor::run::Reactor;
 use crate::settings::bounds::{FAN_OUT_US_MAX, HEARERS_PER_LOOK};
@@ -24,6 +24,11 @@ pub(super) struct FanOut {
 impl FanOut {
     pub(super) fn new(board: Arc<Board>) -> Self {
         Self { board, current: None, hearers: Vec::new(), owed: 0 }
+    }
+
+    /// The publication that is delivered next, and behind which subscriber that goes on.
+    fn next(&mut self) -> Option<(Arc<Publication>, u64)> {
+        self.current.take().or_else(|| self.board.next().map(|next| (next, 0)))
     }
 
     /// What has been published up to now is owed to its subscribers.
@@ -46,13 +51,9 @@ impl Reactor {
         let until_us = self.connections.clock.now_us() + FAN_OUT_US_MAX;
         let mut hearers = std::mem::take(&mut self.fan_out.hearers);
         while self.connections.clock.now_us() < until_us {
-            let Some((publication, behind)) = self.fan_out.current.take() else {
-                let Some(next) = self.fan_out.board.next() else {
-                    self.fan_out.hearers = hearers;
-                    return;
-                };
-                self.fan_out.current = Some((next, 0));
-                continue;
+            let Some((publication, behind)) = self.fan_out.next() else {
+                self.fan_out.hearers = hearers;
+                return;
             };
             self.fan_out.board.hearers(&publication, behind, HEARERS_PER_LOOK, &mut hearers);
             if hearers.is_empty() {
@@ -108,13 +109,8 @@ impl Reactor {
         let (slot, generation) = (member.connection.slot, member.connection.generation);
         let now_ms = self.connections.clock.now_ms();
         let connection = self.connections.get_exactly(slot, generation);
-        let is_its = connection.as_ref().is_some_and(|connection| match &connection.outbound {
-            Some(Outbound { job, .. }) => {
-                job.flow.as_ref().is_some_and(|flow| Arc::ptr_eq(flow.flow(), &member.flow))
-            }
-            None => false,
-        });
-        let Some(connection) = connection.filter(|_| is_its) else {
+        let answers_with_it = |connection: &&mut Connection| connection.answers_with(&member.flow);
+        let Some(connection) = connection.filter(answers_with_it) else {
             // Its answer is on the way here, and breaks off when it has come.
             member.flow.fail();
             return;

@@ -22,7 +22,7 @@ impl Reactor {
                 Read::Body => return self.read_upload(slot),
                 Read::Answers(job) => self.write(slot, job, 0),
                 Read::More => {}
-                Read::News => self.resume_streaming(slot),
+                Read::News => self.resume_writing_in(Phase::Streaming, slot),
                 Read::Gone => return self.end_stream(slot),
                 Read::Nothing => return,
             }
@@ -67,10 +67,10 @@ impl Reactor {
         }
     }
 
-    /// Writes what a connection has that waits for nothing but something to write.
-    fn resume_streaming(&mut self, slot: u32) {
+    /// Goes on writing if the connection is in this phase.
+    pub(super) fn resume_writing_in(&mut self, phase: Phase, slot: u32) {
         let connection = self.connections.get(slot);
-        if connection.is_some_and(|connection| connection.phase == Phase::Streaming) {
+        if connection.is_some_and(|connection| connection.phase == phase) {
             self.resume_writing(slot);
         }
     }

@@ -41,7 +41,8 @@ impl Reactor {
         connection.readable |= is_over || event.is_readable();
         if event.is_error() {
             self.sender_gone(slot);
-            return self.write_to_nobody(slot);
+            // An answer that is being written finds that the connection is broken: nothing else tells of it.
+            return self.resume_writing_in(Phase::Writing, slot);
         }
         if event.is_writable() {
             if connection.phase == Phase::Writing {
@@ -51,14 +52,6 @@ impl Reactor {
             }
         }
         self.connections.list(slot);
-    }
-
-    /// The connection is broken: an answer that is being written finds so now. Nothing else tells of it.
-    fn write_to_nobody(&mut self, slot: u32) {
-        let connection = self.connections.get(slot);
-        if connection.is_some_and(|connection| connection.phase == Phase::Writing) {
-            self.resume_writing(slot);
-        }
     }
 
     /// Whoever reads a body waits for it, or has made room.

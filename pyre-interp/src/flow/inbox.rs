@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use pyre_http::websocket::receive::Kind;
 
-use super::sync::{Condvar, Mutex};
+use super::sync::{Condvar, Mutex, wait_until};
 use super::{Bells, Reader, Waker};
 
 /// As much waits before the reactor stops reading. One message may go beyond that.
@@ -232,14 +232,10 @@ impl Inbox {
             return if state.ending.is_some() { Received::End } else { Received::Nothing };
         }
         std::mem::swap(&mut state.come, into);
-        let told = if std::mem::take(&mut state.wants_room) {
-            state.reader.as_ref().map(|reader| (reader.connection, reader.mailbox.clone()))
-        } else {
-            None
-        };
+        let told = if std::mem::take(&mut state.wants_room) { state.reader.clone() } else { None };
         drop(state);
-        if let Some((connection, mailbox)) = told {
-            mailbox.put(connection);
+        if let Some(reader) = told {
+            reader.tell();
         }
         Received::Messages
     }
@@ -269,13 +265,7 @@ impl Inbox {
         let mut state = self.state.lock();
         while state.come.is_empty() && state.ending.is_none() {
             state.waiting += 1;
-            let timed_out = match until {
-                Some(until) => self.come.wait_until(&mut state, until).timed_out(),
-                None => {
-                    self.come.wait(&mut state);
-                    false
-                }
-            };
+            let timed_out = wait_until(&self.come, &mut state, until);
             state.waiting -= 1;
             if timed_out {
                 return !state.come.is_empty() || state.ending.is_some();

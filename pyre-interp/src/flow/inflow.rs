@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::sync::{Condvar, Mutex, MutexGuard};
+use super::sync::{Condvar, Mutex, MutexGuard, wait_until};
 use super::{FLOW_BYTES_MAX, Reader, Waker};
 
 /// Why a body ends before its end.
@@ -159,11 +159,10 @@ impl State {
         }
         state.is_wanted |= is_news;
         state.is_paused = false;
-        let Some(Reader { connection, mailbox }) = &state.reactor else { return };
-        let (connection, mailbox) = (*connection, mailbox.clone());
+        let Some(reactor) = state.reactor.clone() else { return };
         // Ringing may take a system call, for which nobody is to wait.
         drop(guard);
-        mailbox.put(connection);
+        reactor.tell();
     }
 }
 
@@ -225,13 +224,7 @@ impl Intake {
                 return found;
             }
             state.waiting += 1;
-            let timed_out = match until {
-                Some(until) => self.0.some.wait_until(&mut state, until).timed_out(),
-                None => {
-                    self.0.some.wait(&mut state);
-                    false
-                }
-            };
+            let timed_out = wait_until(&self.0.some, &mut state, until);
             state.waiting -= 1;
             if timed_out {
                 return state.found();

@@ -18,7 +18,7 @@ use pyre_http::event_stream;
 use pyre_http::h1::chunk;
 use pyre_http::h1::serialize::Delimited;
 
-use super::sync::{Condvar, Mutex, MutexGuard};
+use super::sync::{Condvar, Mutex, MutexGuard, wait_until};
 use super::{Known, Pushed, Reader, Room, Taken, Waker};
 use offers::Offers;
 use subscriptions::Subscriptions;
@@ -208,13 +208,7 @@ impl Outflow {
                 return room;
             }
             state.waiting += 1;
-            let timed_out = match until {
-                Some(until) => self.room.wait_until(&mut state, until).timed_out(),
-                None => {
-                    self.room.wait(&mut state);
-                    false
-                }
-            };
+            let timed_out = wait_until(&self.room, &mut state, until);
             state.waiting -= 1;
             if timed_out {
                 return state.room();
@@ -420,23 +414,21 @@ impl Outflow {
         if std::mem::replace(&mut state.is_told, true) {
             return;
         }
-        let Some(reader) = &state.reader else {
+        let Some(reader) = state.reader.clone() else {
             state.is_told = false;
             return;
         };
-        let (connection, mailbox) = (reader.connection, reader.mailbox.clone());
         // Ringing may take a system call, for which nobody is to wait.
         drop(state);
-        mailbox.put(connection);
+        reader.tell();
     }
 }
 
 impl State {
     /// Frames a piece. Tells whether it is one that the answer may have.
     fn append(&mut self, piece: &[u8]) -> bool {
-        if let Delimited::Length(left) = &mut self.delimited {
-            let Some(behind) = left.checked_sub(piece.len() as u64) else { return false };
-            *left = behind;
+        if !self.spend(piece.len()) {
+            return false;
         }
         if self.reader.is_none() {
             self.early.push(piece.len());

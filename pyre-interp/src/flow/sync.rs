@@ -11,6 +11,24 @@ pub(super) use parking_lot::{Condvar, Mutex, MutexGuard};
 #[cfg(pyre_loom)]
 pub(super) use modelled::{Condvar, Mutex, MutexGuard, SegQueue};
 
+use std::time::Instant;
+
+/// Lets the lock go and waits to be notified, but no longer than until then; for ever if that is no
+/// moment. Tells whether it is over.
+pub(super) fn wait_until<T>(
+    condvar: &Condvar,
+    guard: &mut MutexGuard<'_, T>,
+    until: Option<Instant>,
+) -> bool {
+    match until {
+        Some(until) => condvar.wait_until(guard, until).timed_out(),
+        None => {
+            condvar.wait(guard);
+            false
+        }
+    }
+}
+
 #[cfg(pyre_loom)]
 mod modelled {
     use std::{

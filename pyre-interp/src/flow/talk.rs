@@ -6,11 +6,19 @@ use super::{Mailbox, Wakes};
 use crate::job::ConnectionId;
 
 /// Who takes the pieces of a flow.
+#[derive(Clone)]
 pub struct Reader {
     /// The connection that they are for.
     pub connection: ConnectionId,
     /// Where its reactor looks.
     pub mailbox: Arc<Mailbox>,
+}
+
+impl Reader {
+    /// Has its reactor look at the connection.
+    pub(super) fn tell(&self) {
+        self.mailbox.put(self.connection);
+    }
 }
 
 /// A sender on an event loop, which is not to wait.

@@ -10,7 +10,8 @@
 //! its way; a publisher that finds no room waits, or is told.
 //!
 //! Locks are taken in this order: topics of a flow, desk, early subscriptions, state of a flow, board.
-//! None is held while anything is written, rung or waited for.
+//! None is held while anything is written or waited for, nor while a reactor is rung; an event loop may be, whose
+//! stream breaks off under the desk.
 
 mod board; // subscribers of one reactor, and what it has to write to them
 mod desk; // the order and the bound of publications
@@ -143,6 +144,11 @@ impl Topics {
         WINDOW_BITS.zip(&self.deflating).filter(used).map(|(bits, _)| bits).collect()
     }
 
+    /// How many of them have a window of so many bits.
+    fn deflating(&self, bits: u8) -> &AtomicUsize {
+        &self.deflating[usize::from(bits - WINDOW_BITS.start())]
+    }
+
     /// A subscription among the others: it hears all that is published from now on.
     pub(super) fn enter(&self, topic: &Arc<str>, member: Member) -> u64 {
         self.enter_locked(&mut self.lock(), topic, member)
@@ -157,7 +163,7 @@ impl Topics {
     ) -> u64 {
         let order = state.next_order();
         if let Form::Deflated(bits) = member.form {
-            self.deflating[usize::from(bits - WINDOW_BITS.start())].fetch_add(1, Relaxed);
+            self.deflating(bits).fetch_add(1, Relaxed);
         }
         self.board(member.connection.reactor).enter(topic, order, member);
         order
@@ -167,7 +173,7 @@ impl Topics {
     pub(super) fn leave(&self, reactor: u32, topic: &str, order: u64) {
         let left = self.board(reactor).leave(topic, order);
         if let Some(Member { form: Form::Deflated(bits), .. }) = left {
-            self.deflating[usize::from(bits - WINDOW_BITS.start())].fetch_sub(1, Relaxed);
+            self.deflating(bits).fetch_sub(1, Relaxed);
         }
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyre_ffi::{
-    Arguments, Attached, Borrowed, ExceptionKind, Kind as ObjectKind, Object, Owned, Raised,
-    Signature, Str, import, none,
+    Arguments, Attached, Borrowed, ExceptionKind, Object, Owned, Raised, Signature, Str, import,
+    none,
 };
 use pyre_http::websocket::receive::Kind;
 
@@ -13,7 +13,7 @@ use crate::flow::Subscribed;
 use crate::flow::topics::{
     Message, PUBLISHED_BYTES_MAX, Publication, TOPIC_BYTES_MAX, TOPICS_PER_CONNECTION_MAX, Topics,
 };
-use crate::objects::stream::given::{seconds_of, with_bytes};
+use crate::objects::stream::given::{field, seconds_of, with_bytes};
 use crate::objects::toolkit::Toolkit;
 use crate::serialize::json;
 
@@ -151,18 +151,6 @@ fn encoded(
     let mut text = Vec::new();
     json::encode(py, data, &mut text, &tools.encode_cache, json_default)?;
     Ok((Kind::Text, text))
-}
-
-/// A field of an event.
-fn field(py: Attached<'_>, name: &str, value: Option<&Object>) -> Result<Option<String>, Raised> {
-    let Some(value) = value.filter(|value| !value.is_none()) else { return Ok(None) };
-    match value.kind() {
-        ObjectKind::Str | ObjectKind::Int => Ok(Some(value.str(py)?.view().to_string_lossy())),
-        _ => {
-            let text = format!("{name} must be a str, not {}", value.type_name());
-            Err(Raised::type_error(py, &text))
-        }
-    }
 }
 
 /// Waits for room, on a thread that may.

@@ -13,7 +13,6 @@ mod handshake; // how its handshake is answered
 mod receiving; // messages in
 mod sending; // messages out
 mod topics; // what it has subscribed to
-mod waits; // how long, and who is woken
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
@@ -33,13 +32,13 @@ use crate::flow::{
 use crate::invoke::application::{Application, Berth};
 use crate::objects::request::Request;
 use crate::objects::toolkit::Toolkit;
+use crate::objects::waits::{number, span_of};
 
 use arrival::IS_ARRIVAL;
 pub(crate) use handshake::Handshake;
 pub use receiving::Receiving;
 use sending::Compressor;
 pub use sending::Sent;
-use waits::{number, require_seconds, span_of};
 
 /// A WebSocket, on the side of its handler.
 pub struct WebSocket {
@@ -154,8 +153,7 @@ impl WebSocket {
             let _ = self.wakes.set(wakes.clone());
         }
         let agreed = self.handshake.borrow().as_ref().and_then(|handshake| handshake.agreed);
-        let Reader { connection, mailbox } = &reader;
-        self.inbox.attach(Reader { connection: *connection, mailbox: mailbox.clone() });
+        self.inbox.attach(reader.clone());
         self.flow.attach_to(reader, Delimited::Close, topics);
         let mut downstream = Downstream::new(self.flow.clone(), Terms::default());
         let feed = Feed::new(self.inbox.clone());

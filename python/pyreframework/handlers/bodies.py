@@ -7,16 +7,16 @@ more. Imported with the first body that is read in pieces.
 from __future__ import annotations
 
 from pyreframework.handlers.event_loop import running_loop
-from pyreframework.handlers.streams import ClientGone
+from pyreframework.handlers.streams import ClientGone, Waiting, waiters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from asyncio import Future
+    from typing import Self
 
     from pyreframework.engine import PyreRequest
 
 
-__all__ = ["ClientGone", "is_in_coroutine", "look", "read", "stream", "wake"]
+__all__ = ["ClientGone", "is_in_coroutine", "look", "read", "stream"]
 
 
 # Pieces that coroutines of an interpreter get without waiting before others on the loop have a
@@ -44,18 +44,33 @@ class Turn:
 turn = Turn()
 
 
-class Pieces:
-    """What ``req.stream()`` returns in a thread: the body in pieces, as it comes.
-
-    Made there, it may be handed to an event loop as well.
-    """
+class AwaitedPieces:
+    """A body in pieces, as it comes, for ``async for``."""
 
     __slots__ = ("_request",)
 
     def __init__(self, request: PyreRequest) -> None:
         self._request = request
 
-    def __iter__(self) -> Pieces:
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await take(self._request, -1)
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+
+class Pieces(AwaitedPieces):
+    """What ``req.stream()`` returns in a thread.
+
+    Made there, it may be handed to an event loop as well.
+    """
+
+    __slots__ = ()
+
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> bytes:
@@ -64,35 +79,14 @@ class Pieces:
             raise StopIteration
         return piece
 
-    def __aiter__(self) -> Pieces:
-        return self
 
-    async def __anext__(self) -> bytes:
-        piece = await take(self._request, -1)
-        if not piece:
-            raise StopAsyncIteration
-        return piece
-
-
-class AsyncPieces:
+class AsyncPieces(AwaitedPieces):
     """What ``req.stream()`` returns in a coroutine.
 
     It is no `Iterable`: libraries that take either kind, such as httpx, would go through it as one.
     """
 
-    __slots__ = ("_request",)
-
-    def __init__(self, request: PyreRequest) -> None:
-        self._request = request
-
-    def __aiter__(self) -> AsyncPieces:
-        return self
-
-    async def __anext__(self) -> bytes:
-        piece = await take(self._request, -1)
-        if not piece:
-            raise StopAsyncIteration
-        return piece
+    __slots__ = ()
 
     def __getitem__(self, _: int) -> bytes:
         """Return the next piece, in a thread to which this was handed.
@@ -152,38 +146,6 @@ async def take(request: PyreRequest, size: int) -> bytes:
     return piece
 
 
-class Readers:
-    """Coroutines that wait for more of one body."""
-
-    __slots__ = ("waiting",)
-
-    def __init__(self) -> None:
-        self.waiting: list[Future[None]] = []
-
-    def go_on(self) -> None:
-        """Go on: there is more, or there will be no more."""
-        waiting, self.waiting = self.waiting, []
-        for one in waiting:
-            if not one.done():
-                one.set_result(None)
-
-
-# Those of this interpreter, by the number of their body.
-readers: dict[int, Readers] = {}
-
-
-def wake(number: int) -> bool:
-    """Let those go on who read this body; tell whether anybody does.
-
-    Called on the thread of the app's event loop.
-    """
-    known = readers.get(number)
-    if known is None:
-        return False
-    known.go_on()
-    return True
-
-
 async def wait(request: PyreRequest) -> None:
     """Wait until there is something to take."""
     from asyncio import get_running_loop, to_thread
@@ -194,14 +156,9 @@ async def wait(request: PyreRequest) -> None:
         # Nobody wakes this loop.
         await to_thread(request._wait)
         return
-    known = readers.setdefault(number, Readers())
-    more = loop.create_future()
-    known.waiting.append(more)
+    readers = waiters.setdefault(number, Waiting(loop))
     try:
-        if request._ask():
-            await more
+        await readers.wait_if(request._ask)
     finally:
-        if more in known.waiting:
-            known.waiting.remove(more)
-        if not known.waiting and readers.get(number) is known:
-            del readers[number]
+        if not readers.waiting and waiters.get(number) is readers:
+            del waiters[number]

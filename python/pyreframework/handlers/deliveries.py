@@ -15,7 +15,7 @@ from pyreframework.handlers.streams import (
     LOOK_SECONDS,
     Sender,
     send_on_loop,
-    senders,
+    waiters,
 )
 from pyreframework.logs import records
 
@@ -213,7 +213,7 @@ class Delivery:
         loop = get_running_loop()
         number = stream._listen()
         if number is not None:
-            senders[number] = Sender(stream, loop, current_task())
+            waiters[number] = Sender(stream, loop, current_task())
         error: BaseException | None = None
         made = 0
         try:
@@ -229,7 +229,7 @@ class Delivery:
             error = raised
         finally:
             if number is not None:
-                del senders[number]
+                del waiters[number]
         try:
             await generator.aclose()
         except BaseException as raised:  # noqa: BLE001 - as above

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pyreframework.engine import PyreResponse
 from pyreframework.handlers.event_loop import is_coroutine, running_loop
-from pyreframework.handlers.streams import LOOK_SECONDS, send_later
+from pyreframework.handlers.streams import LOOK_SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ __all__ = [
     "message_future",
     "receive_later",
     "running_loop",
-    "send_later",
     "within",
 ]
 

@@ -10,7 +10,7 @@ from pyreframework.handlers.event_loop import running_loop
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator
     from typing import Any, NoReturn
 
     from pyreframework.engine import PyreStream
@@ -162,29 +162,45 @@ async def send_on_loop(stream: PyreStream, data: Piece, timeout: float | None) -
             await wait_on_loop(stream)
 
 
-class Sender:
-    """Who sends on an event loop, as reactors wake it."""
+class Waiting:
+    """Coroutines of one event loop that wait to be woken by a reactor."""
 
-    __slots__ = ("loop", "rooms", "stream", "task")
+    __slots__ = ("loop", "waiting")
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self.loop = loop
+        self.waiting: list[Future[None]] = []
+
+    async def wait_if(self, is_worth_it: Callable[[], bool]) -> None:
+        """Wait, unless what is waited for has come: then this says no, and else asks to be told."""
+        if not is_worth_it():
+            return
+        woken = self.loop.create_future()
+        self.waiting.append(woken)
+        try:
+            await woken
+        finally:
+            # Whoever is cancelled meanwhile waits no more.
+            if woken in self.waiting:
+                self.waiting.remove(woken)
+
+    def go_on(self) -> None:
+        """Go on: what was waited for has come, or never will."""
+        waiting, self.waiting = self.waiting, []
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
+
+
+class Sender(Waiting):
+    """Who sends on an event loop, and waits for room."""
+
+    __slots__ = ("stream", "task")
 
     def __init__(self, stream: PyreStream, loop: AbstractEventLoop, task: Task[Any] | None) -> None:
+        super().__init__(loop)
         self.stream = stream
-        self.loop = loop
         self.task = task
-        # Those that wait for room.
-        self.rooms: list[Future[None]] = []
-
-    async def wait(self) -> None:
-        """Wait for room, unless there is some."""
-        if self.stream._ask_for_room():
-            room = self.loop.create_future()
-            self.rooms.append(room)
-            try:
-                await room
-            finally:
-                # Whoever is cancelled meanwhile waits no more.
-                if room in self.rooms:
-                    self.rooms.remove(room)
 
     def go_on(self) -> None:
         """Go on: there is room, or the client has gone."""
@@ -192,28 +208,25 @@ class Sender:
             cancelled.add(self.task)
             self.task.add_done_callback(cancelled.discard)
             self.task.cancel()
-        rooms, self.rooms = self.rooms, []
-        for room in rooms:
-            if not room.done():
-                room.set_result(None)
+        super().go_on()
 
 
-# Those of this interpreter, by the number of their stream.
-senders: dict[int, Sender] = {}
+# Those of this interpreter, by the number that reactors know them by.
+waiters: dict[int, Waiting] = {}
 
 # Tasks that end as their client has gone: a second cancellation would hit them as they clean up.
 cancelled: set[Task[Any]] = set()
 
 
 def wake(number: int) -> None:
-    """Let a sender go on. Called on the thread of the app's event loop."""
-    sender = senders.get(number)
-    if sender is None:
+    """Let those of this number go on. Called on the thread of the app's event loop."""
+    known = waiters.get(number)
+    if known is None:
         return
-    if sender.loop is running_loop():
-        sender.go_on()
-    elif not sender.loop.is_closed():
-        sender.loop.call_soon_threadsafe(sender.go_on)
+    if known.loop is running_loop():
+        known.go_on()
+    elif not known.loop.is_closed():
+        known.loop.call_soon_threadsafe(known.go_on)
 
 
 async def wait_on_loop(stream: PyreStream) -> None:
@@ -229,16 +242,16 @@ async def wait_on_loop(stream: PyreStream) -> None:
     since = loop.time()
     while not stream._wait(0):
         number = stream._listen()
-        sender = senders.get(number) if number is not None else None
+        sender = waiters.get(number) if number is not None else None
         if number is not None and sender is None:
-            sender = senders[number] = Sender(stream, loop, None)
-        if number is None or sender is None or sender.loop is not loop:
+            sender = waiters[number] = Sender(stream, loop, None)
+        if number is None or not isinstance(sender, Sender) or sender.loop is not loop:
             # The answer is not on its way yet, or nobody could wake this loop.
             await sleep(LOOK_SECONDS)
             check_is_answer(stream, loop.time() - since)
             continue
         try:
-            await sender.wait()
+            await sender.wait_if(stream._ask_for_room)
         finally:
-            if not sender.rooms and sender.task is None and senders.get(number) is sender:
-                del senders[number]
+            if not sender.waiting and sender.task is None and waiters.get(number) is sender:
+                del waiters[number]

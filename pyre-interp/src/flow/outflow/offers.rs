@@ -106,19 +106,12 @@ impl Outflow {
         true
     }
 
-    /// Ends what does not read. What waits is thrown away if it `may_lose` that; what is written here
-    /// is the last. Tells whether that is news.
-    pub fn cut_short(&self, may_lose: bool, write: impl FnOnce(&mut Vec<u8>)) -> bool {
-        let mut state = self.state.lock();
-        if state.stage != Stage::Open {
-            return false;
-        }
-        if may_lose {
-            state.pieces = Vec::new();
-        }
-        write(&mut state.pieces);
-        self.close(state, Stage::Ended);
-        true
+    /// As `finish` for one that does not read: what waits is thrown away.
+    pub fn cut_short(&self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.finish(|pieces| {
+            *pieces = Vec::new();
+            write(pieces);
+        })
     }
 
     /// Nobody of the program has it any more. If it has subscribed to anything it goes on, for its
@@ -159,7 +152,7 @@ impl State {
     }
 
     /// Takes bytes from what the answer has said that it has. Tells whether it may have them.
-    fn spend(&mut self, bytes: usize) -> bool {
+    pub(super) fn spend(&mut self, bytes: usize) -> bool {
         let Delimited::Length(left) = &mut self.delimited else { return true };
         let Some(behind) = left.checked_sub(bytes as u64) else { return false };
         *left = behind;

@@ -187,8 +187,8 @@ fn who_does_not_read_has_no_room_at_the_bound_and_again_once_it_reads() {
     taken(&mut downstream);
     publish(&topics, "t", "z");
     assert_eq!(deliver(topics.board(0)), [Offered::Taken]);
-    assert!(flow.cut_short(true, |out| out.extend_from_slice(b"bye")));
-    assert!(!flow.cut_short(true, |out| out.extend_from_slice(b"again")));
+    assert!(flow.cut_short(|out| out.extend_from_slice(b"bye")));
+    assert!(!flow.cut_short(|out| out.extend_from_slice(b"again")));
     assert_eq!(taken(&mut downstream), (Taken::End, "bye".to_owned()));
     publish(&topics, "t", "late");
     assert_eq!(deliver(topics.board(0)), [Offered::Over]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::sync::{Condvar, Mutex, MutexGuard};
+use super::super::sync::{Condvar, Mutex, MutexGuard, wait_until};
 
 /// So much may be published that not all reactors have written to their subscribers; one publication may
 /// go beyond that.
@@ -71,13 +71,7 @@ impl Desk {
     /// Waits for room until then. Tells whether it is worth looking again.
     pub(super) fn wait(&self, state: &mut MutexGuard<'_, State>, until: Option<Instant>) -> bool {
         state.waiting += 1;
-        let timed_out = match until {
-            Some(until) => self.room.wait_until(state, until).timed_out(),
-            None => {
-                self.room.wait(state);
-                false
-            }
-        };
+        let timed_out = wait_until(&self.room, state, until);
         state.waiting -= 1;
         !timed_out || state.has_room() || state.is_closed
     }

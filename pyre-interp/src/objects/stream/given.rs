@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pyre_ffi::{Attached, Bytes, Dict, Float, Int, Object, Raised, Str};
+use pyre_ffi::{Attached, Bytes, Dict, Float, Int, Kind, Object, Raised, Str};
 
 use crate::objects::headers::spellings;
 use crate::serialize::answer::append_bytes_like;
@@ -30,6 +30,22 @@ pub(in crate::objects) fn with_bytes<R>(
     }
     let text = format!("{sender} sends str and bytes, not {}", data.type_name());
     Err(Raised::type_error(py, &text))
+}
+
+/// A field of an event.
+pub(in crate::objects) fn field(
+    py: Attached<'_>,
+    name: &str,
+    value: Option<&Object>,
+) -> Result<Option<String>, Raised> {
+    let Some(value) = value.filter(|value| !value.is_none()) else { return Ok(None) };
+    match value.kind() {
+        Kind::Str | Kind::Int => Ok(Some(value.str(py)?.view().to_string_lossy())),
+        _ => {
+            let text = format!("{name} must be a str, not {}", value.type_name());
+            Err(Raised::type_error(py, &text))
+        }
+    }
 }
 
 /// A number of seconds, or None.

@@ -1,16 +1,15 @@
 //! Sending a piece, and what becomes of it if there is no room.
 
-use std::time::Duration;
-
 use pyre_ffi::{
-    Arguments, Attached, Bool, Bytes, ExceptionKind, Instance, Int, Kind, Object, Owned, Raised,
+    Arguments, Attached, Bool, Bytes, ExceptionKind, Instance, Int, Object, Owned, Raised,
     Signature, Str, none,
 };
 use pyre_http::event_stream::Event;
 
-use super::given::{seconds_of, with_bytes};
+use super::given::{field, seconds_of, with_bytes};
 use super::{Stream, helper};
-use crate::flow::{Pushed, Room, Waker, Wakes};
+use crate::flow::{Pushed, Room};
+use crate::objects::waits::{number, send_later, span_of};
 
 const SEND: Signature<2> =
     Signature { function: "send", names: ["data", "timeout"], required: 1, positional_max: 2 };
@@ -54,16 +53,8 @@ impl Stream {
             );
             return Err(Raised::type_error(py, &text));
         };
-        let [event, id] = [("event", event), ("id", id)].map(|(name, value)| {
-            value.filter(|value| !value.is_none()).map(|value| match value.kind() {
-                Kind::Str | Kind::Int => value.str(py),
-                _ => {
-                    let text = format!("{name} must be a str, not {}", value.type_name());
-                    Err(Raised::type_error(py, &text))
-                }
-            })
-        });
-        let (event, id) = (event.transpose()?, id.transpose()?);
+        let event = field(py, "event", event.as_deref())?;
+        let id = field(py, "id", id.as_deref())?;
         let retry_ms = match retry.filter(|retry| !retry.is_none()) {
             None => None,
             Some(retry) => {
@@ -74,9 +65,7 @@ impl Stream {
                 })?)
             }
         };
-        let lossy = |text: &Object<Str>| text.view().to_string_lossy();
-        let (data_text, event, id) =
-            (lossy(text), event.map(|it| lossy(&it)), id.map(|it| lossy(&it)));
+        let data_text = text.view().to_string_lossy();
         let mut bytes = Vec::with_capacity(data_text.len() + 32);
         let event = Event { data: &data_text, kind: event.as_deref(), id: id.as_deref(), retry_ms };
         event.write(&mut bytes).map_err(|invalid| Raised::value_error(py, &invalid.to_string()))?;
@@ -98,11 +87,7 @@ impl Stream {
     ) -> Result<Owned<'py>, Raised> {
         match pushed {
             Pushed::Taken => this.sent.get_or_make(py, || helper(py, "SENT")),
-            Pushed::Full => {
-                let timeout = timeout.map_or_else(|| none(py), |timeout| timeout.to_owned(py));
-                let arguments = [this.as_any().to_owned(py), data.to_owned(py), timeout];
-                helper(py, "send_later")?.call(Owned::borrow_all(&arguments), py)
-            }
+            Pushed::Full => send_later(py, this.as_any(), data, timeout),
             Pushed::TooMuch | Pushed::Ended | Pushed::Gone => Err(this.refusal(py, pushed)),
         }
     }
@@ -144,9 +129,7 @@ impl Stream {
         py: Attached<'py>,
         given: Arguments<'_>,
     ) -> Result<Owned<'py>, Raised> {
-        let [seconds] = given.parse(&Signature::all("_wait", ["seconds"]), py)?;
-        let seconds = seconds_of(&seconds.expect("it is required"), "seconds", py)?;
-        let span = Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or(Duration::MAX);
+        let span = span_of(py, &given, "_wait")?;
         let flow = self.flow.clone();
         let room = py.detach(move || flow.wait(span));
         match room {
@@ -158,12 +141,8 @@ impl Stream {
     /// `_listen()`: has the event loop told when there is room, and when the client goes. Returns what it
     /// is told, or None if there is no event loop, or no client yet.
     pub(super) fn listen<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let Some(wakes) = self.wakes.get() else { return Ok(none(py)) };
-        if self.number.get() == 0 {
-            self.number.set(Wakes::next_number());
-            self.flow.set_waker(Waker { wakes: wakes.clone(), number: self.number.get() });
-        }
-        Ok(Int::from_u64(py, self.number.get())?.into_any())
+        let number = number(&self.number, self.wakes.get(), 0, |it| self.flow.set_waker(it));
+        number.map_or_else(|| Ok(none(py)), |it| Ok(Int::from_u64(py, it)?.into_any()))
     }
 
     /// `_ask_for_room()`: whether there is none, so that the loop is told when there is.

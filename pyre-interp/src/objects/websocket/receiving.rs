@@ -11,8 +11,9 @@ use pyre_http::websocket::receive::Kind;
 
 use super::arrival::Arrival;
 use super::sending::{ended, object, thrown};
-use super::{WebSocket, helper, require_seconds};
+use super::{WebSocket, helper};
 use crate::flow::Received;
+use crate::objects::waits::require_seconds;
 
 const RECV: Signature<1> = with_timeout("recv");
 const RECV_BYTES: Signature<1> = with_timeout("recv_bytes");

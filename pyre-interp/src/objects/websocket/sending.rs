@@ -13,9 +13,10 @@ use pyre_http::websocket::extension::Agreed;
 use pyre_http::websocket::receive::Kind;
 use pyre_http::websocket::send;
 
-use super::{WebSocket, helper, require_seconds};
+use super::WebSocket;
 use crate::flow::{Pushed, Room};
 use crate::objects::stream::given::with_bytes;
+use crate::objects::waits::{require_seconds, send_later};
 use crate::serialize::json;
 
 /// Shorter messages are sent as they are, also where compression is agreed.
@@ -137,11 +138,7 @@ impl WebSocket {
     ) -> Result<Owned<'py>, Raised> {
         match pushed {
             Pushed::Taken => Self::sent(this, py),
-            Pushed::Full => {
-                let timeout = timeout.map_or_else(|| none(py), |timeout| timeout.to_owned(py));
-                let arguments = [this.as_any().to_owned(py), data.to_owned(py), timeout];
-                helper(py, "send_later")?.call(Owned::borrow_all(&arguments), py)
-            }
+            Pushed::Full => send_later(py, this.as_any(), data, timeout),
             Pushed::TooMuch | Pushed::Ended | Pushed::Gone => Err(this.refusal(py)),
         }
     }

@@ -1,5 +1,5 @@
 //! Requests that ask for a WebSocket: before hooks run as for any other, then the job goes back without
-//! an answer. The handler, which gives it, runs conversation the lane.
+//! an answer. The handler, which gives it, runs beside the lane.
 
 use pyre_ffi::{Bool, Dict, Instance, Owned, Raised, Str, Tuple, copy_context, import, none};
 use pyre_http::websocket::handshake;

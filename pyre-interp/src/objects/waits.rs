@@ -1,20 +1,18 @@
-//! How long a program waits, and how its event loop knows who does.
+//! How long a program waits to send or to receive, and how its event loop knows who does.
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use pyre_ffi::{Arguments, Attached, Float, Int, Object, Raised, Signature};
+use pyre_ffi::{
+    Arguments, Attached, Float, Int, Object, Owned, Raised, Signature, Str, import, none,
+};
 
 use crate::flow::{Waker, Wakes};
 use crate::objects::stream::given::seconds_of;
 
-/// What the next waiter is known by on its event loop; streams count from 1.
-static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1 << 61);
-
 /// What an event loop knows a waiter by, from its first question on.
-pub(super) fn number(
+pub(in crate::objects) fn number(
     known: &Cell<u64>,
     wakes: Option<&Arc<Wakes>>,
     mark: u64,
@@ -22,14 +20,17 @@ pub(super) fn number(
 ) -> Option<u64> {
     let wakes = wakes?;
     if known.get() == 0 {
-        known.set(NEXT_NUMBER.fetch_add(1, Relaxed) | mark);
+        known.set(Wakes::next_number() | mark);
         set_waker(Waker { wakes: wakes.clone(), number: known.get() });
     }
     Some(known.get())
 }
 
 /// A timeout that was given: any number of seconds, also one that is over.
-pub(super) fn require_seconds(timeout: Option<&Object>, py: Attached<'_>) -> Result<(), Raised> {
+pub(in crate::objects) fn require_seconds(
+    timeout: Option<&Object>,
+    py: Attached<'_>,
+) -> Result<(), Raised> {
     let Some(timeout) = timeout.filter(|timeout| !timeout.is_none()) else { return Ok(()) };
     if timeout.is_a::<Int>() {
         return Ok(());
@@ -45,7 +46,7 @@ pub(super) fn require_seconds(timeout: Option<&Object>, py: Attached<'_>) -> Res
 }
 
 /// The span that an internal function was called with.
-pub(super) fn span_of(
+pub(in crate::objects) fn span_of(
     py: Attached<'_>,
     given: &Arguments<'_>,
     function: &'static str,
@@ -53,4 +54,19 @@ pub(super) fn span_of(
     let [seconds] = given.parse(&Signature::all(function, ["seconds"]), py)?;
     let seconds = seconds_of(&seconds.expect("it is required"), "seconds", py)?;
     Ok(Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or(Duration::MAX))
+}
+
+/// What `send` does when there is no room, or returns in a coroutine.
+#[cold]
+pub(in crate::objects) fn send_later<'py>(
+    py: Attached<'py>,
+    sender: &Object,
+    data: &Object,
+    timeout: Option<&Object>,
+) -> Result<Owned<'py>, Raised> {
+    let timeout = timeout.map_or_else(|| none(py), |timeout| timeout.to_owned(py));
+    let arguments = [sender.to_owned(py), data.to_owned(py), timeout];
+    let streams = import(py, "pyreframework.handlers.streams")?;
+    let send_later = streams.attr(&*Str::intern(py, "send_later")?, py)?;
+    send_later.call(Owned::borrow_all(&arguments), py)
 }
