@@ -309,12 +309,13 @@ impl Socket {
                 false => Overdue::End,
             };
         }
-        if self.is_blocked && !(self.has_left && self.pinged_ms.is_none()) {
-            // Whatever it has said waits to be read.
+        if self.is_blocked {
+            // Whatever it has said waits to be read, and its pong would lie behind that. If it is not there any
+            // more, its system says so to the ping: the end of the connection may lie behind that as well.
             self.hears(now_ms);
-            return Overdue::Nothing;
+            send::ping(&mut self.control, b"");
+            return Overdue::Ping;
         }
-        // If one that has closed its side is not there any more, its system says so to the ping.
         if self.pinged_ms.is_some() {
             self.feed.close(GONE, "no answer to a ping");
             return Overdue::End;

@@ -12,7 +12,7 @@ from serving import Server, serve, wait_until
 
 KINDS = pytest.mark.parametrize("kind", ["async", "def"])
 
-# More than the handler may let wait, and less than the kernels do.
+# More than the handler may let wait, and mostly less than the kernels do.
 MUCH = frame(BINARY, b"x" * 100_000) * 4
 
 
@@ -34,6 +34,20 @@ def test_a_client_that_goes_is_noticed_though_much_waits(
         wire.send(MUCH + (close_frame() if how == "close frame" else b""))
         if how == "reset":
             wire.abort()
+    server.output.wait_for("watched", since=seen)
+
+
+@KINDS
+def test_a_client_that_goes_is_noticed_though_its_end_cannot_arrive(
+    server: Server, kind: str
+) -> None:
+    """The end lies behind what the kernels have no room for while the handler takes nothing."""
+    seen = len(server.output.lines)
+    with Wire.open(server, f"/{kind}/watch") as wire:
+        assert wire.text() == "here"
+        wire.socket.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            wire.send(MUCH * 250)
     server.output.wait_for("watched", since=seen)
 
 
