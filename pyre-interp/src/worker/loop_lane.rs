@@ -14,6 +14,7 @@ mod calls; // the calls of a job, until each is answered or waits
 mod flights; // those that wait, from taking off to landing
 mod cancellation; // which of them are cancelled
 
+use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -48,9 +49,16 @@ const LAST_FLIGHTS_MAX: Duration = Duration::from_millis(750);
 
 /// What a loop lane sleeps on, which takes a system call that is not for this crate.
 pub trait Bell: Send + Sync {
-    /// Waits until the bell rings, the descriptor is readable, or the time is over. Answers whether
-    /// the descriptor is readable.
-    fn wait(&self, descriptor: i32, timeout: Option<Duration>) -> bool;
+    /// From now on a wait ends, too, while this descriptor is readable, which stays open as long as there are
+    /// waits. Called once, before the first one.
+    ///
+    /// # Errors
+    /// If the system has no room for it.
+    fn watch(&self, descriptor: i32) -> io::Result<()>;
+
+    /// Waits until the bell rings, what is watched is readable, or the time is over. Answers whether
+    /// that is readable. One thread at a time.
+    fn wait(&self, timeout: Option<Duration>) -> bool;
 
     /// Ends the wait, or keeps the next one from beginning.
     fn ring(&self);
@@ -92,6 +100,9 @@ pub fn run(
         end_fork: shared.end_fork,
     });
     let event_loop = EventLoop::open(py, event_loop)?;
+    bell.watch(event_loop.selector()).map_err(|error| {
+        Raised::runtime_error(py, &format!("the event loop cannot be waited for: {error}"))
+    })?;
     // What was there before is dropped here, where Python code may run.
     drop(app.home.replace(Arc::new(Home::new(py, event_loop.object())?)));
     let wakes = Arc::new(Wakes::new(shared.roster.clone()));
@@ -179,16 +190,15 @@ impl<'py> LoopLane<'py, '_> {
 
     /// Sleeps until there is something to do. Tells whether it is the loop that has it.
     fn sleep(&self, bell: &dyn Bell) -> Result<bool, Raised> {
-        let selector = self.event_loop.selector();
         let timer = self.event_loop.next_timer()?;
         let deadline = self.flights.next_deadline();
         if timer.is_none() && deadline.is_none() {
-            return Ok(self.py.detach(|| bell.wait(selector, None)));
+            return Ok(self.py.detach(|| bell.wait(None)));
         }
         let began = Instant::now();
         let deadline = deadline.map(|moment| moment.saturating_duration_since(began));
         let timeout = timer.into_iter().chain(deadline).min();
-        let is_ready = self.py.detach(|| bell.wait(selector, timeout));
+        let is_ready = self.py.detach(|| bell.wait(timeout));
         Ok(is_ready || timer.is_some_and(|timer| began.elapsed() >= timer))
     }
 
@@ -288,8 +298,7 @@ impl<'py> LoopLane<'py, '_> {
             }
             if !self.event_loop.has_ready() {
                 let timer = self.event_loop.next_timer()?.unwrap_or(left);
-                let selector = self.event_loop.selector();
-                self.py.detach(|| bell.wait(selector, Some(timer.min(left))));
+                self.py.detach(|| bell.wait(Some(timer.min(left))));
             }
             self.iterate();
         }
