@@ -46,6 +46,8 @@ async def run(function: Callable[..., Any], request: PyreRequest, *more: object)
         except BaseException as error:  # noqa: BLE001 - it is raised in the request
             raised = error
         left.append((result, raised, copy_context()))
+        # The traceback has this frame: the exception would have itself for an owner.
+        del raised
         try:
             loop.call_soon_threadsafe(end)
         except RuntimeError:
@@ -59,7 +61,7 @@ async def run(function: Callable[..., Any], request: PyreRequest, *more: object)
         try:
             raise raised
         finally:
-            # The traceback would have itself for an owner.
+            # As above.
             del raised
     return await result if is_coroutine(result) else result
 

@@ -147,7 +147,11 @@ class Delivery:
     def _raise_error(self) -> None:
         error, self._error = self._error, None
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                # Its traceback has this frame, and each would keep the other.
+                del error
 
     def _reach(self, error: BaseException | None = None) -> bool:
         """Note that the first piece is there, or the end; tell whether somebody waits for it."""
@@ -180,7 +184,11 @@ class Delivery:
         except BaseException as raised:  # noqa: BLE001 - as above
             error = self._graver(error, raised)
         del generator
-        self.end(error)
+        try:
+            self.end(error)
+        finally:
+            # Its traceback has this frame, and each would keep the other.
+            del error
 
     def on_own_loop(self) -> None:
         """Send what an ``async def`` generator makes, on an event loop of this thread."""
@@ -235,7 +243,11 @@ class Delivery:
         except BaseException as raised:  # noqa: BLE001 - as above
             error = self._graver(error, raised)
         del generator
-        self.end(error)
+        try:
+            self.end(error)
+        finally:
+            # Its traceback has this frame, and each would keep the other.
+            del error
 
     def _graver(self, error: BaseException | None, later: BaseException) -> BaseException:
         """Return which of two exceptions counts: not the one by which it learns of its client."""

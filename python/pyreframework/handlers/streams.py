@@ -47,7 +47,11 @@ class Ready:
 
     def throw(self, error: BaseException) -> NoReturn:
         """End with an exception."""
-        raise error
+        try:
+            raise error
+        finally:
+            # Its traceback has this frame, and each would keep the other.
+            del error
 
     def close(self) -> None:
         """Do nothing: there is nothing to end."""
