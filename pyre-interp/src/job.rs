@@ -30,9 +30,6 @@ pub const READ_BYTES: usize = 16 * 1024;
 /// A buffer that grew beyond this is freed and not kept for the next job.
 pub const KEPT_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// What an answer in pieces keeps of its buffer while it is silent.
-const SLIM_REPLY_BYTES: usize = 1024;
-
 /// A table of headers, parameters or entries that grew beyond this is freed as well.
 pub const KEPT_ENTRIES_MAX: usize = 1024;
 
@@ -369,9 +366,6 @@ impl Job {
         self.headers = Vec::new();
         self.params = Vec::new();
         self.stints = Vec::new();
-        if self.reply.is_empty() && self.reply.capacity() > SLIM_REPLY_BYTES {
-            self.reply = Vec::new();
-        }
     }
 
     /// Forgets the requests that are not answered: nobody waits for them, and the connection ends.

@@ -80,6 +80,14 @@ def lines_mixed(req, port, name):
     return lines_later(req, port, name)
 
 
+@app.get("/rush/{port:int}/{name}", gil=ON_MAIN)
+async def rush(req, port, name):
+    """Much, and then nothing for long."""
+    for _ in range(64):
+        yield BIG
+    yield await at_gate(port, name)
+
+
 # The first piece comes late.
 @app.get("/first-def/{port:int}/{name}", gil=ON_MAIN)
 def first(req, port, name):

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use mio::Token;
-use pyre_interp::flow::{Bells, Cut, Mailbox};
+use pyre_interp::flow::{Bells, Cut, Mailbox, Spare};
 use pyre_interp::job::Job;
 
 use crate::connection::jobs::Jobs;
@@ -44,6 +44,8 @@ pub(crate) struct Connections {
     pub(crate) bells: Bells,
     /// What is read of bodies that are on their way to a handler; kept for its memory.
     scratch: Vec<u8>,
+    /// What is kept for pieces that are to come.
+    pub(crate) spare: Spare,
 }
 
 impl Connections {
@@ -62,6 +64,7 @@ impl Connections {
             mailbox,
             bells: Bells::default(),
             scratch: Vec::new(),
+            spare: Spare::default(),
         }
     }
 

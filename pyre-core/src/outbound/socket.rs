@@ -7,7 +7,7 @@ use crate::connection::protocol::Protocol;
 use crate::connection::socket::Socket;
 use crate::connection::table::Connections;
 use crate::metrics::ledger::Ledger;
-use crate::outbound::stream::{Refill, end, wait};
+use crate::outbound::stream::{Refill, end, rest, wait};
 
 /// Takes what the program, or the protocol itself, has to send; the reply of the job is empty.
 pub(super) fn refill(
@@ -59,7 +59,7 @@ pub(super) fn refill(
     match taken {
         Taken::Pieces => Refill::Pieces(job),
         Taken::Nothing => {
-            wait(connections, slot, job);
+            rest(connections, slot, job);
             Refill::Nothing
         }
         Taken::End => match connection.protocol.socket() {

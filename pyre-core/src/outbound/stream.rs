@@ -7,7 +7,7 @@ use crate::connection::state::{Awaiting, Outbound, Phase};
 use crate::connection::table::Connections;
 use crate::metrics::ledger::Ledger;
 use crate::outbound::socket;
-use crate::settings::bounds::{HALF_CLOSED_MS, REFILLS_PER_TURN_MAX};
+use crate::settings::bounds::{HALF_CLOSED_MS, REFILLS_PER_TURN_MAX, SPARE_BYTES_MAX, SPARE_MS};
 use crate::shared::frozen::{FOR_EVER_MS, unlimited};
 
 /// What there is to write.
@@ -52,7 +52,7 @@ pub(crate) fn refill(
     match flow.take(&mut job.reply, now_ms) {
         Taken::Pieces => Refill::Pieces(job),
         Taken::Nothing => {
-            wait(connections, slot, job);
+            rest(connections, slot, job);
             Refill::Nothing
         }
         Taken::End => {
@@ -87,6 +87,15 @@ pub(crate) fn end(ledger: &mut Ledger, job: &mut Job) {
     ledger.ended(job, close_code);
 }
 
+/// All has been written that there was: the connection waits, and may keep its buffers for a while.
+pub(super) fn rest(connections: &mut Connections, slot: u32, mut job: Box<Job>) {
+    let until_ms = connections.clock.now_ms() + SPARE_MS;
+    if let Job { flow: Some(flow), reply, .. } = &mut *job {
+        flow.rest(reply, &connections.spare, SPARE_BYTES_MAX, until_ms);
+    }
+    wait(connections, slot, job);
+}
+
 /// The connection waits for the next piece.
 pub(super) fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) {
     let now_ms = connections.clock.now_ms();
@@ -110,7 +119,10 @@ pub(super) fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) 
         }
     }
     job.slim();
-    let deadline_ms = socket_ms.unwrap_or_else(|| deadline_ms(&job, idle_ms).min(body_ms));
+    let deadline_ms = match (socket_ms, &job.flow) {
+        (Some(socket_ms), Some(flow)) => socket_ms.min(flow.kept_until_ms),
+        _ => deadline_ms(&job, idle_ms).min(body_ms),
+    };
     connection.phase = Phase::Streaming;
     connection.awaiting = Awaiting::Piece;
     connection.outbound = Some(Outbound { job, written: 0 });
@@ -120,16 +132,17 @@ pub(super) fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) 
 /// When a stream is looked at that may be silent for so long, if no piece comes.
 pub(crate) fn deadline_ms(job: &Job, idle_ms: u64) -> u64 {
     let Some(flow) = &job.flow else { return FOR_EVER_MS };
+    let looks_ms = flow.disconnects_ms.min(flow.kept_until_ms).min(FOR_EVER_MS);
     if let Some(upgrade) = &flow.upgrade {
         let until_ms = flow.sent_ms.saturating_add(unlimited(upgrade.timeout_ms));
-        return until_ms.min(flow.disconnects_ms).min(FOR_EVER_MS);
+        return until_ms.min(looks_ms);
     }
     let keep_alive_ms = match flow.terms.keep_alive_ms {
         0 => FOR_EVER_MS,
         span_ms => flow.sent_ms.saturating_add(span_ms),
     };
     let idle_ms = flow.piece_ms.saturating_add(idle_ms);
-    keep_alive_ms.min(idle_ms).min(flow.disconnects_ms).min(FOR_EVER_MS)
+    keep_alive_ms.min(idle_ms).min(looks_ms)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What happens when a connection has waited too long.
 
 use pyre_http::event_stream;
-use pyre_interp::job::ConnectionId;
+use pyre_interp::job::{ConnectionId, Job};
 
 use crate::connection::socket::Overdue;
 use crate::connection::state::{Awaiting, Outbound, Phase};
@@ -74,11 +74,21 @@ impl Reactor {
         let now_ms = self.connections.clock.now_ms();
         let idle_ms = self.connections.stream_idle_ms();
         let Some(connection) = self.connections.get(slot) else { return };
-        if connection.protocol.is_socket() {
+        let body_ms = connection.body_deadline_ms();
+        let is_socket = connection.protocol.is_socket();
+        let Some(Outbound { job, .. }) = &mut connection.outbound else { return };
+        let Job { flow: Some(flow), reply, .. } = &mut **job else { return };
+        let keeps_too_long = now_ms >= flow.kept_until_ms;
+        if keeps_too_long {
+            flow.slim(reply);
+        }
+        if is_socket {
             return self.socket_overdue(slot);
         }
-        let body_ms = connection.body_deadline_ms();
-        let Some(Outbound { job, .. }) = &mut connection.outbound else { return };
+        let deadline_ms = stream::deadline_ms(job, idle_ms).min(body_ms);
+        if keeps_too_long && now_ms < deadline_ms {
+            return self.connections.set_deadline(slot, deadline_ms);
+        }
         let Some(flow) = &mut job.flow else { return };
         if flow.upgrade.is_some() && now_ms < flow.disconnects_ms {
             return self.give_up_handshake(slot);

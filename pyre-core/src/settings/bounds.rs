@@ -18,6 +18,12 @@ pub(crate) const UPLOAD_READ_BYTES: usize = 64 * 1024;
 /// Times that pieces of one answer are taken in one turn; a fast sender does not starve the others.
 pub(crate) const REFILLS_PER_TURN_MAX: usize = 2;
 
+/// What flows that are between two batches of pieces keep of large buffers, in all, in bytes.
+pub(crate) const SPARE_BYTES_MAX: usize = 16 << 20;
+
+/// How long they do, in milliseconds: one that is silent for longer keeps little.
+pub(crate) const SPARE_MS: u64 = 1_000;
+
 /// How long answers in pieces are looked at in one turn, in microseconds; the rest in the next one.
 pub(crate) const STREAMS_US_MAX: u64 = 5_000;
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use pyre_http::websocket::extension::Agreed;
 
 use super::topics::{Form, Publication};
-use super::{Feed, Inbox, Offered, Outflow, Taken};
+use super::{Feed, Inbox, KEPT_BYTES_MAX, Kept, Offered, Outflow, Spare, Taken};
+
+/// What an answer in pieces keeps of the buffer that is written while it is silent.
+const SLIM_REPLY_BYTES: usize = 1024;
 
 /// What an answer in pieces asks of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -25,6 +28,8 @@ pub struct Known {
     pub count: u64,
     /// The connection speaks WebSocket.
     pub is_upgraded: bool,
+    /// What the buffers have room for that were found empty last.
+    pub spare_bytes: usize,
     /// The status of the answer, if that was not known when the flow began.
     pub status: Option<u16>,
 }
@@ -66,6 +71,10 @@ pub struct Downstream {
     pub disconnects_ms: u64,
     /// Its begin is counted.
     pub is_counted: bool,
+    /// It keeps large buffers for its next pieces.
+    kept: Option<Kept>,
+    /// Until when it does, if none come.
+    pub kept_until_ms: u64,
 }
 
 impl Downstream {
@@ -82,6 +91,8 @@ impl Downstream {
             known: Known::default(),
             disconnects_ms: u64::MAX,
             is_counted: false,
+            kept: None,
+            kept_until_ms: u64::MAX,
         }
     }
 
@@ -116,6 +127,36 @@ impl Downstream {
             self.piece_ms = now_ms;
         }
         taken
+    }
+
+    /// Nothing was there to be taken. It keeps its buffers until then, `reply` among them, if the flows of
+    /// its reactor do not keep more than `most` together; else it frees what is large.
+    pub fn rest(&mut self, reply: &mut Vec<u8>, spare: &Spare, most: usize, until_ms: u64) {
+        let bytes = self.known.spare_bytes;
+        if bytes <= KEPT_BYTES_MAX {
+            return self.slim(reply);
+        }
+        if !self.kept.as_ref().is_some_and(|kept| kept.covers(bytes)) {
+            // What it has kept so far is a part of that.
+            self.kept = None;
+            self.kept = spare.keep(bytes, most);
+        }
+        match self.kept {
+            Some(_) => self.kept_until_ms = until_ms,
+            None => self.slim(reply),
+        }
+    }
+
+    /// Keeps little from now on, as nothing comes.
+    pub fn slim(&mut self, reply: &mut Vec<u8>) {
+        if self.kept.is_some() || self.known.spare_bytes > KEPT_BYTES_MAX {
+            self.flow.slim();
+        }
+        if reply.is_empty() && reply.capacity() > SLIM_REPLY_BYTES {
+            *reply = Vec::new();
+        }
+        self.kept = None;
+        self.kept_until_ms = u64::MAX;
     }
 }
 

@@ -19,6 +19,7 @@ mod inbox; // messages, from a reactor to the program
 mod inflow; // a body, from a reactor to a handler
 mod mailbox; // how a reactor learns which of its flows have something
 mod outflow; // from the program to a reactor
+mod spare; // what flows keep for their next pieces
 mod sync; // locks and queues, as they are or as loom knows them
 mod talk; // what its ends tell each other
 pub mod topics; // what is published once and goes to many connections
@@ -33,5 +34,6 @@ pub use inbox::{Batch, Ending, Feed, GONE, INBOX_BYTES_MAX, Inbox, Received, TOO
 pub use inflow::{Cut, Found, Intake, Upstream, inflow};
 pub use mailbox::Mailbox;
 pub use outflow::{FLOW_BYTES_MAX, Offered, Outflow, Subscribed};
+pub use spare::{KEPT_BYTES_MAX, Kept, Spare};
 pub use talk::{Pushed, Reader, Room, Taken, Waker};
 pub use wakes::{Bells, Wakes};

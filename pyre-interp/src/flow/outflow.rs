@@ -19,7 +19,7 @@ use pyre_http::h1::chunk;
 use pyre_http::h1::serialize::Delimited;
 
 use super::sync::{Condvar, Mutex, MutexGuard, wait_until};
-use super::{Known, Pushed, Reader, Room, Taken, Waker};
+use super::{KEPT_BYTES_MAX, Known, Pushed, Reader, Room, Taken, Waker};
 use offers::Offers;
 use subscriptions::Subscriptions;
 
@@ -28,9 +28,6 @@ pub use subscriptions::Subscribed;
 
 /// As much waits for the reactor before a sender has to. One piece may go beyond that.
 pub const FLOW_BYTES_MAX: usize = 256 * 1024;
-
-/// A buffer that is larger is freed when it is empty: a stream that is silent keeps little.
-const KEPT_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
@@ -363,11 +360,7 @@ impl Outflow {
         let taken = match state.stage {
             Stage::Open if into.is_empty() => {
                 state.is_told = false;
-                for buffer in [&mut *into, &mut state.pieces] {
-                    if buffer.capacity() > KEPT_BYTES_MAX {
-                        *buffer = Vec::new();
-                    }
-                }
+                known.spare_bytes = into.capacity() + state.pieces.capacity();
                 Taken::Nothing
             }
             Stage::Open => Taken::Pieces,
@@ -384,8 +377,26 @@ impl Outflow {
             }
             Stage::Over | Stage::Gone => Taken::Break,
         };
+        if matches!(taken, Taken::End | Taken::Break) {
+            // The program may have it for long.
+            state.pieces = Vec::new();
+        }
         self.rouse(state);
         taken
+    }
+
+    /// What it has room for without asking the allocator.
+    #[cfg(test)]
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.state.lock().pieces.capacity()
+    }
+
+    /// Frees a large buffer, if nothing is in it.
+    pub(super) fn slim(&self) {
+        let mut state = self.state.lock();
+        if state.pieces.is_empty() && state.pieces.capacity() > KEPT_BYTES_MAX {
+            state.pieces = Vec::new();
+        }
     }
 
     /// Nothing follows. Those who wait for room learn of it as the reactor does.

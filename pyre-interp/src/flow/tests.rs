@@ -283,21 +283,64 @@ fn an_event_loop_that_waits_for_room_is_told_of_the_end() {
     }
 }
 
-#[test]
-fn a_stream_that_is_silent_keeps_little() {
-    let (rig, mut downstream) = Rig::attached(Delimited::Close);
+/// Sends more than a silent flow keeps, and takes it all.
+fn rush(downstream: &mut Downstream) -> Vec<u8> {
     let mut into = Vec::new();
     for expected in [Taken::Pieces, Taken::Pieces, Taken::Nothing] {
-        if expected == Taken::Pieces {
-            rig.fill();
-        }
         into.clear();
+        if expected == Taken::Pieces {
+            downstream.flow().push(&[b'x'; FLOW_BYTES_MAX]);
+        }
         assert_eq!(downstream.take(&mut into, 0), expected);
     }
-    assert!(into.capacity() < FLOW_BYTES_MAX, "{} bytes are kept", into.capacity());
-    rig.flow.push(b"a");
-    downstream.take(&mut into, 0);
-    assert!(into.capacity() < FLOW_BYTES_MAX, "{} bytes are kept", into.capacity());
+    into
+}
+
+#[test]
+fn a_stream_that_rests_keeps_its_buffers_for_a_while() {
+    let (rig, mut downstream) = Rig::attached(Delimited::Close);
+    let spare = Spare::default();
+    let mut reply = rush(&mut downstream);
+    downstream.rest(&mut reply, &spare, 4 * FLOW_BYTES_MAX, 1_000);
+    assert_eq!(downstream.kept_until_ms, 1_000);
+    assert!(reply.capacity() >= FLOW_BYTES_MAX);
+    assert!(rig.flow.buffer_bytes() >= FLOW_BYTES_MAX);
+    // Again, with what it has already.
+    let mut reply = rush(&mut downstream);
+    downstream.rest(&mut reply, &spare, 4 * FLOW_BYTES_MAX, 2_000);
+    assert_eq!(downstream.kept_until_ms, 2_000);
+    // Nothing comes.
+    downstream.slim(&mut reply);
+    assert_eq!((downstream.kept_until_ms, reply.capacity()), (u64::MAX, 0));
+    assert!(rig.flow.buffer_bytes() <= KEPT_BYTES_MAX);
+    assert!(spare.keep(4 * FLOW_BYTES_MAX, 4 * FLOW_BYTES_MAX).is_some(), "all is given back");
+}
+
+#[test]
+fn a_stream_that_rests_keeps_little_where_others_keep_much() {
+    let (rig, mut downstream) = Rig::attached(Delimited::Close);
+    let spare = Spare::default();
+    let others = spare.keep(FLOW_BYTES_MAX, 2 * FLOW_BYTES_MAX).unwrap();
+    let mut reply = rush(&mut downstream);
+    downstream.rest(&mut reply, &spare, 2 * FLOW_BYTES_MAX, 1_000);
+    assert_eq!((downstream.kept_until_ms, reply.capacity()), (u64::MAX, 0));
+    assert!(rig.flow.buffer_bytes() <= KEPT_BYTES_MAX);
+    drop(others);
+    let mut reply = rush(&mut downstream);
+    downstream.rest(&mut reply, &spare, 2 * FLOW_BYTES_MAX, 1_000);
+    assert_eq!(downstream.kept_until_ms, 1_000);
+    drop(downstream);
+    assert!(spare.keep(2 * FLOW_BYTES_MAX, 2 * FLOW_BYTES_MAX).is_some(), "all is given back");
+}
+
+#[test]
+fn what_has_been_read_to_its_end_keeps_nothing() {
+    let (rig, mut downstream) = Rig::attached(Delimited::Close);
+    rush(&mut downstream);
+    rig.flow.push(b"x");
+    rig.flow.end();
+    assert_eq!(taken(&mut downstream).0, Taken::End);
+    assert_eq!(rig.flow.buffer_bytes(), 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 from dialogue import Peer, request
+from gate import Gate
 from places import PLACES
 from serving import Server, serve, wait_until
 from streaming import expect_nothing_in_flight, expect_seen
@@ -140,3 +141,19 @@ def test_coroutine_that_never_waits(server: Server) -> None:
         # What the sockets take is the system's affair; it is not all.
         assert made(server, "forgetful") < COUNT
     assert server.get("/async").text == "hello"
+
+
+def test_who_has_sent_much_keeps_little(server: Server) -> None:
+    """What was kept for the next pieces is freed a second later, without another piece."""
+    before = server.resident_bytes()
+    with Gate() as gate, ExitStack() as stack:
+        peers = [stack.enter_context(server.connect()) for _ in range(STUCK)]
+        for number, peer in enumerate(peers):
+            peer.send(request("GET", f"/rush/{gate.port}/{number}"))
+            while len(peer.received) < 64 * 16384:
+                peer.received += peer.socket.recv(1 << 16)
+            gate.entered()
+        wait_until(lambda: server.resident_bytes() - before < 8 << 20, "buffers are freed")
+        gate.release_all()
+        for peer in peers:
+            assert len(peer.reply().body) == 64 * 16384 + len("released")
