@@ -1,4 +1,4 @@
-"""What a handler leaves goes with the last name of it, without the collector, however it has ended."""
+"""What a handler leaves goes with the last name of it, however it has ended: no collector runs."""
 
 from __future__ import annotations
 
