@@ -38,6 +38,8 @@ pub mod websocket;
 // Formats that handlers ask for.
 /// Percent-encoding, query strings and URL-encoded forms.
 pub mod form;
+/// Forms with files: `multipart/form-data`.
+pub mod multipart;
 /// Event streams, as `EventSource` reads them.
 pub mod event_stream;
 /// The `Cookie` header.
