@@ -15,7 +15,8 @@ module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like befor
 """
 
 # What stands beside this: `app` has the class, `routing`, `hooks` and `insight` what it is made of,
-# `origins` what browsers call pages; `cookies`, `redirects` and `errors` are what handlers use;
+# `origins` what browsers call pages; `cookies`, `redirects`, `uploads` and `errors` are what handlers
+# use; `forms`, `collecting`, `sources`, `parts` and `spools` are what reads forms;
 # `doctor` is `pyre doctor`, `engine` the native module. The rooms from the top down, each of which
 # sees those below it: `cli`, `testing`, this one, `serving`, `program`, `handlers`, `logs`.
 
@@ -45,15 +46,18 @@ from pyreframework.engine import (
     __version__,
     get_gil_metrics,
 )
-from pyreframework.errors import HTTPError, StartError, WorkerImportError
+from pyreframework.errors import FormError, HTTPError, StartError, WorkerImportError
 from pyreframework.logs.records import emit_python_log, init_logger
 from pyreframework.logs.streams import open_missing
 from pyreframework.redirects import redirect
+from pyreframework.uploads import FormLimits, UploadFile, parse_multipart
 
 # First of all: whatever is opened next would get the number of a closed standard stream.
 open_missing()
 
 __all__ = [
+    "FormError",
+    "FormLimits",
     "HTTPError",
     "Pyre",
     "PyreApp",
@@ -63,6 +67,7 @@ __all__ = [
     "PyreWebSocket",
     "RequestTimeout",
     "StartError",
+    "UploadFile",
     "WorkerImportError",
     "__version__",
     "delete_cookie",
@@ -71,6 +76,7 @@ __all__ = [
     "get_cookies",
     "get_gil_metrics",
     "init_logger",
+    "parse_multipart",
     "redirect",
     "set_cookie",
 ]

@@ -16,6 +16,7 @@ from pyreframework.logs import records
 from pyreframework.program import apps
 from pyreframework.program.apps import FALLBACK, Enrolled
 from pyreframework.routing import Routes
+from pyreframework.uploads import FormLimits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         self.debug = debug
         self._shows_tracebacks = False
         self._max_body_size: int | None = None
+        self._form_limits = FormLimits()
         self._json_default: Callable[[Any], Any] | None = None
         self._stop: Stop | int | None = None
         self.configures_logging = False
@@ -109,6 +111,17 @@ class Pyre(Routes, Insight, Hooks, Enrolled):
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise ValueError(f"max_body_size must be a number of bytes, not {size!r}")
         self._max_body_size = size
+
+    @property
+    def form_limits(self) -> FormLimits:
+        """How much a form may have, unless the call that reads it says otherwise."""
+        return self._form_limits
+
+    @form_limits.setter
+    def form_limits(self, limits: FormLimits) -> None:
+        if not isinstance(limits, FormLimits):
+            raise TypeError(f"form_limits must be FormLimits, not {type(limits).__qualname__}")
+        self._form_limits = limits
 
     @property
     def json_default(self) -> Callable[[Any], Any] | None:

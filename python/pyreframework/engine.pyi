@@ -65,6 +65,9 @@ def publish(
     timeout: float | None = None,
 ) -> None: ...
 def cookie_text(data: bytes) -> str: ...
+def form_pairs(
+    data: bytes, pairs_max: int, name_bytes_max: int, value_bytes_max: int
+) -> list[tuple[str, str]]: ...
 def current_frames() -> dict[int, FrameType]: ...
 
 class StartError(RuntimeError):
@@ -101,6 +104,32 @@ class _Parts(Protocol):
 
     def __iter__(self) -> Iterator[bytes]: ...
     def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+class _Form[V](dict[str, V]):
+    """What ``req.form()`` and its like return: a dict, or in a coroutine what is awaited for it."""
+
+    def __await__(self) -> Generator[Any, None, dict[str, V]]: ...
+
+class _FormParts(Protocol):
+    """What ``req.parts()`` returns."""
+
+    def __iter__(self) -> Iterator[Part]: ...
+    def __aiter__(self) -> AsyncIterator[Part]: ...
+
+type FormEvent = tuple[str, str | None, str | None] | bytes | None
+"""Of a part its name, the name of its file and its content type; some data; its end."""
+
+class FormParser:
+    """Takes a form with files apart."""
+
+    def __init__(
+        self, content_type: bytes, parts_max: int, head_bytes_max: int, name_bytes_max: int
+    ) -> None: ...
+    def feed(self, data: bytes) -> list[FormEvent]:
+        """Return what comes of more bytes."""
+
+    def finish(self) -> None:
+        """Tell that nothing more comes."""
 
 class PyreRequest:
     """A request. Read-only; nothing is built before it is read."""
@@ -171,7 +200,31 @@ class PyreRequest:
     def _ask(self) -> bool: ...
     def text(self) -> str: ...
     def json(self) -> Any: ...
-    def form(self) -> dict[str, str]: ...
+    def form(self, limits: FormLimits | None = None) -> _Form[str]:
+        """Return the fields of a form; of a repeated one the last value.
+
+        On a route with ``stream_body=True`` it is awaited in a coroutine, and so are the others.
+
+        Raises:
+            FormError: It is no form, malformed, or has more than ``limits`` allow.
+        """
+
+    def form_all(self, limits: FormLimits | None = None) -> _Form[list[str]]:
+        """Return the fields of a form, each with the list of its values."""
+
+    def files(self, limits: FormLimits | None = None) -> _Form[UploadFile]:
+        """Return the files of a form; of a repeated name the last one."""
+
+    def files_all(self, limits: FormLimits | None = None) -> _Form[list[UploadFile]]:
+        """Return the files of a form, each name with the list of them."""
+
+    def parts(self, limits: FormLimits | None = None) -> _FormParts:
+        """Return the parts of a form as they come, for ``for`` and ``async for``."""
+
+    def _form(self, kept: Any = ..., /) -> Any: ...
+    def _is_whole(self) -> bool: ...
+    def _piece_at(self, offset: int) -> bytes: ...
+    def _blame(self, error: BaseException, status: int) -> BaseException: ...
     @overload
     def header(self, name: str, /) -> str | None: ...
     @overload

@@ -1,4 +1,4 @@
-"""The exceptions users raise and catch: `HTTPError`, `StartError`, `WorkerImportError`.
+"""The exceptions users raise and catch: `HTTPError`, `FormError`, `StartError`, `WorkerImportError`.
 
 Imported in every worker.
 """
@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HTTPError", "StartError", "WorkerImportError", "answer"]
+__all__ = ["FormError", "HTTPError", "StartError", "WorkerImportError", "answer"]
 
 # What goes on the wire as `error` when no detail is given: what the server itself says for these
 # statuses, and for the others the reason phrase in lower case (RFC 9110, 6585, 7725, 8470).
@@ -104,6 +104,18 @@ class HTTPError(Exception):
 
     def __str__(self) -> str:
         return f"{self.status} {self.detail}"
+
+
+class FormError(HTTPError, ValueError):
+    """A form that is none, is malformed (400), or has more than it may (413).
+
+    ``req.form()`` and the others that read forms raise it. If the handler lets it through, or what
+    it raises ``from`` it, the client is answered so; its ``detail`` says what is wrong.
+
+    Example:
+        >>> isinstance(FormError(400, "the form ends before its last boundary"), ValueError)
+        True
+    """
 
 
 def answer(req: PyreRequest, error: HTTPError) -> PyreResponse:

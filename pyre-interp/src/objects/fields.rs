@@ -26,7 +26,8 @@ pub(crate) struct Fields {
     pub(crate) query_params_all: Slot<Dict>,
     pub(crate) headers: Slot<Dict>,
     pub(crate) cookies: Slot<Dict>,
-    pub(crate) form: Slot<Dict>,
+    /// What was made of a form, for `pyreframework.forms`.
+    pub(crate) form: Slot,
     pub(crate) body: Slot,
     pub(crate) state: Slot,
     pub(crate) id: Slot<Str>,
@@ -160,7 +161,7 @@ fn text<'py>(py: Attached<'py>, bytes: &[u8]) -> Result<Owned<'py, Str>, Raised>
     Str::utf8_lossy(py, bytes)
 }
 
-/// Shows the decoded pairs of a query or a form, in order.
+/// Shows the decoded pairs of a query, in order.
 fn each_pair<'py>(
     py: Attached<'py>,
     encoded: &[u8],
@@ -174,7 +175,7 @@ fn each_pair<'py>(
     Ok(())
 }
 
-/// Pairs of a query or a form; of a repeated key the last value wins.
+/// Pairs of a query; of a repeated key the last value wins.
 pub(crate) fn last_values<'py>(
     py: Attached<'py>,
     encoded: &[u8],

@@ -2,6 +2,7 @@
 
 mod attributes; // what is read of it
 mod body; // its body, decoded
+mod forms; // forms in its body
 mod pieces; // its body in pieces, as it comes
 
 use std::cell::{Cell, OnceCell, Ref};
@@ -243,12 +244,37 @@ impl Class for Request {
                   uncaught, the client is answered 400.",
                 Self::json,
             )
-            .method0(
+            .bound_method(
                 c"form",
-                c"form($self, /)\n--\n\nThe fields of a URL-encoded form; of a repeated one the last \
-                  value. Raises ValueError; uncaught, the client is answered 400.",
+                c"form($self, limits=None)\n--\n\nThe fields of a form; of a repeated one the last value. \
+                  Raises FormError, a ValueError; uncaught, the client is answered 400 or 413.",
                 Self::form,
             )
+            .bound_method(
+                c"form_all",
+                c"form_all($self, limits=None)\n--\n\nThe fields of a form, each with the list of its values.",
+                Self::form_all,
+            )
+            .bound_method(
+                c"files",
+                c"files($self, limits=None)\n--\n\nThe files of a form; of a repeated name the last one.",
+                Self::files,
+            )
+            .bound_method(
+                c"files_all",
+                c"files_all($self, limits=None)\n--\n\nThe files of a form, each name with the list of them.",
+                Self::files_all,
+            )
+            .bound_method(
+                c"parts",
+                c"parts($self, limits=None)\n--\n\nThe parts of a form as they come, for `for`, and in a \
+                  coroutine for `async for`.",
+                Self::parts,
+            )
+            .method(c"_form", c"What was made of the form.", Self::kept_form)
+            .method0(c"_is_whole", c"Whether all of the body is in memory.", Self::is_whole)
+            .method(c"_piece_at", c"Some of a body that is in memory.", Self::piece_at)
+            .method(c"_blame", c"The client is to blame for an exception.", Self::blame)
             .bound_method(
                 c"stream",
                 c"stream($self, /)\n--\n\nThe body in pieces, for `for`, and in a coroutine for `async for`. \

@@ -8,6 +8,7 @@ use pyre_ffi::{
 use crate::event_loop::RequestCoroutine;
 
 use crate::objects::fields::cookie_text;
+use crate::objects::forms::{FormParser, form_pairs};
 use crate::objects::headers::ResponseHeaders;
 use crate::objects::request::Request;
 use crate::objects::response::Response;
@@ -20,6 +21,8 @@ use crate::serialize::json::{EncodeCache, KeyCache};
 pub struct Toolkit {
     /// `PyreRequest`.
     pub request: ClassHandle<Request>,
+    /// `FormParser`.
+    pub(crate) form_parser: ClassHandle<FormParser>,
     /// `PyreResponse`.
     pub response: ClassHandle<Response>,
     /// `PyreStream`.
@@ -63,6 +66,12 @@ impl Toolkit {
             c"cookie_text(data)\n--\n\nThe text of a cookie's name or value: UTF-8, or else Latin-1.",
             cookie_text,
         )?;
+        module.function(
+            c"form_pairs",
+            c"form_pairs(data, pairs_max, name_bytes_max, value_bytes_max)\n--\n\n\
+              The pairs of a URL-encoded form.",
+            form_pairs,
+        )?;
         let overrun = module.exception(
             c"pyreframework.engine.RequestTimeout",
             c"Raised inside a handler that takes longer than its request_timeout.",
@@ -71,6 +80,7 @@ impl Toolkit {
         Ok(Self {
             headers,
             request: module.class::<Request>()?,
+            form_parser: module.class::<FormParser>()?,
             response: module.class::<Response>()?,
             stream: module.class::<Stream>()?,
             websocket: module.class::<WebSocket>()?,
@@ -89,6 +99,7 @@ impl Toolkit {
     /// Shows the classes to the garbage collector.
     pub fn traverse(&self, visitor: &mut Visitor<'_>) {
         self.request.visit(visitor);
+        self.form_parser.visit(visitor);
         self.response.visit(visitor);
         self.stream.visit(visitor);
         self.websocket.visit(visitor);

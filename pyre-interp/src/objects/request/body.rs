@@ -5,8 +5,6 @@ use pyre_ffi::{
 };
 
 use super::Request;
-use crate::job::Job;
-use crate::objects::fields;
 use crate::objects::source::call_of;
 use crate::serialize::json::{self, DecodeFailure};
 
@@ -53,16 +51,6 @@ impl Request {
             })
         };
         value.map_err(|raised| self.complain(py, raised))
-    }
-
-    pub(super) fn form<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        self.loaded(py)?;
-        let made = self.fields().form.get_or_make(py, || {
-            let job = self.job(py)?;
-            check_form_type(py, &job)?;
-            fields::last_values(py, call_of(&job).request.body.of(&job.bytes))
-        });
-        made.map(Owned::into_any).map_err(|raised| self.complain(py, raised))
     }
 
     /// Marks the exception that says that the client sent something malformed: if the handler lets it
@@ -112,20 +100,4 @@ impl Request {
             }
         }
     }
-}
-
-/// RFC 9110 section 15.5.16 would have the handler say 415; whoever asks for a form of something
-/// else is told so.
-fn check_form_type(py: Attached<'_>, job: &Job) -> Result<(), Raised> {
-    let table = fields::header_table(job);
-    let found = pyre_http::header::find(table, &job.bytes, b"content-type");
-    let media_type = found.map_or(&b""[..], |span| span.of(&job.bytes));
-    let essence = media_type.split(|&byte| byte == b';').next().unwrap_or_default();
-    if essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
-        return Ok(());
-    }
-    Err(Raised::value_error(
-        py,
-        "the body is not a form: its Content-Type is not application/x-www-form-urlencoded",
-    ))
 }

@@ -194,17 +194,8 @@ impl Request {
     /// body from coming.
     #[cold]
     pub(super) fn load_body(&self, py: Attached<'_>) -> Result<(), Raised> {
-        {
-            let job = self.job(py)?;
-            let call = call_of(&job);
-            let has_body =
-                !matches!(call.request.framing, BodyFraming::None | BodyFraming::Length(0));
-            if self.fields().is_loaded.get()
-                || !has_body
-                || !self.app.handler(call.target).takes_body
-            {
-                return Ok(());
-            }
+        if self.fields().is_loaded.get() || !self.comes_in_pieces(py)? {
+            return Ok(());
         }
         // Also where it has come at once, as that is up to the client.
         if is_in_coroutine(py)? && !self.is_begun(py)? {
@@ -221,8 +212,16 @@ impl Request {
         }
     }
 
+    /// Whether there is a body which its route takes as it comes.
+    pub(super) fn comes_in_pieces(&self, py: Attached<'_>) -> Result<bool, Raised> {
+        let job = self.job(py)?;
+        let call = call_of(&job);
+        let has_body = !matches!(call.request.framing, BodyFraming::None | BodyFraming::Length(0));
+        Ok(has_body && self.app.handler(call.target).takes_body)
+    }
+
     /// Whether a part of the body was taken, so that it is never there as a whole.
-    fn is_begun(&self, py: Attached<'_>) -> Result<bool, Raised> {
+    pub(super) fn is_begun(&self, py: Attached<'_>) -> Result<bool, Raised> {
         let is_taken = self.fields().taken.get() > 0;
         Ok(is_taken || self.intake(py)?.is_some_and(|intake| intake.is_begun()))
     }

@@ -1,0 +1,110 @@
+"""Where the bytes of a form come from, and how they are waited for.
+
+All that reads forms is written as coroutines. Where nothing has to be awaited, in a ``def`` handler
+or with a body that is in memory, they are run to their end at once (`run`): so there is one text for
+``def`` and ``async def``. Imported with the first form.
+"""
+
+from __future__ import annotations
+
+from pyreframework.handlers.bodies import is_in_coroutine, take
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from pyreframework.engine import PyreRequest
+
+    type Source = Whole | Given
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that awaits nothing which is not there, and return what it returns.
+
+    Raises:
+        RuntimeError: It waits for what only an event loop can bring.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as ended:
+        return ended.value
+    coroutine.close()
+    raise RuntimeError("this form is read in a coroutine: await it there")
+
+
+def source_of(request: PyreRequest) -> Source:
+    """Return where the bytes of a form come from.
+
+    Raises:
+        RuntimeError: A part of them has been read.
+    """
+    if request._is_whole():
+        return Whole(request)
+    return Awaited(request) if is_in_coroutine() else Waited(request)
+
+
+class Whole:
+    """The body of a request, which is in memory; it stays as it is."""
+
+    is_awaited = False
+    is_kept = True
+
+    def __init__(self, request: PyreRequest) -> None:
+        self._request = request
+        self._at = 0
+
+    async def piece(self) -> bytes:
+        """Return what is next, nothing at the end."""
+        piece = self._request._piece_at(self._at)
+        self._at += len(piece)
+        return piece
+
+    async def call(self, function: Callable[[], object]) -> None:
+        """Call what may take some time."""
+        function()
+
+
+class Waited(Whole):
+    """A body that comes, read where a thread may wait for it."""
+
+    is_kept = False
+
+    async def piece(self) -> bytes:
+        """Wait for what is next."""
+        return self._request._next_piece()
+
+
+class Awaited(Waited):
+    """A body that comes, read in a coroutine."""
+
+    is_awaited = True
+
+    async def piece(self) -> bytes:
+        """Await what is next."""
+        return await take(self._request, -1)
+
+    async def call(self, function: Callable[[], object]) -> None:
+        """Call what may take some time on another thread."""
+        from asyncio import to_thread
+
+        await to_thread(function)
+
+
+class Given:
+    """Bytes that are there."""
+
+    is_awaited = False
+    is_kept = True
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def piece(self) -> bytes:
+        """Return all of them, and then nothing."""
+        body, self._body = self._body, b""
+        return body
+
+    async def call(self, function: Callable[[], object]) -> None:
+        """Call what may take some time."""
+        function()
