@@ -146,6 +146,26 @@ def send(port: int, path: str, count: int) -> Moved:
     return _sent(port, path, count, str(count))
 
 
+def send_form(port: int, path: str, count: int) -> Moved:
+    """Send a form with a file of ``count`` bytes, which must be answered with their number.
+
+    Raises:
+        WrongBody: The answer is another.
+        BadAnswer: There is none.
+    """
+    return _sent(port, path, count, str(count), _FORM)
+
+
+def send_form_to_check(port: int, path: str, count: int) -> None:
+    """Send a form with a file of which the server must find number and CRC.
+
+    Raises:
+        WrongBody: It has found others.
+        BadAnswer: There is no answer.
+    """
+    _sent(port, f"{path}?crc=1", count, f"{count} {_check(count)}", _FORM)
+
+
 def send_to_check(port: int, path: str, count: int) -> None:
     """Send a body of which the server must find number and CRC.
 
@@ -153,23 +173,50 @@ def send_to_check(port: int, path: str, count: int) -> None:
         WrongBody: It has found others.
         BadAnswer: There is no answer.
     """
+    _sent(port, f"{path}?crc=1", count, f"{count} {_check(count)}")
+
+
+def _check(count: int) -> int:
     check = 0
     for start in range(0, count, len(PIECE)):
         check = zlib.crc32(PIECE[: count - start], check)
-    _sent(port, f"{path}?crc=1", count, f"{count} {check}")
+    return check
 
 
-def _sent(port: int, path: str, count: int, expected: str) -> Moved:
+@dataclass(frozen=True)
+class _Around:
+    """What stands around the bytes that count."""
+
+    kind: str = "application/octet-stream"
+    before: bytes = b""
+    behind: bytes = b""
+
+
+_PLAIN = _Around()
+_FORM = _Around(
+    "multipart/form-data; boundary=----measured",
+    b'------measured\r\nContent-Disposition: form-data; name="file"; filename="lines.txt"\r\n'
+    b"Content-Type: text/plain\r\n\r\n",
+    b"\r\n------measured--\r\n",
+)
+
+
+def _sent(port: int, path: str, count: int, expected: str, around: _Around = _PLAIN) -> Moved:
     view = memoryview(PIECE * (_SENT_BYTES // len(PIECE)))
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {count}\r\n\r\n"
+    length = len(around.before) + count + len(around.behind)
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {around.kind}\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    )
     with Client(port, _TIMEOUT_S) as client:
         started, busy = time.monotonic(), time.thread_time()
-        client.send(head.encode())
+        client.send(head.encode() + around.before)
         left = count
         while left:
             taken = min(left, len(view))
             client.send(view[:taken])
             left -= taken
+        client.send(around.behind)
         answer = client.answer()
         took, busy = time.monotonic() - started, time.thread_time() - busy
     if answer.status != 200 or answer.body.decode(errors="replace") != expected:

@@ -12,9 +12,9 @@ from pyreframework.uploads import UploadFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyreframework.engine import FormEvent
+    from pyreframework.engine import FormEvent, FormSpool
     from pyreframework.sources import Source
-    from pyreframework.spools import Spool, Window
+    from pyreframework.spools import Window
     from pyreframework.uploads import FormLimits
 
     type Head = tuple[str, str | None, str | None]
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     type Field = tuple[str, str, str | None]
     """Name, value, content type."""
 
-# Bytes of files that are written at a time.
-WRITTEN_AT = 256 * 1024
+# Bytes of files that are written at a time where another thread does it.
+WRITTEN_AT = 512 * 1024
 # RFC 7578 section 4.6: the field by which some say how the others are encoded.
 CHARSET_FIELD = "_charset_"
 UTF_8 = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii"})
@@ -41,15 +41,24 @@ async def collected(source: Source, content_type: str, limits: FormLimits) -> Co
             "application/x-www-form-urlencoded",
         )
     parser = parser_of(content_type, limits)
-    found = Collector(limits)
-    while piece := await source.piece():
-        for event in parser.feed(piece):
-            found.add(event)
-        if found.spool is not None and found.spool.pending_size >= WRITTEN_AT:
-            await source.call(found.spool.flush)
+    found = Collector(limits, source.is_awaited)
+    source.expect_much(True)
+    try:
+        while (events := await source.events(parser)) is not None:
+            for event in events:
+                found.add(event)
+            spool = found.spool
+            if spool is None:
+                continue
+            if found.offset is not None:
+                source.spool(parser, spool)
+            if spool.pending_size >= WRITTEN_AT:
+                await source.call(spool.flush)
+    finally:
+        source.expect_much(False)
     parser.finish()
     if found.spool is not None:
-        await source.call(found.spool.flush)
+        await source.call(found.spool.release)
     return found
 
 
@@ -112,13 +121,17 @@ def check_charset(name: str, value: str) -> None:
 class Collector(Collected):
     """Puts together what comes of a form with files."""
 
-    __slots__ = ("buffer", "head", "limits", "memory", "offset", "ordered", "size", "spool")
+    __slots__ = (
+        "buffer", "head", "limits", "memory", "offset", "ordered", "size", "spool", "waits",
+    )  # fmt: skip
 
-    def __init__(self, limits: FormLimits) -> None:
+    def __init__(self, limits: FormLimits, waits: bool) -> None:
         self.ordered: list[UploadFile | Field] = []
         super().__init__(self.ordered)
         self.limits = limits
-        self.spool: Spool | None = None
+        self.waits = waits
+        """Whether another thread is to write, when it is told to."""
+        self.spool: FormSpool | None = None
         self.memory = 0
         """Bytes of all parts that are in memory."""
         self.head: Head = ("", None, None)
@@ -131,13 +144,16 @@ class Collector(Collected):
         """Take what comes next."""
         if isinstance(event, bytes):
             self.add_data(event)
+        elif isinstance(event, int):
+            self.size += event
+            check_size(self.head, self.size, self.limits)
         elif event is None:
             self.end_part()
+            self.offset = None
         else:
             self.head = event
             self.buffer = bytearray()
             self.size = 0
-            self.offset = None
 
     def add_data(self, data: bytes) -> None:
         """Take some data of a part."""
@@ -163,13 +179,13 @@ class Collector(Collected):
     def begin_spooling(self) -> None:
         """Move the part that is coming to disk."""
         if self.spool is None:
-            from pyreframework.spools import Spool
+            from pyreframework.spools import opened
 
-            self.spool = Spool(self.limits.spool_dir)
+            self.spool = opened(self.limits.spool_dir, self.waits)
         self.memory -= self.size
         self.offset = self.spool.size
         if self.buffer:
-            self.spool.append(self.buffer)
+            self.spool.append(bytes(self.buffer))
         self.buffer = bytearray()
 
     def end_part(self) -> None:

@@ -116,8 +116,9 @@ class _FormParts(Protocol):
     def __iter__(self) -> Iterator[Part]: ...
     def __aiter__(self) -> AsyncIterator[Part]: ...
 
-type FormEvent = tuple[str, str | None, str | None] | bytes | None
-"""Of a part its name, the name of its file and its content type; some data; its end."""
+type FormEvent = tuple[str, str | None, str | None] | bytes | int | None
+"""Of a part its name, the name of its file and its content type; some data, or how much of it has
+gone to the spool; its end."""
 
 class FormParser:
     """Takes a form with files apart."""
@@ -130,6 +131,24 @@ class FormParser:
 
     def finish(self) -> None:
         """Tell that nothing more comes."""
+
+class FormSpool:
+    """A temporary file without a name."""
+
+    def __init__(self, folder: str, flags: int, waits: bool) -> None: ...
+    @property
+    def size(self) -> int:
+        """Its bytes, written or not."""
+    @property
+    def pending_size(self) -> int:
+        """Those that are not written yet."""
+
+    def append(self, data: bytes) -> None: ...
+    def flush(self) -> None: ...
+    def release(self) -> None:
+        """Write what waits; nothing more is appended."""
+
+    def fileno(self) -> int: ...
 
 class PyreRequest:
     """A request. Read-only; nothing is built before it is read."""
@@ -224,6 +243,9 @@ class PyreRequest:
     def _form(self, kept: Any = ..., /) -> Any: ...
     def _is_whole(self) -> bool: ...
     def _piece_at(self, offset: int) -> bytes: ...
+    def _feed(self, parser: FormParser) -> list[FormEvent] | Literal[False] | None: ...
+    def _spool(self, parser: FormParser, spool: FormSpool) -> None: ...
+    def _expect(self, much: bool) -> None: ...
     def _blame(self, error: BaseException, status: int) -> BaseException: ...
     @overload
     def header(self, name: str, /) -> str | None: ...

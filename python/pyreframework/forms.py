@@ -87,7 +87,7 @@ async def read(
     request: PyreRequest, source: Source, limits: FormLimits, view: Callable[[Form], View]
 ) -> View:
     """Read a form, and keep it for whoever asks again."""
-    if not source.is_kept:
+    if not source.is_whole:
         request._form(Busy())
     kept: Form | Failed | None = None
     try:

@@ -77,12 +77,12 @@ class Parts:
         """Wait until something has come; tell whether it is not the end."""
         try:
             while not self._events:
-                piece = await self._source.piece()
-                if not piece:
+                events = await self._source.events(self._parser)
+                if events is None:
                     self._parser.finish()
                     return False
-                self._events = self._parser.feed(piece)
-                self._events.reverse()
+                events.reverse()
+                self._events = events
         except FormError as error:
             self._request._blame(error, error.status)
             raise
@@ -197,7 +197,7 @@ class Part:
         from pyreframework.spools import write_all
 
         written = 0
-        pieces: list[bytes | bytearray] = []
+        pieces: list[bytes] = []
         call = self._parts._source.call
         with open(path, "wb", buffering=0) as target:
             pending = 0

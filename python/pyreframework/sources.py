@@ -7,16 +7,16 @@ or with a body that is in memory, they are run to their end at once (`run`): so 
 
 from __future__ import annotations
 
-from pyreframework.handlers.bodies import is_in_coroutine, take
+from pyreframework.handlers.bodies import is_in_coroutine, pause, take, wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
-    from pyreframework.engine import PyreRequest
+    from pyreframework.engine import FormEvent, FormParser, FormSpool, PyreRequest
 
-    type Source = Whole | Given
+    type Source = Given
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -44,11 +44,38 @@ def source_of(request: PyreRequest) -> Source:
     return Awaited(request) if is_in_coroutine() else Waited(request)
 
 
-class Whole:
-    """The body of a request, which is in memory; it stays as it is."""
+class Given:
+    """Bytes that are there."""
 
     is_awaited = False
-    is_kept = True
+    is_whole = True
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def piece(self) -> bytes:
+        """Return what is next, nothing at the end."""
+        body, self._body = self._body, b""
+        return body
+
+    async def events(self, parser: FormParser) -> list[FormEvent] | None:
+        """Return what comes of what is next, None at the end."""
+        piece = await self.piece()
+        return parser.feed(piece) if piece else None
+
+    async def call(self, function: Callable[[], object]) -> None:
+        """Call what may take some time."""
+        function()
+
+    def spool(self, parser: FormParser, spool: FormSpool) -> None:
+        """Have the part that is coming written to disk, if that can be done as it comes."""
+
+    def expect_much(self, much: bool) -> None:
+        """Say whether small pieces are not worth waking for."""
+
+
+class Whole(Given):
+    """The body of a request, which is in memory; it stays as it is."""
 
     def __init__(self, request: PyreRequest) -> None:
         self._request = request
@@ -60,19 +87,29 @@ class Whole:
         self._at += len(piece)
         return piece
 
-    async def call(self, function: Callable[[], object]) -> None:
-        """Call what may take some time."""
-        function()
-
 
 class Waited(Whole):
     """A body that comes, read where a thread may wait for it."""
 
-    is_kept = False
+    is_whole = False
 
     async def piece(self) -> bytes:
         """Wait for what is next."""
         return self._request._next_piece()
+
+    async def events(self, parser: FormParser) -> list[FormEvent] | None:
+        """Wait for what comes of what is next, None at the end."""
+        while (found := self._request._feed(parser)) is None:
+            self._request._wait()
+        return None if found is False else found
+
+    def spool(self, parser: FormParser, spool: FormSpool) -> None:
+        """Have the part that is coming written to disk, by the engine alone."""
+        self._request._spool(parser, spool)
+
+    def expect_much(self, much: bool) -> None:
+        """Say whether small pieces are not worth waking for."""
+        self._request._expect(much)
 
 
 class Awaited(Waited):
@@ -84,27 +121,15 @@ class Awaited(Waited):
         """Await what is next."""
         return await take(self._request, -1)
 
+    async def events(self, parser: FormParser) -> list[FormEvent] | None:
+        """Await what comes of what is next, None at the end."""
+        await pause()
+        while (found := self._request._feed(parser)) is None:
+            await wait(self._request)
+        return None if found is False else found
+
     async def call(self, function: Callable[[], object]) -> None:
         """Call what may take some time on another thread."""
         from asyncio import to_thread
 
         await to_thread(function)
-
-
-class Given:
-    """Bytes that are there."""
-
-    is_awaited = False
-    is_kept = True
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def piece(self) -> bytes:
-        """Return all of them, and then nothing."""
-        body, self._body = self._body, b""
-        return body
-
-    async def call(self, function: Callable[[], object]) -> None:
-        """Call what may take some time."""
-        function()

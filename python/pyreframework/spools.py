@@ -1,7 +1,7 @@
 """Where files of a form are that are too large for memory: one temporary file, without a name.
 
-All files of a form stand in it one behind the other, so that each form has one descriptor at most.
-It is closed when nobody has any of them. Imported with the first such file.
+The engine writes it. All files of a form stand in it one behind the other, so that each form has
+one descriptor at most; it is closed when nobody has any of them. Imported with the first.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import errno
 import io
 import os
 
+from pyreframework.engine import FormSpool
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Callable
+    from collections.abc import Buffer
     from typing import BinaryIO
 
-# What is shorter is joined with others before it is written.
-SHORT = 16 * 1024
 # Bytes that are copied at a time where the system cannot do it.
 COPIED_MAX = 256 * 1024
 # Buffers that one call writes at most.
@@ -25,46 +25,12 @@ BUFFERS_MAX = 64
 CANNOT_COPY = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 
 
-class Spool:
-    """A temporary file without a name, and what is to be written to it next."""
-
-    __slots__ = ("descriptor", "pending", "pending_size", "size")
-
-    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
-        self.descriptor = -1
-        self.descriptor = open_unlinked(folder)
-        self.size = 0
-        """With what is pending."""
-        self.pending: list[bytes | bytearray] = []
-        self.pending_size = 0
-
-    def append(self, data: bytes | bytearray) -> None:
-        """Have bytes written next."""
-        self.size += len(data)
-        self.pending_size += len(data)
-        if len(data) >= SHORT:
-            self.pending.append(data)
-        elif self.pending and isinstance(self.pending[-1], bytearray):
-            self.pending[-1] += data
-        else:
-            self.pending.append(bytearray(data))
-
-    def flush(self) -> None:
-        """Write what is pending; other threads run meanwhile."""
-        pending, self.pending, self.pending_size = self.pending, [], 0
-        write_all(self.descriptor, pending)
-
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        if self.descriptor >= 0:
-            close(self.descriptor)
-
-
 class Window:
     """A part of a spool: a file of the form."""
 
     __slots__ = ("offset", "size", "spool")
 
-    def __init__(self, spool: Spool, offset: int, size: int) -> None:
+    def __init__(self, spool: FormSpool, offset: int, size: int) -> None:
         self.spool = spool
         self.offset = offset
         self.size = size
@@ -83,7 +49,7 @@ class Window:
             return b""
         pieces: list[bytes] = []
         while size:
-            piece = os.pread(self.spool.descriptor, size, self.offset + at)
+            piece = os.pread(self.spool.fileno(), size, self.offset + at)
             if not piece:
                 raise OSError(errno.EIO, "a temporary file has become shorter")
             pieces.append(piece)
@@ -98,7 +64,7 @@ class Window:
             copied = 0
             try:
                 copied = os.copy_file_range(
-                    self.spool.descriptor, descriptor, self.size - at, self.offset + at
+                    self.spool.fileno(), descriptor, self.size - at, self.offset + at
                 )
             except OSError as error:
                 if error.errno not in CANNOT_COPY:
@@ -155,13 +121,13 @@ class OpenWindow(io.RawIOBase):
         return self._at
 
 
-def write_all(descriptor: int, pieces: list[bytes | bytearray]) -> None:
+def write_all(descriptor: int, pieces: list[bytes]) -> None:
     """Write all of them, one behind the other.
 
     Raises:
         OSError: The disk does not take them.
     """
-    left: list[bytes | bytearray | memoryview] = [piece for piece in pieces if piece]
+    left: list[bytes | memoryview] = [piece for piece in pieces if piece]
     while left:
         written = os.writev(descriptor, left[:BUFFERS_MAX])
         while left and written >= len(left[0]):
@@ -170,27 +136,19 @@ def write_all(descriptor: int, pieces: list[bytes | bytearray]) -> None:
             left[0] = memoryview(left[0])[written:]
 
 
-def open_unlinked(folder: str | os.PathLike[str] | None) -> int:
-    """Return a descriptor of a new file without a name.
+def opened(folder: str | os.PathLike[str] | None, waits: bool) -> FormSpool:
+    """Return a new temporary file without a name.
+
+    Args:
+        folder: Where its disk is; None for that of temporary files.
+        waits: Whether what is appended is written only when somebody says so.
 
     Raises:
         OSError: None can be made there.
     """
-    import tempfile
+    if folder is None:
+        from tempfile import gettempdir
 
-    place = tempfile.gettempdir() if folder is None else os.fspath(folder)
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_EXCL
-    if hasattr(os, "O_TMPFILE"):
-        try:
-            return os.open(place, flags | os.O_TMPFILE, 0o600)
-        except OSError as error:
-            # The file system has no such files, or the kernel.
-            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
-                raise
-    descriptor, path = tempfile.mkstemp(dir=place)
-    try:
-        os.unlink(path)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
+        folder = gettempdir()
+    flags = os.O_TMPFILE | os.O_EXCL if hasattr(os, "O_TMPFILE") else 0
+    return FormSpool(os.fsdecode(folder), flags, waits)

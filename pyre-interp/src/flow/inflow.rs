@@ -72,6 +72,8 @@ struct State {
     is_wanted: bool,
     /// Something was taken.
     is_begun: bool,
+    /// Those who wait are roused when so many bytes are there, or nothing more comes.
+    expected: usize,
     readers: usize,
     /// How many threads wait for a piece.
     waiting: usize,
@@ -93,6 +95,7 @@ pub fn inflow(is_held: bool) -> (Upstream, Intake) {
         is_held,
         is_wanted: false,
         is_begun: false,
+        expected: 1,
         readers: 1,
         waiting: 0,
         waker: None,
@@ -105,6 +108,9 @@ pub fn inflow(is_held: bool) -> (Upstream, Intake) {
 impl Inflow {
     /// Has those look again who wait for something to find.
     fn rouse(&self, mut state: MutexGuard<'_, State>) {
+        if state.awaited() == Found::Nothing {
+            return;
+        }
         if state.waiting > 0 {
             self.some.notify_all();
         }
@@ -147,6 +153,14 @@ impl State {
             Stage::Cut(cut) => Found::Cut(cut),
             Stage::Unread => Found::Cut(Cut::Answered),
         }
+    }
+
+    /// What those find who wait.
+    fn awaited(&self) -> Found {
+        if self.stage == Stage::Open && self.left() < self.expected {
+            return Found::Nothing;
+        }
+        self.found()
     }
 
     /// Has the reactor look, if it waits for a reader and one has come so far.
@@ -219,7 +233,7 @@ impl Intake {
         let until = Instant::now().checked_add(at_most);
         let mut state = self.0.state.lock();
         loop {
-            let found = state.found();
+            let found = state.awaited();
             if found != Found::Nothing {
                 return found;
             }
@@ -230,6 +244,15 @@ impl Intake {
                 return state.found();
             }
         }
+    }
+
+    /// Whoever waits goes on when so many bytes are there, which have to be less than a flow holds, or
+    /// nothing more comes. One who is asked for what there is gets it as ever.
+    pub fn expect(&self, bytes: usize) {
+        debug_assert!((1..=FLOW_BYTES_MAX).contains(&bytes));
+        let mut state = self.0.state.lock();
+        state.expected = bytes;
+        self.0.rouse(state);
     }
 
     /// Coroutines that read are woken by this, when there is something that one has asked for.
@@ -248,7 +271,7 @@ impl Intake {
     #[must_use]
     pub fn ask_for_some(&self) -> bool {
         let mut state = self.0.state.lock();
-        let is_empty = state.found() == Found::Nothing;
+        let is_empty = state.awaited() == Found::Nothing;
         state.wakes_for_some |= is_empty;
         is_empty
     }
@@ -439,6 +462,27 @@ mod tests {
         assert!(!upstream.is_held() && !upstream.take_wanted());
         assert_eq!(take(&intake, 1).0, Found::Some);
         assert!(mailbox.is_empty());
+    }
+
+    #[test]
+    fn one_who_expects_much_is_roused_by_much_or_by_the_end() {
+        let (upstream, intake, _) = flow(false);
+        intake.expect(10);
+        upstream.push(b"123456789");
+        assert_eq!(intake.wait(Duration::ZERO), Found::Nothing);
+        assert!(intake.ask_for_some());
+        upstream.push(b"0");
+        assert_eq!(intake.wait(Duration::ZERO), Found::Some);
+        assert!(!intake.ask_for_some());
+        assert_eq!(take(&intake, 9).0, Found::Some);
+        assert!(intake.ask_for_some());
+        intake.expect(1);
+        assert!(!intake.ask_for_some());
+        intake.expect(10);
+        upstream.end();
+        assert_eq!(intake.wait(Duration::from_secs(60)), Found::Some);
+        assert_eq!(take(&intake, 9), (Found::Some, b"0".to_vec()));
+        assert_eq!(intake.wait(Duration::from_secs(60)), Found::End);
     }
 
     #[test]

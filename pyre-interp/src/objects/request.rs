@@ -274,6 +274,9 @@ impl Class for Request {
             .method(c"_form", c"What was made of the form.", Self::kept_form)
             .method0(c"_is_whole", c"Whether all of the body is in memory.", Self::is_whole)
             .method(c"_piece_at", c"Some of a body that is in memory.", Self::piece_at)
+            .method(c"_feed", c"Feed a parser with what has come.", Self::feed)
+            .method(c"_spool", c"Have a part of a form written to disk.", Self::spool)
+            .method(c"_expect", c"Say how much is worth waking for.", Self::expect)
             .method(c"_blame", c"The client is to blame for an exception.", Self::blame)
             .bound_method(
                 c"stream",

@@ -8,7 +8,7 @@ use pyre_ffi::{
 use crate::event_loop::RequestCoroutine;
 
 use crate::objects::fields::cookie_text;
-use crate::objects::forms::{FormParser, form_pairs};
+use crate::objects::forms::{FormParser, FormSpool, form_pairs};
 use crate::objects::headers::ResponseHeaders;
 use crate::objects::request::Request;
 use crate::objects::response::Response;
@@ -23,6 +23,8 @@ pub struct Toolkit {
     pub request: ClassHandle<Request>,
     /// `FormParser`.
     pub(crate) form_parser: ClassHandle<FormParser>,
+    /// `FormSpool`.
+    pub(crate) form_spool: ClassHandle<FormSpool>,
     /// `PyreResponse`.
     pub response: ClassHandle<Response>,
     /// `PyreStream`.
@@ -81,6 +83,7 @@ impl Toolkit {
             headers,
             request: module.class::<Request>()?,
             form_parser: module.class::<FormParser>()?,
+            form_spool: module.class::<FormSpool>()?,
             response: module.class::<Response>()?,
             stream: module.class::<Stream>()?,
             websocket: module.class::<WebSocket>()?,
@@ -100,6 +103,7 @@ impl Toolkit {
     pub fn traverse(&self, visitor: &mut Visitor<'_>) {
         self.request.visit(visitor);
         self.form_parser.visit(visitor);
+        self.form_spool.visit(visitor);
         self.response.visit(visitor);
         self.stream.visit(visitor);
         self.websocket.visit(visitor);

@@ -136,20 +136,25 @@ async def read(request: PyreRequest, size: int) -> bytes:
 
 async def take(request: PyreRequest, size: int) -> bytes:
     """Return what has come of a body, at most so many bytes; wait until there are some."""
+    await pause()
+    while (piece := request._take(size)) is None:
+        await wait(request)
+    return piece
+
+
+async def pause() -> None:
+    """Let others have their turn, if one coroutine after the other has got pieces at once."""
     if turn.is_over():
         from asyncio import sleep
 
         await sleep(0)
-    while (piece := request._take(size)) is None:
-        turn.count = 0
-        await wait(request)
-    return piece
 
 
 async def wait(request: PyreRequest) -> None:
     """Wait until there is something to take."""
     from asyncio import get_running_loop, to_thread
 
+    turn.count = 0
     loop = get_running_loop()
     number = request._listen() if request.app.loop.is_own(loop) else None
     if number is None:

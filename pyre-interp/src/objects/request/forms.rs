@@ -6,6 +6,7 @@ use pyre_ffi::{
 };
 
 use super::Request;
+use crate::flow::{FLOW_BYTES_MAX, Found};
 use crate::objects::source::call_of;
 
 /// How much of a body that is in memory is read at a time.
@@ -98,6 +99,63 @@ impl Request {
         let from = offset.and_then(|offset| usize::try_from(offset).ok()).unwrap_or(usize::MAX);
         let left = body.get(from..).unwrap_or_default();
         Bytes::new(py, &left[..left.len().min(PIECE_BYTES_MAX)]).map(Owned::into_any)
+    }
+
+    /// `_feed(parser)`: what comes of the bytes that have come, for whoever may wait for more. None: none has
+    /// come yet; False: that was all.
+    pub(super) fn feed<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [parser] = given.parse(&Signature::all("_feed", ["parser"]), py)?;
+        let parser = parser.expect("it is required");
+        let Some(parser) = self.tools.form_parser.cast(&parser, py) else {
+            return Err(Raised::type_error(py, "parser must be a FormParser"));
+        };
+        let fed =
+            parser.feed_taken(py, |input| match self.take_into(py, usize::MAX, input)? {
+                Found::Some => Ok(None),
+                Found::Cut(cut) => Err(self.cut_off(py, cut)),
+                found => Ok(Some(found)),
+            })?;
+        Ok(match fed {
+            Ok(events) => events,
+            Err(Found::Nothing) => none(py),
+            Err(_) => Bool::new(py, false).into_any(),
+        })
+    }
+
+    /// `_spool(parser, spool)`: the data of the part that is coming goes to the spool from now on.
+    pub(super) fn spool<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [parser, spool] = given.parse(&Signature::all("_spool", ["parser", "spool"]), py)?;
+        let parser = parser.expect("it is required");
+        let spool = spool.expect("it is required");
+        let parser = self.tools.form_parser.cast(&parser, py);
+        let Some((parser, spool)) = parser.zip(self.tools.form_spool.cast(&spool, py)) else {
+            return Err(Raised::type_error(py, "a FormParser and a FormSpool are needed"));
+        };
+        parser.spool_to(py, spool.to_owned(py));
+        Ok(none(py))
+    }
+
+    /// `_expect(much)`: whether whoever waits for the body wants to go on only when much of it has come. A form is
+    /// read to its end before anybody sees it: each wake-up less is a switch of threads less.
+    pub(super) fn expect<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [much] = given.parse(&Signature::all("_expect", ["much"]), py)?;
+        let much = much.expect("it is required").is_true(py)?;
+        if let Some(intake) = self.intake(py)? {
+            intake.expect(if much { FLOW_BYTES_MAX / 2 } else { 1 });
+        }
+        Ok(none(py))
     }
 
     /// `_blame(error, status)`: the client is to blame for an exception: if the handler lets it through, or what

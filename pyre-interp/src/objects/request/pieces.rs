@@ -183,7 +183,7 @@ impl Request {
     }
 
     /// Where more of the body comes from, if more may come.
-    fn intake(&self, py: Attached<'_>) -> Result<Option<Intake>, Raised> {
+    pub(super) fn intake(&self, py: Attached<'_>) -> Result<Option<Intake>, Raised> {
         Ok(self.job(py)?.intake.clone())
     }
 
@@ -260,24 +260,31 @@ impl Request {
         }
     }
 
-    /// Takes at most so many bytes, as many as there are.
-    fn take(&self, py: Attached<'_>, bytes_max: usize) -> Result<Taken, Raised> {
+    /// Takes at most so many bytes, as many as there are, into what is empty.
+    pub(super) fn take_into(
+        &self,
+        py: Attached<'_>,
+        bytes_max: usize,
+        into: &mut Vec<u8>,
+    ) -> Result<Found, Raised> {
         let fields = self.fields();
         if fields.is_read.get() {
-            return Ok(Taken::End);
+            return Ok(Found::End);
         }
+        let job = self.job(py)?;
+        let left = &call_of(&job).request.body.of(&job.bytes)[fields.taken.get()..];
+        if !left.is_empty() {
+            let piece = &left[..left.len().min(bytes_max)];
+            fields.taken.set(fields.taken.get() + piece.len());
+            into.extend_from_slice(piece);
+            return Ok(Found::Some);
+        }
+        Ok(job.intake.as_ref().map_or(Found::End, |intake| intake.take(bytes_max, into)))
+    }
+
+    fn take(&self, py: Attached<'_>, bytes_max: usize) -> Result<Taken, Raised> {
         let mut bytes = Vec::new();
-        let found = {
-            let job = self.job(py)?;
-            let left = &call_of(&job).request.body.of(&job.bytes)[fields.taken.get()..];
-            if !left.is_empty() {
-                let piece = &left[..left.len().min(bytes_max)];
-                fields.taken.set(fields.taken.get() + piece.len());
-                return Ok(Taken::Bytes(piece.to_vec()));
-            }
-            job.intake.as_ref().map_or(Found::End, |intake| intake.take(bytes_max, &mut bytes))
-        };
-        match found {
+        match self.take_into(py, bytes_max, &mut bytes)? {
             Found::Some => Ok(Taken::Bytes(bytes)),
             Found::Nothing => Ok(Taken::Nothing),
             Found::End => Ok(Taken::End),
@@ -312,7 +319,7 @@ impl Request {
 
     /// The exception for a body that has no end.
     #[cold]
-    fn cut_off(&self, py: Attached<'_>, cut: Cut) -> Raised {
+    pub(super) fn cut_off(&self, py: Attached<'_>, cut: Cut) -> Raised {
         match cut {
             Cut::Gone => {
                 let text = Str::new(py, "the client has gone before the end of the body");
