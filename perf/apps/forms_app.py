@@ -1,4 +1,4 @@
-"""Forms with a file of any length, which is spooled to disk: in a thread, in a coroutine, by parts."""
+"""Forms with a file of any length, spooled to disk: in a thread, in a coroutine, by parts."""
 
 import os
 import zlib

@@ -221,5 +221,3 @@ def check_size(head: Head, size: int, limits: FormLimits) -> None:
         kind, bound = ("file", limits.max_file_size)  # type: ignore[assignment]
     if bound is not None and size > bound:
         raise FormError(413, f"the {kind} {name!r} of the form has more than {bound} bytes")
-
-

@@ -20,6 +20,9 @@ from typing import Any, Literal, Protocol, Self, overload
 
 from _typeshed import SupportsKeysAndGetItem
 
+from pyreframework.parts import Part
+from pyreframework.uploads import FormLimits, UploadFile
+
 __version__: str
 
 type _Slot = tuple[str, str] | None

@@ -1,4 +1,4 @@
-"""The exceptions users raise and catch: `HTTPError`, `FormError`, `StartError`, `WorkerImportError`.
+"""What users raise and catch: `HTTPError`, `FormError`, `StartError`, `WorkerImportError`.
 
 Imported in every worker.
 """

@@ -1,7 +1,7 @@
 """Forms of requests: what ``req.form()``, ``req.files()`` and the others return.
 
-``collecting`` reads them, as their bytes come from one of ``sources``; ``parts`` gives them out part
-by part; ``spools`` has what is on disk. Imported with the first form.
+``collecting`` reads them, as their bytes come from one of ``sources``; ``parts`` gives them out
+part by part; ``spools`` has what is on disk. Imported with the first form.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 from pyreframework.collecting import collected, not_multipart, parser_of
 from pyreframework.engine import PyreRequest
 from pyreframework.errors import FormError
-from pyreframework.parts import Parts
+from pyreframework.handlers.bodies import is_in_coroutine
+from pyreframework.parts import Parts, Reader
 from pyreframework.sources import Given, run, source_of
 from pyreframework.uploads import FormLimits, UploadFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Callable, Generator, Iterable
     from typing import Any, Self
 
@@ -22,33 +24,34 @@ if TYPE_CHECKING:
     from pyreframework.sources import Source
 
     Values = dict[str, Any]
+    type Kept = Form | Failed | Busy
 else:
     Values = dict
 
 
-def form(request: PyreRequest, limits: FormLimits | None) -> View:
+def form(request: PyreRequest, limits: FormLimits | None) -> Any:
     """Return the fields; of a repeated one the last value."""
     return seen(request, limits, Form.last_fields)
 
 
-def form_all(request: PyreRequest, limits: FormLimits | None) -> View:
+def form_all(request: PyreRequest, limits: FormLimits | None) -> Any:
     """Return the fields, each with the list of its values."""
     return seen(request, limits, Form.all_fields)
 
 
-def files(request: PyreRequest, limits: FormLimits | None) -> View:
+def files(request: PyreRequest, limits: FormLimits | None) -> Any:
     """Return the files; of a repeated name the last one."""
     return seen(request, limits, Form.last_files)
 
 
-def files_all(request: PyreRequest, limits: FormLimits | None) -> View:
+def files_all(request: PyreRequest, limits: FormLimits | None) -> Any:
     """Return the files, each name with the list of them."""
     return seen(request, limits, Form.all_files)
 
 
 def multipart(request: PyreRequest, limits: FormLimits | None) -> Any:
     """Return all parts of a form with files, fields as well; of a repeated name the last one."""
-    if isinstance(request, PyreRequest):
+    if type(request) is PyreRequest:
         return seen(request, limits, Form.last_parts)
     content_type = request.headers.get("content-type", "")
     found = run(collected(Given(request.body), content_type, limits or FormLimits()))
@@ -60,22 +63,27 @@ def parts(request: PyreRequest, limits: FormLimits | None) -> Parts:
     limits = limits_of(request, limits)
     try:
         parser = parser_of(content_type_of(request), limits)
-        return Parts(request, parser, source_of(request), limits)
+        return Parts(Reader(request, parser, source_of(request), limits))
     except FormError as error:
         request._blame(error, error.status)
         raise
 
 
-def seen(
-    request: PyreRequest, limits: FormLimits | None, view: Callable[[Form], View]
-) -> Any:
+def seen(request: PyreRequest, limits: FormLimits | None, view: Callable[[Form], Any]) -> Any:
     """Return what is wanted of a form; in a coroutine, if it is still coming, what is awaited."""
     kept = request._form()
-    if kept is None:
-        limits = limits_of(request, limits)
-        source = source_of(request)
-        reading = read(request, source, limits, view)
-        return reading if source.is_awaited else run(reading)
+    if isinstance(kept, Busy) and is_in_coroutine():
+        return after(request, view)
+    if kept is not None:
+        return shown(request, kept, view)
+    limits = limits_of(request, limits)
+    source = source_of(request)
+    reading = read(request, source, limits, view)
+    return reading if source.is_awaited else run(reading)
+
+
+def shown(request: PyreRequest, kept: Kept, view: Callable[[Form], Any]) -> Any:
+    """Return what is wanted of a form that has been read, or tell again why it could not be."""
     try:
         return view(kept.form())
     except FormError as error:
@@ -83,12 +91,25 @@ def seen(
         raise
 
 
+async def after(request: PyreRequest, view: Callable[[Form], Any]) -> Any:
+    """Wait until the coroutine has read the form that has begun to."""
+    while isinstance(kept := request._form(), Busy):
+        await kept.end()
+    if kept is None:
+        raise RuntimeError("the form has not been read: whoever has begun to was interrupted")
+    return shown(request, kept, view)
+
+
 async def read(
-    request: PyreRequest, source: Source, limits: FormLimits, view: Callable[[Form], View]
-) -> View:
+    request: PyreRequest, source: Source, limits: FormLimits, view: Callable[[Form], Any]
+) -> Any:
     """Read a form, and keep it for whoever asks again."""
+    if request._form() is not None:
+        # Others have asked as well, and have begun before this coroutine has.
+        return await after(request, view)
+    busy = Busy()
     if not source.is_whole:
-        request._form(Busy())
+        request._form(busy)
     kept: Form | Failed | None = None
     try:
         kept = Form(await collected(source, content_type_of(request), limits))
@@ -100,6 +121,7 @@ async def read(
         raise
     finally:
         request._form(kept)
+        busy.has_ended()
 
 
 def limits_of(request: PyreRequest, limits: FormLimits | None) -> FormLimits:
@@ -126,8 +148,8 @@ class View(Values):
     __slots__ = ()
 
     def __await__(self) -> Generator[Any, None, Self]:
+        yield from ()  # So that it is a generator.
         return self
-        yield  # So that it is a generator.
 
 
 class Form:
@@ -198,11 +220,36 @@ def by_name(pairs: Iterable[tuple[str, Any]]) -> View:
 
 
 class Busy:
-    """Stands for a form that is being read."""
+    """Stands for a form that is being read by a coroutine, or a thread."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Future[None]] = []
 
     def form(self) -> Form:
         """Tell so."""
-        raise RuntimeError("the form is being read by another task or thread")
+        raise RuntimeError("the form is being read by another thread, or a coroutine")
+
+    async def end(self) -> None:
+        """Wait until it has been read."""
+        from asyncio import get_running_loop
+
+        ended = get_running_loop().create_future()
+        self._waiting.append(ended)
+        await ended
+
+    def has_ended(self) -> None:
+        """Have those go on who wait."""
+        for ended in self._waiting:
+            try:
+                ended.get_loop().call_soon_threadsafe(settle, ended)
+            except RuntimeError:
+                pass  # The loop is closed: nobody waits for it any more.
+
+
+def settle(future: Future[None]) -> None:
+    """Have whoever waits for a future go on, if anybody does."""
+    if not future.done():
+        future.set_result(None)
 
 
 class Failed:

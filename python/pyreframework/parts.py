@@ -1,4 +1,7 @@
-"""``req.parts()``: the parts of a form as they come, each read in pieces. Imported with the first."""
+"""``req.parts()``: the parts of a form as they come, each read in pieces.
+
+Imported with the first form.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,56 @@ if TYPE_CHECKING:
     from pyreframework.collecting import Head
     from pyreframework.engine import FormEvent, FormParser, PyreRequest
     from pyreframework.sources import Source
-    from pyreframework.uploads import FormLimits
+    from pyreframework.uploads import Count, Data, FormLimits, Text
+
+
+# Pieces of a part that are written together at most.
+PIECES_MAX = 1000
+
+
+class Reader:
+    """Reads a form for its parts, one event after the other."""
+
+    __slots__ = ("_parser", "events", "limits", "part", "request", "source")
+
+    def __init__(
+        self, request: PyreRequest, parser: FormParser, source: Source, limits: FormLimits
+    ) -> None:
+        self._parser = parser
+        self.request = request
+        self.source = source
+        self.limits = limits
+        self.events: list[FormEvent] = []
+        """What has come already, the last one first."""
+        self.part: Part | None = None
+        """The one that is coming."""
+
+    async def has_come(self) -> bool:
+        """Wait until there is an event; tell whether it is not the end."""
+        try:
+            while not self.events:
+                events = await self.source.events(self._parser)
+                if events is None:
+                    self._parser.finish()
+                    return False
+                events.reverse()
+                self.events = events
+        except FormError as error:
+            self.request._blame(error, error.status)
+            raise
+        return True
+
+    async def next_part(self) -> Part | None:
+        """Return the next part, or None at the end."""
+        if self.part is not None:
+            await self.part.skip()
+            self.part = None
+        while await self.has_come():
+            event = self.events.pop()
+            if isinstance(event, tuple):
+                self.part = Part(self, event)
+                return self.part
+        return None
 
 
 class Parts:
@@ -25,18 +77,10 @@ class Parts:
     What is left of a part is skipped when the next one is asked for.
     """
 
-    __slots__ = ("_events", "_limits", "_parser", "_part", "_request", "_source")
+    __slots__ = ("_reader",)
 
-    def __init__(
-        self, request: PyreRequest, parser: FormParser, source: Source, limits: FormLimits
-    ) -> None:
-        self._request = request
-        self._parser = parser
-        self._source = source
-        self._limits = limits
-        self._events: list[FormEvent] = []
-        """What has come already, the last one first."""
-        self._part: Part | None = None
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
     def __iter__(self) -> Self:
         return self
@@ -47,7 +91,7 @@ class Parts:
                 "the form may still be coming: in a coroutine it is read by "
                 "`async for part in req.parts()`"
             )
-        part: Part | None = run(self._next())
+        part: Part | None = run(self._reader.next_part())
         if part is None:
             raise StopIteration
         return part
@@ -56,37 +100,10 @@ class Parts:
         return self
 
     async def __anext__(self) -> Part:
-        part = await self._next()
+        part = await self._reader.next_part()
         if part is None:
             raise StopAsyncIteration
         return part
-
-    async def _next(self) -> Part | None:
-        """Return the next part, or None at the end."""
-        if self._part is not None:
-            await self._part._skip()
-            self._part = None
-        while await self._has_come():
-            event = self._events.pop()
-            if isinstance(event, tuple):
-                self._part = Part(self, event)
-                return self._part
-        return None
-
-    async def _has_come(self) -> bool:
-        """Wait until something has come; tell whether it is not the end."""
-        try:
-            while not self._events:
-                events = await self._source.events(self._parser)
-                if events is None:
-                    self._parser.finish()
-                    return False
-                events.reverse()
-                self._events = events
-        except FormError as error:
-            self._request._blame(error, error.status)
-            raise
-        return True
 
 
 class Part:
@@ -96,13 +113,13 @@ class Part:
     methods, which are awaited there.
     """
 
-    __slots__ = ("_is_over", "_left", "_parts", "_size", "content_type", "filename", "name")
+    __slots__ = ("_is_over", "_left", "_reader", "_size", "content_type", "filename", "name")
 
-    def __init__(self, parts: Parts, head: Head) -> None:
+    def __init__(self, reader: Reader, head: Head) -> None:
         self.name, self.filename, content_type = head
         # RFC 7578 section 4.4.
         self.content_type = "text/plain" if content_type is None else content_type
-        self._parts = parts
+        self._reader = reader
         self._left = b""
         """What has come, and was more than somebody has asked for."""
         self._size = 0
@@ -128,19 +145,21 @@ class Part:
             raise StopAsyncIteration
         return piece
 
-    def read(self, n: int | None = -1) -> Any:
+    def read(self, n: int | None = -1) -> Data:
         """Return ``n`` bytes, fewer only at its end; all that is left if ``n`` is below 0."""
-        return here(self._read(-1 if n is None else n))
+        data: Data = here(self._read(-1 if n is None else n))
+        return data
 
-    def text(self) -> Any:
+    def text(self) -> Text:
         """Return all that is left as text in strict UTF-8.
 
         Raises:
             FormError: It is not UTF-8.
         """
-        return here(self._text())
+        text: Text = here(self._text())
+        return text
 
-    def save(self, path: str | PathLike[str]) -> Any:
+    def save(self, path: str | PathLike[str]) -> Count:
         """Write all that is left to a file, which is made or overwritten; return how many bytes.
 
         In a coroutine other threads do the writing. A file that is not whole stays if the client
@@ -149,28 +168,29 @@ class Part:
         Raises:
             OSError: The file cannot be written.
         """
-        return here(self._save(path))
+        count: Count = here(self._save(path))
+        return count
 
     async def _piece(self) -> bytes:
         """Return what is next, nothing at its end."""
         if self._left:
             piece, self._left = self._left, b""
             return piece
-        parts = self._parts
-        if parts._part is not self:
+        reader = self._reader
+        if reader.part is not self:
             raise RuntimeError("this part is over: the next one has been asked for")
-        if self._is_over or not await parts._has_come():
+        if self._is_over or not await reader.has_come():
             return b""
-        event = parts._events.pop()
+        event = reader.events.pop()
         if not isinstance(event, bytes):
             self._is_over = True
             return b""
         self._size += len(event)
         try:
             head = (self.name, self.filename, self.content_type)
-            check_size(head, self._size, parts._limits)
+            check_size(head, self._size, reader.limits)
         except FormError as error:
-            parts._request._blame(error, error.status)
+            reader.request._blame(error, error.status)
             raise
         return event
 
@@ -190,7 +210,7 @@ class Part:
             return data.decode()
         except UnicodeDecodeError as error:
             refusal = FormError(400, f"{self.name!r} in the form is not UTF-8")
-            self._parts._request._blame(refusal, refusal.status)
+            self._reader.request._blame(refusal, refusal.status)
             raise refusal from error
 
     async def _save(self, path: str | PathLike[str]) -> int:
@@ -198,7 +218,7 @@ class Part:
 
         written = 0
         pieces: list[bytes] = []
-        call = self._parts._source.call
+        call = self._reader.source.call
         with open(path, "wb", buffering=0) as target:
             pending = 0
             while piece := await self._piece():
@@ -212,19 +232,14 @@ class Part:
             await call(lambda: write_all(target.fileno(), pieces))
         return written + pending
 
-    async def _skip(self) -> None:
+    async def skip(self) -> None:
+        """Throw away what is left of it."""
         self._left = b""
         while await self._piece():
             pass
 
     def __repr__(self) -> str:
-        return (
-            f"<Part {self.name!r} filename={self.filename!r} content_type={self.content_type!r}>"
-        )
-
-
-# Pieces of a part that are written together at most.
-PIECES_MAX = 1000
+        return f"<Part {self.name!r} filename={self.filename!r} content_type={self.content_type!r}>"
 
 
 def here(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -1,8 +1,8 @@
 """Where the bytes of a form come from, and how they are waited for.
 
-All that reads forms is written as coroutines. Where nothing has to be awaited, in a ``def`` handler
-or with a body that is in memory, they are run to their end at once (`run`): so there is one text for
-``def`` and ``async def``. Imported with the first form.
+All that reads forms is written as coroutines. Where nothing has to be awaited, in a ``def``
+handler or with a body that is in memory, they are run to their end at once (`run`): so there is one
+text for ``def`` and ``async def``. Imported with the first form.
 """
 
 from __future__ import annotations
@@ -93,12 +93,28 @@ class Waited(Whole):
 
     is_whole = False
 
+    def __init__(self, request: PyreRequest) -> None:
+        super().__init__(request)
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """Make sure that nobody else has begun to read, since this was made.
+
+        Raises:
+            RuntimeError: Somebody has.
+        """
+        if not self._has_begun and self._request._is_whole():
+            raise RuntimeError("the body has been read before the form was")
+        self._has_begun = True
+
     async def piece(self) -> bytes:
         """Wait for what is next."""
+        self.begin()
         return self._request._next_piece()
 
     async def events(self, parser: FormParser) -> list[FormEvent] | None:
         """Wait for what comes of what is next, None at the end."""
+        self.begin()
         while (found := self._request._feed(parser)) is None:
             self._request._wait()
         return None if found is False else found
@@ -119,10 +135,12 @@ class Awaited(Waited):
 
     async def piece(self) -> bytes:
         """Await what is next."""
+        self.begin()
         return await take(self._request, -1)
 
     async def events(self, parser: FormParser) -> list[FormEvent] | None:
         """Await what comes of what is next, None at the end."""
+        self.begin()
         await pause()
         while (found := self._request._feed(parser)) is None:
             await wait(self._request)

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
         def __await__(self) -> Generator[Any, None, bytes]: ...
 
+    class Text(str):
+        """Text, or in a coroutine what is awaited for it."""
+
+        def __await__(self) -> Generator[Any, None, str]: ...
+
     class Count(int):
         """A number, or in a coroutine what is awaited for it."""
 
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
     class Parts(dict[str, "UploadFile"]):
         """Parts by name, or in a coroutine what may be awaited for them."""
 
-        def __await__(self) -> Generator[Any, None, dict[str, "UploadFile"]]: ...
+        def __await__(self) -> Generator[Any, None, dict[str, UploadFile]]: ...
 
 
 __all__ = ["FormLimits", "UploadFile", "parse_multipart"]
@@ -195,8 +200,10 @@ class UploadFile(Frozen):
             from io import BytesIO
 
             content = self._content
-            is_plain = isinstance(content, bytes)
-            self._opened.append(BytesIO(content) if is_plain else content.opened())
+            if isinstance(content, bytes):
+                self._opened.append(BytesIO(content))
+            else:
+                self._opened.append(content.opened())
         return self._opened[0]
 
     def read(self, n: int | None = -1) -> Data:
@@ -204,7 +211,8 @@ class UploadFile(Frozen):
 
         In a coroutine it is awaited, and reads from disk on another thread.
         """
-        return self._beside(lambda: self.file.read(-1 if n is None else n))
+        data: Data = self._beside(lambda: self.file.read(-1 if n is None else n))
+        return data
 
     def save(self, path: str | PathLike[str]) -> Count:
         """Write it to a file, which is made or overwritten; return the number of bytes.
@@ -215,7 +223,8 @@ class UploadFile(Frozen):
         Raises:
             OSError: The file cannot be written.
         """
-        return self._beside(lambda: self._save(path))
+        count: Count = self._beside(lambda: self._save(path))
+        return count
 
     def _save(self, path: str | PathLike[str]) -> int:
         with open(path, "wb", buffering=0) as target:
@@ -259,4 +268,5 @@ def parse_multipart(req: PyreRequest, limits: FormLimits | None = None) -> Parts
     """
     from pyreframework.forms import multipart
 
-    return multipart(req, limits)
+    found: Parts = multipart(req, limits)
+    return found

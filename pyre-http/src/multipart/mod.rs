@@ -2,7 +2,7 @@
 //! heads.
 //!
 //! Strict where being lenient would let two readers see two forms: lines end with CRLF, each part says
-//! what it is, the last boundary is there. Lenient where clients differ: see [`head`] for names.
+//! what it is, the last boundary is there. Lenient where clients differ: `head.rs` has names.
 
 /// What can be wrong with a form.
 pub mod fault;

@@ -68,7 +68,10 @@ fn read_in_all_ways(boundary: &str, form: &[u8]) -> (Parts, Result<(), Fault>) {
     whole
 }
 
-fn check(form: &str, expected: Result<&[(&str, Option<&str>, &str)], Fault>) {
+/// Name, name of the file, data.
+type Seen<'a> = (&'a str, Option<&'a str>, &'a str);
+
+fn check(form: &str, expected: Result<&[Seen<'_>], Fault>) {
     let (parts, ended) = read_in_all_ways("XX", form.as_bytes());
     match expected {
         Ok(expected) => {
