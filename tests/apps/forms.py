@@ -200,6 +200,15 @@ async def some_async(req):
     return found
 
 
+def sizes(req):
+    """Look at nothing but how much there is."""
+    return [file.size for file in req.files_all()["file"]]
+
+
+async def sizes_async(req):
+    return [file.size for file in (await req.files_all())["file"]]
+
+
 def text(req):
     return req.files()["file"].text
 
@@ -220,7 +229,7 @@ def beside(req):
     return found
 
 
-for handler in (show, tight, parts, caught, again, multipart, saved, part_saved, some, text):
+for handler in (show, tight, parts, caught, again, multipart, saved, part_saved, some, sizes, text):
     post(f"/{handler.__name__.replace('_', '-')}", handler)
     post(f"/{handler.__name__.replace('_', '-')}", globals()[f"{handler.__name__}_async"])
 post("/beside", beside)
