@@ -13,9 +13,9 @@ from pyreframework.engine import PyreResponse, cookie_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
-    from typing import Protocol
+    from typing import Any, Protocol
 
     class HasHeaders(Protocol):
         """Anything with headers by lower-case name, such as a `PyreRequest`."""
@@ -197,6 +197,19 @@ def with_cookie(resp: PyreResponse, line: str) -> PyreResponse:
     return PyreResponse(
         resp.body, status_code=resp.status_code, content_type=resp.content_type, headers=headers
     )
+
+
+def put(
+    resp: PyreResponse,
+    write: Callable[..., PyreResponse],
+    values: tuple[Any, ...],
+    keywords: dict[str, Any],
+) -> None:
+    """Add to a response what a function above would to a new one; the engine's methods call it."""
+    line = write(PyreResponse(), *values, **keywords).headers["Set-Cookie"]
+    before = resp.headers.get("Set-Cookie", [])
+    lines = [before] if isinstance(before, str) else before
+    resp.headers["Set-Cookie"] = [*lines, line] if lines else line
 
 
 def token(name: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import (
     MutableMapping,
     ValuesView,
 )
+from datetime import datetime
 from types import FrameType, TracebackType
 from typing import Any, Literal, Protocol, Self, overload
 
@@ -278,6 +279,36 @@ class PyreResponse:
     def headers(self) -> ResponseHeaders: ...
     @headers.setter
     def headers(self, headers: Mapping[str, _Header], /) -> None: ...
+    def set_cookie(
+        self,
+        name: str,
+        value: str,
+        *,
+        max_age: int | None = None,
+        expires: datetime | float | str | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: str | None = "Lax",
+    ) -> None:
+        """Add a cookie to this response, as the function `set_cookie` does to a new one.
+
+        Raises:
+            ValueError: A part holds a character it must not hold.
+        """
+
+    def delete_cookie(
+        self,
+        name: str,
+        *,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: str | None = "Lax",
+    ) -> None:
+        """Have the client forget a cookie; path and domain are those it was set with."""
 
 class _Sending(Coroutine[Any, Any, None]):
     """What sends, or has sent; only in a coroutine it has to be awaited."""

@@ -186,6 +186,8 @@ async def what_async(req, what):
     """The body as a whole, before all of it has been read and behind that."""
     try:
         getattr(req, what)
+        if what == "form":
+            raise RuntimeError("it is awaited itself, and needs no `await req.read()`")
         if what != "body":
             getattr(req, what)()
         raise AssertionError("it did not refuse")

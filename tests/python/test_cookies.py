@@ -240,3 +240,36 @@ def test_all_who_read_cookies_agree(value: str) -> None:
     with TestClient(app, mode="default") as client:
         # Not UTF-8 is Latin-1, for all of them.
         assert client.get("/read", headers={"Cookie": "name=J\xfcrgen"}).json() == ["Jürgen"] * 3
+
+
+def test_methods_of_responses() -> None:
+    resp = PyreResponse("x", headers={"set-cookie": "z=1"})
+    resp.set_cookie("a", "\u00e9", max_age=5, httponly=True)
+    resp.delete_cookie(name="b", path="/b")
+    expected = delete_cookie(
+        set_cookie(PyreResponse(), "a", "\u00e9", max_age=5, httponly=True), "b", path="/b"
+    )
+    assert resp.headers["Set-Cookie"] == ["z=1", *lines(expected)]
+    one = PyreResponse()
+    one.set_cookie("a", "1", samesite=None)
+    assert one.headers["Set-Cookie"] == "a=1; Path=/"
+    with pytest.raises(ValueError, match="must not hold"):
+        one.set_cookie("a", "1;2")
+    with pytest.raises(TypeError):
+        one.set_cookie("a")  # type: ignore[call-arg]
+    assert one.headers["Set-Cookie"] == "a=1; Path=/"
+
+
+def test_a_cookie_leaves_the_length_of_an_answer_in_pieces() -> None:
+    app = Pyre()
+
+    @app.get("/")
+    def pieces(req: PyreRequest) -> PyreResponse:
+        resp = PyreResponse((text for text in "abc"), headers={"Content-Length": "3"})
+        resp.set_cookie("a", "1")
+        return resp
+
+    with TestClient(app) as client:
+        found = client.get("/")
+        assert (found.text, found.headers["Content-Length"]) == ("abc", "3")
+        assert client.cookies["a"] == "1"

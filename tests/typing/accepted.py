@@ -6,6 +6,8 @@ from typing import Any, assert_type
 from uuid import UUID
 
 from pyreframework import (
+    FormError,
+    FormLimits,
     HTTPError,
     Pyre,
     PyreApp,
@@ -14,10 +16,12 @@ from pyreframework import (
     PyreStream,
     PyreWebSocket,
     RequestTimeout,
+    UploadFile,
     WorkerImportError,
     delete_cookie,
     get_cookie,
     get_cookies,
+    parse_multipart,
     redirect,
     set_cookie,
 )
@@ -137,6 +141,8 @@ def read(req: PyreRequest) -> PyreResponse:
         assert_type(body.nbytes, int)
     resp = PyreResponse({"a": 1}, status_code=201, headers={"X": "1", "Y": ["2", "3"]})
     resp = set_cookie(resp, "a", "1", max_age=5, httponly=True)
+    resp.set_cookie("c", "1", secure=True)
+    resp.delete_cookie("d", path="/d")
     return delete_cookie(resp, "b")
 
 
@@ -156,6 +162,37 @@ async def upload_later(req: PyreRequest) -> int:
     async for piece in req.stream():
         assert_type(piece, bytes)
     return len(await req.read(None))
+
+
+@app.post("/form")
+def form(req: PyreRequest) -> int:
+    assert_type(req.form()["a"], str)
+    assert_type(req.form_all()["a"], list[str])
+    file = req.files(FormLimits(max_parts=5))["a"]
+    assert_type(file, UploadFile)
+    assert_type(req.files_all()["a"], list[UploadFile])
+    assert_type(parse_multipart(req)["a"], UploadFile)
+    for part in req.parts():
+        for piece in part:
+            assert_type(piece, bytes)
+    data: bytes = file.read(5) + file.data
+    return file.save("x") + len(data) + len(file.file.read()) + len(file.text)
+
+
+@app.post("/form", stream_body=True)
+async def form_later(req: PyreRequest) -> int:
+    assert_type(await req.form(), dict[str, str])
+    assert_type((await req.files_all())["a"], list[UploadFile])
+    assert_type(await parse_multipart(req), dict[str, UploadFile])
+    file = (await req.files())["a"]
+    async for part in req.parts():
+        assert_type(await part.text(), str)
+        async for piece in part:
+            assert_type(piece, bytes)
+    try:
+        return await file.save("x") + len(await file.read())
+    except FormError as error:
+        return error.status
 
 
 @app.get("/pieces")

@@ -26,6 +26,13 @@ def test_every_byte_of_an_upload_arrives(path: str) -> None:
         bodies.send_to_check(server.port, path, 5_000_001)
 
 
+@pytest.mark.parametrize("path", ["/form", "/form-async", "/parts"])
+def test_every_byte_of_a_form_arrives(path: str) -> None:
+    with serve(APPS / "forms_app.py") as server:
+        bodies.send_form(server.port, path, 20_000_001)
+        bodies.send_form_to_check(server.port, path, 5_000_001)
+
+
 def test_every_event_arrives() -> None:
     with serve(APPS / "tokens_app.py") as server:
         heard = events.run(server.port, clients=20, count=50, per_second=100, patience_s=60)

@@ -4,7 +4,7 @@ use std::slice;
 
 use pyo3_ffi as ffi;
 
-use crate::{Attached, Borrowed, Raised, Str, Tuple, class::trampoline::lend_if_any};
+use crate::{Attached, Borrowed, Dict, Owned, Raised, Str, Tuple, class::trampoline::lend_if_any};
 
 /// The arguments of one call, lent for its duration.
 #[derive(Clone, Copy)]
@@ -75,6 +75,30 @@ impl<'a> Arguments<'a> {
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.positional.is_empty() && self.named.is_empty()
+    }
+
+    /// All of them, for a call that is made later: those by position, and those by name.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for it.
+    pub fn kept<'py>(
+        &self,
+        py: Attached<'py>,
+    ) -> Result<(Owned<'py, Tuple>, Owned<'py, Dict>), Raised> {
+        let mut values: Vec<Owned<'_>> =
+            self.positional.iter().map(|value| Borrowed::to_owned(*value, py)).collect();
+        let keywords = Dict::new(py)?;
+        for (name, value) in self.named() {
+            keywords.set(&*name, &*value, py)?;
+        }
+        Ok((Tuple::from_tail(py, &mut values, 0)?, keywords))
+    }
+
+    /// Without the first of those by position, as many as there are.
+    #[must_use]
+    pub fn behind(&self, count: usize) -> Arguments<'a> {
+        Arguments { positional: self.positional.get(count..).unwrap_or_default(), ..*self }
     }
 
     /// Sorts the arguments by parameter; those not given stay empty.

@@ -10,8 +10,8 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use pyre_ffi::{
-    Arguments, Attached, Bool, Borrowed, Class, ClassSpec, Dict, Instance, List, Owned, Raised,
-    Str, Tuple, Visitor, none,
+    Arguments, Attached, Bool, Borrowed, Class, ClassSpec, Instance, List, Owned, Raised, Str,
+    Tuple, Visitor, none,
 };
 
 use crate::flow::Outflow;
@@ -149,7 +149,7 @@ impl Request {
     }
 
     fn add_task<'py>(&self, py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
-        let Some((function, values)) = given.positional().split_first() else {
+        let Some(function) = given.positional().first() else {
             return Err(Raised::type_error(py, "add_task() takes a function and its arguments"));
         };
         if !function.is_callable() {
@@ -162,13 +162,7 @@ impl Request {
                         WebSocket";
             return Err(Raised::runtime_error(py, text));
         }
-        let mut values: Vec<Owned<'_>> =
-            values.iter().map(|value| Borrowed::to_owned(*value, py)).collect();
-        let values = Tuple::from_tail(py, &mut values, 0)?;
-        let keywords = Dict::new(py)?;
-        for (name, value) in given.named() {
-            keywords.set(&*name, &*value, py)?;
-        }
+        let (values, keywords) = given.behind(1).kept(py)?;
         let task = [Borrowed::to_owned(*function, py), values.into_any(), keywords.into_any()];
         let tasks = self.fields().tasks.get_or_make(py, || List::new(py))?;
         tasks.append(&*Tuple::new(py, task)?, py)?;

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 
 use pyre_ffi::{
     Arguments, Attached, Borrowed, Class, ClassSpec, Dict, Instance, Int, List, Object, Owned,
-    Raised, Signature, Slot, Str, Tuple, Type, Visitor, none,
+    Raised, Signature, Slot, Str, Tuple, Type, Visitor, import, none,
 };
 
 use crate::objects::headers::{copied, spellings};
@@ -271,6 +271,24 @@ impl Response {
         Ok(())
     }
 
+    /// `set_cookie(name, value, ...)`: one more cookie, as the function of that name has it, in this response.
+    fn set_cookie<'py>(
+        this: &Object<Instance<Self>>,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        put_cookie(this, py, given, "set_cookie")
+    }
+
+    /// `delete_cookie(name, ...)`: has the client forget one.
+    fn delete_cookie<'py>(
+        this: &Object<Instance<Self>>,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        put_cookie(this, py, given, "delete_cookie")
+    }
+
     /// Whether the body is one whose length only the program knows.
     fn is_in_pieces(&self, py: Attached<'_>) -> bool {
         self.body.get(py).is_some_and(|body| body.is_generator() || body.is_async_generator())
@@ -279,6 +297,25 @@ impl Response {
     fn repr<'py>(&self, py: Attached<'py>) -> Result<Owned<'py, Str>, Raised> {
         Str::new(py, &format!("<PyreResponse {}>", self.status.get()))
     }
+}
+
+/// Has `pyreframework.cookies` add what its function of this name writes for these arguments.
+fn put_cookie<'py>(
+    this: &Object<Instance<Response>>,
+    py: Attached<'py>,
+    given: Arguments<'_>,
+    function: &str,
+) -> Result<Owned<'py>, Raised> {
+    let cookies = import(py, "pyreframework.cookies")?;
+    let put = cookies.attr(&*Str::intern(py, "put")?, py)?;
+    let (values, keywords) = given.kept(py)?;
+    let arguments = [
+        this.to_owned(py).into_any(),
+        cookies.attr(&*Str::intern(py, function)?, py)?,
+        values.into_any(),
+        keywords.into_any(),
+    ];
+    put.call(Owned::borrow_all(&arguments), py)
 }
 
 /// The value under the last spelling of a name.
@@ -333,6 +370,17 @@ impl Class for Response {
                 c"Headers by name, checked when set; a value is a str or a list of str.",
                 Self::headers,
                 Self::set_headers,
+            )
+            .bound_method(
+                c"set_cookie",
+                c"set_cookie($self, name, value, **attributes)\n--\n\nAdd a cookie, as the function set_cookie \
+                  does to a new response.",
+                Self::set_cookie,
+            )
+            .bound_method(
+                c"delete_cookie",
+                c"delete_cookie($self, name, **attributes)\n--\n\nHave the client forget a cookie.",
+                Self::delete_cookie,
             )
             .repr(Self::repr);
     }
