@@ -207,6 +207,7 @@ def put(
 ) -> None:
     """Add to a response what a function above would to a new one; the engine's methods call it."""
     line = write(PyreResponse(), *values, **keywords).headers["Set-Cookie"]
+    assert isinstance(line, str), "the only cookie is a text"
     before = resp.headers.get("Set-Cookie", [])
     lines = [before] if isinstance(before, str) else before
     resp.headers["Set-Cookie"] = [*lines, line] if lines else line

@@ -15,6 +15,7 @@ from pyreframework import (
     redirect,
 )
 from pyreframework.cookies import delete_cookie, get_cookie, set_cookie
+from pyreframework.uploads import parse_multipart
 
 app = {"Pyre": Pyre, "PyreApp": PyreApp, "debug": lambda: Pyre(debug=True)}[
     os.environ.get("MADE_BY", "Pyre")
@@ -190,6 +191,13 @@ def logout(req):
     resp = delete_cookie(PyreResponse(body="bye"), "session")
     assert "Max-Age=0" in resp.headers["set-cookie"]
     return resp
+
+
+@app.post("/files")
+def upload(req):
+    f = parse_multipart(req)["file"]
+    assert f.data.decode() == f.text
+    return {"filename": f.filename, "size": f.size, "kind": f.content_type}
 
 
 @app.get("/private/me")

@@ -127,6 +127,19 @@ def test_cookies(asked: Asked) -> None:
     asked.client.cookies.clear()
 
 
+def test_uploads(asked: Asked) -> None:
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="old.txt"\r\n\r\nold\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n'
+        b"Content-Type: text/csv\r\n\r\n1;2\r\n--b--\r\n"
+    )
+    kind = "multipart/form-data; boundary=b"
+    assert asked.ask("POST", "/files", body, **{"content-type": kind}).json() == {
+        "filename": "a.txt", "size": 3, "kind": "text/csv"
+    }  # fmt: skip
+    assert asked.ask("POST", "/files", b"{}").status == 400
+
+
 def test_hooks(asked: Asked) -> None:
     assert asked.get("/").headers["x-seen"] == "GET /"
     missing = asked.get("/not/there")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from multiparts import fields, form, part, posted
 from places import PLACES
-from serving import Server, serve
+from serving import Server, Write, serve
 
 WAYS = pytest.mark.parametrize(
     "way", ["/def/whole", "/def/coming", "/async/whole", "/async/coming"]
@@ -154,3 +154,45 @@ def test_a_body_that_was_read_before_its_form_is_no_fault_of_the_client(server: 
     found = server.post("/async/coming/begun", form(part("name=a", b"1")), fields()).json()
     assert found[0] == "--a"
     assert found[1].startswith("a part of the body has been read")
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_hook_reads_the_form_and_the_handler_has_it(write: Write, threads: int) -> None:
+    program = write(
+        "program.py",
+        """
+        from pyreframework import Pyre
+
+        app = Pyre()
+
+
+        @app.before_request
+        def before(req):
+            if req.path.startswith("/def") or app.hooked:
+                req.state.form = req.form()
+
+
+        app.hooked = THREADS > 1
+
+
+        @app.post("/def", stream_body=True)
+        def handle(req):
+            return [req.form() is req.state.form, req.form(), req.files()["f"].size]
+
+
+        @app.post("/async", stream_body=True)
+        async def handle_async(req):
+            form = await req.form()
+            return [form is getattr(req.state, "form", form), form, (await req.files())["f"].size]
+
+
+        app.run()
+        """.replace("THREADS", str(threads)),
+    )
+    body = form(part("name=a", b"1"), part('name="f"; filename="x"', b"y" * 2_000_000))
+    with serve(program, workers=1, threads=threads) as server:
+        for kind in ("def", "async"):
+            assert server.post(f"/{kind}", body, fields()).json() == [True, {"a": "1"}, 2_000_000]
+        for kind in ("def", "async"):
+            assert server.post(f"/{kind}", body[:-9], fields()).status == 400
+        assert "Traceback" not in server.output.text()
