@@ -246,7 +246,7 @@ impl Intake {
         }
     }
 
-    /// Whoever waits goes on when so many bytes are there, which have to be less than a flow holds, or
+    /// Whoever waits goes on when so many bytes are there, which are no more than a flow holds, or
     /// nothing more comes. One who is asked for what there is gets it as ever.
     pub fn expect(&self, bytes: usize) {
         debug_assert!((1..=FLOW_BYTES_MAX).contains(&bytes));

@@ -153,7 +153,7 @@ impl Request {
         let [much] = given.parse(&Signature::all("_expect", ["much"]), py)?;
         let much = much.expect("it is required").is_true(py)?;
         if let Some(intake) = self.intake(py)? {
-            intake.expect(if much { FLOW_BYTES_MAX / 2 } else { 1 });
+            intake.expect(if much { FLOW_BYTES_MAX } else { 1 });
         }
         Ok(none(py))
     }
