@@ -241,7 +241,7 @@ impl Intake {
             let timed_out = wait_until(&self.0.some, &mut state, until);
             state.waiting -= 1;
             if timed_out {
-                return state.found();
+                return state.awaited();
             }
         }
     }
