@@ -27,9 +27,12 @@ PIECES_MAX = 1000
 
 
 class Reader:
-    """Reads a form for its parts, one event after the other."""
+    """Reads a form for its parts, one event after the other.
 
-    __slots__ = ("_parser", "events", "limits", "part", "request", "source")
+    It does not know them, or each would be kept by the other.
+    """
+
+    __slots__ = ("_is_in_part", "_parser", "events", "limits", "number", "request", "source")
 
     def __init__(
         self, request: PyreRequest, parser: FormParser, source: Source, limits: FormLimits
@@ -40,8 +43,9 @@ class Reader:
         self.limits = limits
         self.events: list[FormEvent] = []
         """What has come already, the last one first."""
-        self.part: Part | None = None
-        """The one that is coming."""
+        self.number = 0
+        """That of the part that is coming."""
+        self._is_in_part = False
 
     async def has_come(self) -> bool:
         """Wait until there is an event; tell whether it is not the end."""
@@ -58,16 +62,26 @@ class Reader:
             raise
         return True
 
+    async def piece(self) -> bytes:
+        """Return what is next of the part, nothing at its end."""
+        if not self._is_in_part or not await self.has_come():
+            return b""
+        event = self.events.pop()
+        if isinstance(event, bytes):
+            return event
+        self._is_in_part = False
+        return b""
+
     async def next_part(self) -> Part | None:
-        """Return the next part, or None at the end."""
-        if self.part is not None:
-            await self.part.skip()
-            self.part = None
+        """Return the next part, or None at the end; what is left of that before is skipped."""
+        self.number += 1
+        while await self.piece():
+            pass
         while await self.has_come():
             event = self.events.pop()
             if isinstance(event, tuple):
-                self.part = Part(self, event)
-                return self.part
+                self._is_in_part = True
+                return Part(self, event)
         return None
 
 
@@ -113,17 +127,17 @@ class Part:
     methods, which are awaited there.
     """
 
-    __slots__ = ("_is_over", "_left", "_reader", "_size", "content_type", "filename", "name")
+    __slots__ = ("_left", "_number", "_reader", "_size", "content_type", "filename", "name")
 
     def __init__(self, reader: Reader, head: Head) -> None:
         self.name, self.filename, content_type = head
         # RFC 7578 section 4.4.
         self.content_type = "text/plain" if content_type is None else content_type
         self._reader = reader
+        self._number = reader.number
         self._left = b""
         """What has come, and was more than somebody has asked for."""
         self._size = 0
-        self._is_over = False
 
     def __iter__(self) -> Self:
         return self
@@ -173,26 +187,21 @@ class Part:
 
     async def _piece(self) -> bytes:
         """Return what is next, nothing at its end."""
+        reader = self._reader
+        if reader.number != self._number:
+            raise RuntimeError("this part is over: the next one has been asked for")
         if self._left:
             piece, self._left = self._left, b""
             return piece
-        reader = self._reader
-        if reader.part is not self:
-            raise RuntimeError("this part is over: the next one has been asked for")
-        if self._is_over or not await reader.has_come():
-            return b""
-        event = reader.events.pop()
-        if not isinstance(event, bytes):
-            self._is_over = True
-            return b""
-        self._size += len(event)
+        piece = await reader.piece()
+        self._size += len(piece)
         try:
             head = (self.name, self.filename, self.content_type)
             check_size(head, self._size, reader.limits)
         except FormError as error:
             reader.request._blame(error, error.status)
             raise
-        return event
+        return piece
 
     async def _read(self, size: int) -> bytes:
         pieces = []
@@ -231,12 +240,6 @@ class Part:
                     pending = 0
             await call(lambda: write_all(target.fileno(), pieces))
         return written + pending
-
-    async def skip(self) -> None:
-        """Throw away what is left of it."""
-        self._left = b""
-        while await self._piece():
-            pass
 
     def __repr__(self) -> str:
         return f"<Part {self.name!r} filename={self.filename!r} content_type={self.content_type!r}>"

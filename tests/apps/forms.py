@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import sys
 import tempfile
 
 from gates import at_gate, hold
@@ -233,6 +234,17 @@ for handler in (show, tight, parts, caught, again, multipart, saved, part_saved,
     post(f"/{handler.__name__.replace('_', '-')}", handler)
     post(f"/{handler.__name__.replace('_', '-')}", globals()[f"{handler.__name__}_async"])
 post("/beside", beside)
+
+
+@app.post("/def/coming/left", stream_body=True)
+def left(req):
+    """Leave a part in the middle; return how many hold the request for it behind that."""
+    before = sys.getrefcount(req)
+    parts = req.parts()
+    part = next(parts)
+    part.read(2)
+    del part, parts
+    return sys.getrefcount(req) - before
 
 
 @app.post("/async/coming/read-before", stream_body=True)

@@ -139,6 +139,11 @@ def test_a_coroutine_is_told_how_parts_are_read(server: Server) -> None:
     assert "async for part in req.parts()" in found
 
 
+def test_a_part_that_is_left_holds_nothing(server: Server) -> None:
+    body = form(part("name=a", b"x" * 500_000), part("name=b"))
+    assert server.post("/def/coming/left", body, fields()).json() == 0
+
+
 def test_a_form_that_is_asked_for_several_times_is_read_once(server: Server) -> None:
     body = form(part("name=a", b"1"), part('name="f"; filename="x"', b"y" * 100_000))
     with server.connect() as peer:
