@@ -42,6 +42,8 @@ pub mod form;
 pub mod multipart;
 /// Event streams, as `EventSource` reads them.
 pub mod event_stream;
+/// Which pages of other origins may read answers.
+pub mod cors;
 /// The `Cookie` header.
 pub mod cookie;
 /// Ids of requests, and W3C trace context.

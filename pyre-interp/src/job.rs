@@ -15,7 +15,7 @@
 
 use std::net::SocketAddr;
 
-use pyre_http::h1::serialize;
+use pyre_http::h1::serialize::{self, Granted};
 use pyre_http::header::HeaderSpan;
 use pyre_http::message::Request;
 use pyre_http::span::Span;
@@ -128,6 +128,8 @@ pub struct Call {
     pub status: u16,
     /// Bytes of its answer, head included.
     pub answer_bytes: usize,
+    /// The origin whose pages may read its answer, if that has to name it.
+    pub origin: Span,
 }
 
 impl Call {
@@ -135,7 +137,7 @@ impl Call {
     #[inline]
     #[must_use]
     pub fn new(request: Request, params: (u32, u32), target: Target, pool: Pool) -> Self {
-        Self { request, params, target, pool, status: 0, answer_bytes: 0 }
+        Self { request, params, target, pool, status: 0, answer_bytes: 0, origin: Span::default() }
     }
 }
 
@@ -156,6 +158,18 @@ pub enum Entry {
     /// The answer was made without Python: bytes in [`Job::answers`], ready for the wire.
     /// Whoever comes to it copies them.
     Answer(Span),
+}
+
+impl Entry {
+    /// The origin that the head of its answer names.
+    #[inline]
+    #[must_use]
+    pub fn granted<'a>(&self, bytes: &'a [u8]) -> Granted<'a> {
+        match self {
+            Entry::Call(call) => call.origin.of(bytes),
+            Entry::Answer(_) => &[],
+        }
+    }
 }
 
 /// How long one call has taken.

@@ -15,10 +15,11 @@ module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like befor
 """
 
 # What stands beside this: `app` has the class, `routing`, `hooks` and `insight` what it is made of,
-# `origins` what browsers call pages; `cookies`, `redirects`, `uploads` and `errors` are what
-# handlers use; `forms`, `collecting`, `sources`, `parts` and `spools` are what reads forms;
-# `doctor` is `pyre doctor`, `engine` the native module. The rooms from the top down, each of which
-# sees those below it: `cli`, `testing`, this one, `serving`, `program`, `handlers`, `logs`.
+# `sharing` who may read answers, `origins` what browsers call pages; `cookies`, `redirects`,
+# `uploads` and `errors` are what handlers use; `forms`, `collecting`, `sources`, `parts` and `spools`
+# are what reads forms; `doctor` is `pyre doctor`, `engine` the native module. The rooms from the top
+# down, each of which sees those below it: `cli`, `testing`, this one, `serving`, `program`,
+# `handlers`, `logs`.
 
 import _thread
 import sys

@@ -16,6 +16,7 @@ from pyreframework.logs import records
 from pyreframework.program import apps
 from pyreframework.program.apps import FALLBACK, Enrolled
 from pyreframework.routing import Routes
+from pyreframework.sharing import Sharing
 from pyreframework.uploads import FormLimits
 
 TYPE_CHECKING = False
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 MAX_BODY_SIZE = 10 * 1024 * 1024
 
 
-class Pyre(Routes, Insight, Hooks, Enrolled):
+class Pyre(Routes, Insight, Sharing, Hooks, Enrolled):
     """A web application.
 
     Each app has its own routes, hooks and settings; several can live in one process.

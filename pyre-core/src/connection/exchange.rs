@@ -45,6 +45,11 @@ impl Exchange {
             self.awaited.id.clear();
             self.awaited.id.extend_from_slice(id);
         }
+        let origin = job.entries.get(job.next).map_or(&b""[..], |entry| entry.granted(&job.bytes));
+        if !origin.is_empty() || !self.awaited.origin.is_empty() {
+            self.awaited.origin.clear();
+            self.awaited.origin.extend_from_slice(origin);
+        }
         if let Some((path, version)) = asked {
             self.awaited.version = version;
             self.awaited.path.clear();

@@ -22,6 +22,8 @@ pub(crate) enum Direct {
     Page(Page),
     /// What is no handshake that a WebSocket takes.
     Handshake(u16),
+    /// What pages of other origins may send.
+    Preflight,
 }
 
 /// Answers a request that cannot be read.
@@ -36,7 +38,7 @@ pub(crate) fn refuse(
     let id = routes.gives_ids.then(identity::made);
     let write = |out: &mut Vec<u8>| {
         let extra = identity::header(id.as_deref());
-        write_error(heads, out, status, Persistence::Close, extra.as_slice(), false);
+        write_error(heads.naming(b""), out, status, Persistence::Close, extra.as_slice(), false);
         status
     };
     add_answer(ledger, job, None, Label::Unmatched, id.as_deref(), write);
@@ -57,6 +59,15 @@ pub(crate) fn answer(
     let connection = Persistence::of(request);
     let id = routes.gives_ids.then(|| identity::of(request, job));
     let id = id.as_deref();
+    let fields = request.headers_in(&job.headers);
+    let cors = routes.cors.as_deref();
+    let granted = cors.map(|cors| cors.granted(fields, &job.bytes)).unwrap_or_default();
+    let granted = granted.of(&job.bytes).to_vec();
+    let heads = heads.naming(&granted);
+    let preflight = match (&direct, cors) {
+        (Direct::Preflight, Some(cors)) => cors.preflight(fields, &job.bytes),
+        _ => (0, Vec::new()),
+    };
     add_answer(ledger, job, Some(request), label, id, |out| match direct {
         Direct::Page(page) => {
             page::write(page, &routes.vitals, heads, out, connection, head_only, id)
@@ -70,6 +81,13 @@ pub(crate) fn answer(
             ];
             let asks = if status == 426 { &asks[..] } else { &[] };
             let extra: Vec<_> = asks.iter().copied().chain(identity::header(id)).collect();
+            write_error(heads, out, status, connection, &extra, head_only);
+            status
+        }
+        Direct::Preflight => {
+            let (status, fields) = preflight;
+            let fields = fields.iter().map(|(name, value)| (*name, &value[..]));
+            let extra: Vec<_> = fields.chain(identity::header(id)).collect();
             write_error(heads, out, status, connection, &extra, head_only);
             status
         }

@@ -6,5 +6,6 @@ pub(crate) mod responder; // what they answer with, and where they note it
 pub(crate) mod identity; // ids of requests, which their answers bear
 pub(crate) mod answer; // what no handler answers
 pub(crate) mod page; // pages of the server itself
+pub(crate) mod cors; // who may read answers, of pages elsewhere
 pub(crate) mod health; // is the process alive, is it ready
 pub(crate) mod metrics; // what the server counts

@@ -1,6 +1,6 @@
 //! Pages of the server itself: they answer however stuck the interpreters are.
 
-use pyre_http::h1::serialize::{Connection, ResponseHeads};
+use pyre_http::h1::serialize::{Connection, Heads};
 
 use crate::direct::{health, identity, metrics};
 use crate::settings::Page;
@@ -11,7 +11,7 @@ use crate::shared::vitals::Vitals;
 pub(crate) fn write(
     page: Page,
     vitals: &Vitals,
-    heads: &ResponseHeads,
+    heads: Heads<'_>,
     out: &mut Vec<u8>,
     connection: Connection,
     head_only: bool,

@@ -1,5 +1,6 @@
 //! Step 4: method and path find a route; what needs no Python is answered here. Hot path.
 
+use pyre_http::cors::Cors;
 use pyre_http::h1::serialize::ResponseHeads;
 use pyre_http::limits::Limits;
 use pyre_http::message::Request;
@@ -27,6 +28,10 @@ fn decide(
     request: &Request,
     exact: Option<ExactEndpoint>,
 ) -> Decision {
+    let fields = request.headers_in(&job.headers);
+    if routes.cors.is_some() && Cors::is_preflight(request.method, fields, &job.bytes) {
+        return Decision::Answer(Label::Unmatched, Direct::Preflight);
+    }
     let method = request.method_span.of(&job.bytes);
     let path = request.path.of(&job.bytes);
     if let Some((index, page)) = routes.vitals.pages.find(path) {
@@ -78,7 +83,11 @@ pub(crate) fn admit(
     request: &Request,
 ) -> Behind {
     let exact = routes.table.exact(request.path.of(&job.bytes));
-    let route = exact.and_then(|endpoint| routes.table.route_at(endpoint, request.method));
+    let mut route = exact.and_then(|endpoint| routes.table.route_at(endpoint, request.method));
+    if routes.cors.is_some() && request.method == Method::Options {
+        // A preflight is for no handler.
+        route = None;
+    }
     let Some(route) = route else {
         return admit_any(routes, heads, ledger, job, request, exact);
     };
@@ -87,7 +96,7 @@ pub(crate) fn admit(
     if routes.gives_ids {
         identity::give(request, job);
     }
-    job.entries.push(Entry::Call(Call::new(*request, (0, 0), target, pool)));
+    push(routes, job, Call::new(*request, (0, 0), target, pool));
     // Routes of WebSockets are not found this way.
     Behind::Requests
 }
@@ -108,7 +117,7 @@ fn admit_any(
             if routes.gives_ids {
                 identity::give(request, job);
             }
-            job.entries.push(Entry::Call(Call::new(*request, params, target, pool)));
+            push(routes, job, Call::new(*request, params, target, pool));
             behind(routes, target)
         }
         Decision::Answer(label, direct) => {
@@ -117,6 +126,15 @@ fn admit_any(
             Behind::Requests
         }
     }
+}
+
+/// Adds a call, and notes the origin that its answer is to name.
+#[inline(always)]
+fn push(routes: &Routes, job: &mut Job, mut call: Call) {
+    if let Some(cors) = &routes.cors {
+        call.origin = cors.granted(call.request.headers_in(&job.headers), &job.bytes);
+    }
+    job.entries.push(Entry::Call(call));
 }
 
 /// What lies behind a request for this handler.

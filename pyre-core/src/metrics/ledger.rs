@@ -27,6 +27,8 @@ pub(crate) struct Awaited {
     pub(crate) version: Version,
     /// Its id, if ids are given.
     pub(crate) id: Vec<u8>,
+    /// The origin that its answer is to name.
+    pub(crate) origin: Vec<u8>,
 }
 
 impl Default for Awaited {
@@ -38,6 +40,7 @@ impl Default for Awaited {
             path: Vec::new(),
             version: Version::Http11,
             id: Vec::new(),
+            origin: Vec::new(),
         }
     }
 }

@@ -97,6 +97,7 @@ impl Server {
                 takes_body: takes_body(application),
                 fallback,
                 sockets: sockets_of(&self.app.application),
+                cors: self.settings.cors.clone(),
                 gives_ids: self.settings.gives_ids,
                 vitals,
             },

@@ -11,6 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use pyre_ffi::interpreter::{InterpreterHandle, forks};
 use pyre_ffi::{Attached, Guarded, Held, Raised, Str, copy_context, finally, import};
+use pyre_http::cors::Cors;
 use pyre_interp::flow::Mailbox;
 use pyre_interp::flow::topics::Topics;
 use pyre_interp::invoke::application::Application;
@@ -34,6 +35,7 @@ pub(crate) struct Surroundings {
     pub(crate) mailboxes: Vec<Arc<Mailbox>>,
     pub(crate) topics: Arc<Topics>,
     pub(crate) server_header: bool,
+    pub(crate) cors: Option<Arc<Cors>>,
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) ws_threads: usize,
     pub(crate) disconnects: Arc<Disconnects>,
@@ -172,6 +174,7 @@ fn share(py: Attached<'_>, parts: LaneParts, around: &Surroundings) -> Arc<Share
         topics: around.topics.clone(),
         pool: parts.pool,
         server_header: around.server_header,
+        cors: around.cors.clone(),
         request_timeout: around.request_timeout,
         ws_threads: around.ws_threads,
         disconnects: around.disconnects.clone(),

@@ -1,8 +1,10 @@
 //! Settings from the dict that Python passes, which has resolved and checked them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyre_ffi::{Attached, Bytes, Dict, Float, Int, List, Object, Owned, Raised, Str};
+use pyre_http::cors::Cors;
 use pyre_http::limits::Limits;
 
 use crate::settings::{
@@ -65,6 +67,13 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
         requests_max: options.count("max_requests")? as u64,
         notify: i32::try_from(options.count("notify")?).unwrap_or(i32::MAX),
         server_header: options.flag("server_header")?,
+        cors: match &options.texts("cors")?[..] {
+            [] => None,
+            lines => {
+                let cors = Cors::parse(lines.iter().map(String::as_str));
+                Some(Arc::new(cors.map_err(|_| options.wrong("cors"))?))
+            }
+        },
         metrics: options.flag("metrics")?,
         pages,
         gil_watchdog: Some(options.seconds("gil_watchdog")?)

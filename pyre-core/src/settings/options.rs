@@ -1,7 +1,9 @@
 //! Settings of one server: checked once by the Python side, immutable while serving.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use pyre_http::cors::Cors;
 use pyre_http::limits::Limits;
 
 use crate::settings::{AccessStyle, Bind, Pages};
@@ -69,6 +71,8 @@ pub(crate) struct Settings {
     /// Descriptor that is told so.
     pub(crate) notify: i32,
     pub(crate) server_header: bool,
+    /// Who may read answers, of pages elsewhere.
+    pub(crate) cors: Option<Arc<Cors>>,
     /// Whether answers are counted by route, method and status.
     pub(crate) metrics: bool,
     pub(crate) pages: Pages,

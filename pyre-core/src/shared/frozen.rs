@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pyre_http::cors::Cors;
 use pyre_interp::job::{Entry, Job, Pool, RouteId, Target};
 
 use crate::router::RouteTable;
@@ -97,6 +98,8 @@ pub(crate) struct Routes {
     pub(crate) fallback: Option<Pool>,
     /// Which of them are WebSockets, if any is.
     pub(crate) sockets: Option<Sockets>,
+    /// Who may read answers, of pages elsewhere.
+    pub(crate) cors: Option<Arc<Cors>>,
     /// Whether each request has an id that its answer bears.
     pub(crate) gives_ids: bool,
     /// What the server shows of itself, and the pages that show it.

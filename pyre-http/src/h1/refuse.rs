@@ -1,12 +1,12 @@
 //! Answers that the server gives by itself: errors with a small JSON body, and 204.
 
-use crate::h1::serialize::{BodyKind, Connection, ResponseHeads};
+use crate::h1::serialize::{BodyKind, Connection, Heads};
 use crate::status;
 
 /// Writes the whole answer `{"error": ...}` with this status, and the headers of `extra` (such as
 /// `Allow` or `Retry-After`); without the body if the request was HEAD, or the status allows none.
 pub fn write_error(
-    heads: &ResponseHeads,
+    heads: Heads<'_>,
     out: &mut Vec<u8>,
     status: u16,
     connection: Connection,
@@ -36,11 +36,12 @@ pub fn write_error(
 mod tests {
     use super::*;
     use crate::error::RequestError;
+    use crate::h1::serialize::ResponseHeads;
 
     fn check(status: u16, extra: &[(&[u8], &[u8])], head_only: bool, expected: &str) {
         let mut out = Vec::new();
-        let heads = ResponseHeads::new(false);
-        write_error(&heads, &mut out, status, Connection::Close, extra, head_only);
+        let heads = ResponseHeads::new(false, None);
+        write_error(heads.naming(b""), &mut out, status, Connection::Close, extra, head_only);
         let expected = expected.replace("{date}", "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n");
         assert_eq!(str::from_utf8(&out).unwrap(), expected);
     }

@@ -1,6 +1,7 @@
 //! Step 9: answers become bytes. What all answers of one second share is prepared once: status line,
 //! `Server`, `Date` and, for the common kinds of body, `Content-Type`. Hot path.
 
+use crate::cors::Cors;
 use crate::date::{DATE_BYTES, imf_fixdate};
 use crate::message::Request;
 use crate::status;
@@ -90,7 +91,14 @@ pub struct ResponseHeads {
     ok: [Prepared; 4],
     /// `Server` and `Date`, from the end of the status line on.
     common: Prepared,
+    /// What follows the name of an origin that may read the answer.
+    behind_origin: String,
+    has_cors: bool,
 }
+
+/// The origin whose pages may read an answer, if that has to name it; empty otherwise. It is a value that a
+/// header may have.
+pub type Granted<'a> = &'a [u8];
 
 /// Bytes with a date in them.
 #[derive(Clone, Debug)]
@@ -115,18 +123,21 @@ impl Prepared {
 
 impl ResponseHeads {
     /// Heads for the first second of 1970; with `Server: pyre` if asked for.
-    pub fn new(server_header: bool) -> Self {
+    pub fn new(server_header: bool, cors: Option<&Cors>) -> Self {
         let server = if server_header { "\r\nServer: pyre" } else { "" };
+        let shared = cors.map(Cors::lines_for_all).unwrap_or_default();
         let mut heads = Self {
             unix_seconds: 0,
             ok: BodyKind::ALL.map(|kind| {
                 let content_type = kind.content_type();
                 Prepared::new(
                     &["HTTP/1.1 200 OK", server, "\r\nDate: "],
-                    &["\r\nContent-Type: ", content_type, "\r\nContent-Length: "],
+                    &[&shared, "\r\nContent-Type: ", content_type, "\r\nContent-Length: "],
                 )
             }),
-            common: Prepared::new(&[server, "\r\nDate: "], &[]),
+            common: Prepared::new(&[server, "\r\nDate: "], &[&shared]),
+            behind_origin: cors.map(Cors::lines_behind_origin).unwrap_or_default(),
+            has_cors: cors.is_some(),
         };
         heads.set_dates();
         heads
@@ -149,6 +160,26 @@ impl ResponseHeads {
         }
     }
 
+    /// The heads of an answer that names this origin, or none.
+    #[inline(always)]
+    pub fn naming<'a>(&'a self, granted: Granted<'a>) -> Heads<'a> {
+        Heads { prepared: self, granted }
+    }
+}
+
+/// Heads for one answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads<'a> {
+    prepared: &'a ResponseHeads,
+    granted: Granted<'a>,
+}
+
+impl Heads<'_> {
+    /// Whether each head says this already, so that no handler is to say it again.
+    pub fn says(&self, name: &[u8]) -> bool {
+        self.prepared.has_cors && Cors::is_ours(name)
+    }
+
     /// Writes the whole head of a 200 with this kind of body. The body comes next, unless the
     /// request was HEAD.
     #[inline(always)]
@@ -159,7 +190,10 @@ impl ResponseHeads {
         body_bytes: usize,
         connection: Connection,
     ) {
-        out.extend_from_slice(&self.ok[kind as usize].text);
+        if !self.granted.is_empty() {
+            return self.write_granted(out, kind, body_bytes, connection);
+        }
+        out.extend_from_slice(&self.prepared.ok[kind as usize].text);
         // The end of most heads is put together here and copied once, in one fixed size.
         let mut end = *b"????????\r\n\r\n????????";
         let mut first_digit = 8;
@@ -179,6 +213,20 @@ impl ResponseHeads {
         out.truncate(out.len() - first_digit);
     }
 
+    /// As `write_ok`, for an answer that names an origin.
+    #[inline(never)]
+    fn write_granted(
+        &self,
+        out: &mut Vec<u8>,
+        kind: BodyKind,
+        body_bytes: usize,
+        connection: Connection,
+    ) {
+        let mut head = self.begin(out, 200);
+        head.content_type(kind);
+        head.finish(body_bytes, connection);
+    }
+
     /// Writes the status line, `Server` and `Date` of any answer; headers come next.
     pub fn begin<'out>(&self, out: &'out mut Vec<u8>, status: u16) -> ReplyHead<'out> {
         debug_assert!((100..=999).contains(&status), "status {status}");
@@ -187,7 +235,13 @@ impl ResponseHeads {
         // RFC 9112 section 4: the space stays even if there is no phrase.
         out.push(b' ');
         out.extend_from_slice(status::reason(status).as_bytes());
-        out.extend_from_slice(&self.common.text);
+        out.extend_from_slice(&self.prepared.common.text);
+        if !self.granted.is_empty() {
+            debug_assert!(crate::header::is_value(self.granted));
+            out.extend_from_slice(b"\r\nAccess-Control-Allow-Origin: ");
+            out.extend_from_slice(self.granted);
+            out.extend_from_slice(self.prepared.behind_origin.as_bytes());
+        }
         ReplyHead { out, status }
     }
 }
@@ -212,7 +266,7 @@ fn write_rare_end(out: &mut Vec<u8>, body_bytes: usize, connection: Connection) 
     out.extend_from_slice(connection.head_end());
 }
 
-/// A head being written: begun by [`ResponseHeads::begin`], ended by [`ReplyHead::finish`].
+/// A head being written: begun by [`Heads::begin`], ended by [`ReplyHead::finish`].
 #[derive(Debug)]
 #[must_use = "a head without its end is no head"]
 pub struct ReplyHead<'out> {
@@ -278,14 +332,14 @@ mod tests {
     use super::*;
 
     fn heads(server_header: bool) -> ResponseHeads {
-        let mut heads = ResponseHeads::new(server_header);
+        let mut heads = ResponseHeads::new(server_header, None);
         heads.set_now(784_111_777);
         heads
     }
 
-    fn check(write: impl FnOnce(&ResponseHeads, &mut Vec<u8>), expected: &str) {
+    fn check(write: impl FnOnce(Heads<'_>, &mut Vec<u8>), expected: &str) {
         let mut out = b"earlier".to_vec();
-        write(&heads(true), &mut out);
+        write(heads(true).naming(b""), &mut out);
         let expected =
             expected.replace("{}", "Server: pyre\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
         assert_eq!(str::from_utf8(&out).unwrap(), format!("earlier{expected}"));
@@ -322,10 +376,10 @@ mod tests {
         let mut heads = heads(false);
         heads.set_now(784_111_778);
         let mut out = Vec::new();
-        heads.write_ok(&mut out, BodyKind::Json, 2, Connection::KeepAlive);
+        heads.naming(b"").write_ok(&mut out, BodyKind::Json, 2, Connection::KeepAlive);
         assert!(out.starts_with(b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT\r\n"));
         out.clear();
-        assert!(heads.begin(&mut out, 200).finish(0, Connection::KeepAlive));
+        assert!(heads.naming(b"").begin(&mut out, 200).finish(0, Connection::KeepAlive));
         assert_eq!(
             out,
             b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT\r\nContent-Length: 0\r\n\r\n"
@@ -367,7 +421,7 @@ mod tests {
     fn an_end_is_taken_back() {
         for (connection, was_said) in [(Connection::Close, true), (Connection::KeepAlive, false)] {
             let write = |out: &mut Vec<u8>, connection| {
-                heads(true).write_ok(out, BodyKind::Text, 23, connection);
+                heads(true).naming(b"").write_ok(out, BodyKind::Text, 23, connection);
                 out.extend_from_slice(b"\r\nConnection: close\r\n\r\n");
             };
             let (mut reply, mut expected) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
 //! Head and body, appended to the reply. Hot path.
 
 use pyre_ffi::{Attached, Object, Str};
-use pyre_http::h1::serialize::{BodyKind, Connection, Delimited, ResponseHeads};
+use pyre_http::h1::serialize::{BodyKind, Connection, Delimited, Heads};
 use pyre_http::status::has_body;
 
 use crate::serialize::answer::{Answer, Body, Desk};
@@ -18,7 +18,7 @@ pub(crate) struct Manner {
 /// Appends an answer to the reply.
 #[inline(always)]
 pub(crate) fn write(
-    heads: &ResponseHeads,
+    heads: Heads<'_>,
     reply: &mut Vec<u8>,
     answer: &Answer<'_>,
     desk: &Desk,
@@ -55,7 +55,7 @@ pub(crate) fn write(
 }
 
 fn write_any(
-    heads: &ResponseHeads,
+    heads: Heads<'_>,
     reply: &mut Vec<u8>,
     status: u16,
     kind: Option<BodyKind>,
@@ -69,7 +69,7 @@ fn write_any(
     {
         head.content_type(kind);
     }
-    for (name, value) in desk.fields.iter() {
+    for (name, value) in desk.fields.iter().filter(|(name, _)| !heads.says(name)) {
         head.header(name, value);
     }
     let allows_body = head.finish(body.len(), manner.connection);
@@ -81,7 +81,7 @@ fn write_any(
 /// Appends the head of an answer whose body comes in pieces.
 #[cold]
 pub(crate) fn write_streamed(
-    heads: &ResponseHeads,
+    heads: Heads<'_>,
     reply: &mut Vec<u8>,
     status: u16,
     kind: Option<BodyKind>,
@@ -95,7 +95,7 @@ pub(crate) fn write_streamed(
     {
         head.content_type(kind);
     }
-    for (name, value) in fields.iter() {
+    for (name, value) in fields.iter().filter(|(name, _)| !heads.says(name)) {
         head.header(name, value);
     }
     if has_body(status) {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use pyre_ffi::interpreter::forks;
 use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised, ThreadId, withdraw_from_thread};
+use pyre_http::cors::Cors;
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
 
@@ -50,6 +51,8 @@ pub struct Shared {
     pub pool: Pool,
     /// Whether answers name the server.
     pub server_header: bool,
+    /// Who may read answers, of pages elsewhere.
+    pub cors: Option<Arc<Cors>>,
     /// How long a handler may take, unless its route says otherwise.
     pub request_timeout: Option<Duration>,
     /// Handlers of WebSockets that may have a thread at once.
@@ -175,7 +178,7 @@ impl<'py, 'a> Lane<'py, 'a> {
             tasks: Vec::new(),
             context: None,
             process: forks(),
-            heads: ResponseHeads::new(shared.server_header),
+            heads: ResponseHeads::new(shared.server_header, shared.cors.as_deref()),
         })
     }
 
@@ -267,7 +270,9 @@ impl<'py, 'a> Lane<'py, 'a> {
             self.desk.fields.push_if_absent(REQUEST_ID_HEADER, id);
         }
         let start = job.reply.len();
-        wire::write(&self.heads, &mut job.reply, &answer, &self.desk, manner, self.py);
+        let Job { bytes, entries, next, reply, .. } = &mut *job;
+        let heads = self.heads.naming(entries[*next].granted(bytes));
+        wire::write(heads, reply, &answer, &self.desk, manner, self.py);
         job.note_answer(answer.status, start);
         answer.body.let_go();
         self.desk.clear();

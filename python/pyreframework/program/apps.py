@@ -30,11 +30,17 @@ if TYPE_CHECKING:
         made_in: str | None
         configures_logging: bool
         gives_ids: bool
+        shares: list[str]
         # Method, path, handler and `gil` of each route, and the options it was given.
         listed: list[tuple[str, str, Callable[..., Any], bool | None]]
         chosen: list[list[str]]
         # Kind, subject and function of what runs in every interpreter.
         registered: list[tuple[str, str, Callable[..., Any]]]
+
+        @property
+        def shares_with_all(self) -> bool:
+            """Whether any page there is may act for whoever looks at it."""
+            ...
 
         @property
         def run(self) -> Callable[..., None]:

@@ -46,6 +46,8 @@ def outline(app: App) -> list[str]:
     for kind, call in app.singles():
         if call is not None:
             found.append((kind, "", key(call)))
+    if app.shares:
+        found.append(("enable_cors", "", ", ".join(app.shares)))
     if app.gives_ids:
         found.append(("enable_request_id", "", "on"))
     return [SEPARATOR.join(plain(part) for part in entry) for entry in found]

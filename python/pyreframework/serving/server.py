@@ -108,6 +108,7 @@ class Serving:
             "pages": [f"{name} {path}" for path, name in pages.items()],
             "has_readiness_check": app.readiness is not None,
             "gives_ids": app.gives_ids,
+            "cors": app.shares,
             **self.log.for_engine(),
         }
         self.server = Server(app.native, needed, texts)
@@ -284,6 +285,12 @@ class Serving:
         mistaken = description.twin(self.app)
         if mistaken is not None:
             complain(mistaken, "WARNING")
+        if self.app.shares_with_all:
+            complain(
+                "enable_cors(allow_credentials=True) is for all origins: any page that a user "
+                "looks at can act for him here; name the origins",
+                "WARNING",
+            )
         # A WebSocket is no page to try.
         routes = [
             ("WS" if "websocket" in chosen else method, path)

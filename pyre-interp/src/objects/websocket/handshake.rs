@@ -37,9 +37,10 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
-    /// Heads of this moment.
+    /// Heads of this moment. Who may read answers is nothing to a WebSocket: browsers ask its server to look
+    /// at the origin.
     fn heads(&self) -> ResponseHeads {
-        let mut heads = ResponseHeads::new(self.server_header);
+        let mut heads = ResponseHeads::new(self.server_header, None);
         heads.set_now(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs()));
         heads
     }
@@ -112,7 +113,7 @@ impl WebSocket {
         let extension = handshake.agreed.map(|agreed| agreed.to_string());
         let mut out = Vec::with_capacity(256);
         let heads = handshake.heads();
-        let mut head = heads.begin(&mut out, 101);
+        let mut head = heads.naming(b"").begin(&mut out, 101);
         head.header(b"Upgrade", b"websocket").header(b"Connection", b"Upgrade");
         head.header(b"Sec-WebSocket-Accept", &handshake.accept);
         if let Some(protocol) = &protocol {
@@ -171,7 +172,7 @@ impl WebSocket {
         };
         let mut out = Vec::new();
         let manner = Manner { connection: Connection::Close, head_only: false };
-        wire::write(&handshake.heads(), &mut out, &answer, &desk, manner, py);
+        wire::write(handshake.heads().naming(b""), &mut out, &answer, &desk, manner, py);
         self.flow.refuse(answer.status, &out);
         self.inbox.close(crate::flow::GONE, "");
         self.is_over.set(true);

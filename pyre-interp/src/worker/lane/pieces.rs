@@ -119,8 +119,9 @@ impl<'py> Lane<'py, '_> {
         }
         let start = job.reply.len();
         let connection = manner.connection;
-        let heads = &self.heads;
-        wire::write_streamed(heads, &mut job.reply, status, kind, &fields, delimited, connection);
+        let Job { bytes, entries, next, reply, .. } = &mut *job;
+        let heads = self.heads.naming(entries[*next].granted(bytes));
+        wire::write_streamed(heads, reply, status, kind, &fields, delimited, connection);
         job.note_answer(status, start);
         stream.declare(length);
         if has_pieces {

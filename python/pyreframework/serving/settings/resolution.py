@@ -45,6 +45,7 @@ ABOUT_THE_APP: dict[str, object] = {
     "pages": [],
     "has_readiness_check": False,
     "gives_ids": False,
+    "cors": [],
     "access_level": "info",
     "access_sample": 1,
     "access_always": 400,
