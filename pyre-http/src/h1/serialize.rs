@@ -233,6 +233,13 @@ impl ReplyHead<'_> {
         self
     }
 
+    /// Adds whole fields that were put together before, each of them behind the end of the line before.
+    #[inline]
+    pub fn prepared(&mut self, fields: &[u8]) -> &mut Self {
+        self.out.extend_from_slice(fields);
+        self
+    }
+
     /// Adds `Content-Type`.
     pub fn content_type(&mut self, kind: BodyKind) -> &mut Self {
         self.header(b"Content-Type", kind.content_type().as_bytes())
