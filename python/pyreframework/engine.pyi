@@ -566,6 +566,17 @@ class AppTable:
         takes_body: bool,
         socket: tuple[tuple[str, ...] | None, tuple[str, ...], bool] = ...,
     ) -> int: ...
+    def mount(
+        self,
+        prefix: str,
+        label: str,
+        directory: bytes,
+        index: str,
+        cache_control: str | None,
+        html: bool,
+        spa: str,
+        follow_symlinks: bool,
+    ) -> None: ...
     def set_fallback(
         self, handler: Callable[..., Any], plan: tuple[_Slot, ...] | None, is_async: bool
     ) -> None: ...

@@ -245,6 +245,12 @@ impl ReplyHead<'_> {
         self.header(b"Content-Type", kind.content_type().as_bytes())
     }
 
+    /// Ends the answer with what was put together before: fields, the end of the head, and the body.
+    #[inline]
+    pub fn finish_prepared(self, rest: &[u8]) {
+        self.out.extend_from_slice(rest);
+    }
+
     /// Ends the head of an answer whose body comes in pieces: of this length in all, or else in chunks,
     /// or else up to the end of the connection, which has to be said then.
     pub fn finish_streamed(self, delimited: Delimited, connection: Connection) {
