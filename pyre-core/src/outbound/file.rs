@@ -186,3 +186,121 @@ fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) {
     connection.outbound = Some(Outbound { job, written: 0 });
     connections.set_deadline(slot, deadline_ms);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::time::{Duration, Instant};
+
+    use pyre_interp::flow::Downstream;
+    use pyre_interp::job::Entry;
+
+    use super::*;
+    use crate::direct::files::pool::gate;
+    use crate::outbound::flush::flush;
+    use crate::outbound::flush::tests::one;
+    use crate::sys::cold;
+
+    const TO: ConnectionId = ConnectionId { reactor: 0, slot: 0, generation: 0 };
+
+    /// An open file without a name, with these bytes.
+    fn file(bytes: &[u8]) -> Arc<File> {
+        let number = std::thread::current().id();
+        let name = format!("pyre-sent-{}-{number:?}", std::process::id());
+        let place = std::env::temp_dir().join(name);
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&place)
+            .unwrap();
+        std::fs::remove_file(place).unwrap();
+        file.write_all(bytes).unwrap();
+        Arc::new(file)
+    }
+
+    /// A job that answers with these pieces of a file.
+    fn job(file: &Arc<File>, pieces: Vec<Piece>) -> Box<Job> {
+        let mut job = Job::new();
+        job.reply_to = TO;
+        job.entries.push(Entry::Answer(pyre_http::span::Span::EMPTY));
+        job.next = 1;
+        job.reply.extend_from_slice(b"head;");
+        job.flow = Some(Downstream::of_file(Transfer::new(file.clone(), pieces)));
+        job
+    }
+
+    fn go_on(connections: &mut Connections, ledger: &mut Ledger) {
+        let Outbound { job, written } = connections.take_outbound(0).expect("it waits");
+        assert!(flush(connections, ledger, 0, job, written).is_none());
+    }
+
+    fn wait_for_mail(connections: &Connections) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while connections.mailbox.is_empty() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert_eq!(connections.mailbox.take(), Some(TO));
+    }
+
+    #[test]
+    fn parts_and_what_frames_them_are_sent_in_their_order() {
+        let (mut connections, mut ledger, mut peer) = one();
+        let file = file(b"0123456789");
+        let text = |text: &str| Piece::Text(text.as_bytes().to_vec());
+        let pieces = vec![text("a:"), Piece::Part(2, 3), text(" b:"), Piece::Part(9, 1), text(".")];
+        assert!(flush(&mut connections, &mut ledger, 0, job(&file, pieces), 0).is_none());
+        while connections.get(0).unwrap().phase == Phase::Streaming {
+            wait_for_mail(&connections);
+            go_on(&mut connections, &mut ledger);
+        }
+        let mut got = [0; 15];
+        peer.read_exact(&mut got).unwrap();
+        assert_eq!(str::from_utf8(&got), Ok("head;a:234 b:9."));
+        assert_eq!(connections.get(0).unwrap().phase, Phase::Reading);
+        assert_eq!(ledger.counters.requests.get(), 1);
+    }
+
+    #[test]
+    fn what_is_not_in_memory_waits_without_the_reactor() {
+        let (mut connections, mut ledger, mut peer) = one();
+        let file = file(b"0123456789");
+        cold::pretend(true);
+        let gate = gate::close(&connections.disk);
+        let part = vec![Piece::Part(0, 10)];
+        assert!(flush(&mut connections, &mut ledger, 0, job(&file, part), 0).is_none());
+        for _ in 0..10 {
+            let connection = connections.get(0).unwrap();
+            assert_eq!(
+                (connection.phase, connection.awaiting),
+                (Phase::Streaming, Awaiting::Piece)
+            );
+            assert!(connections.mailbox.is_empty());
+            go_on(&mut connections, &mut ledger);
+        }
+        drop(gate);
+        wait_for_mail(&connections);
+        go_on(&mut connections, &mut ledger);
+        cold::pretend(false);
+        let mut got = [0; 15];
+        peer.read_exact(&mut got).unwrap();
+        assert_eq!(str::from_utf8(&got), Ok("head;0123456789"));
+    }
+
+    #[test]
+    fn a_file_that_has_become_shorter_ends_the_connection() {
+        let (mut connections, mut ledger, mut peer) = one();
+        let file = file(b"0123456789");
+        let part = vec![Piece::Part(0, 20)];
+        assert!(flush(&mut connections, &mut ledger, 0, job(&file, part), 0).is_none());
+        while connections.get(0).unwrap().phase == Phase::Streaming {
+            wait_for_mail(&connections);
+            go_on(&mut connections, &mut ledger);
+        }
+        let mut got = String::new();
+        peer.read_to_string(&mut got).unwrap();
+        assert_eq!(got, "head;0123456789");
+        assert_eq!(connections.get(0).unwrap().phase, Phase::Lingering);
+    }
+}

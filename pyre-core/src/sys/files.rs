@@ -134,6 +134,10 @@ fn open_with(
     if IS_MISSING.load(Ordering::Relaxed) {
         return Err(io::Error::from_raw_os_error(libc::ENOSYS));
     }
+    #[cfg(test)]
+    if cold::is_pretended() && patience == Patience::Now {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
     let below = if links == Links::Below { libc::RESOLVE_BENEATH } else { 0 };
     let cached = if patience == Patience::Now { libc::RESOLVE_CACHED } else { 0 };
     // SAFETY: all zeroes is a value of this plain C structure, which asks for nothing.
@@ -184,6 +188,10 @@ fn open_with(
 /// `WouldBlock` if it is not, or that cannot be known.
 #[cfg(target_os = "linux")]
 pub(crate) fn read_now(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    #[cfg(test)]
+    if cold::is_pretended() {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
     let part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let at = i64::try_from(at).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: one structure, which names a live buffer and its length.
@@ -236,6 +244,25 @@ pub(crate) fn send_file(
     let room = bytes.min(buffer.len());
     let read = file.read_at(&mut buffer[..room], at)?;
     super::without_broken_pipe_signal(|| super::write(socket.as_raw_fd(), &buffer[..read]))
+}
+
+/// A disk whose files are not in memory, as far as one thread is told.
+#[cfg(test)]
+pub(crate) mod cold {
+    use std::cell::Cell;
+
+    thread_local! {
+        static IS_PRETENDED: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Has this thread find nothing in memory, or no longer.
+    pub(crate) fn pretend(is_cold: bool) {
+        IS_PRETENDED.set(is_cold);
+    }
+
+    pub(super) fn is_pretended() -> bool {
+        IS_PRETENDED.get()
+    }
 }
 
 #[cfg(test)]

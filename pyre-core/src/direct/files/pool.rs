@@ -91,6 +91,38 @@ impl Shared {
     }
 }
 
+/// A pool whose disk does not answer until the gate is opened: every thread of it stands there.
+#[cfg(test)]
+pub(crate) mod gate {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Opens when it is dropped.
+    pub(crate) struct Gate(
+        #[expect(dead_code, reason = "it is there to be dropped")] mpsc::Sender<()>,
+    );
+
+    /// Has all threads of a pool wait for the gate.
+    pub(crate) fn close(pool: &Pool) -> Gate {
+        let (open, opened) = mpsc::channel();
+        let opened = Arc::new(Mutex::new(opened));
+        let (tell, told) = mpsc::channel();
+        for _ in 0..DISK_THREADS_MAX {
+            let (opened, tell) = (opened.clone(), tell.clone());
+            pool.run(move || {
+                tell.send(()).expect("the test waits for that");
+                // An error: the gate is open.
+                let _ = opened.lock().recv();
+            })
+            .expect("there is room");
+            told.recv_timeout(Duration::from_secs(60)).expect("it has a thread of its own");
+        }
+        Gate(open)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
