@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use pyre_interp::job::{ConnectionId, Entry, Job, Pool, REPLY_PART_BYTES, Target};
+use pyre_interp::job::{ConnectionId, Entry, Job, Pool, Target};
 
 use crate::connection::state::{Awaiting, Outbound, Phase};
 use crate::connection::table::Connections;
@@ -12,6 +12,7 @@ use crate::direct::files::serve::Step;
 use crate::direct::responder::Responder;
 use crate::dispatch::hand_over::Dispatch;
 use crate::inbound::submit;
+use crate::settings::bounds::FILES_REPLY_BYTES;
 use crate::sys::Patience;
 
 /// Answers the requests of a job that are for files, up to one for a handler: from there on it is handed
@@ -67,7 +68,7 @@ pub(super) fn submit(
                 job.next += 1;
             }
         }
-        if job.flow.is_some() || job.reply.len() >= REPLY_PART_BYTES {
+        if job.flow.is_some() || job.reply.len() >= FILES_REPLY_BYTES {
             return Some(job);
         }
     }

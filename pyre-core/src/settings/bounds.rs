@@ -87,6 +87,10 @@ pub(crate) const HALF_CLOSED_MS: u64 = 500;
 /// to the socket.
 pub(crate) const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
 
+/// Answers from memory are written once they are so long together, in bytes: a longer buffer would be made
+/// anew each time.
+pub(crate) const FILES_REPLY_BYTES: usize = 64 * 1024;
+
 /// Files that one reactor keeps, and their bytes.
 pub(crate) const KEPT_FILES_MAX: usize = 4_096;
 pub(crate) const KEPT_FILES_BYTES_MAX: usize = 16 * 1024 * 1024;
