@@ -15,10 +15,10 @@ module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like befor
 """
 
 # What stands beside this: `app` has the class; `routing`, `folders`, `hooks` and `insight` what it
-# is made of, `origins` what browsers call pages; `cookies`, `redirects` and `errors` are what
-# handlers use; `doctor` is `pyre doctor`, `engine` the native module. The rooms from the top down,
-# each of which sees those below it: `cli`, `testing`, this one, `serving`, `program`, `handlers`,
-# `logs`.
+# is made of, `origins` what browsers call pages; `cookies`, `redirects`, `sending` and `errors` are
+# what handlers use; `doctor` is `pyre doctor`, `engine` the native module. The rooms from the top
+# down, each of which sees those below it: `cli`, `testing`, this one, `serving`, `program`,
+# `handlers`, `logs`.
 
 import _thread
 import sys
@@ -50,6 +50,7 @@ from pyreframework.errors import HTTPError, StartError, WorkerImportError
 from pyreframework.logs.records import emit_python_log, init_logger
 from pyreframework.logs.streams import open_missing
 from pyreframework.redirects import redirect
+from pyreframework.sending import send_file
 
 # First of all: whatever is opened next would get the number of a closed standard stream.
 open_missing()
@@ -73,6 +74,7 @@ __all__ = [
     "get_gil_metrics",
     "init_logger",
     "redirect",
+    "send_file",
     "set_cookie",
 ]
 

@@ -201,6 +201,14 @@ class PyreResponse:
     @headers.setter
     def headers(self, headers: Mapping[str, _Header], /) -> None: ...
 
+class FileBody:
+    """An open file as the body of a response; `send_file` makes it."""
+
+    @property
+    def size(self) -> int: ...
+
+def file_body(descriptor: int, name: str) -> FileBody: ...
+
 class _Sending(Coroutine[Any, Any, None]):
     """What sends, or has sent; only in a coroutine it has to be awaited."""
 

@@ -15,7 +15,7 @@ use crate::log::{self, streams};
 use crate::metrics;
 use crate::server::object::Server;
 use crate::server::start::{self, Imports};
-use crate::server::{fork, frames, publishing};
+use crate::server::{files, fork, frames, publishing};
 
 /// What one interpreter keeps of the module.
 pub(crate) struct EngineState {
@@ -58,6 +58,7 @@ impl Module for Engine {
         start::add(module)?;
         fork::add(module)?;
         publishing::add(module)?;
+        files::add(module)?;
         frames::add(module)?;
         let start_error = module.exception(
             c"pyreframework.engine.StartError",

@@ -59,6 +59,12 @@ pub enum Piece {
     Part(u64, u64),
 }
 
+/// The strong validator of a file that was changed then, in seconds since 1970 and nanoseconds behind that.
+#[must_use]
+pub fn etag(modified: (i64, i64), size: u64) -> String {
+    format!("\"{:x}.{:x}-{size:x}\"", modified.0, modified.1)
+}
+
 /// Whether a request has any field that decides what [`write`](self::write) writes.
 #[inline]
 #[must_use]

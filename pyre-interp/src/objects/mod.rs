@@ -5,6 +5,7 @@ mod source; // where its bytes are: in a job, or in a copy of its own
 pub mod request_id; // ids that no two requests share
 mod fields; // its mappings, made when first asked for
 pub mod response; // status, headers and body, as a handler sets them
+pub mod file; // a file as the body of an answer
 pub mod stream; // an answer that is sent piece by piece
 mod waits; // how long those wait who send or receive, and who is woken
 pub mod topics; // what is published, and to whom

@@ -8,6 +8,7 @@ use pyre_ffi::{
 use crate::event_loop::RequestCoroutine;
 
 use crate::objects::fields::cookie_text;
+use crate::objects::file::FileBody;
 use crate::objects::headers::ResponseHeaders;
 use crate::objects::request::Request;
 use crate::objects::response::Response;
@@ -22,6 +23,8 @@ pub struct Toolkit {
     pub request: ClassHandle<Request>,
     /// `PyreResponse`.
     pub response: ClassHandle<Response>,
+    /// What `send_file` makes the body of.
+    pub file: ClassHandle<FileBody>,
     /// `PyreStream`.
     pub stream: ClassHandle<Stream>,
     /// `PyreWebSocket`.
@@ -72,6 +75,7 @@ impl Toolkit {
             headers,
             request: module.class::<Request>()?,
             response: module.class::<Response>()?,
+            file: module.class::<FileBody>()?,
             stream: module.class::<Stream>()?,
             websocket: module.class::<WebSocket>()?,
             receiving: module.class::<Receiving>()?,
@@ -90,6 +94,7 @@ impl Toolkit {
     pub fn traverse(&self, visitor: &mut Visitor<'_>) {
         self.request.visit(visitor);
         self.response.visit(visitor);
+        self.file.visit(visitor);
         self.stream.visit(visitor);
         self.websocket.visit(visitor);
         self.receiving.visit(visitor);

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
 use pyre_http::date::imf_fixdate;
-use pyre_http::files::answer::Representation;
+use pyre_http::files::answer::{self, Representation};
 use pyre_http::files::coding::Coding;
 use pyre_http::files::condition::Validators;
 use pyre_http::files::media_type;
@@ -122,9 +122,10 @@ impl Version {
     ) -> Self {
         let modified_s = u64::try_from(stamp.modified.0).unwrap_or(0);
         let content_type = media_type::of_name(&String::from_utf8_lossy(terms.name));
-        let suffix = coding.map_or(String::new(), |coding| format!("-{}", coding.token()));
-        let etag =
-            format!("\"{:x}.{:x}-{:x}{suffix}\"", stamp.modified.0, stamp.modified.1, stamp.size);
+        let mut etag = answer::etag(stamp.modified, stamp.size);
+        if let Some(coding) = coding {
+            etag.insert_str(etag.len() - 1, &format!("-{}", coding.token()));
+        }
         let mut kept = format!("\r\nETag: {etag}");
         if let Some(cache_control) = terms.cache_control {
             kept = kept + "\r\nCache-Control: " + cache_control;
