@@ -12,8 +12,9 @@ from dialogue import request
 from files import LARGE, SMALL, make_tree
 from serving import Server, serve, wait_until
 
-from pyreframework import send_file
+from pyreframework import Pyre, send_file
 from pyreframework.sending import disposition
+from pyreframework.testing import TestClient
 
 PLACES = ("workers", "main", "async", "waiting", "main-async")
 
@@ -168,3 +169,13 @@ def test_names_of_downloads(name: str | None, expected: str) -> None:
 def test_what_is_no_name(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be the name of a file"):
         send_file(__file__, download_name=name)
+
+
+def test_the_client_for_tests_gets_both(base: Path) -> None:
+    app = Pyre()
+    app.static("/s", base / "root")
+    app.get("/one", lambda: send_file(base / "root" / "large.bin"))
+    with TestClient(app) as client:
+        assert client.get("/s/large.bin").body == LARGE
+        assert client.get("/one").body == LARGE
+        assert client.get("/s/none").status_code == 404
