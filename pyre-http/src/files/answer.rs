@@ -65,7 +65,7 @@ pub fn etag(modified: (i64, i64), size: u64) -> String {
     format!("\"{:x}.{:x}-{size:x}\"", modified.0, modified.1)
 }
 
-/// Whether a request has any field that decides what [`write`](self::write) writes.
+/// Whether a request has any field that decides what [`write()`] writes.
 #[inline]
 #[must_use]
 pub fn is_particular(fields: &[HeaderSpan], bytes: &[u8]) -> bool {
