@@ -40,6 +40,8 @@ class Route:
     path: str
     content_type: str
     body: bytes = b""
+    fields: tuple[str, ...] = ()
+    """Further header fields, as lines."""
 
 
 ROUTES = {

@@ -80,6 +80,7 @@ def run(
         f"-c{load.connections}",
         f"-d{seconds}s",
         f"-s{_SCRIPT}",
+        *(word for field in route.fields for word in ("-H", field)),
         f"http://127.0.0.1:{port}{route.path}",
         "--",
         str(load.depth),

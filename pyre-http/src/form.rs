@@ -42,7 +42,7 @@ fn decode(raw: &[u8], decoded: &mut Vec<u8>, plus_is_space: bool) {
 }
 
 /// The byte that the two digits in front stand for.
-fn escape(digits: &[u8]) -> Option<u8> {
+pub(crate) fn escape(digits: &[u8]) -> Option<u8> {
     let nibble = |at: usize| char::from(*digits.get(at)?).to_digit(16);
     Some((nibble(0)? << 4 | nibble(1)?) as u8)
 }

@@ -35,6 +35,9 @@ pub mod h1;
 /// WebSocket: frames of a connection that was upgraded.
 pub mod websocket;
 
+/// Files: which one a path names, whether the client has it, which parts of it are sent.
+pub mod files;
+
 // Formats that handlers ask for.
 /// Percent-encoding, query strings and URL-encoded forms.
 pub mod form;

@@ -74,13 +74,15 @@ pub enum Pool {
     Main,
     /// The event loop of the main interpreter.
     MainLoop,
+    /// No interpreter: the reactor of the connection answers, when it comes to that.
+    Reactor,
 }
 
 impl Pool {
-    /// How many there are.
+    /// How many of them have threads of their own.
     pub const COUNT: usize = 4;
 
-    /// Every pool, in the order of their indices.
+    /// These, in the order of their indices.
     pub const ALL: [Self; Self::COUNT] =
         [Self::Workers, Self::WorkerLoops, Self::Main, Self::MainLoop];
 
@@ -111,6 +113,8 @@ pub enum Target {
     Route(RouteId),
     /// The handler for what no route matched.
     Fallback,
+    /// No handler, but the files of a folder that is served, by its number.
+    Files(u32),
 }
 
 /// A request for a handler.

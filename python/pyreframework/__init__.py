@@ -14,10 +14,10 @@ The public names, and nothing else. Every worker imports this package, so it mus
 module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like before it is needed.
 """
 
-# What stands beside this: `app` has the class, `routing`, `hooks` and `insight` what it is made of,
-# `sharing` who may read answers, `origins` what browsers call pages; `cookies`, `redirects`,
-# `uploads` and `errors` are what handlers use; `forms`, `collecting`, `sources`, `parts` and `spools`
-# are what reads forms; `doctor` is `pyre doctor`, `engine` the native module. The rooms from the top
+# What stands beside this: `app` has the class; `routing`, `folders`, `hooks`, `sharing` and `insight`
+# what it is made of, `origins` what browsers call pages; `cookies`, `redirects`, `sending`, `uploads`
+# and `errors` are what handlers use; `forms`, `collecting`, `sources`, `parts` and `spools` are what
+# reads forms; `doctor` is `pyre doctor`, `engine` the native module. The rooms from the top
 # down, each of which sees those below it: `cli`, `testing`, this one, `serving`, `program`,
 # `handlers`, `logs`.
 
@@ -51,6 +51,7 @@ from pyreframework.errors import FormError, HTTPError, StartError, WorkerImportE
 from pyreframework.logs.records import emit_python_log, init_logger
 from pyreframework.logs.streams import open_missing
 from pyreframework.redirects import redirect
+from pyreframework.sending import send_file
 from pyreframework.uploads import FormLimits, UploadFile, parse_multipart
 
 # First of all: whatever is opened next would get the number of a closed standard stream.
@@ -79,6 +80,7 @@ __all__ = [
     "init_logger",
     "parse_multipart",
     "redirect",
+    "send_file",
     "set_cookie",
 ]
 

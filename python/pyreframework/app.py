@@ -9,6 +9,7 @@ import sys
 
 from pyreframework import engine
 from pyreframework.engine import AppTable
+from pyreframework.folders import Folders
 from pyreframework.handlers.event_loop import is_debugged
 from pyreframework.hooks import Hooks
 from pyreframework.insight import Insight
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 MAX_BODY_SIZE = 10 * 1024 * 1024
 
 
-class Pyre(Routes, Insight, Sharing, Hooks, Enrolled):
+class Pyre(Routes, Folders, Insight, Sharing, Hooks, Enrolled):
     """A web application.
 
     Each app has its own routes, hooks and settings; several can live in one process.

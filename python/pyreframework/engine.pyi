@@ -311,6 +311,14 @@ class PyreResponse:
     ) -> None:
         """Have the client forget a cookie; path and domain are those it was set with."""
 
+class FileBody:
+    """An open file as the body of a response; `send_file` makes it."""
+
+    @property
+    def size(self) -> int: ...
+
+def file_body(descriptor: int, name: str) -> FileBody: ...
+
 class _Sending(Coroutine[Any, Any, None]):
     """What sends, or has sent; only in a coroutine it has to be awaited."""
 
@@ -676,6 +684,17 @@ class AppTable:
         takes_body: bool,
         socket: tuple[tuple[str, ...] | None, tuple[str, ...], bool] = ...,
     ) -> int: ...
+    def mount(
+        self,
+        prefix: str,
+        label: str,
+        directory: bytes,
+        index: str,
+        cache_control: str | None,
+        html: bool,
+        spa: str,
+        follow_symlinks: bool,
+    ) -> None: ...
     def set_fallback(
         self, handler: Callable[..., Any], plan: tuple[_Slot, ...] | None, is_async: bool
     ) -> None: ...

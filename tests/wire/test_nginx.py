@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import grp
-import os
-import pwd
-import shutil
-import socket
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import nginx
 import pytest
 from dialogue import Peer, request
 from gate import Gate
-from serving import APPS, SUCCESS_S, Server, serve, wait_until
+from serving import APPS, Server, serve
 from websockets.sync.client import connect
 
 UPLOAD = bytes(range(256)) * (5 * 1024 * 1024 // 256)
@@ -78,16 +73,6 @@ async def echo(ws):
 """
 
 
-def nginx_program() -> str:
-    """Where nginx is; skips the test where it cannot be what it is about."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    if program is None:
-        pytest.skip("no nginx is installed")
-    if os.getuid() != 0:
-        pytest.skip("only root can have nginx run its workers as another user")
-    return program
-
-
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """A folder that everybody may enter, as that of a deployment; pytest's own are private."""
@@ -103,41 +88,9 @@ def folder() -> Iterator[Path]:
 @contextmanager
 def proxied(folder: Path, path: Path) -> Iterator[int]:
     """Run nginx in front of the socket at ``path``; yields its port."""
-    program = nginx_program()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        file = folder / "nginx.conf"
-        file.write_text(CONFIGURATION.format(user=nobody(), folder=folder, path=path, port=port))
-        process = subprocess.Popen(
-            [program, "-p", str(folder), "-e", f"{folder}/error.log", "-c", str(file)],
-            # The way in which it hands sockets over to itself; the port is ours all the time.
-            env=os.environ | {"NGINX": f"{listener.fileno()};"},
-            stdin=subprocess.DEVNULL,
-            pass_fds=[listener.fileno()],
-        )
-    try:
-        wait_until(lambda: process.poll() or workers_of(process.pid), "nginx has workers")
-        assert process.poll() is None, (folder / "error.log").read_text()
+    text = CONFIGURATION.replace("{path}", str(path))
+    with nginx.running(folder, text) as port:
         yield port
-    finally:
-        process.terminate()
-        process.wait(SUCCESS_S)
-
-
-def nobody() -> str:
-    """A user without rights, and its group, which has another name here and there."""
-    user = pwd.getpwnam("nobody")
-    return f"{user.pw_name} {grp.getgrgid(user.pw_gid).gr_name}"
-
-
-def workers_of(pid: int) -> list[int]:
-    """The users that the children of a process run as, root not among them."""
-    found = []
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        status = Path(f"/proc/{child}/status").read_text()
-        (users,) = [line.split()[1:] for line in status.splitlines() if line.startswith("Uid:")]
-        found.append(int(users[1]))
-    return [user for user in found if user != 0]
 
 
 @contextmanager
@@ -153,7 +106,7 @@ def served(folder: Path, path: Path, **options: object) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
-    nginx_program()
+    nginx.program()
     with served(folder, folder / "app.sock") as server:
         yield server
 
@@ -221,7 +174,7 @@ def test_a_websocket(port: int, compression: str | None) -> None:
 
 def test_a_mode_of_its_own_keeps_the_proxy_out(folder: Path) -> None:
     """What the umask alone would make of the socket; that of the fixture is the default."""
-    nginx_program()
+    nginx.program()
     path = folder / "private.sock"
     with served(folder, path, uds_mode="600") as server, proxied(folder, path) as port:
         assert httpx.get(f"http://127.0.0.1:{port}/").status_code == 502
@@ -232,7 +185,7 @@ def test_a_mode_of_its_own_keeps_the_proxy_out(folder: Path) -> None:
 @pytest.mark.parametrize("kind", ["def", "async"])
 def test_a_body_that_is_read_as_it_comes(folder: Path, kind: str) -> None:
     """It goes through nginx as it comes, and so does an answer before its end."""
-    nginx_program()
+    nginx.program()
     path = folder / f"uploads-{kind}.sock"
     with (
         serve("uploads", bind=f"unix:{path},127.0.0.1:0", port=None),

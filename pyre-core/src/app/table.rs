@@ -163,6 +163,11 @@ impl Class for App {
                 Self::add_route,
             )
             .method(
+                c"mount",
+                c"mount($self, prefix, label, directory, index, cache_control, html, spa, follow_symlinks)\n--\n\nServe the files of a folder.",
+                Self::mount,
+            )
+            .method(
                 c"set_fallback",
                 c"set_fallback($self, handler, plan, is_async)\n--\n\nAnswer what no route matches.",
                 Self::set_fallback,

@@ -8,6 +8,7 @@ use pyre_interp::job::{Client, Job};
 use crate::connection::protocol::Protocol;
 use crate::connection::transport::Transport;
 use crate::connection::upload::Upload;
+use crate::direct::files::look::Look;
 
 /// What a connection is doing.
 ///
@@ -78,6 +79,8 @@ pub(crate) struct Connection {
     pub(crate) outbound: Option<Outbound>,
     /// The body of the request that is out, or being answered, is still coming.
     pub(crate) upload: Option<Box<Upload>>,
+    /// What is looked up for the request that is out, which waits as an answer in pieces does.
+    pub(crate) look: Option<Arc<Look>>,
     /// The socket may hold bytes that we have not read (its edge has been seen).
     pub(crate) readable: bool,
     /// An event told of the end of the stream, which lies behind the bytes still to read.
@@ -116,6 +119,7 @@ impl Connection {
             inbound: None,
             outbound: None,
             upload: None,
+            look: None,
             readable: false,
             end_seen: false,
             read_closed: false,

@@ -12,6 +12,7 @@ use crate::connection::slots::Slots;
 use crate::connection::state::{Awaiting, Connection, Outbound, Phase};
 use crate::connection::timers::Timers;
 use crate::connection::waits::Spans;
+use crate::direct::files::pool::Pool;
 use crate::settings::bounds::{LINGER_IDLE_MS, LINGER_MS_MAX, UPLOAD_READ_BYTES};
 use crate::shared::control::{Holding, Left, Stage};
 use crate::sys::Clock;
@@ -40,6 +41,8 @@ pub(crate) struct Connections {
     read: usize,
     /// Which answers in pieces have more of them, and where there is room for more of a body.
     pub(crate) mailbox: Arc<Mailbox>,
+    /// Who waits for disks in the place of the reactor.
+    pub(crate) disk: Arc<Pool>,
     /// Event loops that were left messages in this turn.
     pub(crate) bells: Bells,
     /// What is read of bodies that are on their way to a handler; kept for its memory.
@@ -62,6 +65,7 @@ impl Connections {
             reading: Vec::new(),
             read: 0,
             mailbox,
+            disk: Arc::default(),
             bells: Bells::default(),
             scratch: Vec::new(),
             spare: Spare::default(),

@@ -1,5 +1,6 @@
 //! One connected socket, TCP or Unix. TLS will be a third kind with the same methods.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::net::Shutdown;
 use std::time::Duration;
@@ -57,6 +58,14 @@ impl Transport {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    /// Sends as much of a part of a file as the socket takes now; 0 if the file ends there.
+    pub(crate) fn send_file(&self, file: &File, at: u64, bytes: usize) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => sys::send_file(stream, file, at, bytes),
+            Self::Unix(stream) => sys::send_file(stream, file, at, bytes),
         }
     }
 

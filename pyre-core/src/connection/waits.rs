@@ -60,6 +60,11 @@ impl Connections {
         self.spans.stream_idle_ms
     }
 
+    /// How long a body may make no progress, be it because of a client or of a disk.
+    pub(crate) fn body_ms(&self) -> u64 {
+        self.spans.body_ms
+    }
+
     /// What holds of all WebSockets.
     pub(crate) fn socket_terms(&self) -> SocketTerms {
         self.spans.sockets

@@ -7,6 +7,7 @@ use pyre_http::h1::serialize::{Connection as Persistence, ResponseHeads};
 use pyre_http::method::Method;
 use pyre_interp::job::{Call, Client, Entry, Job};
 
+use crate::direct::files::serve::Files;
 use crate::direct::identity;
 use crate::metrics::ledger::{Awaited, Ledger};
 use crate::shared::counters::Label;
@@ -17,13 +18,14 @@ pub(crate) struct Responder {
     pub(crate) heads: ResponseHeads,
     pub(crate) ledger: Ledger,
     pub(crate) frozen: Arc<Frozen>,
+    pub(crate) files: Files,
 }
 
 impl Responder {
     pub(crate) fn new(frozen: Arc<Frozen>, ledger: Ledger) -> Self {
         let settings = &frozen.settings;
         let heads = ResponseHeads::new(settings.server_header, settings.cors.as_deref());
-        Self { heads, ledger, frozen }
+        Self { heads, ledger, frozen, files: Files::default() }
     }
 
     /// Answers all that is left of a job, as the system is full (RFC 9110 section 15.6.4).

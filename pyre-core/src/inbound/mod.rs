@@ -12,4 +12,5 @@ pub(crate) mod read; // 2 and 3: bytes become requests
 pub(crate) mod socket; // 2 to 4 for WebSockets
 pub(crate) mod route; // 4: method and path find a route, or an answer without Python
 pub(crate) mod upload; // 2 and 3, for a body whose handler runs already
+pub(crate) mod files; // 5 for files, which the reactor answers itself
 pub(crate) mod submit; // 5: the job goes into the ring of a worker

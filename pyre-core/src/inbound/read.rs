@@ -102,7 +102,7 @@ fn parse(
     is_draining: bool,
 ) -> bool {
     job.client = connection.client;
-    let Responder { heads, ledger, frozen } = responder;
+    let Responder { heads, ledger, frozen, .. } = responder;
     ledger.received(job);
     let (limits, routes) = (&frozen.settings.limits, &frozen.routes);
     let mut is_partial = false;

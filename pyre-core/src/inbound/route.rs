@@ -57,10 +57,26 @@ fn decide(
         }
         Found::MethodNotAllowed(allow) => status(405, Some(allow)),
         Found::Options(allow) => status(204, Some(allow)),
-        Found::NotFound => match routes.fallback {
-            Some(pool) => Decision::Run(Target::Fallback, pool),
-            None => status(404, None),
-        },
+        Found::NotFound => without_route(routes, request.method, path),
+    }
+}
+
+/// What is done with a request that no route matches.
+#[cold]
+fn without_route(routes: &Routes, method: Method, path: &[u8]) -> Decision {
+    let mount = routes.table.mounts().find(path);
+    let allow = Some(AllowSet::READ_ONLY);
+    match (mount, method, routes.fallback) {
+        (Some(mount), Method::Get | Method::Head, _) => {
+            Decision::Run(Target::Files(mount), Pool::Reactor)
+        }
+        (_, _, Some(pool)) => Decision::Run(Target::Fallback, pool),
+        (None, _, None) => Decision::Answer(Label::Unmatched, Direct::Status(404, None)),
+        (Some(mount), method, None) => {
+            let status = if method == Method::Options { 204 } else { 405 };
+            let label = Label::Target(Target::Files(mount));
+            Decision::Answer(label, Direct::Status(status, allow))
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Step 5: a job goes to a lane, or waits for one, or is refused. Hot path.
 
-use pyre_interp::job::{ConnectionId, Job};
+use pyre_interp::job::{ConnectionId, Job, Pool};
 
 use crate::connection::table::Connections;
 use crate::direct::responder::Responder;
 use crate::dispatch::hand_over::Dispatch;
+use crate::inbound::files;
 
 /// Hands a job over. Nothing here ever waits: a full system answers 503 at once.
 ///
@@ -20,6 +21,9 @@ pub(crate) fn submit(
     job.now_s = connections.clock.wall_s();
     let Some(call) = job.current() else { return Some(job) };
     let (pool, target, request) = (call.pool, call.target, &call.request);
+    if pool == Pool::Reactor {
+        return files::submit(connections, responder, dispatch, to, job);
+    }
     let (method, path, version) = (request.method, request.path, request.version);
     let now_ms = connections.clock.now_ms();
     let until_ms = now_ms.saturating_add(responder.frozen.allowances.for_job(&job));

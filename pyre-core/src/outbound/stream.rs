@@ -6,7 +6,7 @@ use pyre_interp::job::Job;
 use crate::connection::state::{Awaiting, Outbound, Phase};
 use crate::connection::table::Connections;
 use crate::metrics::ledger::Ledger;
-use crate::outbound::socket;
+use crate::outbound::{file, socket};
 use crate::settings::bounds::{HALF_CLOSED_MS, REFILLS_PER_TURN_MAX, SPARE_BYTES_MAX, SPARE_MS};
 use crate::shared::frozen::{FOR_EVER_MS, unlimited};
 
@@ -30,6 +30,9 @@ pub(crate) fn refill(
 ) -> Refill {
     let now_ms = connections.clock.now_ms();
     let Some(flow) = &mut job.flow else { return Refill::Pieces(job) };
+    if flow.file.is_some() {
+        return file::refill(connections, ledger, slot, job);
+    }
     // A WebSocket is counted once it is one.
     if flow.upgrade.is_none() && !std::mem::replace(&mut flow.is_counted, true) {
         ledger.counters.streams_begun.add(1);

@@ -1,7 +1,7 @@
 //! What happens when a connection has waited too long.
 
 use pyre_http::event_stream;
-use pyre_interp::job::{ConnectionId, Job};
+use pyre_interp::job::{ConnectionId, Entry, Job};
 
 use crate::connection::socket::Overdue;
 use crate::connection::state::{Awaiting, Outbound, Phase};
@@ -74,10 +74,17 @@ impl Reactor {
         let now_ms = self.connections.clock.now_ms();
         let idle_ms = self.connections.stream_idle_ms();
         let Some(connection) = self.connections.get(slot) else { return };
+        if connection.look.is_some() {
+            return self.give_up_look(slot);
+        }
         let body_ms = connection.body_deadline_ms();
         let is_socket = connection.protocol.is_socket();
         let Some(Outbound { job, .. }) = &mut connection.outbound else { return };
         let Job { flow: Some(flow), reply, .. } = &mut **job else { return };
+        if flow.file.is_some() {
+            // Its disk does not answer.
+            return self.end_stream(slot);
+        }
         let keeps_too_long = now_ms >= flow.kept_until_ms;
         if keeps_too_long {
             flow.slim(reply);
@@ -134,6 +141,22 @@ impl Reactor {
         // Whatever it says from now on nobody hears.
         job.flow = None;
         self.responder.refuse_handshake(&mut job);
+        self.write(slot, job, 0);
+    }
+
+    /// The disk that has the file of a request does not answer.
+    #[cold]
+    fn give_up_look(&mut self, slot: u32) {
+        let Some(connection) = self.connections.get(slot) else { return };
+        connection.look = None;
+        connection.last = true;
+        let Some(Outbound { mut job, .. }) = self.connections.take_outbound(slot) else { return };
+        if let Some(Entry::Call(call)) = job.entries.get_mut(job.next) {
+            call.request.keep_alive = false;
+        }
+        self.responder.refuse_file(&mut job, 504);
+        job.next += 1;
+        job.give_up_rest();
         self.write(slot, job, 0);
     }
 

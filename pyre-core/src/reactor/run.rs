@@ -10,6 +10,7 @@ use pyre_interp::ring::Doorbell;
 use crate::connection::state::Phase;
 use crate::connection::table::{Connections, DOORBELL};
 use crate::connection::waits::Spans;
+use crate::direct::files::pool::Pool;
 use crate::direct::responder::Responder;
 use crate::dispatch::hand_over::Dispatch;
 use crate::inbound::accept::Acceptor;
@@ -52,15 +53,16 @@ impl Reactor {
         responder: Responder,
         dispatch: Dispatch,
         control: Arc<Control>,
+        disk: Arc<Pool>,
     ) -> io::Result<Self> {
+        let spans = Spans::of(&responder.frozen.settings);
+        let mut connections = Connections::new(spans, control.mailbox(index));
+        connections.disk = disk;
         Ok(Self {
             index,
             acceptor: Acceptor::new(listeners, poll.registry())?,
             poll,
-            connections: Connections::new(
-                Spans::of(&responder.frozen.settings),
-                control.mailbox(index),
-            ),
+            connections,
             responder,
             dispatch,
             fan_out: FanOut::new(control.topics().board(index).clone()),

@@ -133,6 +133,10 @@ impl Reactor {
         let Some(connection) = self.connections.get(slot) else { return };
         let Some(Outbound { job, .. }) = &mut connection.outbound else { return };
         let Some(flow) = &mut job.flow else { return };
+        if flow.file.is_some() {
+            // It reads on, perhaps; sending tells.
+            return;
+        }
         flow.disconnects_ms = disconnects_ms;
         let deadline_ms = stream::deadline_ms(job, idle_ms);
         self.connections.set_deadline(slot, deadline_ms);

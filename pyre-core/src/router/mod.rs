@@ -15,6 +15,8 @@ mod exact;
 mod tree;
 /// The methods a path answers to, for `Allow`.
 mod allow;
+/// Folders whose files are served, behind the routes.
+pub mod mounts;
 /// Collecting routes and refusing conflicts; the frozen table.
 pub mod table;
 
@@ -23,5 +25,6 @@ mod tests;
 
 pub use allow::AllowSet;
 pub use converter::Converter;
+pub use mounts::{Asked, Mount, MountError, Mounts};
 pub use pattern::{Parameter, Pattern, PatternError};
 pub use table::{ExactEndpoint, Found, Route, RouteError, RouteTable, RouteTableBuilder};

@@ -14,6 +14,7 @@ use pyre_interp::job::RouteId;
 
 use super::allow::{AllowSet, GET, HEAD, Methods, NAMED, OPTIONS, is_token};
 use super::exact::ExactPaths;
+use super::mounts::{Mount, MountError, Mounts};
 use super::pattern::{Pattern, PatternError};
 use super::spelling::is_encoded;
 use super::tree::{Lookup, Tree};
@@ -69,6 +70,7 @@ pub struct RouteTableBuilder {
     endpoints: Vec<Endpoint>,
     exact: HashMap<Box<[u8]>, u32>,
     tree: Tree,
+    mounts: Mounts,
 }
 
 /// The routes, read by all reactors.
@@ -79,6 +81,7 @@ pub struct RouteTable {
     endpoints: Vec<Endpoint>,
     exact: ExactPaths,
     tree: Tree,
+    mounts: Mounts,
     all: AllowSet,
 }
 
@@ -111,6 +114,14 @@ impl RouteTableBuilder {
     /// As `add`.
     pub fn add_apart(&mut self, method: &str, pattern: &str) -> Result<RouteId, RouteError> {
         self.add_in(method, pattern, true)
+    }
+
+    /// Adds a folder whose files are served.
+    ///
+    /// # Errors
+    /// If another one has its prefix, or there are too many.
+    pub fn mount(&mut self, mount: Mount) -> Result<u32, MountError> {
+        self.mounts.add(mount)
     }
 
     fn add_in(
@@ -171,6 +182,7 @@ impl RouteTableBuilder {
             endpoints: self.endpoints,
             exact: ExactPaths::new(self.exact.into_iter().collect()),
             tree: self.tree,
+            mounts: self.mounts,
             all,
         }
     }
@@ -258,6 +270,12 @@ impl RouteTable {
     /// The route behind `id`, which this table gave out.
     pub fn route(&self, id: RouteId) -> &Route {
         &self.routes[id.0 as usize]
+    }
+
+    /// Folders whose files are served where no route matches.
+    #[inline]
+    pub fn mounts(&self) -> &Mounts {
+        &self.mounts
     }
 
     /// All routes in registration order; the index of each is its `RouteId`.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use pyre_ffi::{Attached, ExceptionKind, Owned, Raised, none};
 use pyre_interp::invoke::application::{Application, Handler, Plan};
-use pyre_interp::job::Pool;
+use pyre_interp::job::Pool as Handlers;
 
+use crate::direct::files::pool::Pool;
 use crate::direct::responder::Responder;
 use crate::dispatch::admission::Admission;
 use crate::dispatch::classes::Classes;
@@ -106,6 +107,7 @@ impl Server {
         });
         let cpus = if self.settings.pin { sys::allowed_cpus() } else { Vec::new() };
         let mut loans = loans.into_iter();
+        let disk: Arc<Pool> = Arc::default();
         for (index, (parts, listeners)) in parts.into_iter().zip(bound.listeners).enumerate() {
             let ReactorParts { poll, workers, loan: _ } = parts;
             let (loan, classes) = loans.next().unzip();
@@ -118,8 +120,9 @@ impl Server {
                 Dispatch::new(workers, admission.clone(), control.disconnects(), errands);
             let ledger = new_ledger(&frozen, index, outbox.as_ref());
             let responder = Responder::new(frozen.clone(), ledger);
+            let disk = disk.clone();
             let control = control.clone();
-            let started = Reactor::new(number, poll, listeners, responder, dispatch, control)
+            let started = Reactor::new(number, poll, listeners, responder, dispatch, control, disk)
                 .and_then(|reactor| {
                     let name = format!("pyre-reactor-{index}");
                     self.reactors.start(name, cpu_of(&cpus, index), move || {
@@ -179,8 +182,8 @@ fn sockets_of(application: &Application) -> Option<Sockets> {
 
 /// Where handlers run, routes in their order.
 struct Placed {
-    pools: Vec<Pool>,
-    fallback: Option<Pool>,
+    pools: Vec<Handlers>,
+    fallback: Option<Handlers>,
     /// The fallback last.
     may_be_short: Vec<bool>,
 }

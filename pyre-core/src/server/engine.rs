@@ -16,7 +16,7 @@ use crate::log::{self, streams};
 use crate::metrics;
 use crate::server::object::Server;
 use crate::server::start::{self, Imports};
-use crate::server::{fork, frames, publishing};
+use crate::server::{files, fork, frames, publishing};
 
 /// What one interpreter keeps of the module.
 pub(crate) struct EngineState {
@@ -59,6 +59,7 @@ impl Module for Engine {
         start::add(module)?;
         fork::add(module)?;
         publishing::add(module)?;
+        files::add(module)?;
         frames::add(module)?;
         cors::add(module)?;
         let start_error = module.exception(

@@ -14,6 +14,7 @@ pub(crate) mod failure; // what the process cannot live with
 pub(crate) mod threads; // who is still running
 pub(crate) mod options; // settings from the dict that Python passes
 pub(crate) mod publishing; // what the program publishes
+pub(crate) mod files; // files that handlers answer with
 pub(crate) mod fork; // whether a fork of this process can live
 pub(crate) mod frames; // the frames of one interpreter, not of all
 pub(crate) mod engine; // the extension module, and what each interpreter keeps of it

@@ -82,3 +82,33 @@ pub(crate) const OVERRUN_GRACE_MS_MAX: u64 = 1_000;
 
 /// How long a client that has closed its side may still be waiting for its answer, in milliseconds.
 pub(crate) const HALF_CLOSED_MS: u64 = 500;
+
+/// Bytes of the largest file that reactors keep in memory and send from there; larger ones go from the file
+/// to the socket.
+pub(crate) const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Answers from memory are written once they are so long together, in bytes: a longer buffer would be made
+/// anew each time.
+pub(crate) const FILES_REPLY_BYTES: usize = 64 * 1024;
+
+/// Files that one reactor keeps, and their bytes.
+pub(crate) const KEPT_FILES_MAX: usize = 4_096;
+pub(crate) const KEPT_FILES_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long what was found of a file holds, in milliseconds; then it is looked at again.
+pub(crate) const FILE_FRESH_MS: u64 = 1_000;
+
+/// Bytes of a file that are sent with one call, and calls for one connection in one turn.
+pub(crate) const FILE_SEND_BYTES: u64 = 512 * 1024;
+pub(crate) const FILE_SENDS_PER_TURN_MAX: usize = 2;
+
+/// How far apart it is looked whether a file is in memory, in bytes: as much as Linux reads ahead.
+pub(crate) const FILE_PROBE_BYTES: u64 = 128 * 1024;
+
+/// Bytes of a file that are read into memory at a time, for an answer that has come to them.
+pub(crate) const FILE_WARM_BYTES: u64 = 1024 * 1024;
+
+/// Threads that may wait for a disk, and what may wait for such a thread; of more a client is told to come
+/// again.
+pub(crate) const DISK_THREADS_MAX: usize = 8;
+pub(crate) const DISK_QUEUE_MAX: usize = 1_024;

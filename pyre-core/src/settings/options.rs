@@ -98,6 +98,50 @@ pub(crate) fn limit_milliseconds(seconds: f64) -> u64 {
 }
 
 #[cfg(test)]
+impl Settings {
+    /// What a reactor needs for itself: no interpreter, and long times.
+    pub(crate) fn of_one_reactor() -> Self {
+        Self {
+            binds: Vec::new(),
+            uds_mode: 0o600,
+            uds_mode_for_handed: false,
+            reuse_port: false,
+            backlog: 1,
+            workers: 0,
+            lanes: 1,
+            main_lanes: 1,
+            reactors: 1,
+            hand_over: HandOver::Ring,
+            take_back_ms: 10,
+            proof_calls: 1,
+            proof_calls_max: 1,
+            pin: false,
+            head_timeout_ms: 60_000,
+            body_timeout_ms: 60_000,
+            keep_alive_timeout_ms: 60_000,
+            request_timeout_ms: 60_000,
+            stream_idle_timeout_ms: 0,
+            ws_ping_ms: 0,
+            ws_threads: 1,
+            message_bytes_max: 1,
+            in_flight_max: None,
+            queue_depth: 1,
+            requests_max: 0,
+            notify: -1,
+            server_header: false,
+            cors: None,
+            metrics: false,
+            pages: Pages::default(),
+            gives_ids: false,
+            gil_watchdog: None,
+            access_log: None,
+            has_readiness_check: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

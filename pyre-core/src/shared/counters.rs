@@ -76,16 +76,17 @@ const METHODS: usize = Method::Other as usize + 1;
 pub(crate) struct Rows {
     routes: usize,
     directs: usize,
+    mounts: usize,
 }
 
 impl Rows {
-    pub(crate) fn new(routes: usize, directs: usize) -> Self {
-        Self { routes, directs }
+    pub(crate) fn new(routes: usize, directs: usize, mounts: usize) -> Self {
+        Self { routes, directs, mounts }
     }
 
     /// How many rows there are.
     pub(crate) fn count(self) -> usize {
-        self.routes * 2 + (2 + self.directs) * METHODS
+        self.routes * 2 + (2 + self.directs + self.mounts) * METHODS
     }
 
     #[inline]
@@ -98,6 +99,9 @@ impl Rows {
             Label::Target(Target::Fallback) => base + method as usize,
             Label::Unmatched => base + METHODS + method as usize,
             Label::Direct(direct) => base + (2 + direct) * METHODS + method as usize,
+            Label::Target(Target::Files(mount)) => {
+                base + (2 + self.directs + mount as usize) * METHODS + method as usize
+            }
         }
     }
 
@@ -112,7 +116,11 @@ impl Rows {
         let label = match (row - base) / METHODS {
             0 => Label::Target(Target::Fallback),
             1 => Label::Unmatched,
-            direct => Label::Direct(direct - 2),
+            direct if direct < 2 + self.directs => Label::Direct(direct - 2),
+            mount => {
+                let mount = u32::try_from(mount - 2 - self.directs).expect("mounts are few");
+                Label::Target(Target::Files(mount))
+            }
         };
         (label, Some(method))
     }
@@ -199,7 +207,7 @@ impl Counters {
             running: Tally::default(),
             pushed: Tally::default(),
             waiting: Tally::default(),
-            place: rows.unwrap_or(Rows::new(0, 0)),
+            place: rows.unwrap_or(Rows::new(0, 0, 0)),
             rows: (0..count).map(|_| Row::default()).collect(),
             rare: Mutex::default(),
         }
@@ -282,7 +290,7 @@ mod tests {
 
     #[test]
     fn every_row_has_its_own_place() {
-        let rows = Rows::new(3, 2);
+        let rows = Rows::new(3, 2, 2);
         for row in 0..rows.count() {
             let (label, method) = rows.label(row);
             let index = rows.index(label, method.unwrap_or(Method::Post));
@@ -292,7 +300,7 @@ mod tests {
 
     #[test]
     fn no_status_is_lost() {
-        let rows = Rows::new(1, 0);
+        let rows = Rows::new(1, 0, 0);
         let reactors = [(); 2].map(|()| Arc::new(Counters::new(Some(rows))));
         let route = Label::Target(Target::Route(RouteId(0)));
         for status in 100..=611 {

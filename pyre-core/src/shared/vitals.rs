@@ -71,7 +71,7 @@ impl Vitals {
         inline: Vec<Inline>,
     ) -> Arc<Self> {
         let pages = settings.pages.clone();
-        let rows = Rows::new(table.routes().len(), pages.count());
+        let rows = Rows::new(table.routes().len(), pages.count(), table.mounts().count());
         let detailed = settings.metrics.then_some(rows);
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         let vitals = Arc::new(Self {
@@ -115,6 +115,7 @@ impl Vitals {
         match label {
             Label::Target(Target::Route(id)) => self.table.route(id).pattern.text(),
             Label::Target(Target::Fallback) => "fallback",
+            Label::Target(Target::Files(mount)) => &self.table.mounts().get(mount).label,
             Label::Direct(index) => self.pages.path(index),
             Label::Unmatched => "",
         }

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 mod descriptors; // sockets, pipes and their descriptors
+mod files; // files below a folder
 mod bell; // what the thread of an event loop sleeps on
 mod threads; // where threads run, and what is known of them
 mod process; // memory of the process, and its end
@@ -15,10 +16,14 @@ pub(crate) use clock::{Clock, monotonic_ns};
 pub(crate) use descriptors::{
     duplicate, pipe_bytes, receive, received_bytes, sent_bytes, wait_writable, write,
 };
+#[cfg(test)]
+pub(crate) use files::cold;
+pub(crate) use files::{Patience, open_below, open_folder, read_now, send_file};
 pub(crate) use process::{
     exit_at_once, resident_bytes, return_free_pages_to_the_system,
     return_large_blocks_to_the_system,
 };
 pub(crate) use threads::{
     allowed_cpus, block_broken_pipe_signal, cpu_time, is_runnable, pin_to_cpu, thread_id,
+    without_broken_pipe_signal,
 };

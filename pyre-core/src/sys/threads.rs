@@ -102,12 +102,58 @@ pub(crate) fn is_runnable(_thread: i32) -> bool {
 /// Lets the calling thread write to pipes without a reader: the write fails then, whatever the
 /// program has set for SIGPIPE.
 pub(crate) fn block_broken_pipe_signal() {
+    // Nobody wants to know what was blocked before.
+    let _ = set_broken_pipe_blocked();
+}
+
+/// Blocks that signal for this thread; returns what was blocked before.
+fn set_broken_pipe_blocked() -> libc::sigset_t {
+    // SAFETY: all zeroes is a value of this plain C structure.
+    let mut before: libc::sigset_t = unsafe { std::mem::zeroed() };
+    let set = broken_pipe();
+    // SAFETY: two live structures, and a way of setting that exists.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut before) };
+    before
+}
+
+/// The set of that signal alone.
+fn broken_pipe() -> libc::sigset_t {
     // SAFETY: all zeroes is a value of this plain C structure, and it is emptied below.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
     // SAFETY: a live structure.
     unsafe { libc::sigemptyset(&raw mut set) };
     // SAFETY: as above, and a signal that exists.
     unsafe { libc::sigaddset(&raw mut set, libc::SIGPIPE) };
-    // SAFETY: as above; nobody wants to know what was blocked before.
-    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+    set
+}
+
+/// Writes to where nobody may read any more; the signal of that is not seen by the program.
+#[cfg(target_os = "linux")]
+pub(crate) fn without_broken_pipe_signal(
+    write: impl FnOnce() -> io::Result<usize>,
+) -> io::Result<usize> {
+    let before = set_broken_pipe_blocked();
+    // SAFETY: a live structure, and a signal that exists.
+    let was_blocked = unsafe { libc::sigismember(&raw const before, libc::SIGPIPE) } == 1;
+    let written = write();
+    if was_blocked {
+        return written;
+    }
+    if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        let (set, at_once) = (broken_pipe(), libc::timespec { tv_sec: 0, tv_nsec: 0 });
+        // It is for this thread, and is not seen by the program once it is taken here.
+        // SAFETY: two live structures; what the signal says nobody wants to know.
+        unsafe { libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const at_once) };
+    }
+    // SAFETY: what was set before; nobody wants to know what is set now.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+    written
+}
+
+/// The signal is as the program has set it.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn without_broken_pipe_signal(
+    write: impl FnOnce() -> io::Result<usize>,
+) -> io::Result<usize> {
+    write()
 }

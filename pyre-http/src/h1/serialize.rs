@@ -287,9 +287,22 @@ impl ReplyHead<'_> {
         self
     }
 
+    /// Adds whole fields that were put together before, each of them behind the end of the line before.
+    #[inline]
+    pub fn prepared(&mut self, fields: &[u8]) -> &mut Self {
+        self.out.extend_from_slice(fields);
+        self
+    }
+
     /// Adds `Content-Type`.
     pub fn content_type(&mut self, kind: BodyKind) -> &mut Self {
         self.header(b"Content-Type", kind.content_type().as_bytes())
+    }
+
+    /// Ends the answer with what was put together before: fields, the end of the head, and the body.
+    #[inline]
+    pub fn finish_prepared(self, rest: &[u8]) {
+        self.out.extend_from_slice(rest);
     }
 
     /// Ends the head of an answer whose body comes in pieces: of this length in all, or else in chunks,

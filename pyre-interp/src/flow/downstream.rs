@@ -1,7 +1,11 @@
 //! The end of a flow outward that the reactor has, with what it has to know of its connection.
 
+use std::collections::VecDeque;
+use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use pyre_http::files::answer::Piece;
 use pyre_http::websocket::extension::Agreed;
 
 use super::topics::{Form, Publication};
@@ -52,9 +56,31 @@ pub struct Upgrade {
     pub timeout_ms: u64,
 }
 
+/// A file that is on its way, or parts of it.
+pub struct Transfer {
+    /// Open for reading; nobody uses its position.
+    pub file: Arc<File>,
+    /// What is left to be sent.
+    pub pieces: VecDeque<Piece>,
+    /// Up to where it has been read into memory for this answer.
+    pub warm_until: u64,
+    /// Set once it has been, while that is waited for.
+    pub warming: Option<Arc<AtomicBool>>,
+}
+
+impl Transfer {
+    /// A file of which this is to be sent.
+    #[must_use]
+    pub fn new(file: Arc<File>, pieces: impl IntoIterator<Item = Piece>) -> Self {
+        Self { file, pieces: pieces.into_iter().collect(), warm_until: 0, warming: None }
+    }
+}
+
 /// The reactor's end of a flow. When it is dropped, nobody reads it any more.
 pub struct Downstream {
     flow: Arc<Outflow>,
+    /// What is sent is a file: nothing comes by the flow.
+    pub file: Option<Box<Transfer>>,
     /// It may become that of a WebSocket.
     pub upgrade: Option<Box<Upgrade>>,
     /// What comes the other way, once it has.
@@ -83,6 +109,7 @@ impl Downstream {
     pub fn new(flow: Arc<Outflow>, terms: Terms) -> Self {
         Self {
             flow,
+            file: None,
             upgrade: None,
             inbox: None,
             terms,
@@ -94,6 +121,14 @@ impl Downstream {
             kept: None,
             kept_until_ms: u64::MAX,
         }
+    }
+
+    /// A file, in place of pieces that somebody makes.
+    #[must_use]
+    pub fn of_file(transfer: Transfer) -> Box<Self> {
+        let mut flow = Self::new(Arc::default(), Terms::default());
+        flow.file = Some(Box::new(transfer));
+        Box::new(flow)
     }
 
     /// The flow itself, for what the server says last.

@@ -9,8 +9,8 @@ use crate::ring::Doorbell;
 /// The connections of one reactor whose flow has something for it.
 ///
 /// A flow outward stands here at most once, one inward at most twice, for room and for its first reader;
-/// so there are never more than three times as many entries as connections, and one for what is published
-/// ([`BOARD`](super::topics::BOARD)).
+/// and a connection whose file is read from a disk at most once: so there are never more than four times as
+/// many entries as connections, and one for what is published ([`BOARD`](super::topics::BOARD)).
 ///
 /// # Threads
 /// Any number put in; the reactor takes out.
@@ -26,8 +26,8 @@ impl Mailbox {
         Self { connections: SegQueue::new(), doorbell }
     }
 
-    /// The flow of this connection has something. Wakes the reactor if it sleeps.
-    pub(super) fn put(&self, connection: ConnectionId) {
+    /// The flow of this connection has something, or its file can be read. Wakes the reactor if it sleeps.
+    pub fn put(&self, connection: ConnectionId) {
         self.connections.push(connection);
         self.doorbell.notify();
     }

@@ -296,6 +296,7 @@ impl Application {
         match target {
             Target::Route(RouteId(index)) => self.routes.get(index as usize),
             Target::Fallback => self.fallback.as_ref(),
+            Target::Files(_) => None,
         }
     }
 

@@ -6,6 +6,7 @@ pub mod request_id; // ids that no two requests share
 mod forms; // what a form is taken apart with
 mod fields; // its mappings, made when first asked for
 pub mod response; // status, headers and body, as a handler sets them
+pub mod file; // a file as the body of an answer
 pub mod stream; // an answer that is sent piece by piece
 mod waits; // how long those wait who send or receive, and who is woken
 pub mod topics; // what is published, and to whom

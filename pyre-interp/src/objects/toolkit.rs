@@ -8,6 +8,7 @@ use pyre_ffi::{
 use crate::event_loop::RequestCoroutine;
 
 use crate::objects::fields::cookie_text;
+use crate::objects::file::FileBody;
 use crate::objects::forms::{FormParser, FormSpool, form_pairs};
 use crate::objects::headers::ResponseHeaders;
 use crate::objects::request::Request;
@@ -27,6 +28,8 @@ pub struct Toolkit {
     pub(crate) form_spool: ClassHandle<FormSpool>,
     /// `PyreResponse`.
     pub response: ClassHandle<Response>,
+    /// What `send_file` makes the body of.
+    pub file: ClassHandle<FileBody>,
     /// `PyreStream`.
     pub stream: ClassHandle<Stream>,
     /// `PyreWebSocket`.
@@ -85,6 +88,7 @@ impl Toolkit {
             form_parser: module.class::<FormParser>()?,
             form_spool: module.class::<FormSpool>()?,
             response: module.class::<Response>()?,
+            file: module.class::<FileBody>()?,
             stream: module.class::<Stream>()?,
             websocket: module.class::<WebSocket>()?,
             receiving: module.class::<Receiving>()?,
@@ -105,6 +109,7 @@ impl Toolkit {
         self.form_parser.visit(visitor);
         self.form_spool.visit(visitor);
         self.response.visit(visitor);
+        self.file.visit(visitor);
         self.stream.visit(visitor);
         self.websocket.visit(visitor);
         self.receiving.visit(visitor);

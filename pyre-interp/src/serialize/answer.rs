@@ -7,6 +7,7 @@ use pyre_ffi::{
 };
 use pyre_http::h1::serialize::BodyKind;
 
+use crate::objects::file::FileBody;
 use crate::objects::stream::{Promised, Stream, take_length};
 use crate::objects::toolkit::Toolkit;
 use crate::objects::websocket::WebSocket;
@@ -54,6 +55,8 @@ pub(crate) enum Body<'py> {
 pub(crate) enum Later<'py> {
     /// The body comes in pieces.
     Pieces(Pieces<'py>),
+    /// The body is a file, which the reactor sends.
+    File(FileBody, Fields),
     /// There is none: the handler of a WebSocket says what becomes of its handshake.
     Socket(Owned<'py, Instance<WebSocket>>),
 }
@@ -64,7 +67,18 @@ impl<'py> Body<'py> {
         match self {
             Self::Later(later) => match &mut **later {
                 Later::Pieces(pieces) => Some(pieces),
-                Later::Socket(_) => None,
+                Later::File(..) | Later::Socket(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The fields of the answer, if it is a file.
+    fn file_fields(&mut self) -> Option<&mut Fields> {
+        match self {
+            Self::Later(later) => match &mut **later {
+                Later::File(_, fields) => Some(fields),
+                Later::Pieces(_) | Later::Socket(_) => None,
             },
             _ => None,
         }
@@ -188,6 +202,11 @@ impl Desk {
                 if let Some(stream) = conventions.tools.stream.cast(&result, py) {
                     return self.response(py, Stream::parts(stream, py), conventions);
                 }
+                if let Some(file) = conventions.tools.file.cast(&result, py) {
+                    let later = Later::File(file.get().clone(), Fields::default());
+                    let body = Body::Later(Box::new(later));
+                    return Ok(Answer { status: 200, kind: None, body });
+                }
                 if let Some(socket) = conventions.tools.websocket.cast(&result, py) {
                     socket.become_answer(py)?;
                     let body = Body::Later(Box::new(Later::Socket(socket.to_owned(py))));
@@ -267,6 +286,10 @@ impl Desk {
             pieces.length = length.or(pieces.length);
             let kind = answer.kind.filter(|_| !pieces.fields.has_content_type());
             return Ok(Answer { status, kind, body: answer.body });
+        }
+        if let Some(fields) = answer.body.file_fields() {
+            std::mem::swap(fields, &mut self.fields);
+            return Ok(Answer { status, kind: None, body: answer.body });
         }
         let kind = if is_empty || self.fields.has_content_type() { None } else { answer.kind };
         Ok(Answer { status, kind, body: answer.body })

@@ -3,6 +3,7 @@
 
 pub(crate) mod sockets; // requests that ask for a WebSocket
 pub(crate) mod pieces; // answers whose body comes in pieces
+mod files; // answers whose body is a file
 mod tasks; // what requests have left to be done
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -65,7 +65,8 @@ impl Watch {
     pub(crate) fn begin(&self, target: Target) {
         let target = match target {
             Target::Route(RouteId(route)) => route,
-            Target::Fallback => FALLBACK,
+            // No lane runs anything for files.
+            Target::Fallback | Target::Files(_) => FALLBACK,
         };
         self.enter(target);
     }

@@ -170,6 +170,10 @@ def routes(options: argparse.Namespace) -> int:
         )
         for (method, path, handler, gil), chosen in zip(app.listed, app.chosen, strict=True)
     ]
+    rows += [
+        ("GET", f"{prefix.rstrip('/')}/...", place.partition(" index=")[0], "files", "reactors")
+        for prefix, place in app.folders
+    ]
     if not rows:
         console.tell(f"{options.target} has no routes")
         return 0

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         # Method, path, handler and `gil` of each route, and the options it was given.
         listed: list[tuple[str, str, Callable[..., Any], bool | None]]
         chosen: list[list[str]]
+        # Prefix of each folder of files, and all that decides what is served of it.
+        folders: list[tuple[str, str]]
         # Kind, subject and function of what runs in every interpreter.
         registered: list[tuple[str, str, Callable[..., Any]]]
 

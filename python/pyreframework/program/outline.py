@@ -42,6 +42,7 @@ def outline(app: App) -> list[str]:
         # both is compared with its options.
         found.append(("handler", f"{method} {path}", ANYTHING if gil else key(handler)))
         found += [("option", f"{method} {path}", option) for option in options]
+    found += [("folder", prefix, place) for prefix, place in app.folders]
     found += [(kind, subject, key(call)) for kind, subject, call in app.registered]
     for kind, call in app.singles():
         if call is not None:

@@ -1,13 +1,16 @@
 //! What is registered: routes, the fallback, hooks, exception handlers, and what the package brings along.
 
-use pyre_ffi::{Arguments, Attached, Held, Int, Owned, Raised, Signature, Str, Type, none};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use pyre_ffi::{Arguments, Attached, Bytes, Held, Int, Owned, Raised, Signature, Str, Type, none};
 use pyre_interp::invoke::application::{Application, Handler, Parameter, Plan};
 
 use super::{App, one};
 use crate::app::arguments::{
     callable, conversion, read_plan, read_socket, read_timeout, required, text,
 };
-use crate::router::Pattern;
+use crate::router::{Mount, Pattern};
 
 const ADD_ROUTE: Signature<10> = Signature {
     function: "add_route",
@@ -26,6 +29,11 @@ const ADD_ROUTE: Signature<10> = Signature {
     required: 9,
     positional_max: 10,
 };
+
+const MOUNT: Signature<8> = Signature::all(
+    "mount",
+    ["prefix", "label", "directory", "index", "cache_control", "html", "spa", "follow_symlinks"],
+);
 
 const SET_FALLBACK: Signature<3> = Signature::all("set_fallback", ["handler", "plan", "is_async"]);
 
@@ -98,6 +106,35 @@ impl App {
         drop(handler);
         let id = added.map_err(|error| Raised::value_error(py, &error.to_string()))?;
         Int::new(py, id.0.into()).map(Owned::into_any)
+    }
+
+    pub(super) fn mount<'py>(
+        &self,
+        py: Attached<'py>,
+        given: Arguments<'_>,
+    ) -> Result<Owned<'py>, Raised> {
+        let [prefix, label, directory, index, cache_control, html, spa, follow_symlinks] =
+            required(given.parse(&MOUNT, py)?);
+        let Some(directory) = directory.cast::<Bytes>() else {
+            return Err(Raised::type_error(py, "directory must be bytes"));
+        };
+        let cache_control = match cache_control.is_none() {
+            true => None,
+            false => Some(text(py, "cache_control", cache_control)?.into()),
+        };
+        let mount = Mount {
+            prefix: text(py, "prefix", prefix)?.into(),
+            label: text(py, "label", label)?.into(),
+            directory: OsStr::from_bytes(directory.as_slice()).into(),
+            index: text(py, "index", index)?.into(),
+            cache_control,
+            html: html.is_true(py)?,
+            spa: text(py, "spa", spa)?.into(),
+            follows_links: follow_symlinks.is_true(py)?,
+        };
+        let added = self.change(py, |building| building.routes.mount(mount))?;
+        added.map_err(|error| Raised::value_error(py, &error.to_string()))?;
+        Ok(none(py))
     }
 
     pub(super) fn set_fallback<'py>(

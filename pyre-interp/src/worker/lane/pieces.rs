@@ -78,6 +78,7 @@ impl<'py> Lane<'py, '_> {
         let Body::Later(later) = body else { unreachable!("asked before this was called") };
         let pieces = match *later {
             Later::Pieces(pieces) => pieces,
+            Later::File(file, fields) => return self.finish_file(status, &file, fields, manner),
             Later::Socket(socket) => return self.finish_socket(&socket),
         };
         let Pieces { stream, delivery, is_event_stream, length, mut fields, .. } = pieces;

@@ -1,0 +1,219 @@
+//! Preconditions of a request, in the order of RFC 9110 section 13.2.2, and whether a range holds.
+
+use crate::date;
+use crate::header::{HeaderSpan, find_only};
+
+/// By what a client knows a version of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Validators<'a> {
+    /// With its quotes; it is a strong one.
+    pub etag: &'a [u8],
+    /// When it was changed, in seconds since 1970.
+    pub modified_s: u64,
+}
+
+/// What comes of the preconditions of a request that reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// All hold, or there are none.
+    Holds,
+    /// The client has this version: 304.
+    NotModified,
+    /// The client wants another version: 412.
+    Fails,
+}
+
+/// What comes of the preconditions.
+#[must_use]
+pub fn evaluate(
+    fields: &[HeaderSpan],
+    bytes: &[u8],
+    validators: Validators<'_>,
+    now_s: u64,
+) -> Verdict {
+    let date_of = |name: &[u8]| {
+        find_only(fields, bytes, name).and_then(|value| date::parse(value.of(bytes), now_s))
+    };
+    match matches(fields, bytes, b"if-match", validators.etag, true) {
+        Some(false) => return Verdict::Fails,
+        Some(true) => {}
+        None => {
+            if date_of(b"if-unmodified-since").is_some_and(|since| validators.modified_s > since) {
+                return Verdict::Fails;
+            }
+        }
+    }
+    match matches(fields, bytes, b"if-none-match", validators.etag, false) {
+        Some(true) => Verdict::NotModified,
+        Some(false) => Verdict::Holds,
+        None => match date_of(b"if-modified-since") {
+            Some(since) if validators.modified_s <= since => Verdict::NotModified,
+            _ => Verdict::Holds,
+        },
+    }
+}
+
+/// Whether the `Range` of a request is for this version (section 13.1.5).
+#[must_use]
+pub fn range_holds(
+    fields: &[HeaderSpan],
+    bytes: &[u8],
+    validators: Validators<'_>,
+    now_s: u64,
+) -> bool {
+    let mut conditions = fields.iter().filter(|field| is_named(field, bytes, b"if-range"));
+    let Some(condition) = conditions.next() else { return true };
+    let value = condition.value.of(bytes);
+    if conditions.next().is_some() {
+        return false;
+    }
+    match value {
+        [b'"', ..] => value == validators.etag,
+        // Those that begin with `W/` are no dates and match nothing.
+        _ => {
+            // Section 8.8.2.2: a date tells versions apart only once its second is over.
+            date::parse(value, now_s) == Some(validators.modified_s)
+                && validators.modified_s < now_s
+        }
+    }
+}
+
+fn is_named(field: &HeaderSpan, bytes: &[u8], lower_name: &[u8]) -> bool {
+    field.name.of(bytes).eq_ignore_ascii_case(lower_name)
+}
+
+/// Whether a list of tags has this one, or stands for any; nothing if there is no such field. Weak tags
+/// count only where the comparison is not `strong` (section 8.8.3.2).
+fn matches(
+    fields: &[HeaderSpan],
+    bytes: &[u8],
+    lower_name: &[u8],
+    etag: &[u8],
+    strong: bool,
+) -> Option<bool> {
+    let mut found = None;
+    for field in fields.iter().filter(|field| is_named(field, bytes, lower_name)) {
+        let value = field.value.of(bytes);
+        let has = value == b"*" || has_tag(value, etag, strong);
+        found = Some(found.unwrap_or(false) || has);
+    }
+    found
+}
+
+/// Whether a list has this tag. What comes behind something that is no tag is not looked at.
+fn has_tag(mut list: &[u8], etag: &[u8], strong: bool) -> bool {
+    loop {
+        while let [b' ' | b'\t' | b',', rest @ ..] = list {
+            list = rest;
+        }
+        let is_weak = list.starts_with(b"W/");
+        let tag = if is_weak { &list[2..] } else { list };
+        let [b'"', behind @ ..] = tag else { return false };
+        let Some(end) = memchr::memchr(b'"', behind) else { return false };
+        let (tag, rest) = tag.split_at(end + 2);
+        if tag == etag && !(strong && is_weak) {
+            return true;
+        }
+        list = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::span::Span;
+
+    const AT: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+    const BEHIND: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+    const AT_S: u64 = 784_111_777;
+
+    /// The fields of a request, with what they point to.
+    fn fields(of: &[(&str, &str)]) -> (Vec<HeaderSpan>, Vec<u8>) {
+        let mut bytes = Vec::new();
+        let mut keep = |text: &str| {
+            let start = bytes.len();
+            bytes.extend_from_slice(text.as_bytes());
+            Span::new(start, bytes.len())
+        };
+        let spans =
+            of.iter().map(|(name, value)| HeaderSpan { name: keep(name), value: keep(value) });
+        (spans.collect(), bytes)
+    }
+
+    const VALIDATORS: Validators<'_> = Validators { etag: b"\"a\"", modified_s: AT_S };
+
+    #[test]
+    fn preconditions() {
+        use Verdict::{Fails, Holds, NotModified};
+        let (since, unmodified) = ("If-Modified-Since", "If-Unmodified-Since");
+        let cases: &[(&[(&str, &str)], Verdict)] = &[
+            (&[], Holds),
+            (&[("If-Match", "\"a\"")], Holds),
+            (&[("If-Match", "\"b\", \"a\"")], Holds),
+            (&[("If-Match", "*")], Holds),
+            (&[("If-Match", "\"b\"")], Fails),
+            (&[("If-Match", "W/\"a\"")], Fails),
+            (&[("If-Match", "a")], Fails),
+            (&[("If-Match", "")], Fails),
+            (&[("If-Match", "\"b\""), ("If-Match", "\"a\"")], Holds),
+            (&[(unmodified, AT)], Holds),
+            (&[(unmodified, BEHIND)], Holds),
+            (&[(unmodified, BEFORE)], Fails),
+            (&[(unmodified, "nonsense")], Holds),
+            // What comes first decides.
+            (&[("If-Match", "\"a\""), (unmodified, BEFORE)], Holds),
+            (&[("If-Match", "\"b\""), ("If-None-Match", "\"a\"")], Fails),
+            (&[("If-None-Match", "\"a\"")], NotModified),
+            (&[("If-None-Match", "W/\"a\"")], NotModified),
+            (&[("if-none-match", "\"b\" ,W/\"c\",\"a\"")], NotModified),
+            (&[("If-None-Match", "\"b,\"a\"")], Holds),
+            (&[("If-None-Match", "\"b,c\",\"a\"")], NotModified),
+            (&[("If-None-Match", "*")], NotModified),
+            (&[("If-None-Match", "\"b\"")], Holds),
+            (&[("If-None-Match", "a")], Holds),
+            (&[("If-None-Match", "\"a")], Holds),
+            (&[("If-None-Match", "\"\"")], Holds),
+            (&[(since, AT)], NotModified),
+            (&[(since, BEHIND)], NotModified),
+            (&[(since, BEFORE)], Holds),
+            (&[(since, "Sunday, 06-Nov-94 08:49:37 GMT")], NotModified),
+            (&[(since, "Sun Nov  6 08:49:37 1994")], NotModified),
+            (&[(since, "nonsense")], Holds),
+            (&[(since, AT), (since, AT)], Holds),
+            (&[("If-None-Match", "\"b\""), (since, AT)], Holds),
+            (&[("If-None-Match", "\"a\""), (since, BEFORE)], NotModified),
+            (&[("If-Match", "\"a\""), (since, AT)], NotModified),
+            (&[(unmodified, AT), (since, AT)], NotModified),
+        ];
+        for (of, expected) in cases {
+            let (fields, bytes) = fields(of);
+            let verdict = evaluate(&fields, &bytes, VALIDATORS, AT_S + 10);
+            assert_eq!(verdict, *expected, "{of:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_of_a_version() {
+        let holds = |of: &[(&str, &str)], now_s| {
+            let (fields, bytes) = fields(of);
+            range_holds(&fields, &bytes, VALIDATORS, now_s)
+        };
+        for (value, expected) in [
+            ("\"a\"", true),
+            ("\"b\"", false),
+            ("W/\"a\"", false),
+            ("\"a\", \"a\"", false),
+            (AT, true),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", true),
+            (BEFORE, false),
+            (BEHIND, false),
+            ("", false),
+        ] {
+            assert_eq!(holds(&[("If-Range", value)], AT_S + 10), expected, "{value:?}");
+        }
+        assert!(holds(&[], AT_S));
+        assert!(!holds(&[("If-Range", AT)], AT_S), "it may change in this second");
+        assert!(!holds(&[("If-Range", "\"a\""), ("If-Range", "\"a\"")], AT_S + 10));
+    }
+}
