@@ -105,18 +105,14 @@ pub(crate) fn states_stay(py: Attached<'_>) -> TurnTaken<'static> {
     }
 }
 
-/// Makes a thread state for this thread, which is attached to nothing.
-///
-/// # Panics
-///
-/// If there is no memory for it.
+/// Makes a thread state for this thread, which is attached to nothing; none if there is no memory for it.
 ///
 /// # Safety
 ///
 /// The interpreter must live until the state has been deleted.
 pub(crate) unsafe fn new_thread_state(
     interpreter: *mut ffi::PyInterpreterState,
-) -> *mut ffi::PyThreadState {
+) -> Option<*mut ffi::PyThreadState> {
     let mut looks = 0;
     let stay = loop {
         if let Some(taken) = STATES.try_take(forks()) {
@@ -128,8 +124,7 @@ pub(crate) unsafe fn new_thread_state(
     // SAFETY: the caller's duty.
     let state = unsafe { ffi::PyThreadState_New(interpreter) };
     drop(stay);
-    assert!(!state.is_null(), "out of memory for a thread state");
-    state
+    (!state.is_null()).then_some(state)
 }
 
 /// Raises `class` in a thread, when it next runs Python code of this interpreter.
