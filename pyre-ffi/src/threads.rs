@@ -105,18 +105,14 @@ pub(crate) fn states_stay(py: Attached<'_>) -> TurnTaken<'static> {
     }
 }
 
-/// Makes a thread state for this thread, which is attached to nothing.
-///
-/// # Panics
-///
-/// If there is no memory for it.
+/// Makes a thread state for this thread, which is attached to nothing; none if there is no memory for it.
 ///
 /// # Safety
 ///
 /// The interpreter must live until the state has been deleted.
 pub(crate) unsafe fn new_thread_state(
     interpreter: *mut ffi::PyInterpreterState,
-) -> *mut ffi::PyThreadState {
+) -> Option<*mut ffi::PyThreadState> {
     let mut looks = 0;
     let stay = loop {
         if let Some(taken) = STATES.try_take(forks()) {
@@ -128,8 +124,7 @@ pub(crate) unsafe fn new_thread_state(
     // SAFETY: the caller's duty.
     let state = unsafe { ffi::PyThreadState_New(interpreter) };
     drop(stay);
-    assert!(!state.is_null(), "out of memory for a thread state");
-    state
+    (!state.is_null()).then_some(state)
 }
 
 /// Raises `class` in a thread, when it next runs Python code of this interpreter.
@@ -263,8 +258,54 @@ fn each_thread<'py>(
 
 #[cfg(test)]
 mod tests {
-    use super::{FREE, Turn};
-    use std::sync::atomic::AtomicUsize;
+    use super::{FREE, STATES, Turn, frames_of_other_threads};
+    use crate::interpreter::{embed, forks};
+    use std::{
+        sync::{atomic::AtomicUsize, mpsc},
+        thread,
+        time::Duration,
+    };
+
+    /// As he does who makes a state while `tracemalloc` notes the memory.
+    #[test]
+    fn who_looks_at_states_lets_the_one_that_has_the_turn_have_the_interpreter() {
+        let (inside, comes) = mpsc::channel();
+        let (has_it, taken) = mpsc::channel();
+        let (go, back) = mpsc::channel();
+        let maker = thread::spawn(move || {
+            embed().enter(|py| {
+                let turn = py.detach(move || {
+                    comes.recv().unwrap();
+                    let turn = loop {
+                        match STATES.try_take(forks()) {
+                            Some(turn) => break turn,
+                            None => thread::yield_now(),
+                        }
+                    };
+                    has_it.send(()).unwrap();
+                    back.recv().unwrap();
+                    turn
+                });
+                drop(turn);
+            })
+        });
+        let (done, looked) = mpsc::channel();
+        let looker = thread::spawn(move || {
+            embed().enter(|py| {
+                py.detach(move || {
+                    inside.send(()).unwrap();
+                    taken.recv().unwrap();
+                });
+                // Attached from here on, so that the other one waits for this thread.
+                go.send(()).unwrap();
+                drop(frames_of_other_threads(py));
+                done.send(()).unwrap();
+            })
+        });
+        looked.recv_timeout(Duration::from_secs(60)).expect("each would wait for the other");
+        maker.join().unwrap().unwrap();
+        looker.join().unwrap().unwrap();
+    }
 
     #[test]
     fn a_turn_is_taken_once_and_free_again_in_a_process_that_was_forked() {

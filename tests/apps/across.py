@@ -6,7 +6,7 @@ import os
 
 from gates import at_gate
 
-from pyreframework import HTTPError, Pyre, PyreResponse, PyreStream, redirect
+from pyreframework import HTTPError, Pyre, PyreResponse, PyreStream, redirect, send_file
 
 app = Pyre()
 app.enable_cors(**json.loads(os.environ["TEST_CORS"]))
@@ -87,6 +87,15 @@ async def late(req):
 @app.get("/hold/{port:int}", gil=ON_MAIN)
 async def hold(req, port):
     return await at_gate(port, "hold")
+
+
+app.static("/folder", os.path.dirname(__file__))
+
+
+@app.get("/sent", gil=ON_MAIN)
+def sent(req):
+    own = {"Access-Control-Allow-Origin": "https://mine.example", "X-Own": "own"}
+    return send_file(__file__, headers=own)
 
 
 @app.options("/own-options", gil=ON_MAIN)

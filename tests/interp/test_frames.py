@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from dialogue import request
-from serving import APPS, SUCCESS_S, Server, serve, wait_until
+from serving import SUCCESS_S, Server, serve, wait_until
 
 BOTH = pytest.mark.parametrize("prefix", ["", "/main"])
 
@@ -75,17 +75,3 @@ def test_nothing_is_replaced_without_workers() -> None:
     with serve("frames", mode="default") as server:
         assert server.get("/exceptions").json() >= 1
         assert server.get("/main/many").json() == 60
-
-
-def test_frames_while_workers_start_with_tracemalloc_stop_nothing() -> None:
-    """Whoever makes a thread state waits for the GIL, to note the memory.
-
-    Not stopped in order: a process with tracemalloc and sub-interpreters may crash at its end.
-    """
-    program = str(APPS / "frames_at_start.py")
-    server = Server([program], env={"PYTHONTRACEMALLOC": "1"}, workers=2, gil_watchdog=100)
-    try:
-        for _ in range(10):
-            assert server.get("/").text == "hello"
-    finally:
-        server.kill()

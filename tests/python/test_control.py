@@ -14,6 +14,7 @@ import pytest
 from pyreframework.serving.processes import control as controls
 from pyreframework.serving.processes.channel import Channel
 from pyreframework.serving.processes.control import VARIABLE, ControlSocket, is_alive
+from pyreframework.serving.signals import stop as stops
 from pyreframework.serving.signals.stop import News, Stop
 
 
@@ -24,6 +25,8 @@ def supervised(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Channel, int]]
     descriptor = theirs.socket.detach()
     os.set_inheritable(descriptor, True)
     monkeypatch.setenv(VARIABLE, f"{descriptor}:{os.getppid()}")
+    # It is for good in a process that a supervisor ends.
+    monkeypatch.setattr(stops, "is_over_elsewhere", threading.Event())
     yield ours, descriptor
     ours.close()
 
@@ -134,6 +137,35 @@ def test_a_stop_before_anybody_listens(supervised: tuple[Channel, int], when: st
         control.attach(stop)
         assert stop.news.get(timeout=30) is News.STOP
         control.attach(None)
+    control.channel.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("said", ["stop all", None])
+def test_what_another_thread_begins_to_serve_after_the_end_of_all_stops_too(
+    supervised: tuple[Channel, int], when: str, said: str | None
+) -> None:
+    """Nobody would tell it any more. ``when``: whether the process had asked what to start with."""
+    ours, _ = supervised
+    if when == "after":
+        ours.tell("start", 0, False)
+    if said is not None:
+        ours.tell(said)
+    ours.close()
+    control = ControlSocket.find()
+    assert control is not None
+    if control.thread is not None:
+        control.thread.join(30)
+    heard: list[tuple[News, bool]] = []
+
+    def serve() -> None:
+        with Stop() as stop:
+            heard.append((stop.news.get(timeout=30), stop.is_asked))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    thread.join(60)
+    assert heard == [(News.STOP, True)]
     control.channel.close()
 
 

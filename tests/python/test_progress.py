@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from pyreframework.serving import progress
-from pyreframework.serving.progress import Progress, names, waiting
+from pyreframework.serving.progress import Progress, names, waiting, warn_of_tracing
 
 SERVING, LOADING = ("serving", ""), ("loading", "")
 
@@ -17,6 +19,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     class Logger:
         def info(self, form: str, *arguments: object) -> None:
             lines.append(form % arguments)
+
+        warning = info
 
     monkeypatch.setattr(progress.records, "logger", lambda name: Logger())
     return lines
@@ -85,3 +89,15 @@ def test_names() -> None:
     assert [names(range(count)) for count in (1, 2, 4, 5)] == [
         "worker 0", "workers 0 and 1", "workers 0, 1, 2 and 3", "5 workers",
     ]  # fmt: skip
+
+
+def test_a_start_while_memory_is_traced_warns(told: list[str]) -> None:
+    warn_of_tracing()
+    assert told == []
+    tracemalloc.start()
+    try:
+        warn_of_tracing()
+    finally:
+        tracemalloc.stop()
+    (line,) = told
+    assert "tracemalloc" in line and 'mode="default"' in line

@@ -4,13 +4,14 @@ mod lanes; // its lanes
 mod event_loop; // the one that runs its event loop
 
 use std::io;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pyre_ffi::interpreter::{InterpreterHandle, forks};
-use pyre_ffi::{Attached, Guarded, Held, Raised, Str, copy_context, finally, import};
+use pyre_ffi::interpreter::{InterpreterHandle, Invitation, Refused, forks};
+use pyre_ffi::{Attached, Guarded, Held, Owned, Raised, Str, copy_context, import};
 use pyre_http::cors::Cors;
 use pyre_interp::flow::Mailbox;
 use pyre_interp::flow::topics::Topics;
@@ -24,6 +25,7 @@ use pyre_interp::worker::watch::Watch;
 use crate::server::failure;
 use crate::server::plumbing::LaneParts;
 use crate::server::threads::Threads;
+use crate::server::worker::traceback;
 
 pub(crate) use event_loop::{prepare_loop, run_loop, start_loop};
 pub(crate) use lanes::{run_lane, start_lanes};
@@ -146,9 +148,49 @@ impl Crews {
         crews.iter().filter(|crew| crew.handle.id() == handle.id()).cloned().collect()
     }
 
-    /// The crews of this moment.
-    pub(crate) fn all(&self) -> Vec<Arc<Crew>> {
-        self.crews.lock().clone()
+    /// The crews of this moment, but for those whose interpreters are ending.
+    pub(crate) fn all(&self) -> Vec<Guest> {
+        self.crews.lock().iter().filter_map(Guest::of).collect()
+    }
+}
+
+/// A crew for whoever is not attached to its interpreter, which does not end meanwhile: so its objects
+/// are never left to a thread that cannot touch them.
+pub(crate) struct Guest {
+    // Dropped first.
+    crew: Arc<Crew>,
+    invitation: Invitation,
+}
+
+impl Guest {
+    fn of(crew: &Arc<Crew>) -> Option<Self> {
+        let invitation = crew.handle.invite().ok()?;
+        Some(Self { crew: crew.clone(), invitation })
+    }
+
+    /// One more, for another thread; none if the interpreter is ending.
+    pub(crate) fn again(&self) -> Option<Self> {
+        Self::of(&self.crew)
+    }
+
+    /// Runs `f` attached to the interpreter, which this is the way into.
+    ///
+    /// # Errors
+    /// If there is no memory for that.
+    pub(crate) fn enter<R: Send>(
+        self,
+        f: impl FnOnce(Attached<'_>, &Crew) -> R + Send,
+    ) -> Result<R, Refused> {
+        let Self { crew, invitation } = self;
+        invitation.enter(move |py| f(py, &crew))
+    }
+}
+
+impl Deref for Guest {
+    type Target = Crew;
+
+    fn deref(&self) -> &Crew {
+        &self.crew
     }
 }
 
@@ -183,19 +225,21 @@ fn share(py: Attached<'_>, parts: LaneParts, around: &Surroundings) -> Arc<Share
     })
 }
 
-/// Runs what a thread of the interpreter is for, known to `threading` by its name and in a copy of the
+/// Makes a thread of the interpreter known to `threading` by its name, and has it enter a copy of the
 /// context in which the program was loaded: which lane has a request decides nothing that it sees.
-fn within_context(
-    py: Attached<'_>,
-    station: &Station,
-    name: &str,
-    run: impl FnOnce() -> Result<(), Raised>,
-) -> Result<(), Raised> {
-    let Origin { context, introduce } = &*station.origin;
-    introduce.bind(py).call1(&*Str::new(py, name)?, py)?;
-    let context = context.bind(py).copied_context(py)?;
-    context.enter_context(py)?;
-    finally(run(), py, || context.exit_context(py))
+/// Returns the context, to be left at the thread's end.
+///
+/// # Errors
+/// If there is no memory for that: nothing is lost yet, and whoever starts the thread may still fail.
+fn begin<'py>(py: Attached<'py>, station: &Station, name: &str) -> io::Result<Owned<'py>> {
+    let begun = || {
+        let Origin { context, introduce } = &*station.origin;
+        introduce.bind(py).call1(&*Str::new(py, name)?, py)?;
+        let context = context.bind(py).copied_context(py)?;
+        context.enter_context(py)?;
+        Ok(context)
+    };
+    begun().map_err(|raised| io::Error::other(traceback(py, raised)))
 }
 
 fn end_process_if_it_fails(py: Attached<'_>, name: &str, run: impl FnOnce() -> Result<(), Raised>) {

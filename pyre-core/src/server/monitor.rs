@@ -23,7 +23,7 @@ use pyre_ffi::{
 use pyre_interp::job::Target;
 use pyre_interp::worker::watch::{Piece, Watch};
 
-use crate::server::crew::{Crew, Crews};
+use crate::server::crew::{Crew, Crews, Guest};
 use crate::server::threads::Threads;
 use crate::shared::control::Control;
 use crate::shared::frozen::{Allowances, FOR_EVER_MS, grace_ms};
@@ -98,7 +98,7 @@ impl Monitor {
         }
     }
 
-    fn look_at(&mut self, crew: &Arc<Crew>, watch: &Arc<Watch>, now: Instant) {
+    fn look_at(&mut self, crew: &Guest, watch: &Arc<Watch>, now: Instant) {
         let key = Arc::as_ptr(watch) as usize;
         let Some(piece) = watch.piece() else {
             self.seen.remove(&key);
@@ -157,7 +157,7 @@ pub(crate) fn give_up_what_runs(threads: &Arc<Threads>, crews: &Crews, control: 
     for crew in crews.all() {
         crew.watches.iter().for_each(|watch| watch.give_up());
     }
-    // No crew is kept between two looks: interpreters take theirs out before they end.
+    // No crew is kept between two looks: interpreters wait for whoever has one.
     let left = running(crews);
     let have_ended = || {
         let now = running(crews);
@@ -169,7 +169,7 @@ pub(crate) fn give_up_what_runs(threads: &Arc<Threads>, crews: &Crews, control: 
     for crew in crews.all() {
         let is_here = |watch| crew.watches.iter().any(|own| Arc::ptr_eq(own, watch));
         let here = left.iter().filter(|(watch, _)| is_here(watch)).cloned().collect();
-        interrupt_all(threads, &crew, here);
+        interrupt_all(threads, crew, here);
     }
     control.wait_until(Instant::now() + LAST_WORDS, have_ended);
 }
@@ -191,23 +191,18 @@ fn is_same(one: &Running, other: &Running) -> bool {
 }
 
 /// Has an exception raised in each of some pieces of work, without a word in the log.
-fn interrupt_all(threads: &Arc<Threads>, crew: &Arc<Crew>, pieces: Vec<Running>) {
+fn interrupt_all(threads: &Arc<Threads>, crew: Guest, pieces: Vec<Running>) {
     if pieces.is_empty() {
         return;
     }
-    let crew = crew.clone();
-    // Without room for a thread they go on; the process ends all the same.
+    // Without room for a thread, or memory, they go on; the process ends all the same.
     let _ = threads.start("pyre-interrupt".to_owned(), None, move || {
-        let handle = crew.handle.clone();
-        // Closed: the interpreter ends, and the handlers with it.
-        let _ = handle.enter(|py| {
+        let _ = crew.enter(|py, crew| {
             for (watch, number) in pieces {
                 if let Some(thread) = watch.interrupt(number) {
                     raise_in_thread(py, thread, &*crew.app.toolkit.overrun.bind(py));
                 }
             }
-            // Dropped here, where the interpreter may be touched.
-            drop(crew);
         });
     });
 }
@@ -216,7 +211,7 @@ fn interrupt_all(threads: &Arc<Threads>, crew: &Arc<Crew>, pieces: Vec<Running>)
 /// said how long that took. Returns whether a thread is on its way; an interpreter has one at a time.
 fn interrupt(
     threads: &Arc<Threads>,
-    crew: &Arc<Crew>,
+    crew: &Guest,
     watch: &Arc<Watch>,
     piece: Piece,
     took: Option<Duration>,
@@ -225,29 +220,27 @@ fn interrupt(
         // The thread before still waits for the GIL; the next look tries again.
         return false;
     }
-    let (crew, watch) = (crew.clone(), watch.clone());
-    let failed = crew.clone();
+    // None: the interpreter ends, and the handler with it.
+    let Some(inside) = crew.again() else { return false };
+    let watch = watch.clone();
     let started = threads.start("pyre-interrupt".to_owned(), None, move || {
-        let handle = crew.handle.clone();
-        let entered = handle.enter(|py| {
+        let entered = inside.enter(|py, crew| {
             if let Some(thread) = watch.interrupt(piece.number) {
                 raise_in_thread(py, thread, &*crew.app.toolkit.overrun.bind(py));
                 if let Some(took) = took
-                    && let Err(raised) = report(py, &crew, piece.target, thread, took)
+                    && let Err(raised) = report(py, crew, piece.target, thread, took)
                 {
                     raised.write_unraisable("the report of a handler that took too long", py);
                 }
             }
             crew.is_interrupting.store(false, Ordering::Release);
-            // Dropped here, where the interpreter may be touched.
-            drop(crew);
         });
-        // Closed: the interpreter ends, and the handler with it.
+        // Without memory it goes on.
         let _ = entered;
     });
     if started.is_err() {
         // No room for a thread now: there will be another look.
-        failed.is_interrupting.store(false, Ordering::Release);
+        crew.is_interrupting.store(false, Ordering::Release);
     }
     started.is_ok()
 }

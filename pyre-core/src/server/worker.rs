@@ -128,11 +128,13 @@ fn occupy(
     // All descriptors are open, and what is left disturbs nobody.
     ticket.pass_turn();
     settle(py, program, native).map_err(words)?;
+    let begun = |outcome: io::Result<()>| {
+        ticket.end(outcome.map(|()| moves).map_err(no_thread));
+    };
     if let Some(seat) = seat {
-        crew::run_loop(py, seat, &station, || ticket.end(Ok(moves)));
+        crew::run_loop(py, seat, &station, begun);
     } else if let Some(berth) = own {
-        ticket.end(Ok(moves));
-        crew::run_lane(py, berth, &station);
+        crew::run_lane(py, berth, &station, begun);
     }
     Ok(())
 }

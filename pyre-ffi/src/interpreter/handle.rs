@@ -15,17 +15,25 @@ use crate::{
     Attached, InterpreterId, attached::Reattach, held::wrong_interpreter, threads::new_thread_state,
 };
 
-/// The interpreter takes no threads any more: it is ending, or has ended.
+/// Why a thread does not come into an interpreter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Closed;
+pub enum Refused {
+    /// It takes no threads any more: it is ending, or has ended.
+    Closed,
+    /// There is no memory for the state of a thread.
+    NoMemory,
+}
 
-impl fmt::Display for Closed {
+impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the interpreter takes no threads any more")
+        f.write_str(match self {
+            Refused::Closed => "the interpreter takes no threads any more",
+            Refused::NoMemory => "Cannot allocate memory for the state of a thread",
+        })
     }
 }
 
-impl std::error::Error for Closed {}
+impl std::error::Error for Refused {}
 
 /// Lets threads run an interpreter that another thread made.
 ///
@@ -100,7 +108,7 @@ impl InterpreterHandle {
     ///
     /// # Errors
     ///
-    /// [`Closed`] if the interpreter takes no threads any more.
+    /// If the interpreter takes no threads any more, or there is no memory.
     ///
     /// # Threads
     ///
@@ -108,16 +116,25 @@ impl InterpreterHandle {
     pub fn enter<R: Send>(
         &self,
         f: impl for<'py> FnOnce(Attached<'py>) -> R + Send,
-    ) -> Result<R, Closed> {
-        let _elsewhere = Reattach::detach_if_attached();
-        let _visit = Visit::begin(&self.gate)?;
-        // SAFETY: the visit keeps the interpreter from ending; the state is for this thread.
-        let state = unsafe { new_thread_state(self.gate.interpreter) };
-        // SAFETY: made for this thread on the line before; it is attached to nothing, as
-        // `_elsewhere` says.
-        let _attachment = unsafe { Attachment::begin(state) };
-        // SAFETY: attached on the line above until `_attachment` is dropped, which outlives `f`.
-        Ok(f(unsafe { Attached::assume(self.gate.id) }))
+    ) -> Result<R, Refused> {
+        self.invite()?.enter(f)
+    }
+
+    /// Lets one thread in, now or later: the interpreter does not end before it has been there, or the
+    /// invitation is dropped.
+    ///
+    /// For a thread that is given what belongs to the interpreter: it can always let go of that inside.
+    ///
+    /// # Errors
+    ///
+    /// If the interpreter takes no threads any more.
+    pub fn invite(&self) -> Result<Invitation, Refused> {
+        let mut state = self.gate.lock();
+        if !state.open {
+            return Err(Refused::Closed);
+        }
+        state.inside += 1;
+        Ok(Invitation { gate: self.gate.clone() })
     }
 
     /// Lets no more threads in, and waits until those inside have left; answers whether they did.
@@ -148,23 +165,43 @@ impl Gate {
     }
 }
 
-/// One thread inside; counted, so that the interpreter does not end under it.
-struct Visit<'a> {
-    gate: &'a Gate,
+/// One thread that is inside or on its way; counted, so that the interpreter does not end before.
+pub struct Invitation {
+    gate: Arc<Gate>,
 }
 
-impl<'a> Visit<'a> {
-    fn begin(gate: &'a Gate) -> Result<Visit<'a>, Closed> {
-        let mut state = gate.lock();
-        if !state.open {
-            return Err(Closed);
-        }
-        state.inside += 1;
-        Ok(Visit { gate })
+impl Invitation {
+    /// Runs `f` as [`InterpreterHandle::enter`] does, also if the interpreter was closed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::NoMemory`].
+    ///
+    /// # Threads
+    ///
+    /// Waits for the interpreter's lock.
+    pub fn enter<R: Send>(
+        self,
+        f: impl for<'py> FnOnce(Attached<'py>) -> R + Send,
+    ) -> Result<R, Refused> {
+        let _elsewhere = Reattach::detach_if_attached();
+        // Given back before this thread waits for another interpreter.
+        let invitation = self;
+        // SAFETY: the invitation keeps the interpreter from ending; the state is for this thread.
+        let Some(state) = (unsafe { new_thread_state(invitation.gate.interpreter) }) else {
+            // While others can still let go of what it shares with them.
+            drop(f);
+            return Err(Refused::NoMemory);
+        };
+        // SAFETY: made for this thread on the line before; it is attached to nothing, as
+        // `_elsewhere` says.
+        let _attachment = unsafe { Attachment::begin(state) };
+        // SAFETY: attached on the line above until `_attachment` is dropped, which outlives `f`.
+        Ok(f(unsafe { Attached::assume(invitation.gate.id) }))
     }
 }
 
-impl Drop for Visit<'_> {
+impl Drop for Invitation {
     fn drop(&mut self) {
         self.gate.lock().inside -= 1;
         self.gate.left.notify_all();

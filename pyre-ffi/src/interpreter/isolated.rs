@@ -17,7 +17,7 @@ use std::{
 
 use pyo3_ffi as ffi;
 
-use super::{InterpreterHandle, IsolatedConfig, fork};
+use super::{InterpreterHandle, IsolatedConfig, Refused, fork};
 use crate::{
     Attached, Dict, Owned, Raised, Str,
     attached::Reattach,
@@ -118,7 +118,9 @@ pub fn run_isolated<R: Send>(
     // SAFETY: Python is initialised.
     let main = unsafe { ffi::PyInterpreterState_Main() };
     // SAFETY: the main interpreter lives as long as Python does; the state is for this thread.
-    let first = unsafe { new_thread_state(main) };
+    let Some(first) = (unsafe { new_thread_state(main) }) else {
+        return Err(StartError(Refused::NoMemory.to_string()));
+    };
     let first = MainState(first);
     first.attach();
     // While the lock of the main interpreter is ours: from the next call on it is free now and then, and

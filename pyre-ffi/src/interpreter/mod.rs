@@ -12,5 +12,5 @@ mod embed;
 pub use config::IsolatedConfig;
 pub use embed::embed;
 pub use fork::{can_fork, forks, notice_forks};
-pub use handle::{Closed, InterpreterHandle};
+pub use handle::{InterpreterHandle, Invitation, Refused};
 pub use isolated::{Ended, StartError, run_isolated};

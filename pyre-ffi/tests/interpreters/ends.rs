@@ -26,7 +26,34 @@ fn the_end_waits_for_lanes_and_shuts_the_door() {
     })
     .unwrap();
     assert_eq!((left.load(Ordering::Relaxed), ended), (3, Ended::Clean));
-    assert_eq!(handle.enter(|_| ()), Err(Closed));
+    assert_eq!(handle.enter(|_| ()), Err(Refused::Closed));
+}
+
+/// What such a thread was given it could let go of nowhere else.
+#[test]
+fn the_end_waits_for_a_thread_that_was_invited_and_comes_late() {
+    embed();
+    let (came, comes) = mpsc::channel();
+    let (late, ended) = run_isolated(SOON, |py, handle| {
+        let invitation = handle.invite().unwrap();
+        let unused = handle.invite().unwrap();
+        let gone = handle.clone();
+        let held = Held::new(py, run(py, "x = 1").into_any());
+        thread::spawn(move || {
+            // Nobody comes in any more, and the interpreter waits for those who were invited.
+            while gone.invite().is_ok() {
+                thread::yield_now();
+            }
+            drop(unused);
+            let released = invitation.enter(|py| held.release(py).is_exact::<Dict>());
+            came.send(()).unwrap();
+            released
+        })
+    })
+    .unwrap();
+    assert_eq!(ended, Ended::Clean);
+    comes.try_recv().unwrap();
+    assert_eq!(late.join().unwrap(), Ok(true));
 }
 
 #[test]

@@ -25,7 +25,7 @@ use pyre_ffi::{
     Attached, Dict, Guarded, Held, Int, InterpreterId, Object, Owned, Slot, Str, ThreadId,
     copy_context, frame_of_thread, import,
     interpreter::{
-        Closed, Ended, InterpreterHandle, IsolatedConfig, can_fork, embed, run_isolated,
+        Ended, InterpreterHandle, IsolatedConfig, Refused, can_fork, embed, run_isolated,
     },
     raise_in_thread, run_source, withdraw_from_thread,
 };

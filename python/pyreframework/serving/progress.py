@@ -1,4 +1,4 @@
-"""What the log says while workers start: which have started, and what the others are at.
+"""What the log says while workers start: which have started, what the others are at, what may hurt.
 
 With ``verbose`` a line for each worker; without it, only once the start takes long. Told by the
 engine a few times a second, on the thread that called ``run()``.
@@ -63,6 +63,18 @@ class Progress:
         """Write a line."""
         self.told = self.clock()
         records.logger("server").info("%s", line)
+
+
+def warn_of_tracing() -> None:
+    """Say so if `tracemalloc` traces: it has one state for all interpreters, and no lock for it."""
+    # Built in; the other one is imported by whoever asks what was traced.
+    import _tracemalloc
+
+    if _tracemalloc.is_tracing():
+        records.logger("server").warning(
+            "tracemalloc traces while there are workers, so that CPython may crash or stand still; "
+            'trace with mode="default"'
+        )
 
 
 def waiting(workers: Sequence[tuple[str, str]], seconds: float) -> str:

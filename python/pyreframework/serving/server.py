@@ -24,7 +24,7 @@ from pyreframework.program.outline import outline
 from pyreframework.serving import banner
 from pyreframework.serving.log import Log
 from pyreframework.serving.processes.channel import close_all
-from pyreframework.serving.progress import Progress
+from pyreframework.serving.progress import Progress, warn_of_tracing
 from pyreframework.serving.readiness import Checking
 from pyreframework.serving.settings.addresses import as_bytes
 from pyreframework.serving.settings.options import UsageError
@@ -198,6 +198,7 @@ class Serving:
 
     def start_workers(self) -> None:
         """Let every worker load the program, and note what they find."""
+        warn_of_tracing()
         # Workers that import it first, at the same time, crash CPython (gh-136421).
         import datetime  # noqa: F401, ICN001
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from gate import Gate
+from restarting import held_by
 from serving import Server, is_supervisor, serve, wait_until
 
 PYRE = ["-m", "pyreframework"]
@@ -98,8 +99,11 @@ def test_a_change_of_a_file_ends_all_apps_and_begins_them_anew(
             wait_until(lambda v=version: several.are_served(v), "both are served anew")
         file.write_text("1 / 0")
         server.output.wait_for("ended with code 3 before it served; waiting for a change")
+        since = len(server.output.lines)
         several.write(version=4, daemon=daemon)
         wait_until(lambda: several.are_served(4), "both are served once it is mended")
+        # Whoever serves has told the supervisor so before it tells people.
+        server.output.wait_for(f"on http://.*:{several.port}", since=since)
         # As it does after a change as well.
         since = len(server.output.lines)
         server.signal(signal.SIGHUP)
@@ -111,6 +115,25 @@ def test_a_change_of_a_file_ends_all_apps_and_begins_them_anew(
     assert "another server" not in said
     assert "is killed" not in said
     assert said.count("Traceback") == 1  # That of the mistake.
+
+
+def test_a_change_while_the_first_app_has_not_begun_ends_the_others_as_well(
+    several: Several,
+) -> None:
+    """The process has not said that it serves, and the signal reaches the first app only."""
+    with Gate() as gate:
+        file = several.write(extra=textwrap.dedent(held_by(gate, "app.on_startup")))
+        with serve([*PYRE, "dev", str(file)], port=several.port) as server:
+            assert gate.entered() == "app.on_startup"
+            wait_until(lambda: several.asked(several.other_port)[0] == "other", "one is served")
+            several.write(version=2)
+            server.output.wait_for(r"starting anew; process \d+ had not served yet")
+            gate.release("app.on_startup")
+            wait_until(lambda: several.are_served(2), "both are served anew")
+            stop_both(server, several)
+        said = server.output.text()
+        assert "another server" not in said
+        assert "is killed" not in said
 
 
 def stop_both(server: Server, several: Several) -> None:

@@ -3,14 +3,13 @@
 use std::io;
 use std::sync::{Arc, mpsc};
 
-use pyre_ffi::{Attached, Owned, Raised, Str};
+use pyre_ffi::interpreter::Refused;
+use pyre_ffi::{Attached, Owned, Raised, Str, finally};
 use pyre_interp::ring::LaneSeat;
 use pyre_interp::worker::lane::Shared;
 use pyre_interp::worker::loop_lane::{self, Bell, Berth};
 
-use super::{
-    LoadedApp, Station, Surroundings, crew_of, end_process_if_it_fails, share, within_context,
-};
+use super::{LoadedApp, Station, Surroundings, begin, crew_of, end_process_if_it_fails, share};
 use crate::server::plumbing::LaneParts;
 use crate::server::threads::Threads;
 use crate::server::worker::traceback;
@@ -45,16 +44,28 @@ pub(crate) fn prepare_loop(
     Ok(LoopSeat { shared, seat, bell })
 }
 
-/// Runs the lane of an event loop to its end. Calls `opened` when lanes may await coroutines on it.
-pub(crate) fn run_loop(py: Attached<'_>, seat: LoopSeat, station: &Station, opened: impl FnOnce()) {
+/// Runs the lane of an event loop to its end. `begun` hears when lanes may await coroutines on it, or why
+/// it cannot begin: then nothing runs.
+pub(crate) fn run_loop(
+    py: Attached<'_>,
+    seat: LoopSeat,
+    station: &Station,
+    begun: impl FnOnce(io::Result<()>),
+) {
     let LoopSeat { shared, seat, bell } = seat;
     let LoadedApp { application, toolkit } = &station.app;
+    let context = match begin(py, station, &loop_name(station)) {
+        Ok(context) => context,
+        Err(error) => return begun(Err(error)),
+    };
     end_process_if_it_fails(py, "an event loop", || {
-        within_context(py, station, &loop_name(station), || {
+        let run = || {
             let event_loop = event_loop_of(py, &station.app)?;
             let berth = Berth { seat, bell: &*bell };
+            let opened = || begun(Ok(()));
             loop_lane::run(py, &shared, berth, event_loop, application, toolkit, opened)
-        })
+        };
+        finally(run(), py, || context.exit_context(py))
     });
 }
 
@@ -73,7 +84,7 @@ fn event_loop_of<'py>(py: Attached<'py>, app: &LoadedApp) -> Result<Owned<'py>, 
 /// Starts the lane of an event loop on a thread of its own, and waits until the loop is open.
 ///
 /// # Errors
-/// If the system has no room for another thread.
+/// If the system has no room for another thread, or no memory for what it begins with.
 pub(crate) fn start_loop(
     py: Attached<'_>,
     threads: &Arc<Threads>,
@@ -81,18 +92,15 @@ pub(crate) fn start_loop(
     seat: LoopSeat,
 ) -> io::Result<()> {
     let station = station.clone();
-    let (sender, opened) = mpsc::channel();
+    let (starter, begun) = mpsc::channel();
+    let invitation = station.handle.invite().map_err(io::Error::other)?;
     threads.start(loop_name(&station), station.cpu, move || {
-        let handle = station.handle.clone();
-        let entered = handle.enter(|py| {
-            run_loop(py, seat, &station, || {
-                // Whoever started it waits for this.
-                let _ = sender.send(());
-            });
-            drop(station);
+        let entered = invitation.enter(move |py| {
+            run_loop(py, seat, &station, |outcome| drop(starter.send(outcome)));
         });
+        // Whoever started it hears nothing, and that says it.
         let _ = entered;
     })?;
-    // A loop that cannot be opened ends the process.
-    py.detach(move || opened.recv()).map_err(|_| io::Error::other("the event loop did not open"))
+    // One that cannot come into its interpreter says nothing; a loop that cannot be opened ends the process.
+    py.detach(move || begun.recv()).unwrap_or_else(|_| Err(io::Error::other(Refused::NoMemory)))
 }

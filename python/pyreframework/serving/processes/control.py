@@ -50,6 +50,8 @@ class ControlSocket:
         self.stopped = start[:1] != ["start"]
         # The supervisor is gone, and nobody reads what it might say.
         self.is_over = not start
+        if self.stopped:
+            stop_elsewhere()
         self.thread: threading.Thread | None = None
         self.told_files: dict[str, Signature] = {}
         self.is_watched = False
@@ -92,8 +94,7 @@ class ControlSocket:
             stop.is_supervised = self.thread is not None
             stop.in_child.append(self.forget)
             if self.stopped:
-                stop.is_asked = True
-                stop.request()
+                stop.ask()
 
     def forget(self) -> None:
         """Hang up, in a process that was forked from this one."""
@@ -144,8 +145,7 @@ class ControlSocket:
                 if not message:
                     # Nobody else says any more when it is to end at once.
                     stop.is_supervised = False
-                stop.is_asked = True
-                stop.request()
+                stop.ask()
 
     def ready(self, listeners: Listeners, patience: float) -> None:
         """Tell that this process serves, and what the supervisor has to know of it.

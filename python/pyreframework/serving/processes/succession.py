@@ -190,7 +190,7 @@ class Successor:
             if self.channel.keeps:
                 self.channel.start(offered, self.activated, False)
             else:
-                self.channel.tell("stop")
+                self.channel.tell("stop all")
         finally:
             close_all(offered)
 
@@ -207,9 +207,9 @@ class Successor:
         """
         self.channel.refuse_listeners()
         close_all(self.take_offered())
-        self.channel.tell("stop")
-        # It may not be listening yet.
+        # It may not be listening yet. The signal does not reach what other threads serve.
         self.send(signal.SIGTERM)
+        self.channel.tell("stop all")
         self.due = time.monotonic() + self.patience
 
     def outlive(self, seconds: float | None = None) -> None:

@@ -191,6 +191,7 @@ class Supervisor:
         changed = self.watch.take() if self.watch is not None else []
         if changed:
             complain(f"{names(changed)} changed", "INFO")
+            self.hear_all()
             self.renew()
 
     def adopt(self, pid: int, end: socket.socket) -> Child:
@@ -255,6 +256,14 @@ class Supervisor:
             self.do_without(self.next)
             self.renew()
 
+    def hear_all(self) -> None:
+        """Act on what was said so far, before what is asked for now: by that a process may serve.
+
+        Of what comes at about the same time, the selector may name the later first.
+        """
+        for child in self.children():
+            self.hear(child)
+
     def hear(self, child: Child) -> None:
         """Act on what a process says."""
         # One that has ended may still stand in the list of those that had something to say.
@@ -292,7 +301,7 @@ class Supervisor:
     def answer(self, child: Child) -> None:
         """Give a process that is to take over what it is to start with."""
         if child is not self.next or self.is_stopping:
-            child.channel.tell("stop")
+            child.channel.tell("stop all")
             return
         try:
             child.channel.start(self.listeners, self.activated, self.watch is not None)
@@ -303,7 +312,6 @@ class Supervisor:
         """Give up a process that is not handed, or does not hand on, what it would serve with."""
         complain(f"process {child.pid} cannot take over, {self.rest()}: {error}")
         self.do_without(child)
-        child.channel.tell("stop")
         self.let_go_if_none_is_left()
 
     def hang_up(self, child: Child) -> None:
@@ -313,10 +321,15 @@ class Supervisor:
             child.hung_up = True
 
     def give_up(self, child: Child) -> None:
-        """Let a process end that has not come to serve; what it hands over is closed."""
+        """Let a process end that has not come to serve; what it hands over is closed.
+
+        With all its apps: those of other threads than the main one may serve by now, and the signal
+        does not reach them. It comes first, as it ends what has no app of the main thread any more.
+        """
         child.channel.refuse_listeners()
         # It may not be listening to us yet.
         child.send(signal.SIGTERM)
+        child.channel.tell("stop all")
         child.has_until(child.patience)
 
     def do_without(self, child: Child) -> None:
@@ -340,11 +353,10 @@ class Supervisor:
             self.current, self.next = child, None
             self.has_served = True
         if child is not self.current or self.is_stopping:
-            # It was too late.
-            if child is not self.awaited:
-                child.due = None
-                child.has_until(child.patience)
-            child.channel.tell("stop")
+            # It was too late. By now it has requests, which may take their time.
+            child.due = None
+            child.has_until(child.patience)
+            child.channel.tell("stop all")
             child.channel.refuse_listeners()
             return
         before, self.listeners = self.listeners, child.channel.take_listeners()
@@ -417,7 +429,9 @@ class Supervisor:
 
     def hear_signals(self) -> None:
         """Act on the signals that have come."""
-        for number in self.signals.recv(64):
+        numbers = self.signals.recv(64)
+        self.hear_all()
+        for number in numbers:
             match number:
                 case signal.SIGINT | signal.SIGTERM:
                     self.stop()

@@ -101,6 +101,11 @@ class Stop:
                 except BlockingIOError:
                     pass  # The pair is full of requests already.
 
+    def ask(self) -> None:
+        """Ask for a stop as a signal does, which breaks off a start as well."""
+        self.is_asked = True
+        self.request()
+
     def wait(self) -> News:
         """Wait until something is asked for, and return what."""
         # A signal that hits just before the wait does not end it: the news of it does, and the
@@ -130,6 +135,8 @@ class Stop:
         if threading.current_thread() is not threading.main_thread():
             self.thread = threading.get_ident()
             elsewhere.add(self)
+            if is_over_elsewhere.is_set():
+                self.ask()
             # Before whatever was registered so far, such as the last flush of the streams.
             atexit.unregister(end_all)
             atexit.register(end_all)
@@ -243,12 +250,15 @@ def nothing(number: int, frame: FrameType | None) -> None:
 
 # Those entered on other threads than the main one, which may come to the end of the program first.
 elsewhere: set[Stop] = set()
+# Whether those that are still to be entered are to stop as well.
+is_over_elsewhere = threading.Event()
 
 
 def stop_elsewhere() -> None:
-    """Ask what other threads serve to stop."""
+    """Ask what other threads serve to stop, and what they begin to serve from now on."""
+    is_over_elsewhere.set()
     for stop in list(elsewhere):
-        stop.request()
+        stop.ask()
 
 
 def end_all() -> None:
