@@ -386,7 +386,7 @@ impl Outflow {
     }
 
     /// What it has room for without asking the allocator.
-    #[cfg(test)]
+    #[cfg(all(test, not(pyre_loom)))]
     pub(super) fn buffer_bytes(&self) -> usize {
         self.state.lock().pieces.capacity()
     }
