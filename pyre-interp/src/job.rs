@@ -165,8 +165,7 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// The origin that the head of its answer names.
-    #[inline]
+    /// The origin that the head of its answer names; `bytes` are those of its job.
     #[must_use]
     pub fn granted<'a>(&self, bytes: &'a [u8]) -> Granted<'a> {
         match self {

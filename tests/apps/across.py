@@ -1,6 +1,7 @@
 """Answers of all kinds, for pages of other origins; the test says whose."""
 
 import asyncio
+import collections
 import json
 import os
 
@@ -87,6 +88,28 @@ async def late(req):
 @app.get("/hold/{port:int}", gil=ON_MAIN)
 async def hold(req, port):
     return await at_gate(port, "hold")
+
+
+kept = collections.deque(maxlen=8)
+
+
+@app.route(["GET", "POST"], "/keep/{how}", gil=ON_MAIN)
+def keep(req, how):
+    """Keeps the request beyond its answer."""
+    kept.append(req)
+    return send_file(__file__) if how == "file" else how
+
+
+@app.route(["GET", "POST"], "/keep-async/{how}", gil=ON_MAIN)
+async def keep_later(req, how):
+    await asyncio.sleep(0)
+    return keep(req, how)
+
+
+@app.route(["GET", "POST"], "/keep-generator/{how}", gil=ON_MAIN)
+def keep_generator(req, how):
+    yield how
+    yield req.path
 
 
 app.static("/folder", os.path.dirname(__file__))

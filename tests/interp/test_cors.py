@@ -123,6 +123,24 @@ def test_requests_in_a_pipeline_have_an_origin_each(some: Server) -> None:
             assert peer.reply().all(ALLOWED) == allowed
 
 
+@pytest.mark.parametrize("place_of_much", ["head", "body"])
+@pytest.mark.parametrize("how", ["text", "file"])
+@pytest.mark.parametrize("kind", ["keep", "keep-async", "keep-generator"])
+def test_requests_that_are_kept_name_their_origin_too(
+    some: Server, kind: str, how: str, place_of_much: str
+) -> None:
+    """A long one takes the buffer with it that it was read into."""
+    much = "x" * 6000
+    for _ in range(3):
+        with some.connect() as peer:
+            if place_of_much == "head":
+                reply = peer.get(f"/{kind}/{how}", [("X-Much", much), ("Origin", ORIGIN)])
+            else:
+                headers = [("Origin", ORIGIN)]
+                reply = peer.request("POST", f"/{kind}/{how}", headers, much.encode())
+            assert (reply.status, reply.all(ALLOWED)) == (200, [ORIGIN])
+
+
 def test_two_origins_are_none(some: Server) -> None:
     with some.connect() as peer:
         reply = peer.get("/text", [("Origin", ORIGIN), ("Origin", ORIGIN)])

@@ -45,16 +45,18 @@ impl Exchange {
             self.awaited.id.clear();
             self.awaited.id.extend_from_slice(id);
         }
-        let origin = job.entries.get(job.next).map_or(&b""[..], |entry| entry.granted(&job.bytes));
-        if !origin.is_empty() || !self.awaited.origin.is_empty() {
-            self.awaited.origin.clear();
-            self.awaited.origin.extend_from_slice(origin);
-        }
         if let Some((path, version)) = asked {
             self.awaited.version = version;
             self.awaited.path.clear();
             self.awaited.path.extend_from_slice(path.of(&job.bytes));
         }
+    }
+
+    /// Keeps the origin that the answer is to name.
+    #[cold]
+    pub(crate) fn keep_origin(&mut self, job: &Job) {
+        self.awaited.origin.clear();
+        self.awaited.origin.extend_from_slice(job.entries[job.next].granted(&job.bytes));
     }
 
     /// The peer counts as gone from that moment on. Returns when the wait ends now, if that is news.

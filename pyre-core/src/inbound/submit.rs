@@ -34,6 +34,9 @@ pub(crate) fn submit(
     connection.begin_answering(until_ms);
     let asked = responder.ledger.logs_answers().then_some((path, version));
     connection.protocol.exchange().begin(&job, target, method, asked, until_ms);
+    if responder.frozen.routes.cors.is_some() {
+        connection.protocol.exchange().keep_origin(&job);
+    }
     let needs_alarm = connection.deadline_ms < connection.alarm_ms;
     let has_closed_side = connection.has_closed_side();
     if let Err(mut job) = dispatch.submit(job, pool, now_ms) {

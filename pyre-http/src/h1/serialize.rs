@@ -94,6 +94,7 @@ pub struct ResponseHeads {
     /// What follows the name of an origin that may read the answer.
     behind_origin: String,
     has_cors: bool,
+    names_origins: bool,
 }
 
 /// The origin whose pages may read an answer, if that has to name it; empty otherwise. It is a value that a
@@ -138,6 +139,7 @@ impl ResponseHeads {
             common: Prepared::new(&[server, "\r\nDate: "], &[&shared]),
             behind_origin: cors.map(Cors::lines_behind_origin).unwrap_or_default(),
             has_cors: cors.is_some(),
+            names_origins: cors.is_some_and(Cors::is_by_origin),
         };
         heads.set_dates();
         heads
@@ -164,6 +166,12 @@ impl ResponseHeads {
     #[inline(always)]
     pub fn naming<'a>(&'a self, granted: Granted<'a>) -> Heads<'a> {
         Heads { prepared: self, granted }
+    }
+
+    /// As `naming`, asked for the origin only if any answer names one.
+    #[inline(always)]
+    pub fn naming_if<'a>(&'a self, granted: impl FnOnce() -> Granted<'a>) -> Heads<'a> {
+        self.naming(if self.names_origins { granted() } else { &[] })
     }
 }
 

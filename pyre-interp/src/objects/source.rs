@@ -112,9 +112,13 @@ fn own_part(job: &mut Job) -> Box<Job> {
         std::mem::swap(&mut part.headers, &mut job.headers);
         std::mem::swap(&mut part.params, &mut job.params);
         if is_last {
-            // Whoever logs the answers asks for methods and targets; what lies behind is not needed.
-            let target = call_of(job).request.target;
-            job.bytes.extend_from_slice(&part.bytes[..target.end as usize]);
+            // Whoever writes the answer asks for headers, and whoever logs it for methods and targets; the
+            // body is not needed.
+            let request = call_of(job).request;
+            let fields = request.headers_in(&part.headers).iter();
+            let head_end = fields.map(|field| field.value.end).fold(request.target.end, u32::max);
+            job.bytes.extend_from_slice(&part.bytes[..head_end as usize]);
+            job.headers.extend_from_slice(&part.headers);
         } else {
             job.bytes.extend_from_slice(&part.bytes);
             job.headers.extend_from_slice(&part.headers);

@@ -272,7 +272,7 @@ impl<'py, 'a> Lane<'py, 'a> {
         }
         let start = job.reply.len();
         let Job { bytes, entries, next, reply, .. } = &mut *job;
-        let heads = self.heads.naming(entries[*next].granted(bytes));
+        let heads = self.heads.naming_if(|| entries[*next].granted(bytes));
         wire::write(heads, reply, &answer, &self.desk, manner, self.py);
         job.note_answer(answer.status, start);
         answer.body.let_go();

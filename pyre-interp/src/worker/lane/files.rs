@@ -45,7 +45,7 @@ impl Lane<'_, '_> {
         let mut request = call.request;
         request.keep_alive &= manner.connection != Connection::Close;
         let start = job.reply.len();
-        let heads = self.heads.naming(job.entries[job.next].granted(&job.bytes));
+        let heads = self.heads.naming_if(|| job.entries[job.next].granted(&job.bytes));
         let said = fields.iter().filter(|(name, _)| !heads.says(name));
         if !has_body(status) {
             let mut head = heads.begin(&mut job.reply, status);

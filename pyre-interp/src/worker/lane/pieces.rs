@@ -121,7 +121,7 @@ impl<'py> Lane<'py, '_> {
         let start = job.reply.len();
         let connection = manner.connection;
         let Job { bytes, entries, next, reply, .. } = &mut *job;
-        let heads = self.heads.naming(entries[*next].granted(bytes));
+        let heads = self.heads.naming_if(|| entries[*next].granted(bytes));
         wire::write_streamed(heads, reply, status, kind, &fields, delimited, connection);
         job.note_answer(status, start);
         stream.declare(length);
