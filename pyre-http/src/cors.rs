@@ -15,7 +15,8 @@ pub type Field = (&'static [u8], Vec<u8>);
 pub struct Cors {
     origins: Origins,
     credentials: bool,
-    methods: String,
+    /// None: the one that the preflight asks for.
+    methods: Option<String>,
     /// None: those that the preflight asks for.
     headers: Option<String>,
     exposed: String,
@@ -38,7 +39,7 @@ impl Cors {
         let mut cors = Self {
             origins: Origins::Some { named: Vec::new(), pattern: None },
             credentials: false,
-            methods: String::new(),
+            methods: None,
             headers: None,
             exposed: String::new(),
             max_age_s: 0,
@@ -56,7 +57,7 @@ impl Cors {
                 }
                 ("origin" | "pattern", Origins::Any) => {}
                 ("credentials", _) => cors.credentials = true,
-                ("methods", _) => cors.methods = value.to_owned(),
+                ("methods", _) => cors.methods = Some(value.to_owned()),
                 ("headers", _) => cors.headers = Some(value.to_owned()),
                 ("exposed", _) => cors.exposed = value.to_owned(),
                 ("private_network", _) => cors.private_network = true,
@@ -138,12 +139,23 @@ impl Cors {
         let asked = |name: &[u8]| find_only(fields, bytes, name).map(|value| value.of(bytes));
         let mut answer: Vec<Field> = Vec::new();
         // It depends on what is asked for; caches keep no OPTIONS, but some in front of servers do.
-        let depends_on = b"Access-Control-Request-Method, Access-Control-Request-Headers";
-        answer.push((b"Vary", depends_on.to_vec()));
+        let mut depends_on =
+            b"Access-Control-Request-Method, Access-Control-Request-Headers".to_vec();
+        if self.private_network {
+            depends_on.extend_from_slice(b", Access-Control-Request-Private-Network");
+        }
+        answer.push((b"Vary", depends_on));
         if !asked(b"origin").is_some_and(|origin| self.allows(origin)) {
             return (403, answer);
         }
-        answer.push((b"Access-Control-Allow-Methods", self.methods.clone().into_bytes()));
+        let methods = match &self.methods {
+            Some(methods) => Some(methods.as_bytes()),
+            // With credentials `*` is a name.
+            None => asked(b"access-control-request-method").filter(|method| is_name(method)),
+        };
+        if let Some(methods) = methods.filter(|methods| !methods.is_empty()) {
+            answer.push((b"Access-Control-Allow-Methods", methods.to_vec()));
+        }
         let headers = match &self.headers {
             Some(headers) => Some(headers.as_bytes()),
             // `*` would not cover Authorization, and nothing at all with credentials.

@@ -63,7 +63,7 @@ class Sharing:
             allow_origins: Whose pages may, such as ``https://example.com``; ``"*"`` for all.
                 Several are a list, or one text with commas. ``null`` is that of files and
                 sandboxes.
-            allow_methods: Methods that a page may use beside GET, HEAD and POST.
+            allow_methods: Methods that a page may use beside GET, HEAD and POST; ``"*"`` for all.
             allow_headers: Headers that a page may send; ``"*"`` for all that it asks for.
             expose_headers: Headers that a page may read, beside the harmless ones.
             allow_credentials: Whether it may send cookies, and read what comes of that. With
@@ -92,25 +92,39 @@ class Sharing:
         require_bool("allow_private_network", allow_private_network, "enable_cors")
         _require_age(max_age)
         origins = _several("allow_origins", allow_origins)
+        methods = [name.upper() for name in _names("allow_methods", allow_methods)]
+        exposed = _names("expose_headers", expose_headers)
+        if "*" in exposed and allow_credentials:
+            # Browsers take it for a name then.
+            raise ValueError("enable_cors: with credentials expose_headers names each, not '*'")
         shares = []
         if allow_origin_regex is not None:
             _require_text(allow_origin_regex)
+            if not allow_origin_regex:
+                raise ValueError("enable_cors: allow_origin_regex is empty, which no origin fits")
             if origins == ["*"]:
                 origins = []
             shares.append(f"pattern {allow_origin_regex}")
-        if "*" in origins and len(origins) > 1:
-            raise ValueError("enable_cors: allow_origins is '*' for all, or names them, not both")
+        elif not origins:
+            raise ValueError("enable_cors: allow_origins names nobody")
         for origin in origins:
             if origin not in ("*", "null"):
-                from pyreframework.origins import require_origin
-
-                require_origin(origin, "enable_cors")
+                _require_origin(origin)
         shares += [f"origin {origin}" for origin in origins]
-        shares.append(f"methods {', '.join(_names('allow_methods', allow_methods))}")
         headers = _names("allow_headers", allow_headers)
+        for name, several in (
+            ("allow_origins", origins),
+            ("allow_methods", methods),
+            ("allow_headers", headers),
+        ):
+            if "*" in several and len(several) > 1:
+                raise ValueError(f"enable_cors: {name} is '*' for all, or names them, not both")
+        if methods != ["*"]:
+            shares.append(f"methods {', '.join(methods)}")
         if headers != ["*"]:
             shares.append(f"headers {', '.join(headers)}")
-        shares.append(f"exposed {', '.join(_names('expose_headers', expose_headers))}")
+        if exposed:
+            shares.append(f"exposed {', '.join(exposed)}")
         shares.append(f"max_age {max_age}")
         if allow_credentials:
             shares.append("credentials")
@@ -136,6 +150,22 @@ def _require_age(given: object) -> None:
         raise TypeError(f"enable_cors: max_age is a number of seconds, not {given!r}")
     if not 0 <= given <= MAX_AGE_MAX:
         raise ValueError(f"enable_cors: max_age is from 0 to {MAX_AGE_MAX}, not {given}")
+
+
+def _require_origin(origin: str) -> None:
+    """Raise unless browsers send this."""
+    from pyreframework.origins import require_origin
+
+    if "*" in origin:
+        raise ValueError(
+            f"enable_cors: {origin!r} is no origin: each is written out, or allow_origin_regex has "
+            "a pattern for them"
+        )
+    if origin != origin.lower():
+        raise ValueError(
+            f"enable_cors: no browser sends the origin {origin!r}: it is {origin.lower()!r}"
+        )
+    require_origin(origin, "enable_cors")
 
 
 def _require_text(given: object) -> None:

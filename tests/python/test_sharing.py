@@ -19,7 +19,6 @@ def test_defaults() -> None:
     assert shares() == [
         "origin *",
         "methods GET, POST, PUT, DELETE, PATCH, OPTIONS",
-        "exposed ",
         "max_age 86400",
     ]
 
@@ -38,6 +37,11 @@ def test_texts_and_lists_say_the_same() -> None:
         expose_headers="X-C",
     )
     assert listed == written
+
+
+def test_methods_are_spelled_as_browsers_do() -> None:
+    assert "methods GET, PATCH" in shares(allow_methods=["get", "Patch"])
+    assert not any(share.startswith("methods") for share in shares(allow_methods="*"))
 
 
 def test_a_pattern_stands_for_all_origins() -> None:
@@ -62,8 +66,15 @@ def test_the_last_call_counts() -> None:
         ({"allow_origins": ["https://a.example/"]}, "is no origin"),
         ({"allow_origins": ["https://a.example:443"]}, "it is 'https://a.example'"),
         ({"allow_origins": ["*", "https://a.example"]}, "or names them, not both"),
-        ({"allow_origins": ["https://*.example"]}, "is no origin"),
-        ({"allow_origins": ["https://a\r\nX: y"]}, "is no origin"),
+        ({"allow_origins": ["https://a\r\nx: y"]}, "is no origin"),
+        ({"allow_origins": ["https://A.example"]}, "it is 'https://a.example'"),
+        ({"allow_origins": ["https://*.example"]}, "allow_origin_regex has a pattern"),
+        ({"allow_origins": []}, "names nobody"),
+        ({"allow_origins": ""}, "names nobody"),
+        ({"allow_origin_regex": ""}, "is empty"),
+        ({"allow_headers": ["*", "X-A"]}, "allow_headers is '\\*' for all, or names them"),
+        ({"allow_methods": ["*", "GET"]}, "allow_methods is '\\*' for all, or names them"),
+        ({"expose_headers": "*", "allow_credentials": True}, "names each, not '\\*'"),
         ({"allow_methods": ["GET POST"]}, "allow_methods: 'GET POST' is no name"),
         ({"allow_headers": ["X-A\r\nX-B"]}, "allow_headers: 'X-A"),
         ({"expose_headers": ["é"]}, "expose_headers: 'é' is no name"),

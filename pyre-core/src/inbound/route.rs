@@ -98,12 +98,11 @@ pub(crate) fn admit(
     job: &mut Job,
     request: &Request,
 ) -> Behind {
-    let exact = routes.table.exact(request.path.of(&job.bytes));
-    let mut route = exact.and_then(|endpoint| routes.table.route_at(endpoint, request.method));
-    if routes.cors.is_some() && request.method == Method::Options {
-        // A preflight is for no handler.
-        route = None;
+    if let Some(cors) = &routes.cors {
+        return admit_shared(routes, cors, heads, ledger, job, request);
     }
+    let exact = routes.table.exact(request.path.of(&job.bytes));
+    let route = exact.and_then(|endpoint| routes.table.route_at(endpoint, request.method));
     let Some(route) = route else {
         return admit_any(routes, heads, ledger, job, request, exact);
     };
@@ -112,9 +111,42 @@ pub(crate) fn admit(
     if routes.gives_ids {
         identity::give(request, job);
     }
-    push(routes, job, Call::new(*request, (0, 0), target, pool));
+    job.entries.push(Entry::Call(Call::new(*request, (0, 0), target, pool)));
     // Routes of WebSockets are not found this way.
     Behind::Requests
+}
+
+/// As `admit`, where pages of other origins may read answers: a preflight is for no handler, and a call
+/// knows the origin that its answer is to name.
+#[inline(never)]
+fn admit_shared(
+    routes: &Routes,
+    cors: &Cors,
+    heads: &ResponseHeads,
+    ledger: &mut Ledger,
+    job: &mut Job,
+    request: &Request,
+) -> Behind {
+    let entries = job.entries.len();
+    let exact = routes.table.exact(request.path.of(&job.bytes));
+    let named = exact.and_then(|endpoint| routes.table.route_at(endpoint, request.method));
+    let behind = match named.filter(|_| request.method != Method::Options) {
+        Some(route) => {
+            if routes.gives_ids {
+                identity::give(request, job);
+            }
+            let pool = routes.pools[route.0 as usize];
+            let call = Call::new(*request, (0, 0), Target::Route(route), pool);
+            job.entries.push(Entry::Call(call));
+            Behind::Requests
+        }
+        None => admit_any(routes, heads, ledger, job, request, exact),
+    };
+    let origin = cors.granted(request.headers_in(&job.headers), &job.bytes);
+    if let Some(Entry::Call(call)) = job.entries[entries..].first_mut() {
+        call.origin = origin;
+    }
+    behind
 }
 
 /// As `admit`, for paths with parameters and for what has no route.
@@ -133,7 +165,7 @@ fn admit_any(
             if routes.gives_ids {
                 identity::give(request, job);
             }
-            push(routes, job, Call::new(*request, params, target, pool));
+            job.entries.push(Entry::Call(Call::new(*request, params, target, pool)));
             behind(routes, target)
         }
         Decision::Answer(label, direct) => {
@@ -142,15 +174,6 @@ fn admit_any(
             Behind::Requests
         }
     }
-}
-
-/// Adds a call, and notes the origin that its answer is to name.
-#[inline(always)]
-fn push(routes: &Routes, job: &mut Job, mut call: Call) {
-    if let Some(cors) = &routes.cors {
-        call.origin = cors.granted(call.request.headers_in(&job.headers), &job.bytes);
-    }
-    job.entries.push(Entry::Call(call));
 }
 
 /// What lies behind a request for this handler.

@@ -190,7 +190,7 @@ impl RouteTableBuilder {
 
 impl RouteTable {
     /// The endpoint of a path without parameters, spelled as in its pattern.
-    #[inline]
+    #[inline(always)]
     pub fn exact(&self, path: &[u8]) -> Option<ExactEndpoint> {
         self.exact.find(path).map(ExactEndpoint)
     }
