@@ -119,10 +119,10 @@ def plain(req):
 
 @app.get("/left")
 def left():
-    """How much there is of each kind, by name; request objects are used again, and not counted."""
+    """How much there is of each kind, by name; request objects and tasks are used again, and not counted."""
     kinds = (
         PyreStream, PyreWebSocket, Delivery, types.TracebackType, types.GeneratorType,
-        types.AsyncGeneratorType, types.CoroutineType, BaseException, asyncio.Future,
+        types.AsyncGeneratorType, types.CoroutineType, BaseException,
     )  # fmt: skip
     return collections.Counter(
         type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, kinds)
