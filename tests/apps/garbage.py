@@ -119,7 +119,7 @@ def plain(req):
 
 @app.get("/left")
 def left():
-    """How much there is of each kind, by name; request objects and tasks are used again, and not counted."""
+    """How much there is of each kind, by name, but for what is used again: requests and tasks."""
     kinds = (
         PyreStream, PyreWebSocket, Delivery, types.TracebackType, types.GeneratorType,
         types.AsyncGeneratorType, types.CoroutineType, BaseException,
