@@ -12,22 +12,8 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Never
 
     from pyreframework.engine import PyreRequest
+    from pyreframework.outcomes import Count, Data
     from pyreframework.spools import Window
-
-    class Data(bytes):
-        """Bytes, or in a coroutine what is awaited for them."""
-
-        def __await__(self) -> Generator[Any, None, bytes]: ...
-
-    class Text(str):
-        """Text, or in a coroutine what is awaited for it."""
-
-        def __await__(self) -> Generator[Any, None, str]: ...
-
-    class Count(int):
-        """A number, or in a coroutine what is awaited for it."""
-
-        def __await__(self) -> Generator[Any, None, int]: ...
 
     class Parts(dict[str, "UploadFile"]):
         """Parts by name, or in a coroutine what may be awaited for them."""
@@ -217,16 +203,20 @@ class UploadFile(Frozen):
     def save(self, path: str | PathLike[str]) -> Count:
         """Write it to a file, which is made or overwritten; return the number of bytes.
 
-        In a coroutine it is awaited, and writes on another thread. Never take `filename` for a
-        path: it may be that of a file of yours.
+        In a coroutine it is awaited, and writes on another thread, to the end even if whoever
+        awaits it is cancelled. Never take `filename` for a path: it may be that of a file of yours.
 
         Raises:
             OSError: The file cannot be written.
+            TypeError: ``path`` is no path.
         """
-        count: Count = self._beside(lambda: self._save(path))
+        from os import fspath
+
+        to = fspath(path)
+        count: Count = self._beside(lambda: self._save(to))
         return count
 
-    def _save(self, path: str | PathLike[str]) -> int:
+    def _save(self, path: str) -> int:
         with open(path, "wb", buffering=0) as target:
             if isinstance(self._content, bytes):
                 from pyreframework.spools import write_all
@@ -237,10 +227,10 @@ class UploadFile(Frozen):
         return self.size
 
     def _beside(self, work: Callable[[], Any]) -> Any:
-        from pyreframework.handlers.bodies import is_in_coroutine
+        from pyreframework.outcomes import done, is_for_coroutine
 
-        if not is_in_coroutine():
-            return work()
+        if not is_for_coroutine():
+            return done(work())
         from asyncio import to_thread
 
         return to_thread(work)
