@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pyreframework import FormError, FormLimits, HTTPError, Pyre, UploadFile, parse_multipart
+from pyreframework.collecting import parser_of
 from pyreframework.spools import Window, opened
 
 
@@ -131,3 +132,21 @@ def test_limits_are_shown_and_frozen() -> None:
     assert app.form_limits.max_parts == 1000
     app.form_limits = limits
     assert app.form_limits is limits
+
+
+@pytest.mark.parametrize("cut", [1, 30, 500])
+def test_a_form_that_is_malformed_stays_so(cut: int) -> None:
+    limits = FormLimits()
+    parser = parser_of("multipart/form-data; boundary=x", limits)
+    form = b"--x\r\nno header, and long enough to be cut in its middle\r\n\r\n" + BODY
+    told = set()
+    for at in range(0, len(form), cut):
+        try:
+            parser.feed(form[at : at + cut])
+        except FormError as error:
+            told.add(error.detail)
+        else:
+            assert not told, "nothing comes of it any more"
+    with pytest.raises(FormError) as caught:
+        parser.finish()
+    assert told == {caught.value.detail}
