@@ -200,10 +200,11 @@ class Collector(Collected):
         from pyreframework.spools import Window
 
         for file in self.files:
-            content = file._content
+            content = file._content  # noqa: SLF001 - nobody else has seen it yet
             if content and isinstance(content, bytes):
                 spool = self.open_spool()
-                file._put(_content=Window(spool, spool.size, file.size))
+                window = Window(spool, spool.size, file.size)
+                file._put(_content=window)  # noqa: SLF001
                 spool.append(content)
                 self.memory -= file.size
 

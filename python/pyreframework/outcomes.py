@@ -14,40 +14,64 @@ from pyreframework.handlers.bodies import is_in_coroutine
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from typing import Any
+    from typing import Any, Never
 
 # What ``co_flags`` says of functions that may await: coroutines of each kind.
 AWAITS = 0x80 | 0x100 | 0x200
 
 
-class Data(bytes):
+class Done:
+    """What is there already, and may be awaited as well.
+
+    It is a `Coroutine` for those who look, so that it may be made a task of.
+    """
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        yield from ()  # So that it is a generator.
+        return self
+
+    def send(self, _: object) -> Never:
+        """End at once."""
+        raise StopIteration(self)
+
+    def throw(self, error: BaseException) -> Never:
+        """Let an exception through."""
+        raise error
+
+    def close(self) -> None:
+        """Have nothing left to do."""
+
+
+class Data(Done, bytes):
     """Bytes that may be awaited as well."""
 
     __slots__ = ()
 
-    def __await__(self) -> Generator[Any, None, bytes]:
-        yield from ()  # So that it is a generator.
-        return bytes(self)
+    if TYPE_CHECKING:
+
+        def __await__(self) -> Generator[Any, None, bytes]: ...
 
 
-class Text(str):
+class Text(Done, str):
     """Text that may be awaited as well."""
 
     __slots__ = ()
 
-    def __await__(self) -> Generator[Any, None, str]:
-        yield from ()
-        return str(self)
+    if TYPE_CHECKING:
+
+        def __await__(self) -> Generator[Any, None, str]: ...
 
 
-class Count(int):
+class Count(Done, int):
     """A number that may be awaited as well."""
 
     __slots__ = ()
 
-    def __await__(self) -> Generator[Any, None, int]:
-        yield from ()
-        return int(self)
+    if TYPE_CHECKING:
+
+        def __await__(self) -> Generator[Any, None, int]: ...
 
 
 KINDS: dict[type, type] = {bytes: Data, str: Text, int: Count}
