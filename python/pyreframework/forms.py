@@ -164,7 +164,14 @@ def limits_of(request: PyreRequest, limits: FormLimits | None) -> FormLimits:
 
 
 def content_type_of(request: PyreRequest) -> str:
-    """Return what a request says of its body."""
+    """Return what a request says of its body.
+
+    Raises:
+        FormError: It is compressed, which is not undone.
+    """
+    encoding = request.header("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise FormError(415, f"the form has Content-Encoding {encoding!r}: it has to come as it is")
     return request.header("content-type", "")
 
 

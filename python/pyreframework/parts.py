@@ -106,8 +106,8 @@ class Parts:
     def __next__(self) -> Part:
         if self._reader.source.is_awaited:
             raise RuntimeError(
-                "the form may still be coming: in a coroutine it is read by "
-                "`async for part in req.parts()`"
+                "the form may still be coming, and a `def` on the thread of an event loop cannot "
+                "wait: in a coroutine it is read by `async for part in req.parts()`"
             )
         part: Part | None = run(self._reader.next_part())
         if part is None:

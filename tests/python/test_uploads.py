@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,42 @@ def test_limits_that_are_none(wrong: Any) -> None:
         FormLimits(max_parts=wrong)
     with pytest.raises(TypeError, match="form_limits"):
         Pyre().form_limits = wrong
+
+
+def test_limits_that_no_form_has_are_refused_at_once(tmp_path: Path) -> None:
+    for limits in ({"max_parts": 10**30}, {"max_file_size": 2**63}):
+        with pytest.raises(ValueError, match="must be a number up to"):
+            FormLimits(**limits)
+    assert FormLimits(max_parts=2**63 - 1, spool_dir=tmp_path).spool_dir == tmp_path
+    with pytest.raises(ValueError, match="spool_dir must be a folder that is there"):
+        FormLimits(spool_dir=tmp_path / "no")
+
+
+def test_files_of_other_types_are_refused_at_once() -> None:
+    make: Any = UploadFile
+    for given in (("a", "b", "c", "text"), ("a", b"b"), ("a", "b", 1), (None,)):
+        with pytest.raises(TypeError, match="must be"):
+            make(*given)
+    save: Any = UploadFile("a", data=b"x").save
+    with pytest.raises(TypeError):
+        save(1)
+
+
+def test_files_can_be_neither_copied_nor_pickled() -> None:
+    duplicates: list[Any] = [copy.copy, copy.deepcopy, pickle.dumps]
+    for duplicate in duplicates:
+        with pytest.raises(TypeError, match="neither copied nor pickled"):
+            duplicate(UploadFile("a", data=b"x"))
+
+
+def test_a_file_in_memory_is_read_only_as_one_on_disk_is() -> None:
+    for file in (UploadFile("a", data=b"abc"), *spooled(b"abc")):
+        assert not file.file.writable()
+        with pytest.raises(OSError, match="write"):
+            file.file.write(b"x")
+        assert (file.file.read(1), file.file.seek(0), file.file.read()) == (b"a", 0, b"abc")
+        with pytest.raises(OSError, match="fileno"):
+            file.file.fileno()
 
 
 def test_limits_are_shown_and_frozen() -> None:
