@@ -173,6 +173,8 @@ fn names() {
     for (parameters, fault) in [
         ("filename=x", Fault::NoName),
         ("name=a; name=b", Fault::Repeated),
+        ("name=a; name*=utf-8''b", Fault::Repeated),
+        ("name*=utf-8''a; name=a", Fault::Repeated),
         ("name=a; filename=x; filename=y", Fault::Repeated),
         ("name=a b", Fault::Disposition),
         ("name=a,b", Fault::Disposition),
