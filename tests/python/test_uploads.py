@@ -101,7 +101,7 @@ def test_a_spool_where_files_need_names(tmp_path: Path) -> None:
     assert (spool.size, spool.pending_size, list(tmp_path.iterdir())) == (3, 3, [])
     spool.flush()
     assert (spool.pending_size, os.pread(spool.fileno(), 9, 0)) == (0, b"abc")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=f"a temporary file in {tmp_path}/no: "):
         FormSpool(str(tmp_path / "no"), 0, True)
     with pytest.raises(FileNotFoundError):
         opened(tmp_path / "no", waits=False)

@@ -18,8 +18,7 @@ pub(crate) fn form_pairs<'py>(
 ) -> Result<Owned<'py>, Raised> {
     let [data, pairs_max, name_bytes_max, value_bytes_max] = given.parse(&PAIRS, py)?;
     let pairs_max = size(py, pairs_max.as_deref())?;
-    let bounds =
-        [size(py, name_bytes_max.as_deref())?, size(py, value_bytes_max.as_deref())?];
+    let bounds = [size(py, name_bytes_max.as_deref())?, size(py, value_bytes_max.as_deref())?];
     let (mut found, mut scratch) = (Vec::new(), Vec::new());
     for (name, value) in pairs(bytes(py, data.as_deref())?.as_slice()) {
         if found.len() == pairs_max {

@@ -87,8 +87,8 @@ impl Request {
         py: Attached<'py>,
     ) -> Option<(u16, Option<Owned<'py>>)> {
         // A file of a form complains by itself.
-        let may_be = self.has_others()
-            && (self.fields.has_complained.get() || !self.fields.form.is_empty());
+        let may_be =
+            self.has_others() && (self.fields.has_complained.get() || !self.fields.form.is_empty());
         if !may_be {
             return None;
         }
