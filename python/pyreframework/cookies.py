@@ -247,9 +247,9 @@ def moment(when: datetime | float | str) -> str:
     if isinstance(when, (int, float)):
         seconds = float(when)
     else:
-        from datetime import UTC, datetime
+        from datetime import UTC
 
-        if not isinstance(when, datetime):
+        if not hasattr(when, "timestamp"):
             kind = type(when).__name__
             raise TypeError(f"expires must be a datetime, a number or a str, not {kind}")
         seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

@@ -86,6 +86,7 @@ def seen(request: PyreRequest, limits: FormLimits | None, view: Callable[[Form],
         if source is not None:
             reading = read(request, source, limits_of(request, limits), view)
             return reading if source.is_awaited else run(reading)
+        assert kept is not None, "there is a source, or what was made of it"
         if not isinstance(kept, Busy):
             return shown(request, kept, view)
         if is_in_coroutine():
