@@ -282,12 +282,14 @@ async def gathered(req):
     return [await task is form, form, len(files)]
 
 
-@app.post("/async/coming/cancelled", stream_body=True)
-async def cancelled(req):
-    """Cancel who reads, before anything was; another one waits."""
+@app.post("/async/coming/cancelled/{port:int}", stream_body=True)
+async def cancelled(req, port: int):
+    """Cancel who reads, before anything has come; another one waits."""
     first, second = (asyncio.create_task(req.form()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
+    await asyncio.wait([first])
+    await at_gate(port, "cancelled")
     return await second
 
 

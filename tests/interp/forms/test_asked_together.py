@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from gate import Gate
 from multiparts import fields, form, part, posted
 from places import in_both_modes
 from serving import Server, serve
@@ -35,9 +36,11 @@ def test_threads_that_ask_for_a_form_at_once_have_the_same(server: Server) -> No
 
 
 def test_another_reads_the_form_if_the_first_is_cancelled_at_once(server: Server) -> None:
-    with server.connect() as peer:
-        sent = posted("/async/coming/cancelled", BODY)
+    with server.connect() as peer, Gate() as gate:
+        sent = posted(f"/async/coming/cancelled/{gate.port}", BODY)
         peer.send(sent[: len(sent) - len(BODY)])
+        assert gate.entered() == "cancelled"
+        gate.release("cancelled")
         peer.send(BODY)
         assert peer.reply().json() == {"password": "secret"}
 
