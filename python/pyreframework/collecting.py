@@ -167,6 +167,8 @@ class Collector(Collected):
         is_much = self.memory > self.limits.max_memory
         if self.head[1] is None:
             if is_much:
+                self.spool_files()
+            if self.memory > self.limits.max_memory:
                 raise FormError(
                     413, f"the fields of the form have more than {self.limits.max_memory} bytes"
                 )
@@ -178,15 +180,33 @@ class Collector(Collected):
 
     def begin_spooling(self) -> None:
         """Move the part that is coming to disk."""
+        spool = self.open_spool()
+        self.memory -= self.size
+        self.offset = spool.size
+        if self.buffer:
+            spool.append(bytes(self.buffer))
+        self.buffer = bytearray()
+
+    def open_spool(self) -> FormSpool:
+        """Return what is on disk of the form, for more of it."""
         if self.spool is None:
             from pyreframework.spools import opened
 
             self.spool = opened(self.limits.spool_dir, self.waits)
-        self.memory -= self.size
-        self.offset = self.spool.size
-        if self.buffer:
-            self.spool.append(bytes(self.buffer))
-        self.buffer = bytearray()
+        return self.spool
+
+    def spool_files(self) -> None:
+        """Move the files that are in memory to disk: fields cannot be there, and need the room."""
+        from pyreframework.spools import Window
+
+        for file in self.files:
+            content = file._content  # noqa: SLF001 - nobody else has seen it yet
+            if content and isinstance(content, bytes):
+                spool = self.open_spool()
+                window = Window(spool, spool.size, file.size)
+                file._put(_content=window)  # noqa: SLF001
+                spool.append(content)
+                self.memory -= file.size
 
     def end_part(self) -> None:
         """Put a part where it belongs."""

@@ -124,6 +124,7 @@ def set_cookie(
 
     Raises:
         ValueError: A part holds a character it must not hold.
+        TypeError: A part is of another type.
 
     Example:
         >>> resp = set_cookie(PyreResponse("hello"), "theme", "dark", max_age=60)
@@ -132,7 +133,11 @@ def set_cookie(
     """
     parts = [f"{token(name)}={clean(value, 'value')}"]
     if max_age is not None:
-        parts.append(f"Max-Age={int(max_age)}")
+        try:
+            parts.append(f"Max-Age={int(max_age)}")
+        except TypeError:
+            kind = type(max_age).__name__
+            raise TypeError(f"max_age must be a number of seconds, not {kind}") from None
     if expires is not None:
         parts.append(f"Expires={moment(expires)}")
     if domain:
@@ -144,6 +149,8 @@ def set_cookie(
     if httponly:
         parts.append("HttpOnly")
     if samesite is not None:
+        if not isinstance(samesite, str):
+            raise TypeError(f"samesite must be a str or None, not {type(samesite).__name__}")
         if samesite.lower() not in SAME_SITE:
             raise ValueError(f"samesite must be Lax, Strict or None, not {samesite!r}")
         parts.append(f"SameSite={SAME_SITE[samesite.lower()]}")
@@ -215,6 +222,8 @@ def put(
 
 def token(name: str) -> str:
     """Return a cookie's name if it is one (RFC 6265 section 4.1.1)."""
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a cookie must be a str, not {type(name).__name__}")
     if not name or not all("!" <= char <= "~" and char not in SEPARATORS for char in name):
         raise ValueError(f"{name!r} cannot be the name of a cookie")
     return name
@@ -222,6 +231,8 @@ def token(name: str) -> str:
 
 def clean(text: str, part: str) -> str:
     """Return ``text`` if it cannot be mistaken for more than one part of a cookie."""
+    if not isinstance(text, str):
+        raise TypeError(f"the {part} of a cookie must be a str, not {type(text).__name__}")
     if any(char < " " or char in ";,\x7f" for char in text):
         raise ValueError(f"the {part} of a cookie must not hold controls, ';' or ',': {text!r}")
     return text
@@ -238,6 +249,9 @@ def moment(when: datetime | float | str) -> str:
     else:
         from datetime import UTC
 
+        if not hasattr(when, "timestamp"):
+            kind = type(when).__name__
+            raise TypeError(f"expires must be a datetime, a number or a str, not {kind}")
         seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
     from time import gmtime
 

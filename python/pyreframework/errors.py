@@ -117,6 +117,9 @@ class FormError(HTTPError, ValueError):
         True
     """
 
+    _pyre_refuses = True
+    """By this ``handlers.faults`` knows it, in what is raised from it as well."""
+
 
 def answer(req: PyreRequest, error: HTTPError) -> PyreResponse:
     """Turn an `HTTPError` into its response; what every app does unless told otherwise."""

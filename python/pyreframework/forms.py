@@ -6,10 +6,14 @@ part by part; ``spools`` has what is on disk. Imported with the first form.
 
 from __future__ import annotations
 
+from threading import Event, Lock
+
 from pyreframework.collecting import collected, not_multipart, parser_of
 from pyreframework.engine import PyreRequest
 from pyreframework.errors import FormError
 from pyreframework.handlers.bodies import is_in_coroutine
+from pyreframework.handlers.streams import LOOK_SECONDS
+from pyreframework.outcomes import Done
 from pyreframework.parts import Parts, Reader
 from pyreframework.sources import Given, run, source_of
 from pyreframework.uploads import FormLimits, UploadFile
@@ -17,16 +21,19 @@ from pyreframework.uploads import FormLimits, UploadFile
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Callable, Generator, Iterable
-    from typing import Any, Self
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
     from pyreframework.collecting import Collected
     from pyreframework.sources import Source
 
     Values = dict[str, Any]
-    type Kept = Form | Failed | Busy
+    type Kept = Form | Failed | Lost | Busy
 else:
     Values = dict
+
+# Held by whoever looks whether a form is being read, and begins to.
+one_at_a_time = Lock()
 
 
 def form(request: PyreRequest, limits: FormLimits | None) -> Any:
@@ -71,15 +78,20 @@ def parts(request: PyreRequest, limits: FormLimits | None) -> Parts:
 
 def seen(request: PyreRequest, limits: FormLimits | None, view: Callable[[Form], Any]) -> Any:
     """Return what is wanted of a form; in a coroutine, if it is still coming, what is awaited."""
-    kept = request._form()
-    if isinstance(kept, Busy) and is_in_coroutine():
-        return after(request, view)
-    if kept is not None:
-        return shown(request, kept, view)
-    limits = limits_of(request, limits)
-    source = source_of(request)
-    reading = read(request, source, limits, view)
-    return reading if source.is_awaited else run(reading)
+    while True:
+        with one_at_a_time:
+            # Whoever reads has said so before: nothing was read if nobody has.
+            kept = request._form()
+            source = source_of(request) if kept is None else None
+        if source is not None:
+            reading = read(request, source, limits_of(request, limits), view)
+            return reading if source.is_awaited else run(reading)
+        assert kept is not None, "there is a source, or what was made of it"
+        if not isinstance(kept, Busy):
+            return shown(request, kept, view)
+        if is_in_coroutine():
+            return after(request, limits, view)
+        kept.wait()
 
 
 def shown(request: PyreRequest, kept: Kept, view: Callable[[Form], Any]) -> Any:
@@ -91,12 +103,16 @@ def shown(request: PyreRequest, kept: Kept, view: Callable[[Form], Any]) -> Any:
         raise
 
 
-async def after(request: PyreRequest, view: Callable[[Form], Any]) -> Any:
-    """Wait until the coroutine has read the form that has begun to."""
+async def after(
+    request: PyreRequest, limits: FormLimits | None, view: Callable[[Form], Any]
+) -> Any:
+    """Wait until those have read the form who have begun to."""
     while isinstance(kept := request._form(), Busy):
         await kept.end()
     if kept is None:
-        raise RuntimeError("the form has not been read: whoever has begun to was interrupted")
+        # They were cancelled before anything was read.
+        found = seen(request, limits, view)
+        return await found
     return shown(request, kept, view)
 
 
@@ -104,13 +120,16 @@ async def read(
     request: PyreRequest, source: Source, limits: FormLimits, view: Callable[[Form], Any]
 ) -> Any:
     """Read a form, and keep it for whoever asks again."""
-    if request._form() is not None:
-        # Others have asked as well, and have begun before this coroutine has.
-        return await after(request, view)
     busy = Busy()
-    if not source.is_whole:
-        request._form(busy)
-    kept: Form | Failed | None = None
+    with one_at_a_time:
+        begun = request._form()
+        if begun is None and not source.is_whole:
+            request._form(busy)
+    if begun is not None:
+        # Others have asked as well, and have begun before this has.
+        found = seen(request, limits, view)
+        return await found if source.is_awaited else found
+    kept: Form | Failed | Lost | None = None
     try:
         kept = Form(await collected(source, content_type_of(request), limits))
         return view(kept)
@@ -120,8 +139,19 @@ async def read(
         request._blame(error, error.status)
         raise
     finally:
+        if kept is None and is_begun(request):
+            kept = Lost()
         request._form(kept)
         busy.has_ended()
+
+
+def is_begun(request: PyreRequest) -> bool:
+    """Tell whether a part of the body has been read, and is gone."""
+    try:
+        request._is_whole()
+    except RuntimeError:
+        return True
+    return False
 
 
 def limits_of(request: PyreRequest, limits: FormLimits | None) -> FormLimits:
@@ -135,21 +165,26 @@ def limits_of(request: PyreRequest, limits: FormLimits | None) -> FormLimits:
 
 
 def content_type_of(request: PyreRequest) -> str:
-    """Return what a request says of its body."""
+    """Return what a request says of its body.
+
+    Raises:
+        FormError: It is compressed, which is not undone.
+    """
+    encoding = request.header("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise FormError(415, f"the form has Content-Encoding {encoding!r}: it has to come as it is")
     return request.header("content-type", "")
 
 
-class View(Values):
+class View(Done, Values):
     """What a form has, by name.
 
     In a coroutine it may be awaited, as it has to be where the form is still coming.
     """
 
     __slots__ = ()
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        yield from ()  # So that it is a generator.
-        return self
+    # `asyncio.gather` keeps what it awaits in a dict; nobody compares forms by this.
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
 
 class Form:
@@ -223,25 +258,48 @@ class Busy:
     """Stands for a form that is being read by a coroutine, or a thread."""
 
     def __init__(self) -> None:
-        self._waiting: list[Future[None]] = []
+        self._lock = Lock()
+        self._has_ended = False
+        self._waiting: list[Callable[[], object]] = []
+        """What those are told by who wait."""
 
     def form(self) -> Form:
         """Tell so."""
         raise RuntimeError("the form is being read by another thread, or a coroutine")
 
     async def end(self) -> None:
-        """Wait until it has been read."""
+        """Wait until it has been read, in a coroutine."""
         from asyncio import get_running_loop
 
-        ended = get_running_loop().create_future()
-        self._waiting.append(ended)
-        await ended
+        loop = get_running_loop()
+        ended = loop.create_future()
+        if self._tell(lambda: loop.call_soon_threadsafe(settle, ended)):
+            await ended
+
+    def wait(self) -> None:
+        """Wait until it has been read, on a thread.
+
+        Now and then it looks up: what interrupts a handler is raised where Python code runs.
+        """
+        ended = Event()
+        if self._tell(ended.set):
+            while not ended.wait(LOOK_SECONDS):
+                pass
+
+    def _tell(self, end: Callable[[], object]) -> bool:
+        """Have somebody told of the end, unless it has come."""
+        with self._lock:
+            if not self._has_ended:
+                self._waiting.append(end)
+            return not self._has_ended
 
     def has_ended(self) -> None:
         """Have those go on who wait."""
-        for ended in self._waiting:
+        with self._lock:
+            self._has_ended = True
+        for end in self._waiting:
             try:
-                ended.get_loop().call_soon_threadsafe(settle, ended)
+                end()
             except RuntimeError:
                 pass  # The loop is closed: nobody waits for it any more.
 
@@ -250,6 +308,17 @@ def settle(future: Future[None]) -> None:
     """Have whoever waits for a future go on, if anybody does."""
     if not future.done():
         future.set_result(None)
+
+
+class Lost:
+    """Stands for a form of which whoever read it has taken a part, and no more."""
+
+    def form(self) -> Form:
+        """Tell so."""
+        raise RuntimeError(
+            "the form is gone: whoever has begun to read it was cancelled or interrupted, and what "
+            "had been read of the body is lost"
+        )
 
 
 class Failed:

@@ -5,9 +5,12 @@ Imported with the first form.
 
 from __future__ import annotations
 
+from os import fspath
+
 from pyreframework.collecting import WRITTEN_AT, check_size
 from pyreframework.errors import FormError
 from pyreframework.handlers.bodies import is_in_coroutine
+from pyreframework.outcomes import done, is_for_coroutine
 from pyreframework.sources import run
 
 TYPE_CHECKING = False
@@ -18,8 +21,9 @@ if TYPE_CHECKING:
 
     from pyreframework.collecting import Head
     from pyreframework.engine import FormEvent, FormParser, PyreRequest
+    from pyreframework.outcomes import Count, Data, Text
     from pyreframework.sources import Source
-    from pyreframework.uploads import Count, Data, FormLimits, Text
+    from pyreframework.uploads import FormLimits
 
 
 # Pieces of a part that are written together at most.
@@ -100,10 +104,10 @@ class Parts:
         return self
 
     def __next__(self) -> Part:
-        if is_in_coroutine():
+        if self._reader.source.is_awaited:
             raise RuntimeError(
-                "the form may still be coming: in a coroutine it is read by "
-                "`async for part in req.parts()`"
+                "the form may still be coming, and a `def` on the thread of an event loop cannot "
+                "wait: in a coroutine it is read by `async for part in req.parts()`"
             )
         part: Part | None = run(self._reader.next_part())
         if part is None:
@@ -143,7 +147,7 @@ class Part:
         return self
 
     def __next__(self) -> bytes:
-        if is_in_coroutine():
+        if self._reader.source.is_awaited:
             raise RuntimeError("in a coroutine a part is read by `async for piece in part`")
         piece: bytes = run(self._piece())
         if not piece:
@@ -161,7 +165,7 @@ class Part:
 
     def read(self, n: int | None = -1) -> Data:
         """Return ``n`` bytes, fewer only at its end; all that is left if ``n`` is below 0."""
-        data: Data = here(self._read(-1 if n is None else n))
+        data: Data = here(self._reader, self._read(-1 if n is None else n))
         return data
 
     def text(self) -> Text:
@@ -170,7 +174,7 @@ class Part:
         Raises:
             FormError: It is not UTF-8.
         """
-        text: Text = here(self._text())
+        text: Text = here(self._reader, self._text())
         return text
 
     def save(self, path: str | PathLike[str]) -> Count:
@@ -181,8 +185,9 @@ class Part:
 
         Raises:
             OSError: The file cannot be written.
+            TypeError: ``path`` is no path.
         """
-        count: Count = here(self._save(path))
+        count: Count = here(self._reader, self._save(fspath(path)))
         return count
 
     async def _piece(self) -> bytes:
@@ -222,29 +227,44 @@ class Part:
             self._reader.request._blame(refusal, refusal.status)
             raise refusal from error
 
-    async def _save(self, path: str | PathLike[str]) -> int:
-        from pyreframework.spools import write_all
+    async def _save(self, path: str) -> int:
+        from pyreframework.spools import Target
 
         written = 0
         pieces: list[bytes] = []
         call = self._reader.source.call
-        with open(path, "wb", buffering=0) as target:
+        target = Target(path)
+        try:
             pending = 0
             while piece := await self._piece():
                 pieces.append(piece)
                 pending += len(piece)
                 if pending >= WRITTEN_AT or len(pieces) > PIECES_MAX:
                     some, pieces = pieces, []
-                    await call(lambda some=some: write_all(target.fileno(), some))  # type: ignore[misc]
+                    await call(lambda some=some: target.write(some))  # type: ignore[misc]
                     written += pending
                     pending = 0
-            await call(lambda: write_all(target.fileno(), pieces))
+            await call(lambda: target.write(pieces))
+        finally:
+            target.close()
         return written + pending
 
     def __repr__(self) -> str:
         return f"<Part {self.name!r} filename={self.filename!r} content_type={self.content_type!r}>"
 
 
-def here(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Return a coroutine to whoever can await it, and to others what it returns."""
-    return coroutine if is_in_coroutine() else run(coroutine)
+def here(reader: Reader, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Return a coroutine to whoever can await it, and to others what it returns.
+
+    Raises:
+        RuntimeError: It would have to wait on the thread of an event loop.
+    """
+    if is_for_coroutine():
+        return coroutine
+    if reader.source.is_awaited and is_in_coroutine():
+        coroutine.close()
+        raise RuntimeError(
+            "the part may still be coming: it is read in a coroutine itself, and not in a `def` "
+            "that this calls"
+        )
+    return done(run(coroutine))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+from threading import Lock
 
 from pyreframework.engine import FormSpool
 
@@ -119,6 +120,43 @@ class OpenWindow(io.RawIOBase):
     def tell(self) -> int:
         """Return the place."""
         return self._at
+
+
+class Target:
+    """A file that others write to on threads of theirs; it is closed when none of them does.
+
+    A descriptor that is closed below a thread may be another file by its next call.
+    """
+
+    __slots__ = ("_file", "_is_left", "_lock")
+
+    def __init__(self, path: str) -> None:
+        self._lock = Lock()
+        self._is_left = False
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115 - `close` does it
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Write all of them, unless it has been closed.
+
+        Raises:
+            OSError: The disk does not take them.
+        """
+        try:
+            with self._lock:
+                if not self._is_left:
+                    write_all(self._file.fileno(), pieces)
+        finally:
+            if self._is_left:
+                self.close()
+
+    def close(self) -> None:
+        """Close it, or have that done by the thread that writes to it."""
+        self._is_left = True
+        if self._lock.acquire(blocking=False):
+            try:
+                self._file.close()
+            finally:
+                self._lock.release()
 
 
 def write_all(descriptor: int, pieces: list[bytes]) -> None:

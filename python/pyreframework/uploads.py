@@ -9,25 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from os import PathLike
-    from typing import Any, BinaryIO, Never
+    from typing import Any, BinaryIO, Never, SupportsIndex
 
     from pyreframework.engine import PyreRequest
+    from pyreframework.outcomes import Count, Data
     from pyreframework.spools import Window
-
-    class Data(bytes):
-        """Bytes, or in a coroutine what is awaited for them."""
-
-        def __await__(self) -> Generator[Any, None, bytes]: ...
-
-    class Text(str):
-        """Text, or in a coroutine what is awaited for it."""
-
-        def __await__(self) -> Generator[Any, None, str]: ...
-
-    class Count(int):
-        """A number, or in a coroutine what is awaited for it."""
-
-        def __await__(self) -> Generator[Any, None, int]: ...
 
     class Parts(dict[str, "UploadFile"]):
         """Parts by name, or in a coroutine what may be awaited for them."""
@@ -36,6 +22,9 @@ if TYPE_CHECKING:
 
 
 __all__ = ["FormLimits", "UploadFile", "parse_multipart"]
+
+# No form comes near it, and the engine counts up to there.
+BOUND_MAX = 2**63 - 1
 
 
 class Frozen:
@@ -71,7 +60,7 @@ class FormLimits(Frozen):
         spool_dir: The folder of that disk; None for that of temporary files.
 
     Raises:
-        ValueError: A number is no number from 0.
+        ValueError: A number is no number from 0 to 2 ** 63 - 1, or ``spool_dir`` is no folder.
 
     Example:
         >>> FormLimits(max_parts=20).max_parts
@@ -123,6 +112,13 @@ class FormLimits(Frozen):
         for name, number in numbers.items():
             if not isinstance(number, int) or isinstance(number, bool) or number < 0:
                 raise ValueError(f"{name} must be a number from 0, not {number!r}")
+            if number > BOUND_MAX:
+                raise ValueError(f"{name} must be a number up to {BOUND_MAX}, not {number!r}")
+        if spool_dir is not None:
+            from os.path import isdir
+
+            if not isdir(spool_dir):
+                raise ValueError(f"spool_dir must be a folder that is there, not {spool_dir!r}")
         self._put(max_file_size=max_file_size, spool_dir=spool_dir)
         self._put(**numbers)
 
@@ -140,6 +136,9 @@ class UploadFile(Frozen):
             there: it is no path to write to.
         content_type: What its sender says it is.
         data: Its content.
+
+    Raises:
+        TypeError: One of these is of another type.
 
     Example:
         >>> file = UploadFile("picture", "dot.txt", "text/plain", b"a dot")
@@ -163,6 +162,13 @@ class UploadFile(Frozen):
         content_type: str | None = None,
         data: bytes | Window = b"",
     ) -> None:
+        if not isinstance(data, bytes) and type(data).__name__ != "Window":
+            raise TypeError(f"data must be bytes, not {type(data).__name__}")
+        for what, value in (("filename", filename), ("content_type", content_type)):
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"{what} must be a str or None, not {type(value).__name__}")
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a str, not {type(name).__name__}")
         self._put(
             name=name,
             filename=filename,
@@ -197,11 +203,12 @@ class UploadFile(Frozen):
     def file(self) -> BinaryIO:
         """It as an open file for reading, the same one each time; it has no descriptor."""
         if not self._opened:
-            from io import BytesIO
+            from io import BufferedReader, BytesIO
 
             content = self._content
             if isinstance(content, bytes):
-                self._opened.append(BytesIO(content))
+                # Read-only, as one on disk is.
+                self._opened.append(BufferedReader(BytesIO(content)))
             else:
                 self._opened.append(content.opened())
         return self._opened[0]
@@ -217,16 +224,20 @@ class UploadFile(Frozen):
     def save(self, path: str | PathLike[str]) -> Count:
         """Write it to a file, which is made or overwritten; return the number of bytes.
 
-        In a coroutine it is awaited, and writes on another thread. Never take `filename` for a
-        path: it may be that of a file of yours.
+        In a coroutine it is awaited, and writes on another thread, to the end even if whoever
+        awaits it is cancelled. Never take `filename` for a path: it may be that of a file of yours.
 
         Raises:
             OSError: The file cannot be written.
+            TypeError: ``path`` is no path.
         """
-        count: Count = self._beside(lambda: self._save(path))
+        from os import fspath
+
+        to = fspath(path)
+        count: Count = self._beside(lambda: self._save(to))
         return count
 
-    def _save(self, path: str | PathLike[str]) -> int:
+    def _save(self, path: str) -> int:
         with open(path, "wb", buffering=0) as target:
             if isinstance(self._content, bytes):
                 from pyreframework.spools import write_all
@@ -237,13 +248,18 @@ class UploadFile(Frozen):
         return self.size
 
     def _beside(self, work: Callable[[], Any]) -> Any:
-        from pyreframework.handlers.bodies import is_in_coroutine
+        from pyreframework.outcomes import done, is_for_coroutine
 
-        if not is_in_coroutine():
-            return work()
+        if not is_for_coroutine():
+            return done(work())
         from asyncio import to_thread
 
         return to_thread(work)
+
+    def __reduce_ex__(self, _: SupportsIndex) -> Never:
+        raise TypeError(
+            "an UploadFile can be neither copied nor pickled: take its data, or save it to a file"
+        )
 
     def __repr__(self) -> str:
         return (

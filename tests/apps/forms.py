@@ -5,6 +5,7 @@ import hashlib
 import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 from gates import at_gate, hold
 
@@ -270,6 +271,72 @@ async def together(req):
     await asyncio.sleep(0)
     form, files, _ = await asyncio.gather(*tasks)
     return [await req.form() is form, form, {name: file.size for name, file in files.items()}]
+
+
+@app.post("/async/whole/gathered")
+async def gathered(req):
+    """Ask for all of it at once, as tasks and without."""
+    form, files = await asyncio.gather(req.form(), req.files())
+    task = asyncio.create_task(req.form())
+    assert "secret" not in repr(task)
+    return [await task is form, form, len(files)]
+
+
+@app.post("/async/coming/cancelled/{port:int}", stream_body=True)
+async def cancelled(req, port: int):
+    """Cancel who reads, before anything has come; another one waits."""
+    first, second = (asyncio.create_task(req.form()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    await at_gate(port, "cancelled")
+    return await second
+
+
+@app.post("/async/coming/cancelled-late", stream_body=True)
+async def cancelled_late(req):
+    """Cancel who reads when a part of the form has been read, and ask again."""
+    first = asyncio.create_task(req.form())
+    try:
+        while not req._is_whole():
+            await asyncio.sleep(0.001)
+    except RuntimeError:
+        pass  # A part of it is gone.
+    first.cancel()
+    await asyncio.wait([first])
+    try:
+        await req.form()
+    except RuntimeError as error:
+        return str(error)
+
+
+@app.post("/def/coming/threads", stream_body=True)
+def threads(req):
+    """Ask for the form on several threads at once."""
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(req.form) for _ in range(4)]
+        forms = [one.result() for one in asked]
+    return [all(one is forms[0] for one in forms), forms[0]]
+
+
+@app.post("/async/whole/grouped")
+async def grouped(req):
+    """Have a form refused in a group of tasks."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asks(req))
+
+
+async def asks(req):
+    return await req.form()
+
+
+@app.post("/def/whole/from-text")
+def from_text(req):
+    """Raise another exception from what refuses a file that is no text."""
+    try:
+        return req.files()["file"].text
+    except ValueError as error:
+        raise LookupError("no text") from error
 
 
 @app.post("/async/coming/begun", stream_body=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -159,6 +159,25 @@ def test_what_no_part_may_hold(char: str) -> None:
     if char != ",":
         with pytest.raises(ValueError, match="expires"):
             set_cookie(PyreResponse("x"), "n", "v", expires=bad)
+
+
+@pytest.mark.parametrize(
+    ("what", "arguments", "options"),
+    [
+        ("name", (1, "v"), {}),
+        ("value", ("n", 5), {}),
+        ("value", ("n", None), {}),
+        ("value", ("n", b"v"), {}),
+        ("path", ("n", "v"), {"path": 1}),
+        ("domain", ("n", "v"), {"domain": b"d"}),
+        ("samesite", ("n", "v"), {"samesite": True}),
+        ("max_age", ("n", "v"), {"max_age": timedelta(1)}),
+        ("expires", ("n", "v"), {"expires": date(2026, 1, 1)}),
+    ],
+)
+def test_parts_of_other_types_are_named(what: str, arguments: Any, options: Any) -> None:
+    with pytest.raises(TypeError, match=f"{what}.* must be"):
+        set_cookie(PyreResponse("x"), *arguments, **options)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a=b", '"a"', "caf\u00e9", "a/b", "[a]"])

@@ -143,6 +143,7 @@ def test_files(client: TestClient, tmp_path: Path) -> None:
                 ("named", ('a"b\r\n.png', b"png")),
                 ("typed", ("n", "te\xe9xt", "text/x-test")),
                 ("more", ("n", b"m", "a/b", {"X-More": "1"})),
+                ("own", ("n.txt", b"o", None, {"content-type": "a/b"})),
                 ("field", (None, "no file")),
             ],
         )
@@ -164,8 +165,14 @@ def test_files(client: TestClient, tmp_path: Path) -> None:
         ),
         f'{disposition}"typed"; filename="n"\r\nContent-Type: text/x-test\r\n\r\nte\xc3\xa9xt\r\n',
         f'{disposition}"more"; filename="n"\r\nContent-Type: a/b\r\nX-More: 1\r\n\r\nm\r\n',
+        f'{disposition}"own"; filename="n.txt"\r\ncontent-type: a/b\r\n\r\no\r\n',
         f'{disposition}"field"\r\n\r\nno file\r\n',
     ]
+
+
+def test_names_of_files_are_made_text_as_those_of_fields_are(client: TestClient) -> None:
+    numbered: Any = {1: b"x"}
+    assert 'name="1"; filename="1"' in echo(client, files=numbered)["body"]
 
 
 def test_headers_that_are_sent(client: TestClient) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyreframework import FormError, FormLimits, HTTPError, Pyre, UploadFile, parse_multipart
+from pyreframework.collecting import parser_of
 from pyreframework.spools import Window, opened
 
 
@@ -98,7 +101,7 @@ def test_a_spool_where_files_need_names(tmp_path: Path) -> None:
     assert (spool.size, spool.pending_size, list(tmp_path.iterdir())) == (3, 3, [])
     spool.flush()
     assert (spool.pending_size, os.pread(spool.fileno(), 9, 0)) == (0, b"abc")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=f"a temporary file in {tmp_path}/no: "):
         FormSpool(str(tmp_path / "no"), 0, True)
     with pytest.raises(FileNotFoundError):
         opened(tmp_path / "no", waits=False)
@@ -121,6 +124,42 @@ def test_limits_that_are_none(wrong: Any) -> None:
         Pyre().form_limits = wrong
 
 
+def test_limits_that_no_form_has_are_refused_at_once(tmp_path: Path) -> None:
+    for limits in ({"max_parts": 10**30}, {"max_file_size": 2**63}):
+        with pytest.raises(ValueError, match="must be a number up to"):
+            FormLimits(**limits)
+    assert FormLimits(max_parts=2**63 - 1, spool_dir=tmp_path).spool_dir == tmp_path
+    with pytest.raises(ValueError, match="spool_dir must be a folder that is there"):
+        FormLimits(spool_dir=tmp_path / "no")
+
+
+def test_files_of_other_types_are_refused_at_once() -> None:
+    make: Any = UploadFile
+    for given in (("a", "b", "c", "text"), ("a", b"b"), ("a", "b", 1), (None,)):
+        with pytest.raises(TypeError, match="must be"):
+            make(*given)
+    save: Any = UploadFile("a", data=b"x").save
+    with pytest.raises(TypeError):
+        save(1)
+
+
+def test_files_can_be_neither_copied_nor_pickled() -> None:
+    duplicates: list[Any] = [copy.copy, copy.deepcopy, pickle.dumps]
+    for duplicate in duplicates:
+        with pytest.raises(TypeError, match="neither copied nor pickled"):
+            duplicate(UploadFile("a", data=b"x"))
+
+
+def test_a_file_in_memory_is_read_only_as_one_on_disk_is() -> None:
+    for file in (UploadFile("a", data=b"abc"), *spooled(b"abc")):
+        assert not file.file.writable()
+        with pytest.raises(OSError, match="write"):
+            file.file.write(b"x")
+        assert (file.file.read(1), file.file.seek(0), file.file.read()) == (b"a", 0, b"abc")
+        with pytest.raises(OSError, match="fileno"):
+            file.file.fileno()
+
+
 def test_limits_are_shown_and_frozen() -> None:
     limits = FormLimits(max_parts=5, max_file_size=7)
     assert "max_file_size=7" in repr(limits)
@@ -131,3 +170,21 @@ def test_limits_are_shown_and_frozen() -> None:
     assert app.form_limits.max_parts == 1000
     app.form_limits = limits
     assert app.form_limits is limits
+
+
+@pytest.mark.parametrize("cut", [1, 30, 500])
+def test_a_form_that_is_malformed_stays_so(cut: int) -> None:
+    limits = FormLimits()
+    parser = parser_of("multipart/form-data; boundary=x", limits)
+    form = b"--x\r\nno header, and long enough to be cut in its middle\r\n\r\n" + BODY
+    told = set()
+    for at in range(0, len(form), cut):
+        try:
+            parser.feed(form[at : at + cut])
+        except FormError as error:
+            told.add(error.detail)
+        else:
+            assert not told, "nothing comes of it any more"
+    with pytest.raises(FormError) as caught:
+        parser.finish()
+    assert told == {caught.value.detail}

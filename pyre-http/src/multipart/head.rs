@@ -129,6 +129,11 @@ fn names(disposition: &[u8]) -> Result<(String, Option<String>), Fault> {
         }
     }
     let [name, extended, filename, extended_filename] = found;
+    // Whoever reads only one of the two would see another form. Of a file senders mean the plain one for those
+    // who cannot read the other (RFC 6266 section 4.3).
+    if name.is_some() && extended.is_some() {
+        return Err(Fault::Repeated);
+    }
     Ok((extended.or(name).ok_or(Fault::NoName)?, extended_filename.or(filename)))
 }
 

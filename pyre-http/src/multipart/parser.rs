@@ -74,6 +74,8 @@ pub struct Parser {
     parts: usize,
     /// So many bytes in front are known not to end a head.
     scanned: usize,
+    /// What is wrong with the form, once that was found.
+    fault: Option<Fault>,
 }
 
 impl Parser {
@@ -86,7 +88,7 @@ impl Parser {
             return Err(Fault::Boundary);
         }
         let delimiter = memmem::Finder::new(&[b"\r\n--", boundary].concat()).into_owned();
-        Ok(Self { delimiter, limits, stage: Stage::Start, parts: 0, scanned: 0 })
+        Ok(Self { delimiter, limits, stage: Stage::Start, parts: 0, scanned: 0, fault: None })
     }
 
     /// Reads on in what has come and was not taken before. Returns how many bytes are taken, and what they
@@ -95,14 +97,18 @@ impl Parser {
     /// What is not taken then is never more than a head, or than a boundary.
     ///
     /// # Errors
-    /// Whatever is wrong with the form; nothing more comes of it then.
+    /// Whatever is wrong with the form; nothing more comes of it then, but the same again.
     pub fn next<'input>(
         &mut self,
         input: &'input [u8],
     ) -> Result<(usize, Option<Event<'input>>), Fault> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
         let mut taken = 0;
         loop {
-            let (some, found) = self.look(&input[taken..])?;
+            let (some, found) =
+                self.look(&input[taken..]).inspect_err(|fault| self.fault = Some(*fault))?;
             taken += some;
             match found {
                 Found::Stage(stage) => self.stage = stage,
@@ -118,8 +124,11 @@ impl Parser {
     /// Nothing more comes; `rest` was not taken.
     ///
     /// # Errors
-    /// The form has not ended.
+    /// The form has not ended, or something was wrong with it.
     pub fn finish(&self, rest: &[u8]) -> Result<(), Fault> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
         match self.stage {
             Stage::Epilogue => Ok(()),
             Stage::Last if rest.is_empty() => Ok(()),
@@ -148,7 +157,6 @@ impl Parser {
                 let found = end_of_boundary_line(input, Stage::Head)?;
                 if matches!(found.1, Found::Stage(_)) {
                     self.parts += 1;
-                    self.scanned = 0;
                     if self.parts > self.limits.parts_max {
                         return Err(Fault::Parts);
                     }
@@ -215,7 +223,8 @@ impl Parser {
             self.scanned = input.len().saturating_sub(3);
             return Ok((0, Found::Nothing));
         };
-        let (head, taken) = (&input[..self.scanned + at], self.scanned + at + 4);
+        let end = std::mem::take(&mut self.scanned) + at;
+        let (head, taken) = (&input[..end], end + 4);
         if taken > self.limits.head_bytes_max {
             return Err(Fault::HeadBytes);
         }

@@ -173,6 +173,8 @@ fn names() {
     for (parameters, fault) in [
         ("filename=x", Fault::NoName),
         ("name=a; name=b", Fault::Repeated),
+        ("name=a; name*=utf-8''b", Fault::Repeated),
+        ("name*=utf-8''a; name=a", Fault::Repeated),
         ("name=a; filename=x; filename=y", Fault::Repeated),
         ("name=a b", Fault::Disposition),
         ("name=a,b", Fault::Disposition),
@@ -325,4 +327,51 @@ proptest! {
         prop_assert_eq!(&read("XX", form.chunks(cut), LIMITS), &whole);
         prop_assert_eq!(&read("XX", form.chunks(1), LIMITS), &whole);
     }
+
+    #[test]
+    fn a_form_that_is_malformed_stays_so(
+        pieces in prop::collection::vec(prop::sample::select(PIECES), 1..24),
+        more in prop::collection::vec(prop::sample::select(PIECES), 0..24),
+        cut in 1_usize..20,
+    ) {
+        let (form, more) = (pieces.concat().into_bytes(), more.concat().into_bytes());
+        let mut parser = Parser::new(b"XX", LIMITS).unwrap();
+        let (mut bytes, mut fault) = (Vec::new(), None);
+        for piece in form.chunks(cut).chain(more.chunks(cut)) {
+            bytes.extend_from_slice(piece);
+            loop {
+                match parser.next(&bytes) {
+                    Ok(found) => {
+                        prop_assert_eq!(fault, None);
+                        let is_nothing = found.1.is_none();
+                        bytes.drain(..found.0);
+                        if is_nothing {
+                            break;
+                        }
+                    }
+                    Err(found) => {
+                        prop_assert_eq!(found, *fault.get_or_insert(found));
+                        prop_assert_eq!(parser.finish(&bytes), Err(found));
+                        // What was there is thrown away, or is not.
+                        if bytes.len() % 2 == 0 {
+                            bytes.clear();
+                        }
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_comes_behind_a_head_that_is_malformed_is_not_read_where_it_ended() {
+    let mut parser = Parser::new(b"XX", LIMITS).unwrap();
+    let mut head = b"--XX\r\nno header, and long enough to be looked for where it was".to_vec();
+    let (taken, None) = parser.next(&head).unwrap() else { panic!("it has not ended") };
+    head.drain(..taken);
+    head.extend(b"\r\n\r\n");
+    assert_eq!(parser.next(&head), Err(Fault::HeadLine));
+    assert_eq!(parser.next(b"x"), Err(Fault::HeadLine));
+    assert_eq!(parser.finish(b""), Err(Fault::HeadLine));
 }

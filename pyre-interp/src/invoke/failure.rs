@@ -22,8 +22,11 @@ impl<'py> Lane<'py, '_> {
         let py = self.py;
         // A body that is not what the handler asked for is the client's fault, if the handler did
         // not say otherwise.
-        if let Some(status) = self.request.get().complaint(exception, py) {
-            return self.error_response(status);
+        if let Some((status, detail)) = self.request.get().complaint(exception, py) {
+            return match detail {
+                Some(detail) => self.told_response(status, &detail),
+                None => self.error_response(status),
+            };
         }
         // It took longer than it may: the monitor has reported where it was.
         if exception.is_instance(&*self.tools.overrun.bind(py), py)? {
@@ -65,8 +68,13 @@ impl<'py> Lane<'py, '_> {
     /// A response with the server's own words for a status.
     pub(crate) fn error_response(&mut self, status: u16) -> Result<Owned<'py>, Raised> {
         let text = Str::new(self.py, pyre_http::status::error_text(status))?;
+        self.told_response(status, text.as_any())
+    }
+
+    /// A response that tells a client what is wrong.
+    fn told_response(&mut self, status: u16, detail: &Object) -> Result<Owned<'py>, Raised> {
         let body = Dict::new(self.py)?;
-        body.set(&*Str::intern(self.py, "error")?, &*text, self.py)?;
+        body.set(&*Str::intern(self.py, "error")?, detail, self.py)?;
         Ok(Response::of_body(self.py, self.tools, status, body.into_any())?.into_any())
     }
 

@@ -1,13 +1,17 @@
 """Faults of clients: which exceptions tell a program that a body is malformed, or has no end.
 
-The engine marks each one with the id of its request and the status that it stands for. Whoever lets
-it through has made no mistake: the client is answered, and nothing is logged. Imported with the
-first.
+The engine marks each one with the id of its request and the status that it stands for. What
+refuses a form is such a fault by its class. Whoever lets it through has made no mistake: the client
+is answered, and nothing is logged. Imported with the first.
 """
 
 from __future__ import annotations
 
-__all__ = ["find", "is_cut_short", "status_of"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["answer_of", "find", "is_cut_short", "status_of"]
 
 # How many causes are followed: exceptions may be the cause of each other.
 CAUSES_MAX = 32
@@ -19,16 +23,22 @@ def mark_of(error: BaseException) -> tuple[str, int] | None:
     return mark
 
 
+def refuses(error: BaseException) -> bool:
+    """Tell whether an exception refuses a form: a `FormError`, with status and detail."""
+    return bool(getattr(type(error), "_pyre_refuses", False))
+
+
 def find(
     error: BaseException, request_id: str | None, causes: int = CAUSES_MAX
 ) -> BaseException | None:
     """Return the exception that was marked for a request, or for any, if it is behind this one.
 
-    It is if it, or what it was raised ``from``, was marked; a group is if all that it has are.
-    What is raised while a marked one is handled is a fault of its own.
+    What refuses a form is for any. It is behind this one if it, or what it was raised ``from``, was
+    marked; a group is if all that it has are. What is raised while a marked one is handled is a
+    fault of its own.
     """
     mark = mark_of(error)
-    if mark is not None and request_id in (None, mark[0]):
+    if refuses(error) or (mark is not None and request_id in (None, mark[0])):
         return error
     if causes <= 0:
         return None
@@ -42,8 +52,21 @@ def find(
 
 def status_of(error: BaseException, request_id: str) -> int | None:
     """Return the status that an exception stands for, if it is the fault of the client."""
-    found = find(error, request_id)
-    return None if found is None else mark_of(found)[1]  # type: ignore[index]
+    found = answer_of(error, request_id)
+    return None if found is None else found[0]
+
+
+def answer_of(error: BaseException, request_id: str) -> tuple[int, object] | None:
+    """Return what an exception stands for, if it is the fault of the client.
+
+    That is a status, and what the client is told, or None for what the status says.
+    """
+    found: Any = find(error, request_id)
+    if found is None:
+        return None
+    if refuses(found):
+        return found.status, found.detail
+    return mark_of(found)[1], None  # type: ignore[index] # It was found by that.
 
 
 def is_cut_short(error: BaseException) -> bool:

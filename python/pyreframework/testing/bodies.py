@@ -183,7 +183,7 @@ def multipart(
         head = f'Content-Disposition: form-data; name="{escaped(name)}"\r\n'
         parts.append((head, as_bytes(value)))
     items = files.items() if isinstance(files, Mapping) else files
-    parts.extend(file_part(name, spec) for name, spec in items)
+    parts.extend(file_part(str(name), spec) for name, spec in items)
     written = b"".join(
         f"--{boundary}\r\n{head}\r\n".encode() + content + b"\r\n" for head, content in parts
     )
@@ -207,7 +207,7 @@ def file_part(name: str, spec: FileSpec) -> tuple[str, bytes]:
         head += f'; filename="{escaped(filename)}"'
         content_type = content_type or guess_type(filename)[0] or "application/octet-stream"
     lines = [head]
-    if content_type is not None:
+    if content_type is not None and "content-type" not in map(str.lower, headers or ()):
         lines.append(f"Content-Type: {content_type}")
     lines.extend(f"{key}: {value}" for key, value in (headers or {}).items())
     for line in lines:

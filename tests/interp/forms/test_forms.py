@@ -116,6 +116,18 @@ def test_parse_multipart(server: Server, way: str) -> None:
     assert refused.json()["error"].endswith("it is not multipart/form-data")
 
 
+@WAYS
+def test_a_field_behind_files_that_fill_the_memory_is_taken(server: Server, way: str) -> None:
+    """Sixteen files, each just small enough to stay in memory, take all that a form may have."""
+    contents = [bytes([number]) * 2**20 for number in range(16)]
+    files = [part('name="file"; filename="f"', content) for content in contents]
+    body = form(*files, part("name=a", b"1"), part('name="file"; filename="f"', b"last"))
+    found = server.post(f"{way}/show", body, fields()).json()
+    assert found["fields"] == {"a": ["1"]}
+    digests = [digest(content) for content in [*contents, b"last"]]
+    assert [file[3] for file in found["files"]["file"]] == digests
+
+
 @pytest.mark.parametrize("way", ["/def/whole", "/def/coming"])
 def test_what_is_left_of_the_body(server: Server, way: str) -> None:
     body = form(part('name="a"', b"1"))

@@ -89,11 +89,26 @@ def test_what_keeps_to_all_bounds(server: Server, way: str) -> None:
     found = server.post(f"{way}/tight", body, fields()).json()
     assert [file[2] for file in found["files"]["f"]] == [5000, 50]
     pairs = server.post(f"{way}/tight", b"a=1&b=2&c=3&d=4", fields(URL_ENCODED))
-    assert (pairs.status, pairs.json()) == (413, {"error": "the form has too many fields"})
+    assert (pairs.status, pairs.json()) == (413, {"error": "the form has more than 3 fields"})
     long = server.post(f"{way}/tight", b"a=" + b"x" * 101, fields(URL_ENCODED))
-    assert long.status == 413
+    reason = "the field 'a' of the form has more than 100 bytes"
+    assert (long.status, long.json()) == (413, {"error": reason})
     long = server.post(f"{way}/tight", b"a" * 200, fields(URL_ENCODED))
     assert (long.status, long.json()) == (413, {"error": "the form has more than 150 bytes"})
+
+
+@WAYS
+def test_a_form_that_is_compressed_is_answered_415(server: Server, way: str) -> None:
+    for kind in (MULTIPART, URL_ENCODED):
+        answer = server.post(
+            f"{way}/show", b"\x1f\x8b", [*fields(kind), ("Content-Encoding", "gzip")]
+        )
+        assert answer.status == 415
+        assert "Content-Encoding 'gzip'" in answer.json()["error"]
+        whole = server.post(
+            f"{way}/show", form(A), [*fields(MULTIPART), ("Content-Encoding", "identity")]
+        )
+        assert whole.status == 200
 
 
 @WAYS

@@ -18,24 +18,37 @@ pub(crate) fn form_pairs<'py>(
 ) -> Result<Owned<'py>, Raised> {
     let [data, pairs_max, name_bytes_max, value_bytes_max] = given.parse(&PAIRS, py)?;
     let pairs_max = size(py, pairs_max.as_deref())?;
-    let bounds = [name_bytes_max, value_bytes_max];
+    let bounds = [size(py, name_bytes_max.as_deref())?, size(py, value_bytes_max.as_deref())?];
     let (mut found, mut scratch) = (Vec::new(), Vec::new());
     for (name, value) in pairs(bytes(py, data.as_deref())?.as_slice()) {
         if found.len() == pairs_max {
-            return Err(refusal(py, 413, "the form has too many fields"));
+            return Err(refusal(py, 413, &format!("the form has more than {pairs_max} fields")));
         }
         let mut pair = [none(py), none(py)];
-        for ((raw, place), bound) in [name, value].into_iter().zip(&mut pair).zip(bounds) {
+        for (at, raw) in [name, value].into_iter().enumerate() {
             let decoded = form_decoded(raw, &mut scratch);
-            if decoded.len() > size(py, bound.as_deref())? {
-                return Err(refusal(py, 413, "a name or a value in the form is too long"));
+            if decoded.len() > bounds[at] {
+                return Err(too_long(py, &pair, bounds[at]));
             }
             let Ok(text) = std::str::from_utf8(decoded) else {
                 return Err(refusal(py, 400, "the form is not UTF-8"));
             };
-            *place = Str::new(py, text)?.into_any();
+            pair[at] = Str::new(py, text)?.into_any();
         }
         found.push(Tuple::new(py, pair)?.into_any());
     }
     List::from_vec(py, found).map(Owned::into_any)
+}
+
+/// What a client is told of a name, or of a value, whose name has been read.
+#[cold]
+fn too_long(py: Attached<'_>, pair: &[Owned<'_>; 2], bound: usize) -> Raised {
+    match pair[0].cast::<Str>().map(|name| name.as_utf8(py)) {
+        None => refusal(py, 413, &format!("a name in the form has more than {bound} bytes")),
+        Some(Ok(name)) => {
+            let name = name.escape_debug();
+            refusal(py, 413, &format!("the field '{name}' of the form has more than {bound} bytes"))
+        }
+        Some(Err(raised)) => raised,
+    }
 }

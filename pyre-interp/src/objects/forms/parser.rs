@@ -25,8 +25,8 @@ pub(crate) struct FormParser {
     state: RefCell<Box<State>>,
     /// Where the data of the part goes that is coming, if it goes there at once.
     spool: Slot<Instance<FormSpool>>,
-    /// What is wrong with the form, once that was found.
-    fault: Cell<Option<Fault>>,
+    /// Whether something was raised in the middle, such as that a disk is full: what came then is lost.
+    is_broken: Cell<bool>,
 }
 
 struct State {
@@ -57,7 +57,7 @@ impl FormParser {
         Ok(Self {
             state: RefCell::new(Box::new(state)),
             spool: Slot::empty(),
-            fault: Cell::new(None),
+            is_broken: Cell::new(false),
         })
     }
 
@@ -92,9 +92,7 @@ impl FormParser {
     }
 
     fn digest<'py>(&self, py: Attached<'py>, data: &[u8]) -> Result<Owned<'py>, Raised> {
-        if let Some(fault) = self.fault.get() {
-            return Err(raised(py, fault));
-        }
+        self.check_whole(py)?;
         let mut state = self.state.try_borrow_mut().map_err(|_| busy(py))?;
         let State { parser, held, .. } = &mut **state;
         let joined = (!held.is_empty()).then(|| {
@@ -102,15 +100,17 @@ impl FormParser {
             std::mem::take(held)
         });
         let input = joined.as_deref().unwrap_or(data);
+        self.is_broken.set(true);
         let (mut at, mut found) = (0, Vec::new());
         loop {
             let (taken, event) = match parser.next(&input[at..]) {
                 Ok(next) => next,
-                Err(fault) if found.is_empty() => return Err(raised(py, fault)),
-                Err(fault) => {
-                    self.fault.set(Some(fault));
-                    break;
+                // The parser tells it again, with each call.
+                Err(fault) if found.is_empty() => {
+                    self.is_broken.set(false);
+                    return Err(raised(py, fault));
                 }
+                Err(_) => break,
             };
             at += taken;
             found.push(match event {
@@ -139,7 +139,17 @@ impl FormParser {
             });
         }
         held.extend_from_slice(&input[at..]);
-        List::from_vec(py, found).map(Owned::into_any)
+        let events = List::from_vec(py, found)?;
+        self.is_broken.set(false);
+        Ok(events.into_any())
+    }
+
+    /// Makes sure that nothing of the form was lost.
+    fn check_whole(&self, py: Attached<'_>) -> Result<(), Raised> {
+        if self.is_broken.get() {
+            return Err(Raised::runtime_error(py, "the form was not read on after an error"));
+        }
+        Ok(())
     }
 
     /// The data of the part that is coming goes there from now on.
@@ -149,10 +159,10 @@ impl FormParser {
 
     /// `finish()`: nothing more comes.
     fn finish<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.check_whole(py)?;
         let state = self.state.try_borrow().map_err(|_| busy(py))?;
         let State { parser, held, .. } = &**state;
-        let ended = self.fault.get().map_or_else(|| parser.finish(held), Err);
-        ended.map(|()| none(py)).map_err(|fault| raised(py, fault))
+        parser.finish(held).map(|()| none(py)).map_err(|fault| raised(py, fault))
     }
 }
 

@@ -26,6 +26,8 @@ const NAMES_MAX: usize = 100;
 /// The file, and what is to be written to it.
 pub(crate) struct FormSpool {
     file: File,
+    /// The folder that its disk was found by.
+    folder: PathBuf,
     /// All that belongs into the file, written or not.
     bytes: Cell<u64>,
     /// What is not written before somebody says so.
@@ -48,8 +50,8 @@ impl FormSpool {
         let flags = i32::try_from(size(py, flags.as_deref())?).unwrap_or(0);
         let waits = waits.expect("it is required").is_true(py)?;
         let opened = py.detach(|| open(&folder, flags));
-        let file = opened.map_err(|error| os_error(py, &error))?;
-        Ok(Self { file, bytes: Cell::new(0), pending: RefCell::default(), waits })
+        let file = opened.map_err(|error| os_error(py, &folder, &error))?;
+        Ok(Self { file, folder, bytes: Cell::new(0), pending: RefCell::default(), waits })
     }
 
     /// Writes bytes behind the others, or has them wait for it.
@@ -61,7 +63,8 @@ impl FormSpool {
             return Ok(());
         }
         let file = &self.file;
-        py.detach(|| file.write_all_at(data, at)).map_err(|error| os_error(py, &error))
+        py.detach(|| file.write_all_at(data, at))
+            .map_err(|error| os_error(py, &self.folder, &error))
     }
 
     fn append_bytes<'py>(
@@ -80,7 +83,7 @@ impl FormSpool {
         if !pending.is_empty() {
             let (file, at) = (&self.file, self.bytes.get() - pending.len() as u64);
             let written = py.detach(|| file.write_all_at(&pending, at));
-            written.map_err(|error| os_error(py, &error))?;
+            written.map_err(|error| os_error(py, &self.folder, &error))?;
             pending.clear();
             // Its room is for the next ones.
             self.pending.replace(pending);
@@ -152,10 +155,11 @@ fn open(folder: &Path, flags: i32) -> io::Result<File> {
 
 /// An `OSError`, of the kind that its number stands for.
 #[cold]
-fn os_error(py: Attached<'_>, error: &io::Error) -> Raised {
+fn os_error(py: Attached<'_>, folder: &Path, error: &io::Error) -> Raised {
     let made = || {
         let number = Int::new(py, error.raw_os_error().unwrap_or(0).into())?.into_any();
-        let text = Str::new(py, &format!("a temporary file: {error}"))?.into_any();
+        let text =
+            Str::new(py, &format!("a temporary file in {}: {error}", folder.display()))?.into_any();
         Tuple::new(py, [number, text])
     };
     match made() {

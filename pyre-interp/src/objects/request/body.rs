@@ -78,21 +78,30 @@ impl Request {
         }
     }
 
-    /// The status that this exception stands for, if it is one that told the handler of a body that is
-    /// malformed, or that has no end, or comes of such ones alone.
+    /// The status that this exception stands for, and what there is to say of it, if it is one that told the
+    /// handler of a body that is malformed, or that has no end, or comes of such ones alone.
     #[cold]
-    pub(crate) fn complaint(&self, exception: &Object<Exception>, py: Attached<'_>) -> Option<u16> {
-        if !self.has_others() || !self.fields.has_complained.get() {
+    pub(crate) fn complaint<'py>(
+        &self,
+        exception: &Object<Exception>,
+        py: Attached<'py>,
+    ) -> Option<(u16, Option<Owned<'py>>)> {
+        // A file of a form complains by itself.
+        let may_be =
+            self.has_others() && (self.fields.has_complained.get() || !self.fields.form.is_empty());
+        if !may_be {
             return None;
         }
         let found = import(py, "pyreframework.handlers.faults").and_then(|faults| {
-            let status_of = faults.attr(&*Str::intern(py, "status_of")?, py)?;
-            status_of.call2(exception, &*self.id(py)?, py)
+            let answer_of = faults.attr(&*Str::intern(py, "answer_of")?, py)?;
+            answer_of.call2(exception, &*self.id(py)?, py)
         });
         match found {
-            Ok(status) => {
+            Ok(found) => {
+                let [status, detail] = found.cast::<Tuple>()?.items() else { return None };
                 let status = status.cast::<Int>().and_then(|status| status.as_i64());
-                status.and_then(|status| u16::try_from(status).ok())
+                let status = status.and_then(|status| u16::try_from(status).ok())?;
+                Some((status, (!detail.is_none()).then(|| Object::to_owned(detail, py))))
             }
             Err(raised) => {
                 raised.write_unraisable("what a client has done wrong", py);

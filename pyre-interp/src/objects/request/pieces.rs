@@ -206,7 +206,8 @@ impl Request {
         match self.wait_for_all(py)? {
             Gathered::Never => Err(Raised::runtime_error(
                 py,
-                "a part of the body has been read by stream() or read(): it is not there as a whole",
+                "a part of the body has been read by stream(), read(), form() or parts(): it is not there as a \
+                 whole",
             )),
             Gathered::All | Gathered::Part => Ok(()),
         }
