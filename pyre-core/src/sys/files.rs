@@ -196,11 +196,19 @@ pub(crate) fn read_now(file: &File, buffer: &mut [u8], at: u64) -> io::Result<us
     let at = i64::try_from(at).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: one structure, which names a live buffer and its length.
     let read = unsafe { libc::preadv2(file.as_raw_fd(), &raw const part, 1, at, libc::RWF_NOWAIT) };
-    usize::try_from(read).map_err(|_| match io::Error::last_os_error() {
-        // Not every file system tells.
-        error if error.raw_os_error() == Some(libc::EOPNOTSUPP) => io::ErrorKind::WouldBlock.into(),
-        error => error,
-    })
+    usize::try_from(read).map_err(|_| as_told_by_a_read(io::Error::last_os_error()))
+}
+
+/// What an error of a read that must not wait means: not every file system, kernel and container tells what
+/// is in memory, and then somebody has to read who may wait.
+#[cfg(target_os = "linux")]
+fn as_told_by_a_read(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EPERM | libc::EINVAL) => {
+            io::ErrorKind::WouldBlock.into()
+        }
+        _ => error,
+    }
 }
 
 /// That is not known here.
@@ -331,6 +339,22 @@ mod tests {
         assert!(!file.metadata().unwrap().is_file());
         assert!(walk(&root, b"fifo").is_ok());
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_system_that_does_not_tell_what_is_in_memory_has_others_read() {
+        for (number, expected) in [
+            (libc::EOPNOTSUPP, io::ErrorKind::WouldBlock),
+            (libc::EAGAIN, io::ErrorKind::WouldBlock),
+            (libc::ENOSYS, io::ErrorKind::WouldBlock),
+            (libc::EPERM, io::ErrorKind::WouldBlock),
+            (libc::EINVAL, io::ErrorKind::WouldBlock),
+            (libc::ENOENT, io::ErrorKind::NotFound),
+        ] {
+            let error = as_told_by_a_read(io::Error::from_raw_os_error(number));
+            assert_eq!(error.kind(), expected, "{number}");
+        }
     }
 
     #[test]
