@@ -273,6 +273,16 @@ pub(crate) mod cold {
     }
 }
 
+/// Has a socket take nothing from files: the kernel has no such call for one that appends.
+#[cfg(test)]
+pub(crate) fn refuse_files(socket: &impl AsRawFd) {
+    // SAFETY: plain numbers; of what is no descriptor the kernel says so.
+    let flags = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) };
+    // SAFETY: as above.
+    let set = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFL, flags | libc::O_APPEND) };
+    assert_eq!(set, 0);
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

@@ -29,7 +29,7 @@ mod wakes; // how an event loop learns which of its senders can go on
 #[cfg(not(pyre_loom))]
 mod tests;
 
-pub use downstream::{Downstream, Known, Terms, Transfer, Upgrade};
+pub use downstream::{Downstream, Fetched, Known, Terms, Transfer, Upgrade};
 pub use inbox::{Batch, Ending, Feed, GONE, INBOX_BYTES_MAX, Inbox, Received, TOO_SLOW};
 pub use inflow::{Cut, Found, Intake, Upstream, inflow};
 pub use mailbox::Mailbox;
