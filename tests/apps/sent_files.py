@@ -91,6 +91,11 @@ def said(req):
     return opened("small.txt", headers=headers)
 
 
+@app.get("/ranged")
+def ranged(req):
+    return opened("small.txt", headers={"Content-Range": "bytes 7-8/9", "Accept-Ranges": "own"})
+
+
 @app.get("/gone")
 def gone(req):
     place = os.path.join(ROOT, "passing.txt")

@@ -134,6 +134,15 @@ def test_what_the_handler_says_stands_in_refusals(server: Server) -> None:
         assert (reply.header("etag") is not None) is (status == 304)
 
 
+def test_which_part_it_is_says_the_server_alone(server: Server) -> None:
+    whole, part = (server.get("/ranged", fields) for fields in ([], [("Range", "bytes=1-2")]))
+    none = server.get("/ranged", [("Range", "bytes=5000-")])
+    ranges = [[], ["bytes 1-2/1000"], ["bytes */1000"]]
+    assert [reply.all("content-range") for reply in (whole, part, none)] == ranges
+    accepted = [["own"], ["own"], ["bytes"]]
+    assert [reply.all("accept-ranges") for reply in (whole, part, none)] == accepted
+
+
 def test_they_keep_their_place_in_a_pipeline(server: Server) -> None:
     targets = [f"/{place}/{name}" for place in PLACES for name in ("large.bin", "small.txt")]
     with server.connect() as peer:

@@ -164,7 +164,16 @@ fn look_inside(
             Some(Opened::Folder) => {
                 let has_index = !mount.index.is_empty()
                     && root.open_file(&index_of(name, &mount.index))?.is_some();
-                return Ok(if has_index { Outcome::Folder } else { Outcome::Missing });
+                match has_index {
+                    true => return Ok(Outcome::Folder),
+                    false if !mount.html => return Ok(Outcome::Missing),
+                    // A page may have a folder of its name beside it.
+                    false => {
+                        let name = [name, &b".html"[..]].concat();
+                        let opened = root.open_file(&name)?;
+                        (name, opened, 200)
+                    }
+                }
             }
             None if mount.html => {
                 let name = [name, &b".html"[..]].concat();

@@ -59,7 +59,7 @@ impl Lane<'_, '_> {
         }
         let (others, about): (Vec<_>, Vec<_>) =
             said.partition(|(name, _)| !is_about_the_file(name));
-        let described = Described::of(body, about.into_iter(), job.now_s);
+        let described = Described::of(status, body, about.into_iter(), job.now_s);
         let asked = Asked {
             request: &request,
             fields: request.headers_in(&job.headers),
@@ -114,6 +114,7 @@ struct Described {
 
 impl Described {
     fn of<'a>(
+        status: u16,
         body: &FileBody,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         now_s: u64,
@@ -134,6 +135,10 @@ impl Described {
             }
             if is("Content-Type") {
                 found.content_type = value.to_vec();
+                continue;
+            }
+            if is("Content-Range") && status == 200 {
+                // Which part of the file is sent is not for the handler to say.
                 continue;
             }
             if is("ETag") {
