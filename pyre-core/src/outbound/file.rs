@@ -188,7 +188,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::sync::Arc;
 
-    use pyre_interp::flow::Downstream;
+    use pyre_interp::flow::{Downstream, OpenFile};
     use pyre_interp::job::{ConnectionId, Entry};
 
     use super::*;
@@ -202,7 +202,7 @@ mod tests {
     const TO: ConnectionId = ConnectionId { reactor: 0, slot: 0, generation: 0 };
 
     /// An open file without a name, with these bytes.
-    fn file(bytes: &[u8]) -> Arc<File> {
+    fn file(bytes: &[u8]) -> Arc<OpenFile> {
         let number = std::thread::current().id();
         let name = format!("pyre-sent-{}-{number:?}", std::process::id());
         let place = std::env::temp_dir().join(name);
@@ -215,11 +215,11 @@ mod tests {
             .unwrap();
         std::fs::remove_file(place).unwrap();
         file.write_all(bytes).unwrap();
-        Arc::new(file)
+        Arc::new(OpenFile::new(file, true))
     }
 
     /// A job that answers with these pieces of a file.
-    fn job(file: &Arc<File>, pieces: Vec<Piece>) -> Box<Job> {
+    fn job(file: &Arc<OpenFile>, pieces: Vec<Piece>) -> Box<Job> {
         let mut job = Job::new();
         job.reply_to = TO;
         job.entries.push(Entry::Answer(pyre_http::span::Span::EMPTY));
@@ -362,7 +362,8 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_ends_the_connection() {
         let (mut connections, mut ledger, mut peer) = one();
-        let folder = Arc::new(File::open(std::env::temp_dir()).unwrap());
+        let folder = File::open(std::env::temp_dir()).unwrap();
+        let folder = Arc::new(OpenFile::new(folder, true));
         let part = vec![Piece::Part(0, 20)];
         assert!(flush(&mut connections, &mut ledger, 0, job(&folder, part), 0).is_none());
         while connections.get(0).unwrap().phase == Phase::Streaming {

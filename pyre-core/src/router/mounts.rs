@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use pyre_http::files::path::{behind_prefix, relative};
 
 /// Folders of one app: they are asked one after the other.
@@ -28,6 +30,9 @@ pub struct Mount {
     pub spa: Box<str>,
     /// Links may lead out of it.
     pub follows_links: bool,
+    /// The file system where it was when it was last looked at, and where that is mounted, if that is known
+    /// to be one of this machine: from another one nobody may read who must not wait.
+    pub local: Arc<Mutex<Option<(u64, u64)>>>,
 }
 
 /// What a path asks of a folder.
@@ -144,6 +149,7 @@ mod tests {
             html: false,
             spa: "".into(),
             follows_links: false,
+            local: Arc::default(),
         }
     }
 

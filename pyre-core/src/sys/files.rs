@@ -139,7 +139,13 @@ fn open_with(
         return Err(io::ErrorKind::WouldBlock.into());
     }
     let below = if links == Links::Below { libc::RESOLVE_BENEATH } else { 0 };
-    let cached = if patience == Patience::Now { libc::RESOLVE_CACHED } else { 0 };
+    // What lies on another file system below a folder is not for those who know of the folder's alone.
+    let is_below = folder != libc::AT_FDCWD;
+    let cached = match patience {
+        Patience::Now if is_below => libc::RESOLVE_CACHED | libc::RESOLVE_NO_XDEV,
+        Patience::Now => libc::RESOLVE_CACHED,
+        Patience::Wait => 0,
+    };
     // SAFETY: all zeroes is a value of this plain C structure, which asks for nothing.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = flags as u64;
@@ -161,7 +167,10 @@ fn open_with(
         };
         match (error.raw_os_error(), patience) {
             // Kernels before 5.12 do not know of look-ups that wait for nothing.
-            (Some(libc::EINVAL), Patience::Now) => return Err(io::ErrorKind::WouldBlock.into()),
+            // And which of two things led elsewhere, a link or a mount, is found by those who may wait.
+            (Some(libc::EINVAL | libc::EXDEV), Patience::Now) => {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
             // Something was moved meanwhile, so that it was not clear whether this leads out; or another
             // program has a lease of the file, which it gives up now.
             (Some(libc::EAGAIN | libc::EINTR), Patience::Wait) => {}

@@ -1,7 +1,6 @@
 //! The end of a flow outward that the reactor has, with what it has to know of its connection.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use pyre_http::files::answer::Piece;
 use pyre_http::websocket::extension::Agreed;
 
 use super::topics::{Form, Publication};
-use super::{Feed, Inbox, KEPT_BYTES_MAX, Kept, Offered, Outflow, Spare, Taken};
+use super::{Feed, Inbox, KEPT_BYTES_MAX, Kept, Offered, OpenFile, Outflow, Spare, Taken};
 
 /// What an answer in pieces keeps of the buffer that is written while it is silent.
 const SLIM_REPLY_BYTES: usize = 1024;
@@ -69,7 +68,7 @@ pub enum Fetched {
 /// A file that is on its way, or parts of it.
 pub struct Transfer {
     /// Open for reading; nobody uses its position.
-    pub file: Arc<File>,
+    pub file: Arc<OpenFile>,
     /// What is left to be sent.
     pub pieces: VecDeque<Piece>,
     /// What of it has been read into memory for this answer.
@@ -83,9 +82,10 @@ pub struct Transfer {
 impl Transfer {
     /// A file of which this is to be sent.
     #[must_use]
-    pub fn new(file: Arc<File>, pieces: impl IntoIterator<Item = Piece>) -> Self {
+    pub fn new(file: Arc<OpenFile>, pieces: impl IntoIterator<Item = Piece>) -> Self {
         let pieces = pieces.into_iter().collect();
-        Self { file, pieces, warm: 0..0, awaited: None, is_copied: false }
+        let is_copied = !file.is_local();
+        Self { file, pieces, warm: 0..0, awaited: None, is_copied }
     }
 
     /// So many bytes of the part that it stands at are sent.
