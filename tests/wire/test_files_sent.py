@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +121,18 @@ def test_one_that_takes_nothing_is_let_go(base: Path) -> None:
         begin(peer, "/s/idle.bin")
         before = server.descriptors()
         wait_until(lambda: server.descriptors() <= before - 2, "socket and file are closed")
+
+
+def test_one_that_takes_little_is_not_let_go(base: Path) -> None:
+    sparse(base / "root" / "slow.bin")
+    with serve_tree(base, body_timeout=2) as server, server.connect(receive_bytes=4096) as peer:
+        begin(peer, "/s/slow.bin")
+        # So little that the server does not see for long that there is room for more.
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            peer.receive(4096)
+            time.sleep(0.02)
+        assert len(peer.reply().body) == HUGE_BYTES
 
 
 def test_a_stop_waits_for_what_is_being_sent(base: Path) -> None:

@@ -49,6 +49,9 @@ pub(super) fn refill(
             }
             Next::Part(at, bytes) => (at, bytes),
             Next::End => {
+                if let Some(connection) = connections.get(slot) {
+                    connection.undelivered_bytes = usize::MAX;
+                }
                 end(ledger, &mut job);
                 return Refill::Pieces(job);
             }
@@ -80,6 +83,8 @@ pub(super) fn refill(
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // What the peer takes of that shows whether it goes on.
+                connection.undelivered_bytes = connection.transport.sent_bytes();
                 connection.phase = Phase::Writing;
                 connection.outbound = Some(Outbound { job, written: 0 });
                 connections.await_next(slot, Awaiting::Writable);
