@@ -247,6 +247,14 @@ def test_names_of_downloads(name: str | None, expected: str) -> None:
     assert disposition(name, attachment=True) == expected
 
 
+def test_what_is_said_of_storing_it() -> None:
+    said = [
+        send_file(__file__, **options).headers.get("Content-Disposition")
+        for options in ({}, {"attachment": False}, {"attachment": True})
+    ]
+    assert said == [None, "inline", "attachment"]
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "a\\b", "a\r\nb", "a\0", "\x7f"])
 def test_what_is_no_name(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be the name of a file"):

@@ -122,7 +122,8 @@ impl Described {
         let mut found = Self {
             content_type: body.content_type.clone().into_bytes(),
             etag: etag(body.modified, body.size).into_bytes(),
-            modified_s: u64::try_from(body.modified.0).unwrap_or(0),
+            // RFC 9110 section 8.8.2.1: it is not later than the answer.
+            modified_s: u64::try_from(body.modified.0).unwrap_or(0).min(now_s),
             kept: Vec::new(),
             described: Vec::new(),
         };
