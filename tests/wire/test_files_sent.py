@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from dialogue import Ended, Peer, request
 from files import LARGE, SMALL, make_tree, pipelined, serve_tree
-from serving import Server, wait_until
+from serving import Server, Write, serve, wait_until
 
 HUGE_BYTES = 64 * 1024 * 1024
 READERS = 100
+# A large file that the kernel makes up: of its file system nobody says that it lies on a disk.
+ELSEWHERE = Path("/sys/kernel/btf/vmlinux")
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +167,23 @@ def test_a_client_that_goes_leaves_nothing_behind(server: Server, base: Path) ->
             else:
                 peer.socket.close()
     wait_until(lambda: server.descriptors() <= before, "all are closed")
+
+
+@pytest.mark.skipif(not ELSEWHERE.is_file(), reason="this kernel has no such file")
+def test_what_lies_on_no_disk_is_read_for_the_reactor(write: Write) -> None:
+    program = write(
+        "elsewhere.py",
+        "from pyreframework import Pyre, send_file\n"
+        "app = Pyre()\n"
+        f"app.get('/sent', lambda: send_file({str(ELSEWHERE)!r}))\n"
+        f"app.static('/folder', {str(ELSEWHERE.parent)!r})\n"
+        "app.run()\n",
+    )
+    expected = ELSEWHERE.read_bytes()
+    with serve(program) as server:
+        before = server.descriptors()
+        for target in ("/sent", f"/folder/{ELSEWHERE.name}") * 2:
+            assert server.get(target).body == expected
+            part = server.get(target, [("Range", "bytes=300000-900000")])
+            assert part.body == expected[300_000:900_001]
+        wait_until(lambda: server.descriptors() <= before, "all are closed")
