@@ -49,6 +49,8 @@ def make_tree(base: Path) -> Path:
     (root / "app.js.zst").write_bytes(b"as if it were zst")
     (site / "index.html").write_text("<p>index")
     (site / "about.html").write_text("<p>about")
+    (site / "pages").mkdir()
+    (site / "pages.html").write_text("<p>pages")
     (site / "404.html").write_text("<p>not here")
     (site / "docs" / "index.html").write_text("<p>docs")
     (root / "inside").symlink_to("small.txt")

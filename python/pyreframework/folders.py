@@ -6,7 +6,7 @@ Imported in every worker.
 from __future__ import annotations
 
 from os import fsdecode, fsencode
-from os.path import abspath, isdir
+from os.path import abspath, isdir, isfile, join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,6 +88,10 @@ class Folders:
         for name, page, has_folders in (("index", index, False), ("spa", spa, True)):
             if page is not None:
                 require_name(name, page, where, has_folders)
+        if spa is not None and not isfile(join(place, spa)):
+            raise ValueError(
+                f"{where}: there is no file {spa!r} in it, which is to be shown instead"
+            )
         bare = prefix.rstrip("/")
         self.native.mount(
             bare,

@@ -59,9 +59,9 @@ def send_file(
         attachment; filename="gr__e.py"; filename*=UTF-8''gr%C3%B6%C3%9Fe.py
     """
     own: dict[str, str | list[str]] = {"X-Content-Type-Options": "nosniff"}
-    if attachment is None:
-        attachment = download_name is not None
-    if attachment or download_name is not None:
+    if attachment is None and download_name is not None:
+        attachment = True
+    if attachment is not None:
         own["Content-Disposition"] = disposition(download_name, attachment)
     kept = cache_control(max_age, False, "send_file")
     if kept is not None:

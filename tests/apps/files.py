@@ -27,6 +27,7 @@ app.static("/s", ROOT, max_age=60)
 app.static("/s/inner", os.path.join(ROOT, "site"))
 app.static("/html", os.path.join(ROOT, "site"), html=True, index=None)
 app.static("/app", os.path.join(ROOT, "site"), spa="index.html", immutable=True)
+app.static("/paged", os.path.join(ROOT, "site"), html=True)
 app.static("/links", ROOT, follow_symlinks=True)
 if "WHOLE" in os.environ:
     app.static("/", ROOT)

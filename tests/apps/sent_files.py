@@ -8,6 +8,15 @@ app = Pyre()
 ROOT = os.path.join(os.environ["TREE"], "root")
 
 
+KEPT_REQUESTS = []
+
+
+def keep(req):
+    """Keeps the object of a request beyond its answer if the client says so."""
+    if req.query_params.get("keep"):
+        KEPT_REQUESTS.append(req)
+
+
 def opened(name: str, **options):
     try:
         return send_file(os.path.join(ROOT, name), **options)
@@ -16,22 +25,30 @@ def opened(name: str, **options):
 
 
 @app.get("/workers/{name}")
+@app.post("/workers/{name}")
 def on_workers(req, name: str):
+    keep(req)
     return opened(name)
 
 
 @app.get("/main/{name}", gil=True)
+@app.post("/main/{name}", gil=True)
 def on_main(req, name: str):
+    keep(req)
     return opened(name)
 
 
 @app.get("/async/{name}")
+@app.post("/async/{name}")
 async def on_loop(req, name: str):
+    keep(req)
     return opened(name)
 
 
 @app.get("/waiting/{name}")
+@app.post("/waiting/{name}")
 async def waiting(req, name: str):
+    keep(req)
     import asyncio
 
     await asyncio.sleep(0.001)
@@ -39,7 +56,9 @@ async def waiting(req, name: str):
 
 
 @app.get("/main-async/{name}", gil=True)
+@app.post("/main-async/{name}", gil=True)
 async def on_main_loop(req, name: str):
+    keep(req)
     return opened(name)
 
 
@@ -52,6 +71,29 @@ def download(req):
 def own(req):
     headers = {"ETag": '"own"', "Set-Cookie": ["a=1", "b=2"], "Last-Modified": "nonsense"}
     return opened("small.txt", headers=headers, content_type="text/x-own")
+
+
+@app.get("/weak")
+def weak(req):
+    return opened("small.txt", headers={"ETag": 'W/"own"'})
+
+
+@app.get("/said")
+def said(req):
+    headers = {
+        "Set-Cookie": ["a=1", "b=2"],
+        "X-Own": "own",
+        "Content-Location": "/other",
+        "Content-Language": "de",
+        "Cache-Control": "max-age=60",
+        "Vary": "Cookie",
+    }
+    return opened("small.txt", headers=headers)
+
+
+@app.get("/ranged")
+def ranged(req):
+    return opened("small.txt", headers={"Content-Range": "bytes 7-8/9", "Accept-Ranges": "own"})
 
 
 @app.get("/gone")
@@ -115,6 +157,11 @@ def refuse(req):
 @app.after_request
 def mark(req, resp: PyreResponse):
     resp.headers["X-After"] = str(resp.status_code)
+
+
+@app.get("/kept-requests")
+def kept_requests(req):
+    return [[kept.header("x-padding"), len(kept.body)] for kept in KEPT_REQUESTS]
 
 
 app.run()

@@ -61,6 +61,88 @@ def test_it_is_answered_as_files_of_a_folder_are(server: Server, place: str) -> 
         assert peer.get(f"/{place}/large.bin").body == LARGE
 
 
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("bytes_", [100, 10_000])
+def test_the_object_of_a_request_may_be_kept(server: Server, place: str, bytes_: int) -> None:
+    padding = ("X-Padding", "p" * bytes_)
+    path = f"/{place}/small.txt?keep=1"
+    with server.connect() as peer:
+        whole = peer.get(path, [padding])
+        assert (whole.status, whole.body) == (200, SMALL)
+        tag = whole.header("etag") or ""
+        for condition, status in [
+            (("If-None-Match", tag), 304),
+            (("If-Match", '"other"'), 412),
+            (("Range", "bytes=5-9"), 206),
+            (("Range", "bytes=5000-"), 416),
+        ]:
+            assert peer.get(path, [padding, condition]).status == status
+            # Behind what is long, too.
+            assert peer.get(path, [condition, padding]).status == status
+        assert peer.request("HEAD", path, [padding]).header("content-length") == str(len(SMALL))
+        assert peer.request("POST", path, [], b"b" * bytes_).body == SMALL
+        # And one that is not the last one of its job.
+        told = request("GET", path, [padding, ("Range", "bytes=1-2")])
+        peer.send(told + request("GET", f"/{place}/small.txt") + told)
+        assert [peer.reply().body for _ in range(3)] == [SMALL[1:3], SMALL, SMALL[1:3]]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_other_methods_have_no_preconditions_and_no_ranges(server: Server, place: str) -> None:
+    path = f"/{place}/small.txt"
+    tag = server.get(path).header("etag") or ""
+    with server.connect() as peer:
+        for condition in [
+            ("If-None-Match", tag),
+            ("If-None-Match", "*"),
+            ("If-Match", '"other"'),
+            ("If-Modified-Since", "Tue, 14 Nov 2045 22:13:20 GMT"),
+            ("If-Unmodified-Since", "Tue, 14 Nov 1995 22:13:20 GMT"),
+            ("Range", "bytes=0-1"),
+            ("Range", "bytes=5000-"),
+        ]:
+            reply = peer.request("POST", path, [condition], b"body")
+            assert (reply.status, reply.body) == (200, SMALL), condition
+
+
+def test_a_weak_tag_of_a_handler(server: Server) -> None:
+    for tag in ('W/"own"', '"own"'):
+        known = server.get("/weak", [("If-None-Match", tag)])
+        assert (known.status, known.header("etag")) == (304, 'W/"own"')
+        assert server.get("/weak", [("If-Match", tag)]).status == 412
+        assert server.get("/weak", [("Range", "bytes=0-1"), ("If-Range", tag)]).status == 200
+    assert server.get("/weak", [("If-None-Match", 'W/"other"')]).status == 200
+
+
+def test_what_the_handler_says_stands_in_refusals(server: Server) -> None:
+    for condition, status in [
+        (("If-Match", '"other"'), 412),
+        (("Range", "bytes=5000-"), 416),
+        (("If-None-Match", "*"), 304),
+    ]:
+        reply = server.get("/said", [condition])
+        assert reply.status == status
+        assert reply.all("set-cookie") == ["a=1", "b=2"]
+        assert reply.header("x-own") == "own"
+        assert reply.header("vary") == "Cookie"
+        assert reply.header("x-after") == "200"
+        assert reply.header("content-language") is None
+        # What is said of the file is not said of the message in its place.
+        about = "/other" if status == 304 else None
+        assert reply.header("content-location") == about
+        assert reply.header("cache-control") == ("max-age=60" if status == 304 else None)
+        assert (reply.header("etag") is not None) is (status == 304)
+
+
+def test_which_part_it_is_says_the_server_alone(server: Server) -> None:
+    whole, part = (server.get("/ranged", fields) for fields in ([], [("Range", "bytes=1-2")]))
+    none = server.get("/ranged", [("Range", "bytes=5000-")])
+    ranges = [[], ["bytes 1-2/1000"], ["bytes */1000"]]
+    assert [reply.all("content-range") for reply in (whole, part, none)] == ranges
+    accepted = [["own"], ["own"], ["bytes"]]
+    assert [reply.all("accept-ranges") for reply in (whole, part, none)] == accepted
+
+
 def test_they_keep_their_place_in_a_pipeline(server: Server) -> None:
     targets = [f"/{place}/{name}" for place in PLACES for name in ("large.bin", "small.txt")]
     with server.connect() as peer:
@@ -163,6 +245,14 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 )
 def test_names_of_downloads(name: str | None, expected: str) -> None:
     assert disposition(name, attachment=True) == expected
+
+
+def test_what_is_said_of_storing_it() -> None:
+    said = [
+        send_file(__file__, **options).headers.get("Content-Disposition")
+        for options in ({}, {"attachment": False}, {"attachment": True})
+    ]
+    assert said == [None, "inline", "attachment"]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a\\b", "a\r\nb", "a\0", "\x7f"])

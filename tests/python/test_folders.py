@@ -73,6 +73,7 @@ def test_a_relative_folder_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ({"spa": "/index.html"}, ValueError, "spa is the name of a file"),
         ({"spa": ".hidden"}, ValueError, "spa is the name of a file"),
         ({"spa": "a\0b"}, ValueError, "spa is the name of a file"),
+        ({"spa": "none.html"}, ValueError, "there is no file 'none.html' in it"),
         ({"spa": True}, TypeError, "spa is the name of a file, not bool"),
         ({"max_age": -1}, ValueError, "max_age is from 0"),
         ({"max_age": 2**40}, ValueError, "max_age is from 0"),

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def server(base: Path) -> Iterator[Server]:
         yield server
 
 
+DATES = ("date", "last-modified")
 NOT_HERE = (404, b'{"error":"not found"}')
 
 
@@ -59,6 +61,13 @@ def what(reply: Reply) -> tuple[int, bytes]:
         ("/html/about.html", 200, b"<p>about"),
         ("/html/docs", 404, b"<p>not here"),
         ("/html/", 404, b"<p>not here"),
+        ("/html/pages", 200, b"<p>pages"),
+        ("/paged/pages", 200, b"<p>pages"),
+        ("/paged/pages/", 404, b"<p>not here"),
+        ("/%68tml/about", 200, b"<p>about"),
+        ("/s/%69nner/about", *NOT_HERE),
+        ("/s/%69nner/about.html", 200, b"<p>about"),
+        ("/s%2finner/about.html", *NOT_HERE),
         ("/html/none", 404, b"<p>not here"),
         ("/html/.git", 404, b"<p>not here"),
         ("/app/", 200, b"<p>index"),
@@ -110,6 +119,15 @@ def test_the_fields(server: Server) -> None:
     assert server.get("/app/about.html").header("cache-control") == year
     assert server.get("/app/any/where").header("cache-control") == "no-cache"
     assert server.get("/html/about").header("cache-control") is None
+
+
+def test_no_file_is_from_the_future(server: Server, base: Path) -> None:
+    place = base / "root" / "future.txt"
+    place.write_text("future")
+    os.utime(place, (MODIFIED_S * 2, MODIFIED_S * 2))
+    reply = server.get("/s/future.txt")
+    at, modified = (parsedate_to_datetime(reply.header(name) or "") for name in DATES)
+    assert modified <= at
 
 
 def test_a_folder_gets_its_slash(server: Server) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from dialogue import Ended, Peer, request
 from files import LARGE, SMALL, make_tree, pipelined, serve_tree
-from serving import Server, wait_until
+from serving import Server, Write, serve, wait_until
 
 HUGE_BYTES = 64 * 1024 * 1024
 READERS = 100
+# A large file that the kernel makes up: of its file system nobody says that it lies on a disk.
+ELSEWHERE = Path("/sys/kernel/btf/vmlinux")
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,18 @@ def test_one_that_takes_nothing_is_let_go(base: Path) -> None:
         wait_until(lambda: server.descriptors() <= before - 2, "socket and file are closed")
 
 
+def test_one_that_takes_little_is_not_let_go(base: Path) -> None:
+    sparse(base / "root" / "slow.bin")
+    with serve_tree(base, body_timeout=2) as server, server.connect(receive_bytes=4096) as peer:
+        begin(peer, "/s/slow.bin")
+        # So little that the server does not see for long that there is room for more.
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            peer.receive(4096)
+            time.sleep(0.02)
+        assert len(peer.reply().body) == HUGE_BYTES
+
+
 def test_a_stop_waits_for_what_is_being_sent(base: Path) -> None:
     sparse(base / "root" / "last.bin")
     with serve_tree(base) as server, server.connect(receive_bytes=4096) as peer:
@@ -152,3 +167,23 @@ def test_a_client_that_goes_leaves_nothing_behind(server: Server, base: Path) ->
             else:
                 peer.socket.close()
     wait_until(lambda: server.descriptors() <= before, "all are closed")
+
+
+@pytest.mark.skipif(not ELSEWHERE.is_file(), reason="this kernel has no such file")
+def test_what_lies_on_no_disk_is_read_for_the_reactor(write: Write) -> None:
+    program = write(
+        "elsewhere.py",
+        "from pyreframework import Pyre, send_file\n"
+        "app = Pyre()\n"
+        f"app.get('/sent', lambda: send_file({str(ELSEWHERE)!r}))\n"
+        f"app.static('/folder', {str(ELSEWHERE.parent)!r})\n"
+        "app.run()\n",
+    )
+    expected = ELSEWHERE.read_bytes()
+    with serve(program) as server:
+        before = server.descriptors()
+        for target in ("/sent", f"/folder/{ELSEWHERE.name}") * 2:
+            assert server.get(target).body == expected
+            part = server.get(target, [("Range", "bytes=300000-900000")])
+            assert part.body == expected[300_000:900_001]
+        wait_until(lambda: server.descriptors() <= before, "all are closed")

@@ -105,7 +105,8 @@ pub(crate) struct Connection {
     pub(crate) linger_until_ms: u64,
     /// It was too late with a request: what it still sends does not put off its end.
     pub(crate) timed_out: bool,
-    /// How much of the last answer the peer's system had not taken when lingering was last looked at.
+    /// How much of the last answer the peer's system had not taken when that was last looked at: while it
+    /// lingers, or is sent a file.
     pub(crate) undelivered_bytes: usize,
 }
 
@@ -158,6 +159,12 @@ impl Connection {
     /// Whether an answer in pieces is on its way that has not ended.
     pub(crate) fn has_stream(&self) -> bool {
         self.outbound.as_ref().is_some_and(|outbound| outbound.job.flow.is_some())
+    }
+
+    /// Whether what it answers with is a file.
+    pub(crate) fn sends_file(&self) -> bool {
+        let flow = self.outbound.as_ref().and_then(|outbound| outbound.job.flow.as_ref());
+        flow.is_some_and(|flow| flow.file.is_some())
     }
 
     /// Its job goes out, to be answered until then.

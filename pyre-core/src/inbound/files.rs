@@ -171,6 +171,7 @@ mod tests {
                 html: false,
                 spa: "".into(),
                 follows_links: false,
+                local: Arc::default(),
             };
             table.mount(mount).unwrap();
             let table = Arc::new(table.freeze());

@@ -1,24 +1,23 @@
 //! Step 12 for large files: from the file to the socket, a part at a time, as fast as the client takes it.
 //! What is not in memory is read by a thread of the disk pool first.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod prepare; // the part that comes next
 
+use std::io;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 use pyre_http::files::answer::Piece;
 use pyre_interp::flow::Transfer;
-use pyre_interp::job::{ConnectionId, Job};
+use pyre_interp::job::Job;
 
 use crate::connection::state::{Awaiting, Outbound, Phase};
 use crate::connection::table::Connections;
+use crate::log::writer;
 use crate::metrics::ledger::Ledger;
+use crate::outbound::file::prepare::{Prepared, prepare};
 use crate::outbound::stream::{Refill, end};
-use crate::settings::bounds::{
-    FILE_PROBE_BYTES, FILE_SEND_BYTES, FILE_SENDS_PER_TURN_MAX, FILE_WARM_BYTES,
-};
-use crate::sys;
+use crate::settings::bounds::{FILE_SEND_BYTES, FILE_SENDS_PER_TURN_MAX};
 
 /// What comes next of a transfer.
 enum Next {
@@ -50,39 +49,54 @@ pub(super) fn refill(
             }
             Next::Part(at, bytes) => (at, bytes),
             Next::End => {
+                if let Some(connection) = connections.get(slot) {
+                    connection.undelivered_bytes = usize::MAX;
+                }
                 end(ledger, &mut job);
                 return Refill::Pieces(job);
             }
         };
-        if !is_warm(connections, transfer, to, at, bytes) {
-            wait(connections, slot, job);
-            return Refill::Nothing;
+        match prepare(connections, transfer, to, at, bytes) {
+            Prepared::Sendable => {}
+            Prepared::Later => {
+                wait(connections, slot, job);
+                return Refill::Nothing;
+            }
+            Prepared::Read(bytes) if bytes.is_empty() => return break_off(ledger, job),
+            Prepared::Read(bytes) => {
+                flow.known.bytes += bytes.len() as u64;
+                transfer.has_sent(bytes.len() as u64);
+                job.reply = bytes;
+                return Refill::Pieces(job);
+            }
+            Prepared::Broken(error) => {
+                say_why(&error);
+                return break_off(ledger, job);
+            }
         }
         let Some(connection) = connections.get(slot) else { return Refill::Pieces(job) };
         match connection.transport.send_file(&transfer.file, at, bytes as usize) {
-            Ok(0) => {
-                // It has become shorter: the length that was promised cannot be kept, which the peer sees
-                // from the end of the connection (RFC 9112 section 8).
-                end(ledger, &mut job);
-                job.give_up_rest();
-                return Refill::Pieces(job);
-            }
+            Ok(0) => return break_off(ledger, job),
             Ok(sent) => {
                 flow.known.bytes += sent as u64;
-                if let Some(Piece::Part(at, left)) = transfer.pieces.front_mut() {
-                    *at += sent as u64;
-                    *left -= sent as u64;
-                }
+                transfer.has_sent(sent as u64);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // What the peer takes of that shows whether it goes on.
+                connection.undelivered_bytes = connection.transport.sent_bytes();
                 connection.phase = Phase::Writing;
                 connection.outbound = Some(Outbound { job, written: 0 });
                 connections.await_next(slot, Awaiting::Writable);
                 return Refill::Nothing;
             }
-            // The peer is gone, or the file cannot be read.
-            Err(_) => {
+            // Not every file can be sent like that, nor to every socket, nor in every container. Whether
+            // this one can be read is known then.
+            Err(error) if is_not_supported(&error) => transfer.is_copied = true,
+            Err(error) => {
+                if !is_about_the_peer(&error) {
+                    say_why(&error);
+                }
                 end(ledger, &mut job);
                 connections.jobs.give_back(job);
                 connections.close(slot);
@@ -96,6 +110,54 @@ pub(super) fn refill(
     Refill::Nothing
 }
 
+/// The file has become shorter, or cannot be read: the length that was promised cannot be kept, which the
+/// peer sees from the end of the connection (RFC 9112 section 8).
+fn break_off(ledger: &mut Ledger, mut job: Box<Job>) -> Refill {
+    end(ledger, &mut job);
+    job.give_up_rest();
+    Refill::Pieces(job)
+}
+
+fn is_not_supported(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EPERM | libc::ESPIPE)
+    )
+}
+
+fn is_about_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::TimedOut
+    )
+}
+
+/// When it was last said that a file cannot be sent; a broken disk breaks many.
+static SAID: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// How long nothing is said of further files.
+const WARNING: Duration = Duration::from_secs(10);
+
+/// Says why an answer has broken off, not too often.
+fn say_why(error: &io::Error) {
+    let now = Instant::now();
+    let mut said = SAID.lock();
+    if said.is_some_and(|at| now.duration_since(at) < WARNING) {
+        return;
+    }
+    *said = Some(now);
+    drop(said);
+    let text = format!("a file cannot be sent to its end: {error}; the connection ends instead");
+    writer::say("WARNING", "pyre: ", &text);
+}
+
 fn next(transfer: &mut Transfer) -> Next {
     loop {
         match transfer.pieces.front() {
@@ -107,69 +169,6 @@ fn next(transfer: &mut Transfer) -> Next {
         }
         if let Some(Piece::Text(text)) = transfer.pieces.pop_front() {
             return Next::Text(text);
-        }
-    }
-}
-
-/// Whether a part of a file is in memory; if it seems not to be, a thread begins to read it that may wait.
-/// If none does, the reactor has to.
-fn is_warm(
-    connections: &Connections,
-    transfer: &mut Transfer,
-    to: ConnectionId,
-    at: u64,
-    bytes: u64,
-) -> bool {
-    if let Some(warming) = &transfer.warming {
-        // The partner of the store in `warm`.
-        if !warming.load(Ordering::Acquire) {
-            return false;
-        }
-        transfer.warming = None;
-    }
-    if at + bytes <= transfer.warm_until || is_in_memory(&transfer.file, at, bytes) {
-        return true;
-    }
-    let left = transfer.pieces.front().map_or(0, |piece| match piece {
-        Piece::Part(_, left) => *left,
-        Piece::Text(_) => 0,
-    });
-    let end = at + left.min(FILE_WARM_BYTES);
-    let (file, mailbox, done) =
-        (transfer.file.clone(), connections.mailbox.clone(), Arc::new(AtomicBool::new(false)));
-    let is_done = done.clone();
-    let task = move || {
-        warm(&file, at, end);
-        is_done.store(true, Ordering::Release);
-        mailbox.put(to);
-    };
-    transfer.warm_until = end;
-    match connections.disk.run(task) {
-        Ok(()) => {
-            transfer.warming = Some(done);
-            false
-        }
-        Err(_full) => true,
-    }
-}
-
-/// Whether a part of a file is in memory, as far as that shows in a few places.
-fn is_in_memory(file: &File, at: u64, bytes: u64) -> bool {
-    let last = at + bytes - 1;
-    let mut places = (at..last).step_by(FILE_PROBE_BYTES as usize).chain([last]);
-    places.all(|place| sys::read_now(file, &mut [0], place).is_ok())
-}
-
-/// Reads a part of a file, so that it is in memory.
-fn warm(file: &File, mut at: u64, end: u64) {
-    let mut buffer = vec![0; 64 * 1024];
-    while at < end {
-        let room = buffer.len().min((end - at) as usize);
-        match file.read_at(&mut buffer[..room], at) {
-            Ok(read) if read > 0 => at += read as u64,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // It ends here, or cannot be read: sending it will tell.
-            Ok(_) | Err(_) => return,
         }
     }
 }
@@ -189,22 +188,26 @@ fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::{Read, Write};
-    use std::time::{Duration, Instant};
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
 
-    use pyre_interp::flow::Downstream;
-    use pyre_interp::job::Entry;
+    use pyre_interp::flow::{Downstream, OpenFile};
+    use pyre_interp::job::{ConnectionId, Entry};
 
     use super::*;
+    use crate::connection::transport::Transport;
     use crate::direct::files::pool::gate;
     use crate::outbound::flush::flush;
     use crate::outbound::flush::tests::one;
-    use crate::sys::cold;
+    use crate::settings::bounds::DISK_QUEUE_MAX;
+    use crate::sys::{cold, refuse_files};
 
     const TO: ConnectionId = ConnectionId { reactor: 0, slot: 0, generation: 0 };
 
     /// An open file without a name, with these bytes.
-    fn file(bytes: &[u8]) -> Arc<File> {
+    fn file(bytes: &[u8]) -> Arc<OpenFile> {
         let number = std::thread::current().id();
         let name = format!("pyre-sent-{}-{number:?}", std::process::id());
         let place = std::env::temp_dir().join(name);
@@ -217,11 +220,11 @@ mod tests {
             .unwrap();
         std::fs::remove_file(place).unwrap();
         file.write_all(bytes).unwrap();
-        Arc::new(file)
+        Arc::new(OpenFile::new(file, true))
     }
 
     /// A job that answers with these pieces of a file.
-    fn job(file: &Arc<File>, pieces: Vec<Piece>) -> Box<Job> {
+    fn job(file: &Arc<OpenFile>, pieces: Vec<Piece>) -> Box<Job> {
         let mut job = Job::new();
         job.reply_to = TO;
         job.entries.push(Entry::Answer(pyre_http::span::Span::EMPTY));
@@ -286,6 +289,95 @@ mod tests {
         let mut got = [0; 15];
         peer.read_exact(&mut got).unwrap();
         assert_eq!(str::from_utf8(&got), Ok("head;0123456789"));
+    }
+
+    /// Sees that the peer has got this, and nothing more.
+    fn expect(peer: &mut UnixStream, expected: &str) {
+        let mut got = vec![0; expected.len()];
+        peer.read_exact(&mut got).unwrap();
+        assert_eq!(str::from_utf8(&got), Ok(expected));
+        peer.set_nonblocking(true).unwrap();
+        let more = peer.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(more, Err(io::ErrorKind::WouldBlock));
+        peer.set_nonblocking(false).unwrap();
+    }
+
+    #[test]
+    fn what_lies_before_a_part_that_was_read_is_not_in_memory_by_that() {
+        let (mut connections, mut ledger, mut peer) = one();
+        let file = file(b"0123456789");
+        cold::pretend(true);
+        let parts = vec![Piece::Part(9, 1), Piece::Part(0, 5)];
+        assert!(flush(&mut connections, &mut ledger, 0, job(&file, parts), 0).is_none());
+        expect(&mut peer, "head;");
+        wait_for_mail(&connections);
+        go_on(&mut connections, &mut ledger);
+        expect(&mut peer, "9");
+        wait_for_mail(&connections);
+        go_on(&mut connections, &mut ledger);
+        cold::pretend(false);
+        expect(&mut peer, "01234");
+    }
+
+    #[test]
+    fn where_too_much_waits_for_a_disk_the_reactor_does_not_wait_for_it() {
+        let (mut connections, mut ledger, mut peer) = one();
+        let file = file(b"0123456789");
+        cold::pretend(true);
+        let gate = gate::close(&connections.disk);
+        for _ in 0..DISK_QUEUE_MAX {
+            connections.disk.run(|| {}).unwrap();
+        }
+        let part = vec![Piece::Part(0, 10)];
+        assert!(flush(&mut connections, &mut ledger, 0, job(&file, part), 0).is_none());
+        for _ in 0..10 {
+            assert!(connections.mailbox.is_empty());
+            go_on(&mut connections, &mut ledger);
+        }
+        expect(&mut peer, "head;");
+        drop(gate);
+        for _ in ["there is room", "it is read"] {
+            wait_for_mail(&connections);
+            go_on(&mut connections, &mut ledger);
+        }
+        cold::pretend(false);
+        expect(&mut peer, "0123456789");
+    }
+
+    #[test]
+    fn where_a_file_cannot_be_sent_from_it_is_read() {
+        let (mut connections, mut ledger, mut peer) = one();
+        let Transport::Unix(socket) = &connections.get(0).unwrap().transport else {
+            unreachable!("it is one")
+        };
+        refuse_files(socket);
+        let file = file(b"0123456789");
+        let text = |text: &str| Piece::Text(text.as_bytes().to_vec());
+        let pieces = vec![text("a:"), Piece::Part(2, 3), text(" b:"), Piece::Part(9, 1), text(".")];
+        assert!(flush(&mut connections, &mut ledger, 0, job(&file, pieces), 0).is_none());
+        while connections.get(0).unwrap().phase == Phase::Streaming {
+            wait_for_mail(&connections);
+            go_on(&mut connections, &mut ledger);
+        }
+        expect(&mut peer, "head;a:234 b:9.");
+        assert_eq!(connections.get(0).unwrap().phase, Phase::Reading);
+        assert_eq!(ledger.counters.requests.get(), 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_ends_the_connection() {
+        let (mut connections, mut ledger, mut peer) = one();
+        let folder = File::open(std::env::temp_dir()).unwrap();
+        let folder = Arc::new(OpenFile::new(folder, true));
+        let part = vec![Piece::Part(0, 20)];
+        assert!(flush(&mut connections, &mut ledger, 0, job(&folder, part), 0).is_none());
+        while connections.get(0).unwrap().phase == Phase::Streaming {
+            wait_for_mail(&connections);
+            go_on(&mut connections, &mut ledger);
+        }
+        let mut got = String::new();
+        peer.read_to_string(&mut got).unwrap();
+        assert_eq!(got, "head;");
     }
 
     #[test]

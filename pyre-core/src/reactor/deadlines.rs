@@ -43,6 +43,13 @@ impl Reactor {
             }
             return;
         }
+        if connection.phase == Phase::Writing
+            && connection.sends_file()
+            && connection.is_delivering()
+        {
+            // A socket tells that it has room only when much of it is free.
+            return self.connections.await_next(slot, Awaiting::Writable);
+        }
         if connection.phase == Phase::Lingering && connection.linger_until_ms > now_ms {
             // While the server drains it looks often, and at the time alone.
             let is_delivering = connection.is_delivering();

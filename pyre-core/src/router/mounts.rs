@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use pyre_http::files::path::relative;
+use parking_lot::Mutex;
+use pyre_http::files::path::{behind_prefix, relative};
 
 /// Folders of one app: they are asked one after the other.
 const MOUNTS_MAX: usize = 256;
@@ -28,6 +30,9 @@ pub struct Mount {
     pub spa: Box<str>,
     /// Links may lead out of it.
     pub follows_links: bool,
+    /// The file system where it was when it was last looked at, and where that is mounted, if that is known
+    /// to be one of this machine: from another one nobody may read who must not wait.
+    pub local: Arc<Mutex<Option<(u64, u64)>>>,
 }
 
 /// What a path asks of a folder.
@@ -44,12 +49,18 @@ pub enum Asked<'text> {
 }
 
 impl Mount {
+    /// What a path has behind the prefix, if it begins with that: whole segments of it, which may be encoded
+    /// as the name of a file may. Otherwise another spelling of a name would be asked of another folder.
+    #[inline]
+    fn behind_prefix<'text>(&self, path: &'text [u8]) -> Option<&'text [u8]> {
+        let rest = behind_prefix(path, self.prefix.as_bytes())?;
+        matches!(rest, [] | [b'/', ..]).then_some(rest)
+    }
+
     /// What a path asks for that begins with the prefix.
     #[inline]
     pub fn asked<'text>(&self, path: &'text [u8], scratch: &'text mut Vec<u8>) -> Asked<'text> {
-        let Some((b'/', raw)) = path[self.prefix.len()..].split_first() else {
-            return Asked::Itself;
-        };
+        let Some([b'/', raw @ ..]) = self.behind_prefix(path) else { return Asked::Itself };
         match relative(raw, scratch) {
             Some(found) if found.is_folder => Asked::Folder(found.path),
             Some(found) => Asked::File(found.path),
@@ -107,10 +118,10 @@ impl Mounts {
     /// The folder that a path belongs to.
     #[inline]
     pub fn find(&self, path: &[u8]) -> Option<u32> {
-        self.order.iter().copied().find(|&number| {
-            let rest = path.strip_prefix(self.all[number as usize].prefix.as_bytes());
-            rest.is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
-        })
+        self.order
+            .iter()
+            .copied()
+            .find(|&number| self.all[number as usize].behind_prefix(path).is_some())
     }
 
     /// The folder of this number, which this gave out.
@@ -138,6 +149,7 @@ mod tests {
             html: false,
             spa: "".into(),
             follows_links: false,
+            local: Arc::default(),
         }
     }
 
@@ -159,6 +171,15 @@ mod tests {
             (b"/a/b/c", Some(2)),
             (b"/a/bc", Some(0)),
             (b"*", None),
+            // However it is spelled, it is the same folder.
+            (b"/%61", Some(0)),
+            (b"/%61/%62/c", Some(2)),
+            (b"/a/%62", Some(2)),
+            (b"/%61b", Some(1)),
+            (b"/a%2fb/c", Some(1)),
+            (b"/%2561/x", Some(1)),
+            (b"/%6", Some(1)),
+            (b"/%", Some(1)),
         ] {
             assert_eq!(mounts.find(path), expected, "{path:?}");
         }
@@ -174,6 +195,9 @@ mod tests {
             ("/a", b"/a/b/", Asked::Folder(b"b")),
             ("/a", b"/a//b", Asked::Nothing),
             ("/a", b"/a/../b", Asked::Nothing),
+            ("/a", b"/%61", Asked::Itself),
+            ("/a", b"/%61/%62", Asked::File(b"b")),
+            ("/~a", b"/%7Ea/", Asked::Folder(b"")),
             ("", b"/", Asked::Folder(b"")),
             ("", b"/b%20c", Asked::File(b"b c")),
             ("", b"//b", Asked::Nothing),

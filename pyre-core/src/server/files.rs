@@ -7,6 +7,7 @@ use pyre_ffi::module::ModuleObject;
 use pyre_ffi::{
     Arguments, Attached, ExceptionKind, Int, ModuleBuilder, Object, Owned, Raised, Signature, Str,
 };
+use pyre_interp::flow::OpenFile;
 use pyre_interp::objects::file::FileBody;
 
 use crate::server::engine::Engine;
@@ -39,7 +40,8 @@ fn file_body<'py>(
     let opened = py.detach(|| {
         let file = File::from(sys::duplicate(number)?);
         let metadata = file.metadata()?;
-        Ok::<_, std::io::Error>((file, metadata))
+        let is_local = sys::is_local(&file);
+        Ok::<_, std::io::Error>((OpenFile::new(file, is_local), metadata))
     });
     let (file, metadata) = opened.map_err(|error| {
         Raised::new(py, ExceptionKind::OSError, &format!("no descriptor: {error}"))

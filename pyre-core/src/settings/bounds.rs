@@ -108,7 +108,13 @@ pub(crate) const FILE_PROBE_BYTES: u64 = 128 * 1024;
 /// Bytes of a file that are read into memory at a time, for an answer that has come to them.
 pub(crate) const FILE_WARM_BYTES: u64 = 1024 * 1024;
 
+/// Bytes of a file that are read for one answer at a time, where the reactor cannot send from the file.
+pub(crate) const FILE_COPY_BYTES: u64 = 256 * 1024;
+
 /// Threads that may wait for a disk, and what may wait for such a thread; of more a client is told to come
 /// again.
 pub(crate) const DISK_THREADS_MAX: usize = 8;
 pub(crate) const DISK_QUEUE_MAX: usize = 1_024;
+
+/// Answers that have begun and wait for room in that queue; of more the connection ends.
+pub(crate) const DISK_CALLS_MAX: usize = 16 * 1024;

@@ -139,7 +139,13 @@ fn open_with(
         return Err(io::ErrorKind::WouldBlock.into());
     }
     let below = if links == Links::Below { libc::RESOLVE_BENEATH } else { 0 };
-    let cached = if patience == Patience::Now { libc::RESOLVE_CACHED } else { 0 };
+    // What lies on another file system below a folder is not for those who know of the folder's alone.
+    let is_below = folder != libc::AT_FDCWD;
+    let cached = match patience {
+        Patience::Now if is_below => libc::RESOLVE_CACHED | libc::RESOLVE_NO_XDEV,
+        Patience::Now => libc::RESOLVE_CACHED,
+        Patience::Wait => 0,
+    };
     // SAFETY: all zeroes is a value of this plain C structure, which asks for nothing.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = flags as u64;
@@ -161,7 +167,10 @@ fn open_with(
         };
         match (error.raw_os_error(), patience) {
             // Kernels before 5.12 do not know of look-ups that wait for nothing.
-            (Some(libc::EINVAL), Patience::Now) => return Err(io::ErrorKind::WouldBlock.into()),
+            // And which of two things led elsewhere, a link or a mount, is found by those who may wait.
+            (Some(libc::EINVAL | libc::EXDEV), Patience::Now) => {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
             // Something was moved meanwhile, so that it was not clear whether this leads out; or another
             // program has a lease of the file, which it gives up now.
             (Some(libc::EAGAIN | libc::EINTR), Patience::Wait) => {}
@@ -196,11 +205,19 @@ pub(crate) fn read_now(file: &File, buffer: &mut [u8], at: u64) -> io::Result<us
     let at = i64::try_from(at).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: one structure, which names a live buffer and its length.
     let read = unsafe { libc::preadv2(file.as_raw_fd(), &raw const part, 1, at, libc::RWF_NOWAIT) };
-    usize::try_from(read).map_err(|_| match io::Error::last_os_error() {
-        // Not every file system tells.
-        error if error.raw_os_error() == Some(libc::EOPNOTSUPP) => io::ErrorKind::WouldBlock.into(),
-        error => error,
-    })
+    usize::try_from(read).map_err(|_| as_told_by_a_read(io::Error::last_os_error()))
+}
+
+/// What an error of a read that must not wait means: not every file system, kernel and container tells what
+/// is in memory, and then somebody has to read who may wait.
+#[cfg(target_os = "linux")]
+fn as_told_by_a_read(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EPERM | libc::EINVAL) => {
+            io::ErrorKind::WouldBlock.into()
+        }
+        _ => error,
+    }
 }
 
 /// That is not known here.
@@ -263,6 +280,16 @@ pub(crate) mod cold {
     pub(super) fn is_pretended() -> bool {
         IS_PRETENDED.get()
     }
+}
+
+/// Has a socket take nothing from files: the kernel has no such call for one that appends.
+#[cfg(test)]
+pub(crate) fn refuse_files(socket: &impl AsRawFd) {
+    // SAFETY: plain numbers; of what is no descriptor the kernel says so.
+    let flags = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) };
+    // SAFETY: as above.
+    let set = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFL, flags | libc::O_APPEND) };
+    assert_eq!(set, 0);
 }
 
 #[cfg(test)]
@@ -331,6 +358,22 @@ mod tests {
         assert!(!file.metadata().unwrap().is_file());
         assert!(walk(&root, b"fifo").is_ok());
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_system_that_does_not_tell_what_is_in_memory_has_others_read() {
+        for (number, expected) in [
+            (libc::EOPNOTSUPP, io::ErrorKind::WouldBlock),
+            (libc::EAGAIN, io::ErrorKind::WouldBlock),
+            (libc::ENOSYS, io::ErrorKind::WouldBlock),
+            (libc::EPERM, io::ErrorKind::WouldBlock),
+            (libc::EINVAL, io::ErrorKind::WouldBlock),
+            (libc::ENOENT, io::ErrorKind::NotFound),
+        ] {
+            let error = as_told_by_a_read(io::Error::from_raw_os_error(number));
+            assert_eq!(error.kind(), expected, "{number}");
+        }
     }
 
     #[test]

@@ -80,7 +80,8 @@ pub fn is_particular(fields: &[HeaderSpan], bytes: &[u8]) -> bool {
 
 /// Writes the head; tells the status, and what comes behind. `status` is what the answer has if nothing else
 /// is asked for: of one that is no success no precondition and no range is looked at (RFC 9110 section
-/// 13.2.1). `boundary` makes a text that the file does not have.
+/// 13.2.1), nor of a request that does not ask for a file with GET or HEAD: whatever it was to do has been
+/// done. `boundary` makes a text that the file does not have.
 pub fn write(
     heads: Heads<'_>,
     out: &mut Vec<u8>,
@@ -93,7 +94,7 @@ pub fn write(
     let connection = Connection::of(request);
     let head_only = request.method == Method::Head;
     let mut ranges = Ranges::Ignored;
-    if status == 200 {
+    if status == 200 && matches!(request.method, Method::Get | Method::Head) {
         match condition::evaluate(fields, bytes, file.validators, now_s) {
             Verdict::Holds => {}
             Verdict::NotModified => {
@@ -258,6 +259,14 @@ mod tests {
         assert_eq!((status, payload), (412, Payload::None));
         let both = "If-None-Match: \"a\"\r\nRange: bytes=9999-\r\n";
         assert_eq!(answer("GET", both, 200).1, 304);
+    }
+
+    #[test]
+    fn what_was_done_is_not_refused_behind_that() {
+        for fields in ["If-None-Match: \"a\"", "If-Match: \"b\"", "Range: bytes=0-1"] {
+            let answer = answer("POST", &format!("{fields}\r\n"), 200);
+            assert_eq!(answer, (ok("200 OK", 1000), 200, Payload::Whole), "{fields}");
+        }
     }
 
     #[test]

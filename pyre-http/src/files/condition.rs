@@ -6,7 +6,7 @@ use crate::header::{HeaderSpan, find_only};
 /// By what a client knows a version of a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Validators<'a> {
-    /// With its quotes; it is a strong one.
+    /// With its quotes, and `W/` before them if it is a weak one.
     pub etag: &'a [u8],
     /// When it was changed, in seconds since 1970.
     pub modified_s: u64,
@@ -82,8 +82,8 @@ fn is_named(field: &HeaderSpan, bytes: &[u8], lower_name: &[u8]) -> bool {
     field.name.of(bytes).eq_ignore_ascii_case(lower_name)
 }
 
-/// Whether a list of tags has this one, or stands for any; nothing if there is no such field. Weak tags
-/// count only where the comparison is not `strong` (section 8.8.3.2).
+/// Whether a list of tags has this one, or stands for any; nothing if there is no such field. Weak tags,
+/// ours among them, count only where the comparison is not `strong` (section 8.8.3.2).
 fn matches(
     fields: &[HeaderSpan],
     bytes: &[u8],
@@ -91,16 +91,18 @@ fn matches(
     etag: &[u8],
     strong: bool,
 ) -> Option<bool> {
+    let opaque = etag.strip_prefix(b"W/");
+    let own = (!strong || opaque.is_none()).then_some(opaque.unwrap_or(etag));
     let mut found = None;
     for field in fields.iter().filter(|field| is_named(field, bytes, lower_name)) {
         let value = field.value.of(bytes);
-        let has = value == b"*" || has_tag(value, etag, strong);
+        let has = value == b"*" || own.is_some_and(|own| has_tag(value, own, strong));
         found = Some(found.unwrap_or(false) || has);
     }
     found
 }
 
-/// Whether a list has this tag. What comes behind something that is no tag is not looked at.
+/// Whether a list has this tag, which is without `W/`. What comes behind something that is no tag is not looked at.
 fn has_tag(mut list: &[u8], etag: &[u8], strong: bool) -> bool {
     loop {
         while let [b' ' | b'\t' | b',', rest @ ..] = list {
@@ -190,6 +192,27 @@ mod tests {
             let (fields, bytes) = fields(of);
             let verdict = evaluate(&fields, &bytes, VALIDATORS, AT_S + 10);
             assert_eq!(verdict, *expected, "{of:?}");
+        }
+    }
+
+    #[test]
+    fn a_weak_tag_of_ours() {
+        use Verdict::{Fails, Holds, NotModified};
+        let weak = Validators { etag: b"W/\"a\"", modified_s: AT_S };
+        for (name, value, expected) in [
+            ("If-None-Match", "W/\"a\"", NotModified),
+            ("If-None-Match", "\"a\"", NotModified),
+            ("If-None-Match", "W/\"b\"", Holds),
+            ("If-Match", "W/\"a\"", Fails),
+            ("If-Match", "\"a\"", Fails),
+            ("If-Match", "*", Holds),
+        ] {
+            let (fields, bytes) = fields(&[(name, value)]);
+            assert_eq!(evaluate(&fields, &bytes, weak, AT_S + 10), expected, "{name}: {value}");
+        }
+        for value in ["W/\"a\"", "\"a\""] {
+            let (fields, bytes) = fields(&[("If-Range", value)]);
+            assert!(!range_holds(&fields, &bytes, weak, AT_S + 10), "{value}");
         }
     }
 

@@ -47,6 +47,29 @@ pub fn relative<'text>(raw: &'text [u8], scratch: &'text mut Vec<u8>) -> Option<
     is_plain.then_some(Relative { path, is_folder })
 }
 
+/// What a path has behind a prefix, which has nothing to decode; the path may have it encoded. A slash may
+/// not be: encoded, it is none.
+#[inline]
+#[must_use]
+pub fn behind_prefix<'text>(path: &'text [u8], prefix: &[u8]) -> Option<&'text [u8]> {
+    path.strip_prefix(prefix).or_else(|| behind_encoded_prefix(path, prefix))
+}
+
+#[cold]
+fn behind_encoded_prefix<'text>(mut path: &'text [u8], prefix: &[u8]) -> Option<&'text [u8]> {
+    for &expected in prefix {
+        path = match path {
+            [b'%', digits @ ..] if expected != b'/' => {
+                escape(digits).filter(|&byte| byte == expected)?;
+                &digits[2..]
+            }
+            [byte, rest @ ..] if *byte == expected => rest,
+            _ => return None,
+        };
+    }
+    Some(path)
+}
+
 #[cold]
 fn decoded<'text>(raw: &[u8], scratch: &'text mut Vec<u8>) -> Option<&'text [u8]> {
     scratch.clear();

@@ -1,15 +1,16 @@
 //! The end of a flow outward that the reactor has, with what it has to know of its connection.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::io;
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
+use parking_lot::Mutex;
 use pyre_http::files::answer::Piece;
 use pyre_http::websocket::extension::Agreed;
 
 use super::topics::{Form, Publication};
-use super::{Feed, Inbox, KEPT_BYTES_MAX, Kept, Offered, Outflow, Spare, Taken};
+use super::{Feed, Inbox, KEPT_BYTES_MAX, Kept, Offered, OpenFile, Outflow, Spare, Taken};
 
 /// What an answer in pieces keeps of the buffer that is written while it is silent.
 const SLIM_REPLY_BYTES: usize = 1024;
@@ -56,23 +57,43 @@ pub struct Upgrade {
     pub timeout_ms: u64,
 }
 
+/// What has come of something that a file on its way waits for.
+pub enum Fetched {
+    /// It goes on, or tries again.
+    Ready,
+    /// The bytes that stand where it is; or why they cannot be read.
+    Bytes(io::Result<Vec<u8>>),
+}
+
 /// A file that is on its way, or parts of it.
 pub struct Transfer {
     /// Open for reading; nobody uses its position.
-    pub file: Arc<File>,
+    pub file: Arc<OpenFile>,
     /// What is left to be sent.
     pub pieces: VecDeque<Piece>,
-    /// Up to where it has been read into memory for this answer.
-    pub warm_until: u64,
-    /// Set once it has been, while that is waited for.
-    pub warming: Option<Arc<AtomicBool>>,
+    /// What of it has been read into memory for this answer.
+    pub warm: Range<u64>,
+    /// Where that will be put which is waited for.
+    pub awaited: Option<Arc<Mutex<Option<Fetched>>>>,
+    /// Others read its bytes, who may wait: the reactor cannot send from it.
+    pub is_copied: bool,
 }
 
 impl Transfer {
     /// A file of which this is to be sent.
     #[must_use]
-    pub fn new(file: Arc<File>, pieces: impl IntoIterator<Item = Piece>) -> Self {
-        Self { file, pieces: pieces.into_iter().collect(), warm_until: 0, warming: None }
+    pub fn new(file: Arc<OpenFile>, pieces: impl IntoIterator<Item = Piece>) -> Self {
+        let pieces = pieces.into_iter().collect();
+        let is_copied = !file.is_local();
+        Self { file, pieces, warm: 0..0, awaited: None, is_copied }
+    }
+
+    /// So many bytes of the part that it stands at are sent.
+    pub fn has_sent(&mut self, bytes: u64) {
+        if let Some(Piece::Part(at, left)) = self.pieces.front_mut() {
+            *at += bytes;
+            *left -= bytes;
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 //! - Either end that goes breaks the flow, and the other one learns of it without sending or reading.
 
 mod downstream; // the end that a reactor has
+mod open_file; // a file that is sent, and how it is closed
 mod inbox; // messages, from a reactor to the program
 mod inflow; // a body, from a reactor to a handler
 mod mailbox; // how a reactor learns which of its flows have something
@@ -29,10 +30,11 @@ mod wakes; // how an event loop learns which of its senders can go on
 #[cfg(not(pyre_loom))]
 mod tests;
 
-pub use downstream::{Downstream, Known, Terms, Transfer, Upgrade};
+pub use downstream::{Downstream, Fetched, Known, Terms, Transfer, Upgrade};
 pub use inbox::{Batch, Ending, Feed, GONE, INBOX_BYTES_MAX, Inbox, Received, TOO_SLOW};
 pub use inflow::{Cut, Found, Intake, Upstream, inflow};
 pub use mailbox::Mailbox;
+pub use open_file::OpenFile;
 pub use outflow::{FLOW_BYTES_MAX, Offered, Outflow, Subscribed};
 pub use spare::{KEPT_BYTES_MAX, Kept, Spare};
 pub use talk::{Pushed, Reader, Room, Taken, Waker};

@@ -1,16 +1,17 @@
 //! A file as the body of a response: open, and described. `send_file` makes it.
 
 use std::ffi::CStr;
-use std::fs::File;
 use std::sync::Arc;
 
 use pyre_ffi::{Attached, Class, ClassHandle, ClassSpec, Int, Owned, Raised, Visitor};
 use pyre_http::files::media_type;
 
+use crate::flow::OpenFile;
+
 /// A file that is to be sent, whatever becomes of its name.
 #[derive(Clone)]
 pub struct FileBody {
-    pub(crate) file: Arc<File>,
+    pub(crate) file: Arc<OpenFile>,
     /// In bytes, when it was opened: no more are sent.
     pub(crate) size: u64,
     /// When it was changed, in seconds since 1970, and nanoseconds behind that.
@@ -27,7 +28,7 @@ impl FileBody {
     pub fn make<'py>(
         py: Attached<'py>,
         class: &ClassHandle<Self>,
-        file: File,
+        file: OpenFile,
         size: u64,
         modified: (i64, i64),
         name: &str,

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 use pyre_ffi::{Arguments, Attached, Bytes, Held, Int, Owned, Raised, Signature, Str, Type, none};
 use pyre_interp::invoke::application::{Application, Handler, Parameter, Plan};
@@ -131,6 +132,7 @@ impl App {
             html: html.is_true(py)?,
             spa: text(py, "spa", spa)?.into(),
             follows_links: follow_symlinks.is_true(py)?,
+            local: Arc::default(),
         };
         let added = self.change(py, |building| building.routes.mount(mount))?;
         added.map_err(|error| Raised::value_error(py, &error.to_string()))?;

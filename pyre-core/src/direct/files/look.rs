@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pyre_http::files::coding::Coding;
+use pyre_interp::flow::OpenFile;
 
 use crate::direct::files::version::{Stamp, Terms, Version};
 use crate::router::Mount;
@@ -38,7 +39,7 @@ pub(crate) struct Found {
 /// What came of looking.
 pub(crate) enum Outcome {
     /// It is there; with what is open of those that are large.
-    File(Arc<Found>, [Option<Arc<File>>; Coding::ALL.len() + 1]),
+    File(Arc<Found>, [Option<Arc<OpenFile>>; Coding::ALL.len() + 1]),
     /// It is a folder that has something to show, and the request lacks the slash.
     Folder,
     /// Nothing that anybody is to see.
@@ -113,7 +114,25 @@ enum Opened {
     Other,
 }
 
-impl Root<'_> {
+impl<'a> Root<'a> {
+    /// Opens the folder. Who must not wait only does so where its file system is known to be one of this
+    /// machine, by somebody who has waited for it.
+    fn open_of(mount: &'a Mount, patience: Patience) -> io::Result<Self> {
+        let folder = sys::open_folder(&mount.directory, patience)?;
+        let place = sys::place(&folder);
+        match patience {
+            Patience::Now if place.is_none() || *mount.local.lock() != place => {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Patience::Now => {}
+            Patience::Wait => {
+                let is_local = sys::is_local(&folder);
+                *mount.local.lock() = place.filter(|_| is_local);
+            }
+        }
+        Ok(Self { folder, mount, patience })
+    }
+
     /// Opens what is there; nothing if there is none, or it is not to be seen.
     fn open(&self, name: &[u8]) -> io::Result<Option<Opened>> {
         let opened = sys::open_below(&self.folder, name, self.mount.follows_links, self.patience);
@@ -157,14 +176,23 @@ fn look_inside(
     now_s: u64,
     patience: Patience,
 ) -> io::Result<Outcome> {
-    let root = Root { folder: sys::open_folder(&mount.directory, patience)?, mount, patience };
+    let root = Root::open_of(mount, patience)?;
     let (name, opened, status) = match wanted {
         Wanted::File(name) => match root.open(name)? {
             Some(Opened::File(file, metadata)) => (name.clone(), Some((file, metadata)), 200),
             Some(Opened::Folder) => {
                 let has_index = !mount.index.is_empty()
                     && root.open_file(&index_of(name, &mount.index))?.is_some();
-                return Ok(if has_index { Outcome::Folder } else { Outcome::Missing });
+                match has_index {
+                    true => return Ok(Outcome::Folder),
+                    false if !mount.html => return Ok(Outcome::Missing),
+                    // A page may have a folder of its name beside it.
+                    false => {
+                        let name = [name, &b".html"[..]].concat();
+                        let opened = root.open_file(&name)?;
+                        (name, opened, 200)
+                    }
+                }
             }
             None if mount.html => {
                 let name = [name, &b".html"[..]].concat();
@@ -205,7 +233,7 @@ fn look_inside(
     };
     let terms = Terms { name: &name, cache_control, varies, now_s };
     let mut versions = Versions::default();
-    let mut files: [Option<Arc<File>>; PLAIN + 1] = Default::default();
+    let mut files: [Option<Arc<OpenFile>>; PLAIN + 1] = Default::default();
     for (index, opened) in all.into_iter().enumerate() {
         let Some((file, metadata)) = opened else { continue };
         let coding = Coding::ALL.get(index).copied();
@@ -215,7 +243,9 @@ fn look_inside(
         let before = before.filter(|before| before.name == own_name);
         let version = Version::read(own_name, &file, metadata, coding, terms, before, patience)?;
         if version.body().is_none() {
-            files[index] = Some(Arc::new(file));
+            // Without waiting nobody comes to another file system than the folder's.
+            let is_local = patience == Patience::Now || sys::is_local(&file);
+            files[index] = Some(Arc::new(OpenFile::new(file, is_local)));
         }
         versions[index] = Some(version);
     }
@@ -223,17 +253,69 @@ fn look_inside(
 }
 
 /// Opens a large version again; nothing if it is not the same any more, or that would have to wait.
-pub(crate) fn open_again(mount: &Mount, version: &Version) -> Option<Arc<File>> {
-    let folder = sys::open_folder(&mount.directory, Patience::Now).ok()?;
-    let opened = sys::open_below(&folder, &version.name, mount.follows_links, Patience::Now);
-    let file = opened.ok()?;
-    let metadata = file.metadata().ok()?;
-    (metadata.is_file() && Stamp::of(&metadata) == version.stamp).then(|| Arc::new(file))
+pub(crate) fn open_again(mount: &Mount, version: &Version) -> Option<Arc<OpenFile>> {
+    let root = Root::open_of(mount, Patience::Now).ok()?;
+    let (file, metadata) = root.open_file(&version.name).ok()??;
+    (Stamp::of(&metadata) == version.stamp).then(|| Arc::new(OpenFile::new(file, true)))
 }
 
 fn index_of(folder: &[u8], index: &str) -> Vec<u8> {
     match folder {
         [] => index.as_bytes().to_vec(),
         _ => [folder, b"/", index.as_bytes()].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(directory: &str) -> Mount {
+        Mount {
+            prefix: "".into(),
+            label: "/".into(),
+            directory: directory.into(),
+            index: "".into(),
+            cache_control: None,
+            html: false,
+            spa: "".into(),
+            follows_links: false,
+            local: Arc::default(),
+        }
+    }
+
+    fn finds(mount: &Mount, name: &str, patience: Patience) -> Option<bool> {
+        let wanted = Wanted::File(name.as_bytes().to_vec());
+        let found = look(mount, &wanted, None, 0, patience).ok()?;
+        Some(matches!(found, Outcome::File(..)))
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_not_known_to_lie_on_a_disk_of_this_machine_is_for_those_who_may_wait() {
+        let kernel = mount("/proc/sys/kernel");
+        for _ in 0..2 {
+            assert_eq!(finds(&kernel, "ostype", Patience::Now), None);
+            assert_eq!(finds(&kernel, "ostype", Patience::Wait), Some(true));
+        }
+        // Below it there is another file system.
+        let root = mount("/");
+        assert_eq!(finds(&root, "proc/sys/kernel/ostype", Patience::Wait), Some(true));
+        assert_eq!(finds(&root, "proc/sys/kernel/ostype", Patience::Now), None);
+    }
+
+    #[test]
+    fn a_disk_of_this_machine_is_known_once_somebody_has_waited_for_it() {
+        let name = format!("pyre-looked-{}", std::process::id());
+        let folder = std::env::temp_dir();
+        std::fs::write(folder.join(&name), "a").unwrap();
+        let mount = mount(folder.to_str().unwrap());
+        assert_eq!(finds(&mount, &name, Patience::Now), None);
+        assert_eq!(finds(&mount, &name, Patience::Wait), Some(true));
+        let is_known = mount.local.lock().is_some();
+        // Not every system tells what it has in memory.
+        let found = finds(&mount, &name, Patience::Now);
+        assert!(found == Some(true) && is_known || found.is_none(), "{found:?} {is_known}");
+        std::fs::remove_file(folder.join(name)).unwrap();
     }
 }

@@ -2,12 +2,13 @@
 //! they are to do waits in one bounded queue.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::settings::bounds::{DISK_QUEUE_MAX, DISK_THREADS_MAX};
+use crate::settings::bounds::{DISK_CALLS_MAX, DISK_QUEUE_MAX, DISK_THREADS_MAX};
 
 type Task = Box<dyn FnOnce() + Send>;
 
@@ -28,6 +29,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     tasks: VecDeque<Task>,
+    /// What is done once there is room: those try again who have found none.
+    calls: VecDeque<Task>,
     threads: usize,
     /// Threads that wait for a task.
     idle: usize,
@@ -40,7 +43,30 @@ impl Pool {
     /// # Errors
     /// If too much waits already. Nothing here waits.
     pub(crate) fn run(&self, task: impl FnOnce() + Send + 'static) -> Result<(), Full> {
+        self.admit(&mut self.0.state.lock(), task)
+    }
+
+    /// Has a thread do this, and returns true; if too much waits already, false, and `call` is done once
+    /// something of that has begun.
+    ///
+    /// # Errors
+    /// If there is no thread, or too many wait to be called. Nothing here waits.
+    pub(crate) fn run_or_call(
+        &self,
+        task: impl FnOnce() + Send + 'static,
+        call: impl FnOnce() + Send + 'static,
+    ) -> Result<bool, Full> {
         let mut state = self.0.state.lock();
+        match self.admit(&mut state, task) {
+            Err(Full) if state.threads > 0 && state.calls.len() < DISK_CALLS_MAX => {
+                state.calls.push_back(Box::new(call));
+                Ok(false)
+            }
+            admitted => admitted.map(|()| true),
+        }
+    }
+
+    fn admit(&self, state: &mut State, task: impl FnOnce() + Send + 'static) -> Result<(), Full> {
         if state.tasks.len() >= DISK_QUEUE_MAX {
             return Err(Full);
         }
@@ -54,7 +80,6 @@ impl Pool {
             }
         }
         state.tasks.push_back(Box::new(task));
-        drop(state);
         self.0.has_task.notify_one();
         Ok(())
     }
@@ -64,7 +89,7 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.is_closed = true;
-        let left = std::mem::take(&mut state.tasks);
+        let left = (std::mem::take(&mut state.tasks), std::mem::take(&mut state.calls));
         drop(state);
         self.0.has_task.notify_all();
         drop(left);
@@ -77,8 +102,10 @@ impl Shared {
         while !state.is_closed {
             match state.tasks.pop_front() {
                 Some(task) => {
+                    let calls = state.next_calls();
                     drop(state);
-                    task();
+                    calls.into_iter().for_each(run);
+                    run(task);
                     state = self.state.lock();
                 }
                 None => {
@@ -89,6 +116,23 @@ impl Shared {
             }
         }
     }
+}
+
+impl State {
+    /// Who is called as a task has begun: one, for there is room for one; or all, if nothing waits any more
+    /// that would call them.
+    fn next_calls(&mut self) -> VecDeque<Task> {
+        if self.tasks.is_empty() {
+            return std::mem::take(&mut self.calls);
+        }
+        self.calls.pop_front().into_iter().collect()
+    }
+}
+
+/// Does a task. One that panics ends by itself and not with its thread, of which there are few; the panic
+/// hook has written message and place, and who waits for it waits as long as for a disk that does not answer.
+fn run(task: Task) {
+    let _ = catch_unwind(AssertUnwindSafe(task));
 }
 
 /// A pool whose disk does not answer until the gate is opened: every thread of it stands there.
@@ -161,6 +205,37 @@ mod tests {
         drop(held);
         let ended = (0..accepted * 2 - begun).filter(|_| told.recv_timeout(PATIENCE).unwrap());
         assert_eq!(ended.count(), accepted);
+    }
+
+    #[test]
+    fn a_task_that_panics_takes_no_thread_with_it() {
+        let pool = Pool::default();
+        for _ in 0..DISK_THREADS_MAX * 2 {
+            pool.run(|| panic!("a task of a test")).unwrap();
+        }
+        let (tell, told) = mpsc::channel();
+        pool.run(move || tell.send(()).unwrap()).unwrap();
+        told.recv_timeout(PATIENCE).expect("a thread is left");
+    }
+
+    #[test]
+    fn who_finds_no_room_is_called_once_there_is_some() {
+        let pool = Pool::default();
+        let gate = gate::close(&pool);
+        for _ in 0..DISK_QUEUE_MAX {
+            pool.run(|| {}).unwrap();
+        }
+        let (tell, told) = mpsc::channel();
+        for number in 0..DISK_QUEUE_MAX * 2 {
+            let tell = tell.clone();
+            pool.run_or_call(|| panic!("there is no room"), move || tell.send(number).unwrap())
+                .unwrap();
+        }
+        assert!(told.try_recv().is_err());
+        drop(gate);
+        for _ in 0..DISK_QUEUE_MAX * 2 {
+            told.recv_timeout(PATIENCE).expect("everybody is called");
+        }
     }
 
     #[test]

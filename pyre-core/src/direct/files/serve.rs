@@ -1,6 +1,5 @@
 //! The answer to a request for a file. Hot path for small ones that were found before.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use pyre_http::files::answer::{self, Asked as Request, Payload, Piece};
@@ -8,7 +7,7 @@ use pyre_http::files::coding::{self, Coding};
 use pyre_http::h1::refuse::write_error;
 use pyre_http::h1::serialize::{Connection as Persistence, ResponseHeads};
 use pyre_http::method::Method;
-use pyre_interp::flow::{Downstream, Transfer};
+use pyre_interp::flow::{Downstream, OpenFile, Transfer};
 use pyre_interp::job::{Call, Entry, Job, Target};
 use pyre_interp::objects::request_id;
 
@@ -40,7 +39,7 @@ pub(crate) enum Step {
 }
 
 /// What is open of the versions of a file.
-type Opened = [Option<Arc<File>>; PLAIN + 1];
+type Opened = [Option<Arc<OpenFile>>; PLAIN + 1];
 
 /// Whether a large file has to be opened anew for its answer.
 struct MustOpen;
@@ -289,7 +288,7 @@ fn write_particular(
     job: &mut Job,
     status: u16,
     version: &Version,
-    opened: Option<Arc<File>>,
+    opened: Option<Arc<OpenFile>>,
     mount: &Mount,
 ) -> Result<(), MustOpen> {
     let request = call(job).request;

@@ -120,7 +120,8 @@ impl Version {
         terms: Terms<'_>,
         body: Option<Vec<u8>>,
     ) -> Self {
-        let modified_s = u64::try_from(stamp.modified.0).unwrap_or(0);
+        // RFC 9110 section 8.8.2.1: it is not later than the answer.
+        let modified_s = u64::try_from(stamp.modified.0).unwrap_or(0).min(terms.now_s);
         let content_type = media_type::of_name(&String::from_utf8_lossy(terms.name));
         let mut etag = answer::etag(stamp.modified, stamp.size);
         if let Some(coding) = coding {

@@ -57,12 +57,14 @@ impl Lane<'_, '_> {
             self.desk.clear();
             return job;
         }
-        let described = Described::of(body, said, job.now_s);
+        let (others, about): (Vec<_>, Vec<_>) =
+            said.partition(|(name, _)| !is_about_the_file(name));
+        let described = Described::of(status, body, about.into_iter(), job.now_s);
         let asked = Asked {
             request: &request,
             fields: request.headers_in(&job.headers),
             bytes: &job.bytes,
-            extra: &[],
+            extra: &others,
             now_s: job.now_s,
         };
         let file = described.representation(body.size);
@@ -82,6 +84,25 @@ impl Lane<'_, '_> {
     }
 }
 
+/// What is said of a file that 304 has as well (RFC 9110 section 15.4.5).
+const KEPT: [&str; 4] = ["ETag", "Cache-Control", "Expires", "Content-Location"];
+
+/// What else is said of a file: neither 304 has it, nor an error in its place.
+const DESCRIBED: [&str; 7] = [
+    "Content-Type",
+    "Content-Encoding",
+    "Content-Language",
+    "Content-Disposition",
+    "Content-Range",
+    "Last-Modified",
+    "Accept-Ranges",
+];
+
+/// Whether a field is not for whatever is answered in place of the file.
+fn is_about_the_file(name: &[u8]) -> bool {
+    KEPT.iter().chain(&DESCRIBED).any(|it| name.eq_ignore_ascii_case(it.as_bytes()))
+}
+
 /// What is said of a file, by the handler or else by itself.
 struct Described {
     content_type: Vec<u8>,
@@ -93,6 +114,7 @@ struct Described {
 
 impl Described {
     fn of<'a>(
+        status: u16,
         body: &FileBody,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         now_s: u64,
@@ -100,7 +122,8 @@ impl Described {
         let mut found = Self {
             content_type: body.content_type.clone().into_bytes(),
             etag: etag(body.modified, body.size).into_bytes(),
-            modified_s: u64::try_from(body.modified.0).unwrap_or(0),
+            // RFC 9110 section 8.8.2.1: it is not later than the answer.
+            modified_s: u64::try_from(body.modified.0).unwrap_or(0).min(now_s),
             kept: Vec::new(),
             described: Vec::new(),
         };
@@ -115,6 +138,10 @@ impl Described {
                 found.content_type = value.to_vec();
                 continue;
             }
+            if is("Content-Range") && status == 200 {
+                // Which part of the file is sent is not for the handler to say.
+                continue;
+            }
             if is("ETag") {
                 found.etag = value.to_vec();
             } else if is("Last-Modified")
@@ -122,14 +149,9 @@ impl Described {
             {
                 found.modified_s = modified_s;
             }
-            // RFC 9110 section 15.4.5: of what describes the content 304 has none.
-            let is_of_content =
-                name.get(..8).is_some_and(|it| it.eq_ignore_ascii_case(b"content-"));
-            if is_of_content || is("Last-Modified") || is("Accept-Ranges") {
-                push(&mut found.described, name, value);
-            } else {
-                push(&mut found.kept, name, value);
-            }
+            let is_kept = KEPT.iter().any(|kept| is(kept));
+            let place = if is_kept { &mut found.kept } else { &mut found.described };
+            push(place, name, value);
         }
         for (name, is_kept, is_missing) in own {
             if is_missing {
