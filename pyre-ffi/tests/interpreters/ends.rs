@@ -45,9 +45,11 @@ fn the_end_waits_for_a_thread_that_was_invited_and_comes_late() {
                 thread::yield_now();
             }
             drop(unused);
-            let released = invitation.enter(|py| held.release(py).is_exact::<Dict>());
-            came.send(()).unwrap();
-            released
+            invitation.enter(|py| {
+                let is_released = held.release(py).is_exact::<Dict>();
+                came.send(()).unwrap();
+                is_released
+            })
         })
     })
     .unwrap();
