@@ -210,9 +210,12 @@ def test_a_client_that_goes_before_its_upload_is_served(
 
 
 @KINDS
-@pytest.mark.parametrize("sent", [10, 90_000])
+@pytest.mark.parametrize("sent", [10, 29_000])
 def test_a_client_that_goes_while_nobody_reads(kind: str, sent: int) -> None:
-    """It is found although more waits for the handler than is read ahead."""
+    """It is found although more waits for the handler than is read ahead.
+
+    Of what is not read ahead the kernel has room for 28 KB in any case, so that the end arrives.
+    """
     length = 5_000_000
     with serve("uploads", workers=1, max_body_size=length) as server:
         with server.connect() as peer, Gate() as gate:
