@@ -15,6 +15,23 @@ from pathlib import Path
 import pytest
 from serving import SUCCESS_S, wait_until
 
+# All that it writes goes into one folder.
+AROUND = """
+daemon off;
+worker_processes 1;
+user {user};
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+"""
+
 
 def program() -> str:
     """Where it is; skips the test where it cannot be what it is about."""
@@ -27,8 +44,8 @@ def program() -> str:
 
 
 @contextmanager
-def running(folder: Path, configuration: str) -> Iterator[int]:
-    """Run it with a configuration whose user, folder and port are to be filled in; yields the port.
+def running(folder: Path, http: str) -> Iterator[int]:
+    """Run it with this in ``http``, where folder and port are to be filled in; yields the port.
 
     All that it writes goes into the folder; it listens on a socket of ours.
     """
@@ -36,6 +53,7 @@ def running(folder: Path, configuration: str) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         file = folder / "nginx.conf"
+        configuration = AROUND + http + "}}\n"
         file.write_text(configuration.format(user=nobody(), folder=folder, port=port))
         process = subprocess.Popen(
             [found, "-p", str(folder), "-e", f"{folder}/error.log", "-c", str(file)],

@@ -14,19 +14,6 @@ import pytest
 from files import make_tree, serve_tree
 
 CONFIGURATION = """
-daemon off;
-worker_processes 1;
-user {user};
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
     types {{ text/plain txt; }}
     charset utf-8;
     # As RFC 9110 has it.
@@ -35,7 +22,6 @@ http {{
         listen 127.0.0.1:{port};
         location /s/ {{ alias {folder}/root/; }}
     }}
-}}
 """
 AT = "Tue, 14 Nov 2023 22:13:20 GMT"
 BEFORE = "Tue, 14 Nov 2023 22:13:19 GMT"

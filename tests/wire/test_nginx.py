@@ -17,21 +17,7 @@ from websockets.sync.client import connect
 
 UPLOAD = bytes(range(256)) * (5 * 1024 * 1024 // 256)
 
-# All that it writes goes into one folder; it listens on a socket of the test's.
 CONFIGURATION = """
-daemon off;
-worker_processes 1;
-user {user};
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
     client_max_body_size 10m;
     upstream pyre {{ server unix:{path}; keepalive 8; }}
     server {{
@@ -59,7 +45,6 @@ http {{
             proxy_set_header Connection close;
         }}
     }}
-}}
 """
 
 
