@@ -1,7 +1,9 @@
 //! What connections wait for, and how long. The wheel is set at most once a wait, and a request that
 //! comes in time only moves a number. Hot path.
 
-use crate::connection::state::{Awaiting, Phase};
+use pyre_interp::job::Job;
+
+use crate::connection::state::{Awaiting, Outbound, Phase};
 use crate::connection::table::Connections;
 use crate::settings::Settings;
 use crate::settings::bounds::{
@@ -157,6 +159,17 @@ impl Connections {
         if phase != Phase::Writing && deadline_ms < before_ms {
             self.set_deadline(slot, deadline_ms);
         }
+    }
+
+    /// A connection waits for a disk, as long as a body may.
+    #[cold]
+    pub(crate) fn wait_for_disk(&mut self, slot: u32, job: Box<Job>) {
+        let deadline_ms = self.clock.now_ms().saturating_add(self.body_ms());
+        let Some(connection) = self.get(slot) else { return self.jobs.give_back(job) };
+        connection.phase = Phase::Streaming;
+        connection.awaiting = Awaiting::Piece;
+        connection.outbound = Some(Outbound { job, written: 0 });
+        self.set_deadline(slot, deadline_ms);
     }
 
     /// Sets when a wait ends, and the alarm if it would come too late.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use pyre_interp::job::{ConnectionId, Entry, Job, Pool, Target};
 
-use crate::connection::state::{Awaiting, Outbound, Phase};
 use crate::connection::table::Connections;
 use crate::direct::files::look::{Found, Look, MustWait, Outcome, Wanted, look};
 use crate::direct::files::serve::Step;
@@ -33,7 +32,7 @@ pub(super) fn submit(
     if let Some(look) = &connection.look {
         let Some(outcome) = look.take() else {
             // Something else has brought the connection here.
-            park(connections, to.slot, job);
+            connections.wait_for_disk(to.slot, job);
             return None;
         };
         looked = Some((outcome, look.is_instead));
@@ -61,7 +60,7 @@ pub(super) fn submit(
             Step::Look(..) if !job.reply.is_empty() => return Some(job),
             Step::Look(wanted, before) => {
                 if begin(connections, responder, to, target, &job, wanted, before) {
-                    park(connections, to.slot, job);
+                    connections.wait_for_disk(to.slot, job);
                     return None;
                 }
                 responder.refuse_file(&mut job, 503);
@@ -103,17 +102,6 @@ fn begin(
     is_begun
 }
 
-/// The connection waits for what is looked up for it.
-#[cold]
-fn park(connections: &mut Connections, slot: u32, job: Box<Job>) {
-    let deadline_ms = connections.clock.now_ms().saturating_add(connections.body_ms());
-    let Some(connection) = connections.get(slot) else { return connections.jobs.give_back(job) };
-    connection.phase = Phase::Streaming;
-    connection.awaiting = Awaiting::Piece;
-    connection.outbound = Some(Outbound { job, written: 0 });
-    connections.set_deadline(slot, deadline_ms);
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -128,6 +116,7 @@ mod tests {
 
     use super::*;
     use crate::connection::state::Connection;
+    use crate::connection::state::{Outbound, Phase};
     use crate::connection::transport::Transport;
     use crate::connection::waits::Spans;
     use crate::direct::files::pool::gate;

@@ -175,15 +175,8 @@ fn next(transfer: &mut Transfer) -> Next {
 
 /// The connection waits for a disk, or for its next turn.
 fn wait(connections: &mut Connections, slot: u32, mut job: Box<Job>) {
-    let deadline_ms = connections.clock.now_ms().saturating_add(connections.body_ms());
-    let Some(connection) = connections.get(slot) else {
-        return connections.jobs.give_back(job);
-    };
     job.slim();
-    connection.phase = Phase::Streaming;
-    connection.awaiting = Awaiting::Piece;
-    connection.outbound = Some(Outbound { job, written: 0 });
-    connections.set_deadline(slot, deadline_ms);
+    connections.wait_for_disk(slot, job);
 }
 
 #[cfg(test)]
