@@ -112,6 +112,11 @@ impl Deflater {
     /// # Panics
     /// Never: DEFLATE stands for any bytes.
     pub fn deflate(&mut self, mut data: &[u8], out: &mut Vec<u8>) {
+        if data.is_empty() {
+            // Section 7.2.3.6. The library writes nothing for a flush behind a flush.
+            out.push(0);
+            return;
+        }
         loop {
             if out.capacity() - out.len() < 64 {
                 out.reserve(STEP_BYTES.max(data.len() / 4));

@@ -179,6 +179,21 @@ fn squeezed(deflater: &mut Deflater, data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn empty_messages_are_compressed_between_others() {
+    for takes_over in [true, false] {
+        let mut deflater = Deflater::new(takes_over, 9);
+        let mut receiver = Receiver::new(100, Some(Inflater::new(takes_over)));
+        let messages = [&b""[..], b"", b"one", b"", b"one", b"", b""];
+        let sent: Vec<u8> = messages
+            .iter()
+            .flat_map(|message| masked(0x82 | COMPRESSED, &squeezed(&mut deflater, message)))
+            .collect();
+        let expected = messages.iter().map(|message| binary(message)).collect();
+        assert_eq!(receive(&mut receiver, &sent, 1), (expected, None));
+    }
+}
+
+#[test]
 fn examples_of_rfc_7692() {
     // Section 7.2.3: "Hello", then again with what came before, without compression, and with a last block.
     for (payloads, takes_over) in [
