@@ -45,12 +45,6 @@ fn path_end(text: &[u8]) -> Option<usize> {
     run_end(text, stops, |byte| PATH[usize::from(byte)])
 }
 
-/// Whether all of this may stand in a target.
-#[inline(never)]
-fn is_query(text: &[u8]) -> bool {
-    run_end(text, target_stops, is_target_byte).is_none()
-}
-
 /// The offset of the first byte that does not `go_on`. Eight at a time are looked at as a word: if
 /// `stops` flags none of them in its high bit, all go on. It may flag some that do.
 #[inline(always)]
@@ -82,41 +76,68 @@ const fn each(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Finds the parts of `text`, the target at `target` in its buffer.
+/// Reads the target at the front of `text`, which is at `start` in its buffer, up to the space behind
+/// it (RFC 9112 section 3). None if there is no space yet.
 ///
 /// # Errors
 ///
 /// If it has a byte that no target has, its form does not go with the method, or its authority is
 /// none.
 #[inline(always)]
-pub fn split(text: &[u8], target: Span, method: Method) -> Result<TargetParts, RequestError> {
-    if text.first() == Some(&b'/') && method != Method::Connect {
-        return split_path(text, target);
+pub fn read(
+    text: &[u8],
+    start: usize,
+    method: Method,
+) -> Result<Option<(Span, TargetParts)>, RequestError> {
+    if text.first() != Some(&b'/') || method == Method::Connect {
+        return read_unusual(text, start, method);
     }
-    split_unusual(text, target, method)
+    let Some(path_bytes) = path_end(text) else {
+        return Ok(None);
+    };
+    let mut target = Span::new(start, start + path_bytes);
+    let mut parts = TargetParts { path: target, query: Span::EMPTY, authority: Span::EMPTY };
+    match text[path_bytes] {
+        b' ' => {}
+        b'?' => {
+            let Some(query) = run(&text[path_bytes + 1..], start + path_bytes + 1)? else {
+                return Ok(None);
+            };
+            parts.query = query;
+            target.end = query.end;
+        }
+        _ => return Err(RequestError::TargetInvalid),
+    }
+    Ok(Some((target, parts)))
 }
 
-/// `path[?query]`.
-#[inline(always)]
-fn split_path(text: &[u8], target: Span) -> Result<TargetParts, RequestError> {
-    let whole = TargetParts { path: target, query: Span::EMPTY, authority: Span::EMPTY };
-    let Some(at) = path_end(text) else {
-        return Ok(whole);
-    };
-    let query = &text[at + 1..];
-    if text[at] != b'?' || !is_query(query) {
-        return Err(RequestError::TargetInvalid);
+/// What is at the front of `text`, up to a space, `text` being at `start` in its buffer; as [`read`].
+#[inline(never)]
+fn run(text: &[u8], start: usize) -> Result<Option<Span>, RequestError> {
+    match run_end(text, target_stops, is_target_byte) {
+        None => Ok(None),
+        Some(length) if text[length] == b' ' => Ok(Some(Span::new(start, start + length))),
+        Some(_) => Err(RequestError::TargetInvalid),
     }
-    let mark = target.start + at as u32;
-    Ok(TargetParts {
-        path: Span { start: target.start, end: mark },
-        query: Span { start: mark + 1, end: target.end },
-        ..whole
-    })
 }
 
 #[cold]
-fn split_unusual(text: &[u8], target: Span, method: Method) -> Result<TargetParts, RequestError> {
+fn read_unusual(
+    text: &[u8],
+    start: usize,
+    method: Method,
+) -> Result<Option<(Span, TargetParts)>, RequestError> {
+    let Some(target) = run(text, start)? else {
+        return Ok(None);
+    };
+    if target.is_empty() {
+        return Err(RequestError::TargetInvalid);
+    }
+    Ok(Some((target, split(&text[..target.len()], target, method)?)))
+}
+
+/// The parts of a target that is no path; each byte of it is one that targets may have.
+fn split(text: &[u8], target: Span, method: Method) -> Result<TargetParts, RequestError> {
     // RFC 9112 section 3.2.3: CONNECT has the authority form and nothing else has.
     if method == Method::Connect {
         if !authority::is_valid_with_port(text) {
@@ -139,13 +160,20 @@ fn split_unusual(text: &[u8], target: Span, method: Method) -> Result<TargetPart
     }
     let start = target.start + scheme_bytes as u32;
     let authority = Span { start, end: start + host.len() as u32 };
-    let mut parts = split_path(rest, Span { start: authority.end, end: target.end })?;
-    if parts.path.is_empty() {
+    let path_bytes = rest.iter().position(|&byte| byte == b'?').unwrap_or(rest.len());
+    let mark = authority.end + path_bytes as u32;
+    let path = if path_bytes > 0 {
+        Span { start: authority.end, end: mark }
+    } else {
         // RFC 9110 section 4.2.3: an empty path means "/". The scheme's own slash lends its span.
-        parts.path = Span { start: authority.start - 1, end: authority.start };
-    }
-    parts.authority = authority;
-    Ok(parts)
+        Span { start: authority.start - 1, end: authority.start }
+    };
+    let query = if path_bytes < rest.len() {
+        Span { start: mark + 1, end: target.end }
+    } else {
+        Span::EMPTY
+    };
+    Ok(TargetParts { path, query, authority })
 }
 
 /// How long `http://` or `https://` is at the front of this.
@@ -163,10 +191,13 @@ mod tests {
 
     fn check(method: Method, text: &str, expected: Result<(&str, &str, &str), RequestError>) {
         // Two bytes in front, so that a span that forgets where the target begins shows.
-        let bytes = [b"..", text.as_bytes()].concat();
-        let found = split(text.as_bytes(), Span::new(2, bytes.len()), method);
+        let bytes = [b"..", text.as_bytes(), b" HTTP/1.1"].concat();
+        let found = read(&bytes[2..], 2, method).map(|found| found.expect("there is a space"));
         let part = |span: Span| str::from_utf8(span.of(&bytes)).unwrap();
-        let found = found.map(|parts| (part(parts.path), part(parts.query), part(parts.authority)));
+        let found = found.map(|(target, parts)| {
+            assert_eq!(part(target), text);
+            (part(parts.path), part(parts.query), part(parts.authority))
+        });
         assert_eq!(found, expected, "{text:?}");
     }
 
@@ -207,6 +238,14 @@ mod tests {
         check(Connect, "h:", form);
         check(Connect, "/", form);
         check(Connect, "http://h:80", form);
+        check(Get, "", Err(RequestError::TargetInvalid));
+    }
+
+    #[test]
+    fn the_space_behind_it_may_be_missing() {
+        for text in ["", "/", "/a?", "/a?b", "http://h/a", "*"] {
+            assert_eq!(read(text.as_bytes(), 0, Method::Options), Ok(None), "{text:?}");
+        }
     }
 
     #[test]
@@ -222,7 +261,12 @@ mod tests {
                 let stop = text.iter().position(|&byte| !is_target_byte(byte) || byte == b'?');
                 assert_eq!(path_end(text), stop, "{:?}", text.escape_ascii());
                 let is_right = text.iter().all(|&byte| is_target_byte(byte));
-                assert_eq!(is_query(text), is_right, "{:?}", text.escape_ascii());
+                assert_eq!(
+                    run_end(text, target_stops, is_target_byte).is_none(),
+                    is_right,
+                    "{:?}",
+                    text.escape_ascii()
+                );
             }
         }
     }

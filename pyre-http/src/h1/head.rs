@@ -1,21 +1,24 @@
-//! The fast way to read a head: `httparse`, then the checks it does not make.
+//! The fast way to read a head: the request line in one pass, the fields by `httparse`, then the checks
+//! that it does not make.
 //!
-//! `httparse` lets these through, and each is refused here: empty lines in front without bound;
-//! lines that end with a bare LF; targets with `#` or bytes beyond ASCII; methods, targets and heads
-//! of any length; and everything that takes more than one byte to judge, from `Host` to
-//! `Transfer-Encoding`, which is in `framing`. Hot path.
-
-use std::mem::MaybeUninit;
+//! `httparse` lets these through, and each is refused here: lines that end with a bare LF; heads of
+//! any length; and everything that takes more than one byte to judge, from `Host` to
+//! `Transfer-Encoding`, which is in `framing`. Its own reader of request lines takes some 200
+//! instructions more for a small GET: it checks the target for UTF-8, which no target may have
+//! beyond ASCII. Hot path.
 
 use crate::error::RequestError;
 use crate::h1::framing::Framing;
-use crate::header::{HeaderRange, HeaderSpan};
+use crate::header::{HeaderRange, HeaderSpan, is_token_byte};
 use crate::limits::{HEADERS_CAP, Limits, METHOD_BYTES_MAX};
 use crate::message::Request;
 use crate::method::Method;
 use crate::span::Span;
-use crate::target::split;
+use crate::target;
 use crate::version::Version;
+
+/// Fields for which there is room at once: as many as most browsers send. What more costs is a second look.
+const HEADERS_USUAL: usize = 16;
 
 /// Why a head could not be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,21 +42,35 @@ pub(super) fn parse(
     table: &mut Vec<HeaderSpan>,
     limits: &Limits,
 ) -> Result<(Request, usize), Unfit> {
-    let mut fields = [const { MaybeUninit::uninit() }; HEADERS_CAP];
-    let mut raw = httparse::Request::new(&mut []);
-    let (
-        Ok(httparse::Status::Complete(head_bytes)),
-        httparse::Request { method: Some(name), path: Some(target), version: Some(minor), headers },
-    ) = (raw.parse_with_uninit_headers(&bytes[start..], &mut fields), raw)
+    let head = &bytes[start..];
+    let (method, method_bytes) = method(head).ok_or(Unfit::Syntax)?;
+    let target_start = start + method_bytes + 1;
+    let Some((target, parts)) =
+        target::read(&bytes[target_start..], target_start, method).map_err(Unfit::Meaning)?
     else {
         return Err(Unfit::Syntax);
     };
-    let base = bytes.as_ptr().addr();
-    let end = start + head_bytes;
-    if name.as_ptr().addr() - base != start
-        || name.len() > METHOD_BYTES_MAX
-        || target.len() > limits.target_bytes_max
-        || head_bytes > limits.head_bytes_max
+    // RFC 9112 section 2.3: the name of the protocol is case-sensitive.
+    let fields_start = target.end as usize + 1 + b"HTTP/1.1\r\n".len();
+    let version = match bytes.get(target.end as usize + 1..fields_start) {
+        Some(b"HTTP/1.1\r\n") => Version::Http11,
+        Some(b"HTTP/1.0\r\n") => Version::Http10,
+        _ => return Err(Unfit::Syntax),
+    };
+
+    let mut usual = [httparse::EMPTY_HEADER; HEADERS_USUAL];
+    let mut many;
+    let mut outcome = httparse::parse_headers(&bytes[fields_start..], &mut usual);
+    if outcome == Err(httparse::Error::TooManyHeaders) {
+        many = [httparse::EMPTY_HEADER; HEADERS_CAP];
+        outcome = httparse::parse_headers(&bytes[fields_start..], &mut many);
+    }
+    let Ok(httparse::Status::Complete((fields_bytes, headers))) = outcome else {
+        return Err(Unfit::Syntax);
+    };
+    let end = fields_start + fields_bytes;
+    if target.len() > limits.target_bytes_max
+        || end - start > limits.head_bytes_max
         || headers.len() > limits.headers_max
         || !bytes[..end].ends_with(b"\r\n\r\n")
     {
@@ -63,7 +80,8 @@ pub(super) fn parse(
     let first = table.len();
     table.reserve(headers.len());
     let mut framing = Framing::NEW;
-    for field in &*headers {
+    let base = bytes.as_ptr().addr();
+    for field in headers {
         let name_start = field.name.as_ptr().addr() - base;
         // Each name follows the end of a line, and only there a LF can be: one byte shows whether
         // the CR is missing.
@@ -77,12 +95,6 @@ pub(super) fn parse(
         framing.note(field.name.as_bytes(), field.value, value).map_err(Unfit::Meaning)?;
     }
 
-    let method = Method::of(name.as_bytes());
-    let version = if minor == 1 { Version::Http11 } else { Version::Http10 };
-    let method_span = Span::new(start, start + name.len());
-    let target_start = target.as_ptr().addr() - base;
-    let target_span = Span::new(target_start, target_start + target.len());
-    let parts = split(target.as_bytes(), target_span, method).map_err(Unfit::Meaning)?;
     let conclusion = framing.conclude(version, limits).map_err(Unfit::Meaning)?;
     let request = Request {
         method,
@@ -91,8 +103,8 @@ pub(super) fn parse(
         // and whoever filled the tunnel is not the one who opened it.
         keep_alive: conclusion.keep_alive && method != Method::Connect,
         expects_continue: conclusion.expects_continue,
-        method_span,
-        target: target_span,
+        method_span: Span::new(start, start + method_bytes),
+        target,
         path: parts.path,
         query: parts.query,
         // RFC 9112 section 3.2.2: the authority in the target wins over Host.
@@ -102,4 +114,25 @@ pub(super) fn parse(
         framing: conclusion.body,
     };
     Ok((request, end))
+}
+
+/// The method at the front of a request line, and its length; None if there is none with a space
+/// behind it.
+#[inline(always)]
+fn method(head: &[u8]) -> Option<(Method, usize)> {
+    if head.starts_with(b"GET ") {
+        return Some((Method::Get, b"GET".len()));
+    }
+    other_method(head)
+}
+
+#[inline(never)]
+fn other_method(head: &[u8]) -> Option<(Method, usize)> {
+    match head {
+        [b'P', b'O', b'S', b'T', b' ', ..] => return Some((Method::Post, 4)),
+        [b'P', b'U', b'T', b' ', ..] => return Some((Method::Put, 3)),
+        _ => {}
+    }
+    let length = head.iter().take(METHOD_BYTES_MAX + 1).position(|&byte| !is_token_byte(byte))?;
+    (length > 0 && head[length] == b' ').then(|| (Method::of(&head[..length]), length))
 }
