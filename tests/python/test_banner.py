@@ -36,6 +36,16 @@ def test_main() -> None:
 
 
 @pytest.mark.parametrize(
+    ("folders", "served", "path"),
+    [(["/"], "1 folder", "/"), (["/assets", "/b"], "2 folders", "/assets/")],
+)
+def test_folders_alone(folders: list[str], served: str, path: str) -> None:
+    text = banner.lines(resolve({"workers": 1}, {}), ["http://127.0.0.1:80"], [], folders)
+    assert text[1].endswith(f", 0 routes, {served}")
+    assert text[2] == f"  try: curl -i http://127.0.0.1:80{path}"
+
+
+@pytest.mark.parametrize(
     ("url", "reachable"),
     [
         ("unix:/a.sock", "--unix-socket /a.sock http://localhost"),

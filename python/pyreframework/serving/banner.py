@@ -20,13 +20,19 @@ WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - not listen
 MOVES_MAX = 10
 
 
-def lines(settings: Settings, urls: Sequence[str], routes: Sequence[tuple[str, str]]) -> list[str]:
+def lines(
+    settings: Settings,
+    urls: Sequence[str],
+    routes: Sequence[tuple[str, str]],
+    folders: Sequence[str] = (),
+) -> list[str]:
     """Return the banner.
 
     Args:
         settings: What is being served with.
         urls: The addresses listened on, with the ports that were chosen.
         routes: Method and pattern of each route.
+        folders: The prefixes of the folders whose files are served.
     """
     threads = settings.count("threads")
     if settings.on_main:
@@ -35,11 +41,16 @@ def lines(settings: Settings, urls: Sequence[str], routes: Sequence[tuple[str, s
         workers = counted(settings.count("workers"), "worker")
         running = f"{workers} with {counted(threads, 'thread')} each"
     io_threads = counted(settings.count("io_workers"), "io thread")
+    served = counted(len(routes), "route")
+    if folders:
+        served += f", {counted(len(folders), 'folder')}"
     text = [
         f"Pyre {__version__} on {', '.join(urls)}",
-        f"  {running}, {io_threads}, {counted(len(routes), 'route')}",
+        f"  {running}, {io_threads}, {served}",
     ]
     path = example_path(routes)
+    if path is None and folders:
+        path = f"{folders[0].rstrip('/')}/"
     if path is not None and urls:
         text.append(f"  try: curl -i {reachable(urls[0])}{path}")
     return text

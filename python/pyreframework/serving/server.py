@@ -299,7 +299,8 @@ class Serving:
                 self.app.native.route_table(), self.app.chosen, strict=True
             )
         ]
-        text = banner.lines(self.settings, urls, routes)
+        folders = [prefix for prefix, _ in self.app.folders]
+        text = banner.lines(self.settings, urls, routes, folders)
         # Behind what is served, before what to try.
         told = banner.moves(self.moved, len(routes)) + self.notes
         text[2:2] = [f"  {line}" for line in told]
