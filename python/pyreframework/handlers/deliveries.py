@@ -220,14 +220,18 @@ class Delivery:
         stream, generator = self._stream, self._generator
         loop = get_running_loop()
         number = stream._listen()
+        sender: Sender | None = None
         if number is not None:
-            waiters[number] = Sender(stream, loop, current_task())
+            sender = waiters[number] = Sender(stream, loop, current_task())
         error: BaseException | None = None
         made = 0
         try:
             async for piece in generator:
-                if not stream._push(piece):
-                    await send_on_loop(stream, piece, None)
+                while not stream._push(piece):
+                    if sender is None:
+                        await send_on_loop(stream, piece, None)
+                        break
+                    await sender.wait_if(stream._ask_for_room)
                 made += 1
                 if not self._has_begun:
                     self._reach()
