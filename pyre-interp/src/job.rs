@@ -15,9 +15,11 @@
 
 use std::net::SocketAddr;
 
-use pyre_http::h1::serialize::{self, Granted};
+use pyre_http::forwarded;
+use pyre_http::h1::serialize::{self, Granted, Particulars};
 use pyre_http::header::HeaderSpan;
 use pyre_http::message::Request;
+use pyre_http::security::Nonce;
 use pyre_http::span::Span;
 use pyre_http::status::CLIENT_CLOSED_REQUEST;
 use pyre_http::version::Version;
@@ -173,6 +175,40 @@ impl Entry {
             Entry::Answer(_) => &[],
         }
     }
+
+    /// In what the head of its answer differs from others; `headers` and `bytes` are those of its job, and
+    /// so is `nonce`.
+    #[must_use]
+    pub fn particulars<'a>(
+        &self,
+        headers: &[HeaderSpan],
+        bytes: &'a [u8],
+        nonce: Option<&'a Nonce>,
+        wants_https: bool,
+    ) -> Particulars<'a> {
+        let is_https = match self {
+            Entry::Call(call) if wants_https => {
+                forwarded::is_https(call.request.headers_in(headers), bytes)
+            }
+            _ => false,
+        };
+        Particulars { granted: self.granted(bytes), is_https, nonce }
+    }
+}
+
+/// The nonce of the entry that it was given to, by its index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NonceOf {
+    index: usize,
+    nonce: Nonce,
+}
+
+impl NonceOf {
+    /// That of this entry, if it has one.
+    #[must_use]
+    pub fn entry(given: Option<&Self>, index: usize) -> Option<&Nonce> {
+        given.filter(|given| given.index == index).map(|given| &given.nonce)
+    }
 }
 
 /// How long one call has taken.
@@ -207,6 +243,8 @@ pub struct Job {
     pub entries: Vec<Entry>,
     /// Identities of the entries, by index; empty if ids are not given.
     pub identities: Vec<Identity>,
+    /// What the policy of the answer names that was asked for last.
+    pub nonce: Option<NonceOf>,
     /// Answers made without Python, for entries between others; ids of requests.
     pub answers: Vec<u8>,
     /// Index of the first entry that is not answered yet.
@@ -257,6 +295,7 @@ impl Job {
             params: Vec::new(),
             entries: Vec::new(),
             identities: Vec::new(),
+            nonce: None,
             answers: Vec::new(),
             next: 0,
             until: usize::MAX,
@@ -323,6 +362,17 @@ impl Job {
         // Ready answers in between bear theirs already.
         self.identities.resize(self.entries.len(), Identity::default());
         self.identities.push(identity);
+    }
+
+    /// The nonce of the request whose turn it is, if it was given one.
+    #[must_use]
+    pub fn nonce(&self) -> Option<&Nonce> {
+        NonceOf::entry(self.nonce.as_ref(), self.next)
+    }
+
+    /// Gives the request whose turn it is this nonce.
+    pub fn give_nonce(&mut self, nonce: Nonce) {
+        self.nonce = Some(NonceOf { index: self.next, nonce });
     }
 
     /// Notes the status of the answer that the reply has from `start` on: that of the entry at
@@ -419,6 +469,7 @@ impl Job {
         self.closes = false;
         self.is_timed = false;
         self.leaves_tasks = false;
+        self.nonce = None;
         self.flow = None;
         if self.intake.is_some() {
             self.let_body_go();
