@@ -55,7 +55,7 @@ class Browser:
     def call(
         self, method: str, session: str | None = None, **parameters: object
     ) -> dict[str, object]:
-        """What a command comes to."""
+        """What a command comes to; nothing if it cannot be done now, as a page is being left."""
         self._count += 1
         command = {"id": self._count, "method": method, "params": parameters}
         if session is not None:
@@ -65,7 +65,7 @@ class Browser:
         while True:
             answer = json.loads(self._message())
             if answer.get("id") == self._count:
-                return answer["result"]
+                return answer.get("result", {})
 
     def _message(self) -> bytes:
         message = bytearray()
@@ -82,9 +82,11 @@ class Browser:
     def look(self, page: str, expression: str) -> object:
         """What an expression is in a page; None while there is no such page yet."""
         found = self.call("Runtime.evaluate", page, expression=expression, returnByValue=True)
+        if not found or "exceptionDetails" in found:
+            return None
         result = found["result"]
         assert isinstance(result, dict)
-        return result.get("value") if "exceptionDetails" not in found else None
+        return result.get("value")
 
     def close(self) -> None:
         try:

@@ -305,8 +305,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def wrong(option: str, value: object, choices: tuple[str, ...]) -> ValueError:
     """Return the error for a value that is none of these."""
-    hint = nearest(value.lower() if value.islower() else value.upper(), choices) if isinstance(
-        value, str
-    ) else ""
-    named = ", ".join(choices)
-    return ValueError(f"{WHERE}: {option} is one of {named}, not {value!r}{hint}")
+    by_lower = {choice.lower(): choice for choice in choices}
+    hint = nearest(value.lower(), by_lower) if isinstance(value, str) else ""
+    for lower, choice in by_lower.items():
+        hint = hint.replace(repr(lower), repr(choice))
+    return ValueError(f"{WHERE}: {option} is one of {', '.join(choices)}, not {value!r}{hint}")

@@ -46,7 +46,6 @@ PATHS = {
     "/livez": 200,
     "/folder/protected.py": 200,
     "/folder/nowhere": 404,
-    "/folder": 301,
     "/sent": 200,
     "/nowhere": 404,
     "/pieces": 405,

@@ -173,7 +173,7 @@ def test_plain_http_is_sent_on(https: Server, text: str, location: str) -> None:
         (f"GET /ws HTTP/1.1\nHost: h\nX-Forwarded-Proto: https\n{HANDSHAKE}\n", 101),
         ("GET /livez HTTP/1.1\nHost: h\n\n", 200),
         ("GET /readyz HTTP/1.1\nHost: h\n\n", 200),
-        ("OPTIONS * HTTP/1.1\nHost: h\n\n", 404),
+        ("OPTIONS * HTTP/1.1\nHost: h\n\n", 204),
         ("GET /text HTTP/1.0\n\n", 400),
         ("GET /text HTTP/1.1\nHost: a/b\n\n", 400),
     ],
