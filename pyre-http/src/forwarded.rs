@@ -1,6 +1,6 @@
 //! What a proxy in front says of the connection to the client.
 
-use crate::header::{HeaderSpan, find};
+use crate::header::HeaderSpan;
 
 /// Whether a request says that its client has asked by https: by the first value of `X-Forwarded-Proto`, and
 /// where there is none, by the first element of `Forwarded` (RFC 7239 section 5.4).
@@ -8,12 +8,24 @@ use crate::header::{HeaderSpan, find};
 /// The first one is what the proxy next to the client has seen. Whoever lies here gets an answer for https
 /// over a connection of his own that is none, and deceives nobody else.
 pub fn is_https(fields: &[HeaderSpan], bytes: &[u8]) -> bool {
-    let said = |name| find(fields, bytes, name).map(|value| value.of(bytes));
-    if let Some(value) = said(b"x-forwarded-proto") {
-        let first = value.split(|&byte| byte == b',').next().unwrap_or_default();
-        return first.trim_ascii().eq_ignore_ascii_case(b"https");
+    const PROTO: &[u8] = b"x-forwarded-proto";
+    const FORWARDED: &[u8] = b"forwarded";
+    let mut forwarded = None;
+    // Once through all fields, most of which are passed over by their lengths.
+    for HeaderSpan { name, value } in fields {
+        let name_bytes = (name.end - name.start) as usize;
+        if name_bytes == PROTO.len() && name.of(bytes).eq_ignore_ascii_case(PROTO) {
+            let first = value.of(bytes).split(|&byte| byte == b',').next().unwrap_or_default();
+            return first.trim_ascii().eq_ignore_ascii_case(b"https");
+        }
+        if name_bytes == FORWARDED.len()
+            && forwarded.is_none()
+            && name.of(bytes).eq_ignore_ascii_case(FORWARDED)
+        {
+            forwarded = Some(value);
+        }
     }
-    said(b"forwarded").is_some_and(|value| proto_of_first(value) == Some(b"https"))
+    forwarded.is_some_and(|value| proto_of_first(value.of(bytes)) == Some(b"https"))
 }
 
 /// The parameter `proto` of the first element, where it is `https` in any case of its letters.
@@ -34,7 +46,8 @@ fn proto_of_first(value: &[u8]) -> Option<&'static [u8]> {
     value[..end.unwrap_or(value.len())].split(|&byte| byte == b';').find_map(|pair| {
         let equals = pair.iter().position(|&byte| byte == b'=')?;
         let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
-        let value = value.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\"")).unwrap_or(value);
+        let value =
+            value.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\"")).unwrap_or(value);
         let is_it = name.eq_ignore_ascii_case(b"proto") && value.eq_ignore_ascii_case(b"https");
         is_it.then_some(&b"https"[..])
     })

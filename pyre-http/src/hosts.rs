@@ -44,7 +44,9 @@ impl Hosts {
             };
             let normal = normal(name.as_bytes()).to_ascii_lowercase();
             if name.contains('*') {
-                return Err(format!("{host:?}: a star stands in front of a name alone: *.example.com"));
+                return Err(format!(
+                    "{host:?}: a star stands in front of a name alone: *.example.com"
+                ));
             }
             if !authority::is_valid(name.as_bytes()) {
                 return Err(format!("{host:?} is no host"));
@@ -202,7 +204,12 @@ mod tests {
     #[test]
     fn who_is_served() {
         let hosts = [
-            "Example.com", "*.api.example", "localhost.", "[2001:DB8:0::1]", "10.0.0.0/8", "192.0.2.7",
+            "Example.com",
+            "*.api.example",
+            "localhost.",
+            "[2001:DB8:0::1]",
+            "10.0.0.0/8",
+            "192.0.2.7",
             "fd00::/8",
         ];
         let hosts = Hosts::parse(hosts.into_iter()).unwrap();
@@ -269,13 +276,27 @@ mod tests {
     #[test]
     fn where_requests_go() {
         for (head, lines, is_socket, expected) in [
-            ("GET /a?b=%20 HTTP/1.1\r\nHost: h.example:80\r\n\r\n", &[][..], false,
-             Some("https://h.example/a?b=%20")),
-            ("GET //evil/ HTTP/1.1\r\nHost: h\r\n\r\n", &["port 8443"], false, Some("https://h:8443//evil/")),
+            (
+                "GET /a?b=%20 HTTP/1.1\r\nHost: h.example:80\r\n\r\n",
+                &[][..],
+                false,
+                Some("https://h.example/a?b=%20"),
+            ),
+            (
+                "GET //evil/ HTTP/1.1\r\nHost: h\r\n\r\n",
+                &["port 8443"],
+                false,
+                Some("https://h:8443//evil/"),
+            ),
             ("GET / HTTP/1.1\r\nHost: [::1]:1\r\n\r\n", &[], false, Some("https://[::1]/")),
             ("GET http://b:1/x HTTP/1.1\r\nHost: a\r\n\r\n", &[], false, Some("https://b/x")),
             ("GET http://b?x HTTP/1.1\r\nHost: a\r\n\r\n", &[], false, Some("https://b/?x")),
-            ("GET /ws HTTP/1.1\r\nHost: a\r\n\r\n", &["status 301", "host c"], true, Some("wss://c/ws")),
+            (
+                "GET /ws HTTP/1.1\r\nHost: a\r\n\r\n",
+                &["status 301", "host c"],
+                true,
+                Some("wss://c/ws"),
+            ),
             ("GET / HTTP/1.0\r\n\r\n", &[], false, None),
             ("GET / HTTP/1.0\r\n\r\n", &["host c"], false, Some("https://c/")),
             ("GET / HTTP/1.1\r\nHost:\r\n\r\n", &[], false, None),

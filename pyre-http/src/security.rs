@@ -73,10 +73,8 @@ impl SecurityHeaders {
     /// The bit of a field that is said here.
     #[inline]
     pub(crate) fn bit(&self, name: &[u8]) -> Said {
-        let index = self
-            .fields
-            .iter()
-            .position(|field| field.name.as_bytes().eq_ignore_ascii_case(name));
+        let index =
+            self.fields.iter().position(|field| field.name.as_bytes().eq_ignore_ascii_case(name));
         index.map_or(0, |index| 1 << index)
     }
 
@@ -122,7 +120,8 @@ impl SecurityHeaders {
 /// Security Policy Level 3, section 2.3.1), which is said.
 fn without_nonce(policy: &str) -> String {
     let directive = |text: &str| {
-        let words: Vec<&str> = text.split_ascii_whitespace().filter(|&word| word != PLACE).collect();
+        let words: Vec<&str> =
+            text.split_ascii_whitespace().filter(|&word| word != PLACE).collect();
         match words[..] {
             [name] if text.contains(PLACE) => format!("{name} 'none'"),
             _ => words.join(" "),

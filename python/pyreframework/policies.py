@@ -9,9 +9,7 @@ from collections.abc import Iterable, Mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    Directives: TypeAlias = Mapping[str, str | Iterable[str] | bool | None]
+    type Directives = Mapping[str, str | Iterable[str] | bool | None]
 
 WHERE = "enable_security_headers"
 
@@ -108,9 +106,7 @@ def header_lines(given: Mapping[str, object], unknown: Mapping[str, object]) -> 
         raise TypeError(f"{WHERE}: content_type_options is True or False, not {kind}")
     if given["content_type_options"]:
         lines.append("X-Content-Type-Options nosniff")
-    lines += transport(
-        given["hsts"], given["hsts_include_subdomains"], given["hsts_preload"]
-    )
+    lines += transport(given["hsts"], given["hsts_include_subdomains"], given["hsts_preload"])
     return lines
 
 
@@ -124,7 +120,9 @@ def content_policy(option: str, given: object) -> str:
     found: dict[str, list[str]] = {}
     for name, sources in directives(option, given):
         if name not in DIRECTIVES:
-            raise ValueError(f"{WHERE}: {option} has no directive {name!r}{nearest(name, DIRECTIVES)}")
+            raise ValueError(
+                f"{WHERE}: {option} has no directive {name!r}{nearest(name, DIRECTIVES)}"
+            )
         if name in found:
             raise ValueError(f"{WHERE}: {option} has {name} twice: browsers take the first alone")
         if not sources and name not in ALONE:

@@ -11,7 +11,7 @@ from pyreframework import engine
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Literal, Never
+    from typing import Any, Literal, Never
 
     from pyreframework.policies import Directives
 
@@ -122,7 +122,9 @@ class Security:
         """
         given: dict[str, object] = dict(locals())
         if self.serving:
-            raise RuntimeError("the app is being served: call enable_security_headers() before run()")
+            raise RuntimeError(
+                "the app is being served: call enable_security_headers() before run()"
+            )
         from pyreframework.policies import header_lines
 
         del given["self"], given["unknown"]
@@ -165,12 +167,10 @@ class Security:
                 raise ValueError(f"enable_https_redirect: {port} is no port")
             lines.append(f"port {port}")
         if host is not None:
-            if not isinstance(host, str):
-                kind = type(host).__qualname__
-                raise TypeError(f"enable_https_redirect: host is a str, not {kind}")
-            if "*" in host or "/" in host:
-                raise ValueError(f"enable_https_redirect: {host!r} is not one host")
-            lines += [f"host {one}" for one in _ascii_hosts("enable_https_redirect", [host])]
+            (one,) = _hosts("enable_https_redirect: host", [host])
+            if "*" in one or "/" in one:
+                raise ValueError(f"enable_https_redirect: {one!r} is not one host")
+            lines += [f"host {name}" for name in _ascii_hosts("enable_https_redirect", [one])]
         self.https_redirect = lines
 
     def protections(self) -> list[tuple[str, str]]:
@@ -183,7 +183,7 @@ class Security:
         return [(name, ", ".join(said)) for name, said in found if said]
 
 
-def _hosts(where: str, given: object) -> list[str]:
+def _hosts(where: str, given: Any) -> list[str]:
     """Return what is given as a list of texts."""
     if isinstance(given, (str, bytes)) or not hasattr(given, "__iter__"):
         kind = type(given).__qualname__

@@ -258,7 +258,9 @@ def test_none_leaves_a_header_out(place: str) -> None:
 
 
 def test_the_page_of_debug_mode_has_its_style(place: str) -> None:
-    for server in served(place, headers={"content_security_policy": "default-src 'none'"}, debug=True):
+    for server in served(
+        place, headers={"content_security_policy": "default-src 'none'"}, debug=True
+    ):
         with server.connect() as peer:
             reply = peer.get("/raise")
             style = re.search("<style>(.*)</style>", reply.text, re.DOTALL)

@@ -94,8 +94,10 @@ def test_hosts(hosts: Server, path: str, host: str, status: int) -> None:
         ("HEAD /text HTTP/1.1\nHost: evil\n\n", 421),
         (f"GET /ws HTTP/1.1\nHost: evil\n{HANDSHAKE}\n", 421),
         (
-            "OPTIONS /text HTTP/1.1\nHost: evil\nOrigin: https://a.example\n"
-            "Access-Control-Request-Method: PUT\n\n",
+            (
+                "OPTIONS /text HTTP/1.1\nHost: evil\nOrigin: https://a.example\n"
+                "Access-Control-Request-Method: PUT\n\n"
+            ),
             421,
         ),
         ("POST /text HTTP/1.1\nHost: evil\nContent-Length: 3\nExpect: 100-continue\n\n", 421),
@@ -116,7 +118,9 @@ def test_the_connection_goes_on(hosts: Server) -> None:
                 peer.send(request("POST", path, [("Host", "evil")], body))
                 assert peer.reply().status == 421
         asked = ["evil", "example.com", "evil", "10.0.0.1"]
-        peer.send(b"".join(f"GET /text HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() for host in asked))
+        peer.send(
+            b"".join(f"GET /text HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() for host in asked)
+        )
         assert [peer.reply().status for _ in asked] == [421, 200, 421, 200]
 
 
@@ -147,8 +151,10 @@ def test_a_gate_needs_no_handler() -> None:
         ("GET /text HTTP/1.0\nHost: h\n\n", "https://h/text"),
         (f"GET /ws?a HTTP/1.1\nHost: h\n{HANDSHAKE}\n", "wss://h/ws?a"),
         (
-            "OPTIONS /text HTTP/1.1\nHost: h\nOrigin: https://a\n"
-            "Access-Control-Request-Method: PUT\n\n",
+            (
+                "OPTIONS /text HTTP/1.1\nHost: h\nOrigin: https://a\n"
+                "Access-Control-Request-Method: PUT\n\n"
+            ),
             "https://h/text",
         ),
         ("GET /text HTTP/1.1\nHost: h\nX-Forwarded-Proto: http, https\n\n", "https://h/text"),
@@ -196,7 +202,9 @@ def test_connections_go_on_behind_a_redirect(https: Server) -> None:
             for path in ("/text", "/pieces"):
                 peer.send(request("POST", path, [], body))
                 assert peer.reply().status == 308
-        peer.send(request("GET", "/text") + request("GET", "/text", HTTPS) + request("GET", "/json"))
+        peer.send(
+            request("GET", "/text") + request("GET", "/text", HTTPS) + request("GET", "/json")
+        )
         assert [peer.reply().status for _ in range(3)] == [308, 200, 308]
 
 

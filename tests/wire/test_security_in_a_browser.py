@@ -28,9 +28,9 @@ def test_a_page_is_shown_in_no_frame(tmp_path: Path, options: str | None) -> Non
     env = {"TEST_SECURITY": json.dumps({"headers": {"frame_options": options}})}
     with serve("protected", workers=1, env=env) as server, browser(tmp_path) as chromium:
         page = chromium.open(f"{server.url}/text")
-        wait_until(
-            lambda: chromium.look(page, "document.readyState") == "complete", "it", 2 * SUCCESS_S
-        )
+        # The empty page before it is complete as well.
+        is_there = "location.pathname === '/text' && document.readyState === 'complete'"
+        wait_until(lambda: chromium.look(page, is_there) is True, "the page", 2 * SUCCESS_S)
         chromium.look(
             page,
             """

@@ -211,11 +211,10 @@ impl ResponseHeads {
     /// The heads of an answer to a request like this.
     #[inline(always)]
     pub fn particular<'a>(&'a self, particulars: Particulars<'a>) -> Heads<'a> {
-        let particulars = Particulars {
-            granted: if self.names_origins { particulars.granted } else { &[] },
-            ..particulars
-        };
-        Heads { prepared: self, particulars, differs: particulars != Particulars::default() }
+        let granted = if self.names_origins { particulars.granted } else { &[] };
+        let particulars = Particulars { granted, ..particulars };
+        let differs = !granted.is_empty() || particulars.is_https || particulars.nonce.is_some();
+        Heads { prepared: self, particulars, differs }
     }
 
     /// As `particular`, asked for the particulars only if any answer differs by its request: with whether it

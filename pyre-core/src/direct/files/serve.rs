@@ -309,8 +309,8 @@ fn write_particular(
     };
     let start = job.reply.len();
     let heads = heads.particular_if(|wants_https| {
-            job.entries[job.next].particulars(&job.headers, &job.bytes, None, wants_https)
-        });
+        job.entries[job.next].particulars(&job.headers, &job.bytes, None, wants_https)
+    });
     let file = version.representation();
     let (status, payload) =
         answer::write(heads, &mut job.reply, status, &file, asked, request_id::next);

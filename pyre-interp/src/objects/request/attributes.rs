@@ -9,8 +9,8 @@ use pyre_http::span::Span;
 use super::{PARAMS, Request};
 use crate::invoke::arguments::{self, PathEntries};
 use crate::job::{Call, Client};
-use crate::objects::{fields, nonce};
 use crate::objects::source::call_of;
+use crate::objects::{fields, nonce};
 
 const HEADER: Signature<2> = lookup("header");
 const PARAM: Signature<2> = lookup("param");
