@@ -7,6 +7,7 @@ use crate::header::HeaderSpan;
 ///
 /// The first one is what the proxy next to the client has seen. Whoever lies here gets an answer for https
 /// over a connection of his own that is none, and deceives nobody else.
+#[inline]
 pub fn is_https(fields: &[HeaderSpan], bytes: &[u8]) -> bool {
     const PROTO: &[u8] = b"x-forwarded-proto";
     const FORWARDED: &[u8] = b"forwarded";

@@ -16,7 +16,7 @@
 use std::net::SocketAddr;
 
 use pyre_http::forwarded;
-use pyre_http::h1::serialize::{self, Granted, Particulars};
+use pyre_http::h1::serialize::{self, Particulars};
 use pyre_http::header::HeaderSpan;
 use pyre_http::message::Request;
 use pyre_http::security::Nonce;
@@ -167,17 +167,9 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// The origin that the head of its answer names; `bytes` are those of its job.
-    #[must_use]
-    pub fn granted<'a>(&self, bytes: &'a [u8]) -> Granted<'a> {
-        match self {
-            Entry::Call(call) => call.origin.of(bytes),
-            Entry::Answer(_) => &[],
-        }
-    }
-
     /// In what the head of its answer differs from others; `headers` and `bytes` are those of its job, and
     /// so is `nonce`.
+    #[inline]
     #[must_use]
     pub fn particulars<'a>(
         &self,
@@ -186,13 +178,11 @@ impl Entry {
         nonce: Option<&'a Nonce>,
         wants_https: bool,
     ) -> Particulars<'a> {
-        let is_https = match self {
-            Entry::Call(call) if wants_https => {
-                forwarded::is_https(call.request.headers_in(headers), bytes)
-            }
-            _ => false,
+        let Entry::Call(call) = self else {
+            return Particulars { nonce, ..Particulars::default() };
         };
-        Particulars { granted: self.granted(bytes), is_https, nonce }
+        let is_https = wants_https && forwarded::is_https(call.request.headers_in(headers), bytes);
+        Particulars { granted: call.origin.of(bytes), is_https, nonce }
     }
 }
 

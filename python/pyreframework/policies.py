@@ -56,9 +56,7 @@ DIRECTIVES = (
 ALONE = ("sandbox", "trusted-types", "upgrade-insecure-requests")
 
 # Where a nonce lets something run.
-WITH_NONCE = (
-    "default-src", "script-src", "script-src-elem", "style-src", "style-src-elem", "worker-src",
-)  # fmt: skip
+WITH_NONCE = ("default-src", "script-src", "script-src-elem", "style-src", "style-src-elem")
 
 NONCE = "{nonce}"
 

@@ -150,6 +150,21 @@ def test_requests_in_a_pipeline_have_a_nonce_each(all_of_it: Server) -> None:
         assert len(set(nonces)) == 9
 
 
+@pytest.mark.parametrize("much", [0, 6000])
+def test_requests_that_are_kept_have_come_by_https_too(all_of_it: Server, much: int) -> None:
+    """A long one takes the buffer with it that it was read into."""
+    sent = [("X-Much", "x" * much), *HTTPS]
+    with all_of_it.connect() as peer:
+        for _ in range(3):
+            reply = peer.get("/nonce-kept", sent)
+            assert reply.all(STRICT) == ["max-age=31536000"]
+            assert reply.all(POLICY) == [with_nonce(reply.text)]
+        # What is behind it in a pipeline goes on with a copy.
+        peer.send(request("GET", "/nonce-kept", sent) + request("GET", "/text", sent))
+        assert peer.reply().all(STRICT) == ["max-age=31536000"]
+        assert peer.reply().all(STRICT) == ["max-age=31536000"]
+
+
 def test_what_a_handler_says_itself_goes_before(all_of_it: Server) -> None:
     with all_of_it.connect() as peer:
         for _ in range(2):
