@@ -175,12 +175,18 @@ class Security:
 
     def protections(self) -> list[tuple[str, str]]:
         """Return what is compared between interpreters: a call, and what it said."""
-        found = (
-            ("trusted_hosts", self.hosts),
-            ("enable_security_headers", self.security_headers),
-            ("enable_https_redirect", self.https_redirect),
-        )
-        return [(name, ", ".join(said)) for name, said in found if said]
+        found = [
+            (name, ", ".join(said))
+            for name, said in (
+                ("trusted_hosts", self.hosts),
+                ("enable_https_redirect", self.https_redirect),
+            )
+            if said
+        ]
+        for line in self.security_headers:
+            name, _, value = line.removeprefix("https ").partition(" ")
+            found.append((f"security header {name}", value))
+        return found
 
 
 def _hosts(where: str, given: Any) -> list[str]:

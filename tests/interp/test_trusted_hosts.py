@@ -11,6 +11,9 @@ from gate import Gate
 from places import in_both_modes
 from serving import Server, serve
 
+from pyreframework import Pyre, PyreRequest
+from pyreframework.testing import TestClient
+
 HOSTS = ["example.com", "*.api.example", "bücher.example", "10.0.0.0/8", "[::1]"]
 HTTPS = [("X-Forwarded-Proto", "https")]
 HANDSHAKE = (
@@ -216,3 +219,18 @@ def test_where_it_is_sent_can_be_set() -> None:
         assert reply.all("location") == ["https://xn--bcher-kva.example:8443/a"]
         # Who is not served is not sent anywhere.
         assert ask(server, "GET /a HTTP/1.1\nHost: evil.example\n\n").status == 421
+
+
+def test_a_test_client_names_the_host_that_it_is_told() -> None:
+    app = Pyre(trusted_hosts=["example.com"])
+
+    @app.get("/")
+    def index(req: PyreRequest) -> str | None:
+        return req.header("host")
+
+    with TestClient(app) as client:
+        assert client.get("/").status_code == 421
+        assert client.get("/", headers={"Host": "example.com"}).text == "example.com"
+    app.trusted_hosts = ["127.0.0.1"]
+    with TestClient(app) as client:
+        assert client.get("/").text.startswith("127.0.0.1:")
