@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from serving import SUCCESS_S, wait_until
@@ -56,8 +57,15 @@ class Browser:
 
     def call(
         self, method: str, session: str | None = None, **parameters: object
-    ) -> dict[str, object]:
+    ) -> dict[str, Any]:
         """What a command comes to."""
+        answer = self._answer(method, session, parameters)
+        assert "error" not in answer, answer["error"]
+        return answer["result"]  # type: ignore[no-any-return]
+
+    def _answer(
+        self, method: str, session: str | None, parameters: dict[str, object]
+    ) -> dict[str, Any]:
         self._count += 1
         command = {"id": self._count, "method": method, "params": parameters}
         if session is not None:
@@ -67,8 +75,7 @@ class Browser:
         while True:
             answer = json.loads(self._message())
             if answer.get("id") == self._count:
-                assert "error" not in answer, answer["error"]
-                return answer["result"]
+                return answer  # type: ignore[no-any-return]
             if "method" in answer:
                 self.events.append(answer)
 
@@ -86,10 +93,14 @@ class Browser:
 
     def look(self, page: str, expression: str) -> object:
         """What an expression is in a page; None while there is no such page yet."""
-        found = self.call("Runtime.evaluate", page, expression=expression, returnByValue=True)
+        given = {"expression": expression, "returnByValue": True}
+        # An error: the page is being left.
+        found = self._answer("Runtime.evaluate", page, given).get("result")
+        if found is None or "exceptionDetails" in found:
+            return None
         result = found["result"]
         assert isinstance(result, dict)
-        return result.get("value") if "exceptionDetails" not in found else None
+        return result.get("value")
 
     def choose(self, page: str, expression: str, files: list[Path]) -> None:
         """Choose files in the input that an expression is."""

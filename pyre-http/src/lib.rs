@@ -47,6 +47,12 @@ pub mod multipart;
 pub mod event_stream;
 /// Which pages of other origins may read answers.
 pub mod cors;
+/// What heads say to protect who reads them.
+pub mod security;
+/// Which hosts are served, and where plain http is sent on.
+pub mod hosts;
+/// What a proxy says of the connection to the client.
+pub mod forwarded;
 /// The `Cookie` header.
 pub mod cookie;
 /// Ids of requests, and W3C trace context.

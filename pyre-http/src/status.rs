@@ -86,6 +86,7 @@ pub const fn error_text(status: u16) -> &'static str {
         415 => "unsupported media type",
         416 => "range not satisfiable",
         417 => "expectation failed",
+        421 => "misdirected request",
         422 => "validation failed",
         426 => "upgrade required",
         431 => "request header fields too large",

@@ -15,9 +15,11 @@
 
 use std::net::SocketAddr;
 
-use pyre_http::h1::serialize::{self, Granted};
+use pyre_http::forwarded;
+use pyre_http::h1::serialize::{self, Particulars};
 use pyre_http::header::HeaderSpan;
 use pyre_http::message::Request;
+use pyre_http::security::Nonce;
 use pyre_http::span::Span;
 use pyre_http::status::CLIENT_CLOSED_REQUEST;
 use pyre_http::version::Version;
@@ -165,13 +167,37 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// The origin that the head of its answer names; `bytes` are those of its job.
+    /// In what the head of its answer differs from others; `headers` and `bytes` are those of its job, and
+    /// so is `nonce`.
+    #[inline]
     #[must_use]
-    pub fn granted<'a>(&self, bytes: &'a [u8]) -> Granted<'a> {
-        match self {
-            Entry::Call(call) => call.origin.of(bytes),
-            Entry::Answer(_) => &[],
-        }
+    pub fn particulars<'a>(
+        &self,
+        headers: &[HeaderSpan],
+        bytes: &'a [u8],
+        nonce: Option<&'a Nonce>,
+        wants_https: bool,
+    ) -> Particulars<'a> {
+        let Entry::Call(call) = self else {
+            return Particulars { nonce, ..Particulars::default() };
+        };
+        let is_https = wants_https && forwarded::is_https(call.request.headers_in(headers), bytes);
+        Particulars { granted: call.origin.of(bytes), is_https, nonce }
+    }
+}
+
+/// The nonce of the entry that it was given to, by its index.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NonceOf {
+    index: usize,
+    nonce: Nonce,
+}
+
+impl NonceOf {
+    /// That of this entry, if it has one.
+    #[must_use]
+    pub fn entry(given: Option<&Self>, index: usize) -> Option<&Nonce> {
+        given.filter(|given| given.index == index).map(|given| &given.nonce)
     }
 }
 
@@ -207,6 +233,8 @@ pub struct Job {
     pub entries: Vec<Entry>,
     /// Identities of the entries, by index; empty if ids are not given.
     pub identities: Vec<Identity>,
+    /// What the policy of the answer names that was asked for last.
+    pub nonce: Option<NonceOf>,
     /// Answers made without Python, for entries between others; ids of requests.
     pub answers: Vec<u8>,
     /// Index of the first entry that is not answered yet.
@@ -257,6 +285,7 @@ impl Job {
             params: Vec::new(),
             entries: Vec::new(),
             identities: Vec::new(),
+            nonce: None,
             answers: Vec::new(),
             next: 0,
             until: usize::MAX,
@@ -323,6 +352,17 @@ impl Job {
         // Ready answers in between bear theirs already.
         self.identities.resize(self.entries.len(), Identity::default());
         self.identities.push(identity);
+    }
+
+    /// The nonce of the request whose turn it is, if it was given one.
+    #[must_use]
+    pub fn nonce(&self) -> Option<&Nonce> {
+        NonceOf::entry(self.nonce.as_ref(), self.next)
+    }
+
+    /// Gives the request whose turn it is this nonce.
+    pub fn give_nonce(&mut self, nonce: Nonce) {
+        self.nonce = Some(NonceOf { index: self.next, nonce });
     }
 
     /// Notes the status of the answer that the reply has from `start` on: that of the entry at
@@ -419,6 +459,7 @@ impl Job {
         self.closes = false;
         self.is_timed = false;
         self.leaves_tasks = false;
+        self.nonce = None;
         self.flow = None;
         if self.intake.is_some() {
             self.let_body_go();

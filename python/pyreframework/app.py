@@ -17,13 +17,14 @@ from pyreframework.logs import records
 from pyreframework.program import apps
 from pyreframework.program.apps import FALLBACK, Enrolled
 from pyreframework.routing import Routes
+from pyreframework.security import Security
 from pyreframework.sharing import Sharing
 from pyreframework.uploads import FormLimits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, Literal, Never
 
     from pyreframework.engine import PyreStream
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 MAX_BODY_SIZE = 10 * 1024 * 1024
 
 
-class Pyre(Routes, Folders, Insight, Sharing, Hooks, Enrolled):
+class Pyre(Routes, Folders, Insight, Sharing, Security, Hooks, Enrolled):
     """A web application.
 
     Each app has its own routes, hooks and settings; several can live in one process.
@@ -49,6 +50,8 @@ class Pyre(Routes, Folders, Insight, Sharing, Hooks, Enrolled):
         lifespan: ``lifespan(app)`` gives an async context manager, which is entered in each
             interpreter that runs handlers, on its event loop, before the first request, and left
             after the last.
+        trusted_hosts: The hosts that are served, such as ``example.com`` and ``*.example.com``; a
+            request for another one is answered 421. None are all.
 
     Example:
         >>> app = Pyre()
@@ -63,6 +66,7 @@ class Pyre(Routes, Folders, Insight, Sharing, Hooks, Enrolled):
         log_config: dict[str, Any] | None = None,
         *,
         lifespan: Lifespan | None = None,
+        trusted_hosts: Iterable[str] = (),
     ) -> None:
         super().__init__()
         self._lifespan = lifespan
@@ -91,6 +95,8 @@ class Pyre(Routes, Folders, Insight, Sharing, Hooks, Enrolled):
 
             dictConfig(log_config)
             self.configures_logging = True
+        if trusted_hosts != ():
+            self.trusted_hosts = trusted_hosts
         self.made_in = sys._getframemodulename(1)  # noqa: SLF001 - there is no other name for it
         self.number = apps.enroll(self)
 

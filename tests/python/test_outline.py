@@ -84,6 +84,17 @@ def test_equal_apps_do_not_differ() -> None:
         ([], [lambda app: setattr(app, "json_default", str)], "the json_default str is only"),
         ([], [lambda app: app.enable_request_id()], "^enable_request_id is only in the main"),
         (
+            [lambda app: app.enable_security_headers(hsts=1)],
+            [lambda app: app.enable_security_headers(hsts=2)],
+            "security header Strict-Transport-Security 0 is max-age=1 in this worker and max-age=2",
+        ),
+        (
+            [lambda app: setattr(app, "trusted_hosts", ["a"])],
+            [lambda app: setattr(app, "trusted_hosts", ["b"])],
+            "trusted_hosts 0 is a in this worker and b in the main interpreter",
+        ),
+        ([], [lambda app: app.enable_https_redirect()], "enable_https_redirect status 308 is only"),
+        (
             [lambda app: app.before_request(one)],
             [lambda app: (app.before_request(one), app.before_request(one))],
             "before_request hook one .* is only in the main interpreter",

@@ -52,11 +52,14 @@ impl Exchange {
         }
     }
 
-    /// Keeps the origin that the answer is to name.
+    /// Keeps in what the head of the answer is to differ from others.
     #[cold]
-    pub(crate) fn keep_origin(&mut self, job: &Job) {
+    pub(crate) fn keep_particulars(&mut self, job: &Job, wants_https: bool) {
+        let entry = &job.entries[job.next];
+        let said = entry.particulars(&job.headers, &job.bytes, None, wants_https);
         self.awaited.origin.clear();
-        self.awaited.origin.extend_from_slice(job.entries[job.next].granted(&job.bytes));
+        self.awaited.origin.extend_from_slice(said.granted);
+        self.awaited.is_https = said.is_https;
     }
 
     /// The peer counts as gone from that moment on. Returns when the wait ends now, if that is news.

@@ -1,8 +1,9 @@
 //! Answers that need no Python: pages, what a route has no handler for, and what cannot be read.
 
 use pyre_http::error::RequestError;
+use pyre_http::forwarded;
 use pyre_http::h1::refuse::write_error;
-use pyre_http::h1::serialize::{Connection as Persistence, ResponseHeads};
+use pyre_http::h1::serialize::{Connection as Persistence, Particulars, ResponseHeads};
 use pyre_http::message::Request;
 use pyre_http::method::Method;
 use pyre_http::span::Span;
@@ -24,6 +25,8 @@ pub(crate) enum Direct {
     Handshake(u16),
     /// What pages of other origins may send.
     Preflight,
+    /// It is asked for elsewhere: a status, and where.
+    Moved(u16, Vec<u8>),
 }
 
 /// Answers a request that cannot be read.
@@ -38,7 +41,7 @@ pub(crate) fn refuse(
     let id = routes.gives_ids.then(identity::made);
     let write = |out: &mut Vec<u8>| {
         let extra = identity::header(id.as_deref());
-        write_error(heads.naming(b""), out, status, Persistence::Close, extra.as_slice(), false);
+        write_error(heads.plain(), out, status, Persistence::Close, extra.as_slice(), false);
         status
     };
     add_answer(ledger, job, None, Label::Unmatched, id.as_deref(), write);
@@ -63,7 +66,8 @@ pub(crate) fn answer(
     let cors = routes.cors.as_deref();
     let granted = cors.map(|cors| cors.granted(fields, &job.bytes)).unwrap_or_default();
     let granted = granted.of(&job.bytes).to_vec();
-    let heads = heads.naming(&granted);
+    let is_https = heads.wants_https() && forwarded::is_https(fields, &job.bytes);
+    let heads = heads.particular(Particulars { granted: &granted, is_https, nonce: None });
     let preflight = match (&direct, cors) {
         (Direct::Preflight, Some(cors)) => cors.preflight(fields, &job.bytes),
         _ => (0, Vec::new()),
@@ -89,6 +93,15 @@ pub(crate) fn answer(
             let fields = fields.iter().map(|(name, value)| (*name, &value[..]));
             let extra: Vec<_> = fields.chain(identity::header(id)).collect();
             write_error(heads, out, status, connection, &extra, head_only);
+            status
+        }
+        Direct::Moved(status, location) => {
+            let mut head = heads.begin(out, status);
+            head.header(b"Location", &location);
+            if let Some((name, id)) = identity::header(id) {
+                head.header(name, id);
+            }
+            head.finish(0, connection);
             status
         }
         Direct::Status(status, allow) => {

@@ -8,5 +8,6 @@ pub(crate) mod answer; // what no handler answers
 pub(crate) mod files; // files of folders that are served
 pub(crate) mod page; // pages of the server itself
 pub(crate) mod cors; // who may read answers, of pages elsewhere
+pub(crate) mod hosts; // which hosts are served
 pub(crate) mod health; // is the process alive, is it ready
 pub(crate) mod metrics; // what the server counts

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pyre_http::h1::refuse::write_error;
-use pyre_http::h1::serialize::{Connection as Persistence, ResponseHeads};
+use pyre_http::h1::serialize::{Connection as Persistence, Particulars, ResponseHeads};
 use pyre_http::method::Method;
 use pyre_interp::job::{Call, Client, Entry, Job};
 
@@ -24,7 +24,11 @@ pub(crate) struct Responder {
 impl Responder {
     pub(crate) fn new(frozen: Arc<Frozen>, ledger: Ledger) -> Self {
         let settings = &frozen.settings;
-        let heads = ResponseHeads::new(settings.server_header, settings.cors.as_deref());
+        let heads = ResponseHeads::new(
+            settings.server_header,
+            settings.cors.as_deref(),
+            settings.security.clone(),
+        );
         Self { heads, ledger, frozen, files: Files::default() }
     }
 
@@ -42,7 +46,7 @@ impl Responder {
         let id = self.frozen.routes.gives_ids.then(identity::made);
         let extra = identity::header(id.as_deref());
         let extra = extra.as_slice();
-        write_error(self.heads.naming(b""), &mut job.reply, 408, Persistence::Close, extra, false);
+        write_error(self.heads.plain(), &mut job.reply, 408, Persistence::Close, extra, false);
         let id = id.as_deref().unwrap_or_default();
         self.ledger.answered(job, None, Label::Unmatched, 408, job.reply.len(), id);
     }
@@ -56,7 +60,7 @@ impl Responder {
         let extra = identity::header(id);
         job.reply.clear();
         let extra = extra.as_slice();
-        write_error(self.heads.naming(b""), &mut job.reply, 504, Persistence::Close, extra, false);
+        write_error(self.heads.plain(), &mut job.reply, 504, Persistence::Close, extra, false);
         let bytes = job.reply.len();
         if let Some(Entry::Call(call)) = job.entries.get_mut(answered) {
             call.status = 504;
@@ -72,7 +76,8 @@ impl Responder {
         let id = Some(&awaited.id[..]).filter(|id| !id.is_empty());
         let extra = identity::header(id);
         let extra = extra.as_slice();
-        let heads = self.heads.naming(&awaited.origin);
+        let (granted, is_https) = (&awaited.origin[..], awaited.is_https);
+        let heads = self.heads.particular(Particulars { granted, is_https, nonce: None });
         write_error(heads, &mut job.reply, 504, Persistence::Close, extra, is_head);
         self.ledger.overran(client, awaited, job.reply.len());
     }
@@ -83,14 +88,16 @@ impl Responder {
 fn answer_rest(heads: &ResponseHeads, job: &mut Job, status: u16, extra: &[(&[u8], &[u8])]) {
     // Its body is not read: where the next request would begin is not known.
     let has_body_coming = job.intake.take().is_some();
-    while let Some(&Call { request, origin, .. }) = job.current() {
+    while let Some(&Call { request, .. }) = job.current() {
         let head_only = request.method == Method::Head;
         let connection =
             if has_body_coming { Persistence::Close } else { Persistence::of(&request) };
         let start = job.reply.len();
         let mut reply = std::mem::take(&mut job.reply);
         let extra: Vec<_> = extra.iter().copied().chain(identity::header(job.id())).collect();
-        let heads = heads.naming(origin.of(&job.bytes));
+        let heads = heads.particular_if(|wants_https| {
+            job.entries[job.next].particulars(&job.headers, &job.bytes, None, wants_https)
+        });
         write_error(heads, &mut reply, status, connection, &extra, head_only);
         job.reply = reply;
         job.note_answer(status, start);

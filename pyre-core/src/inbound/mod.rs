@@ -10,6 +10,7 @@ pub(crate) mod claim; // who sees to such a path: one server at a time
 pub(crate) mod accept; // 1: a socket gets a slot
 pub(crate) mod read; // 2 and 3: bytes become requests
 pub(crate) mod socket; // 2 to 4 for WebSockets
+pub(crate) mod gate; // 4: who is answered at all
 pub(crate) mod route; // 4: method and path find a route, or an answer without Python
 pub(crate) mod upload; // 2 and 3, for a body whose handler runs already
 pub(crate) mod files; // 5 for files, which the reactor answers itself

@@ -10,7 +10,7 @@ use pyre_interp::job::{Call, Entry, Job, Pool, Target};
 use crate::connection::state::Connection;
 use crate::direct::answer::{self, Direct};
 use crate::direct::identity;
-use crate::inbound::{socket, upload};
+use crate::inbound::{gate, socket, upload};
 use crate::metrics::ledger::Ledger;
 use crate::router::{AllowSet, ExactEndpoint, Found};
 use crate::shared::counters::Label;
@@ -98,8 +98,8 @@ pub(crate) fn admit(
     job: &mut Job,
     request: &Request,
 ) -> Behind {
-    if let Some(cors) = &routes.cors {
-        return admit_shared(routes, cors, heads, ledger, job, request);
+    if routes.looks_closely {
+        return admit_closely(routes, heads, ledger, job, request);
     }
     let exact = routes.table.exact(request.path.of(&job.bytes));
     let route = exact.and_then(|endpoint| routes.table.route_at(endpoint, request.method));
@@ -116,17 +116,20 @@ pub(crate) fn admit(
     Behind::Requests
 }
 
-/// As `admit`, where pages of other origins may read answers: a preflight is for no handler, and a call
-/// knows the origin that its answer is to name.
+/// As `admit`, where not all are let in, or pages of other origins may read answers: a preflight is for no
+/// handler, and a call knows the origin that its answer is to name.
 #[inline(never)]
-fn admit_shared(
+fn admit_closely(
     routes: &Routes,
-    cors: &Cors,
     heads: &ResponseHeads,
     ledger: &mut Ledger,
     job: &mut Job,
     request: &Request,
 ) -> Behind {
+    if let Some(direct) = gate::refusal(routes, job, request) {
+        answer::answer(routes, heads, ledger, job, request, Label::Unmatched, direct);
+        return Behind::Requests;
+    }
     let entries = job.entries.len();
     let exact = routes.table.exact(request.path.of(&job.bytes));
     let named = exact.and_then(|endpoint| routes.table.route_at(endpoint, request.method));
@@ -142,8 +145,10 @@ fn admit_shared(
         }
         None => admit_any(routes, heads, ledger, job, request, exact),
     };
-    let origin = cors.granted(request.headers_in(&job.headers), &job.bytes);
-    if let Some(Entry::Call(call)) = job.entries[entries..].first_mut() {
+    if let Some(cors) = &routes.cors
+        && let origin = cors.granted(request.headers_in(&job.headers), &job.bytes)
+        && let Some(Entry::Call(call)) = job.entries[entries..].first_mut()
+    {
         call.origin = origin;
     }
     behind
@@ -207,7 +212,10 @@ pub(crate) fn answer_early(
     let Some(request) = connection.protocol.coming(takes_bodies) else { return };
     let first = job.params.len();
     let exact = routes.table.exact(request.path.of(&job.bytes));
-    let decision = decide(routes, job, &request, exact);
+    let decision = match gate::refusal(routes, job, &request) {
+        Some(direct) => Decision::Answer(Label::Unmatched, direct),
+        None => decide(routes, job, &request, exact),
+    };
     job.params.truncate(first);
     match decision {
         Decision::Run(Target::Route(route), _) if routes.takes_body(route) => {

@@ -34,8 +34,9 @@ pub(crate) fn submit(
     connection.begin_answering(until_ms);
     let asked = responder.ledger.logs_answers().then_some((path, version));
     connection.protocol.exchange().begin(&job, target, method, asked, until_ms);
-    if responder.frozen.routes.cors.is_some() {
-        connection.protocol.exchange().keep_origin(&job);
+    if responder.heads.differ() {
+        let wants_https = responder.heads.wants_https();
+        connection.protocol.exchange().keep_particulars(&job, wants_https);
     }
     let needs_alarm = connection.deadline_ms < connection.alarm_ms;
     let has_closed_side = connection.has_closed_side();

@@ -29,6 +29,8 @@ pub(crate) struct Awaited {
     pub(crate) id: Vec<u8>,
     /// The origin that its answer is to name.
     pub(crate) origin: Vec<u8>,
+    /// It has come by https, if that is asked.
+    pub(crate) is_https: bool,
 }
 
 impl Default for Awaited {
@@ -41,6 +43,7 @@ impl Default for Awaited {
             version: Version::Http11,
             id: Vec::new(),
             origin: Vec::new(),
+            is_https: false,
         }
     }
 }

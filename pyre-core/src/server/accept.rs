@@ -99,6 +99,11 @@ impl Server {
                 fallback,
                 sockets: sockets_of(&self.app.application),
                 cors: self.settings.cors.clone(),
+                hosts: self.settings.hosts.clone(),
+                https_redirect: self.settings.https_redirect.clone(),
+                looks_closely: self.settings.cors.is_some()
+                    || self.settings.hosts.is_some()
+                    || self.settings.https_redirect.is_some(),
                 gives_ids: self.settings.gives_ids,
                 vitals,
             },

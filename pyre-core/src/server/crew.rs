@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use pyre_ffi::interpreter::{InterpreterHandle, Invitation, Refused, forks};
 use pyre_ffi::{Attached, Guarded, Held, Owned, Raised, Str, copy_context, import};
 use pyre_http::cors::Cors;
+use pyre_http::security::SecurityHeaders;
 use pyre_interp::flow::Mailbox;
 use pyre_interp::flow::topics::Topics;
 use pyre_interp::invoke::application::Application;
@@ -38,6 +39,7 @@ pub(crate) struct Surroundings {
     pub(crate) topics: Arc<Topics>,
     pub(crate) server_header: bool,
     pub(crate) cors: Option<Arc<Cors>>,
+    pub(crate) security: Option<Arc<SecurityHeaders>>,
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) ws_threads: usize,
     pub(crate) disconnects: Arc<Disconnects>,
@@ -217,6 +219,7 @@ fn share(py: Attached<'_>, parts: LaneParts, around: &Surroundings) -> Arc<Share
         pool: parts.pool,
         server_header: around.server_header,
         cors: around.cors.clone(),
+        security: around.security.clone(),
         request_timeout: around.request_timeout,
         ws_threads: around.ws_threads,
         disconnects: around.disconnects.clone(),

@@ -11,7 +11,7 @@ use pyre_ffi::{
 use pyre_interp::objects::toolkit::Toolkit;
 
 use crate::app::App;
-use crate::direct::cors;
+use crate::direct::{cors, hosts};
 use crate::log::{self, streams};
 use crate::metrics;
 use crate::server::object::Server;
@@ -62,6 +62,7 @@ impl Module for Engine {
         files::add(module)?;
         frames::add(module)?;
         cors::add(module)?;
+        hosts::add(module)?;
         let start_error = module.exception(
             c"pyreframework.engine.StartError",
             c"A worker could not start; the text is its traceback.",

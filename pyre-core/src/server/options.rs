@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use pyre_ffi::{Attached, Bytes, Dict, Float, Int, List, Object, Owned, Raised, Str};
 use pyre_http::cors::Cors;
+use pyre_http::hosts::{Hosts, HttpsRedirect};
 use pyre_http::limits::Limits;
+use pyre_http::security::SecurityHeaders;
 
 use crate::settings::{
     AccessStyle, Format, HandOver, Level, Settings, limit_milliseconds, milliseconds, parse_bind,
@@ -67,13 +69,15 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
         requests_max: options.count("max_requests")? as u64,
         notify: i32::try_from(options.count("notify")?).unwrap_or(i32::MAX),
         server_header: options.flag("server_header")?,
-        cors: match &options.texts("cors")?[..] {
-            [] => None,
-            lines => {
-                let cors = Cors::parse(lines.iter().map(String::as_str));
-                Some(Arc::new(cors.map_err(|_| options.wrong("cors"))?))
-            }
-        },
+        cors: options.parsed("cors", |lines| Cors::parse(lines.iter().map(String::as_str)))?,
+        security: options.parsed("security_headers", |lines| {
+            SecurityHeaders::parse(lines.iter().map(String::as_str))
+        })?,
+        hosts: options
+            .parsed("trusted_hosts", |hosts| Hosts::parse(hosts.iter().map(String::as_str)))?,
+        https_redirect: options.parsed("https_redirect", |lines| {
+            HttpsRedirect::parse(lines.iter().map(String::as_str))
+        })?,
         metrics: options.flag("metrics")?,
         pages,
         gil_watchdog: Some(options.seconds("gil_watchdog")?)
@@ -126,6 +130,18 @@ impl<'py> Options<'_, 'py> {
             texts.push(text.as_utf8(self.py)?.to_owned());
         }
         Ok(texts)
+    }
+
+    /// What a list of texts says; none if it is empty.
+    fn parsed<T>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&[String]) -> Result<T, String>,
+    ) -> Result<Option<Arc<T>>, Raised> {
+        match &self.texts(key)?[..] {
+            [] => Ok(None),
+            lines => parse(lines).map(Arc::new).map(Some).map_err(|_| self.wrong(key)),
+        }
     }
 
     fn several_bytes(&self, key: &str) -> Result<Vec<Vec<u8>>, Raised> {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyre_http::cors::Cors;
+use pyre_http::hosts::{Hosts, HttpsRedirect};
 use pyre_http::limits::Limits;
+use pyre_http::security::SecurityHeaders;
 
 use crate::settings::{AccessStyle, Bind, Pages};
 
@@ -73,6 +75,12 @@ pub(crate) struct Settings {
     pub(crate) server_header: bool,
     /// Who may read answers, of pages elsewhere.
     pub(crate) cors: Option<Arc<Cors>>,
+    /// What answers say to protect who reads them.
+    pub(crate) security: Option<Arc<SecurityHeaders>>,
+    /// The hosts that are served; none: whatever is asked for.
+    pub(crate) hosts: Option<Arc<Hosts>>,
+    /// Where requests go that have come by plain http; none: they are answered.
+    pub(crate) https_redirect: Option<Arc<HttpsRedirect>>,
     /// Whether answers are counted by route, method and status.
     pub(crate) metrics: bool,
     pub(crate) pages: Pages,
@@ -130,6 +138,9 @@ impl Settings {
             notify: -1,
             server_header: false,
             cors: None,
+            security: None,
+            hosts: None,
+            https_redirect: None,
             metrics: false,
             pages: Pages::default(),
             gives_ids: false,

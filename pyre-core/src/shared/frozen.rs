@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pyre_http::cors::Cors;
+use pyre_http::hosts::{Hosts, HttpsRedirect};
 use pyre_interp::job::{Entry, Job, Pool, RouteId, Target};
 
 use crate::router::RouteTable;
@@ -100,6 +101,12 @@ pub(crate) struct Routes {
     pub(crate) sockets: Option<Sockets>,
     /// Who may read answers, of pages elsewhere.
     pub(crate) cors: Option<Arc<Cors>>,
+    /// The hosts that are served, if not all.
+    pub(crate) hosts: Option<Arc<Hosts>>,
+    /// Where requests go that have come by plain http, if they are sent on.
+    pub(crate) https_redirect: Option<Arc<HttpsRedirect>>,
+    /// Any of the three before is there.
+    pub(crate) looks_closely: bool,
     /// Whether each request has an id that its answer bears.
     pub(crate) gives_ids: bool,
     /// What the server shows of itself, and the pages that show it.

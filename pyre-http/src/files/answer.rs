@@ -219,12 +219,12 @@ mod tests {
         let read = RequestReader::new().next(&mut bytes, &mut table, &Limits::default());
         let Ok(Next::Request(request)) = read else { panic!("it is whole") };
         let mut out = Vec::new();
-        let heads = ResponseHeads::new(false, None);
+        let heads = ResponseHeads::new(false, None, None);
         let extra: &[(&[u8], &[u8])] = &[(b"X-A", b"b")];
         let (fields, bytes, now_s) = (&table[..], &bytes[..], 5_000);
         let asked = Asked { request: &request, fields, bytes, extra, now_s };
         let made = || "bound".to_owned();
-        let (status, payload) = write(heads.naming(b""), &mut out, status, &FILE, asked, made);
+        let (status, payload) = write(heads.plain(), &mut out, status, &FILE, asked, made);
         (String::from_utf8(out).unwrap().replace(DATE, ""), status, payload)
     }
 

@@ -40,8 +40,8 @@ mod tests {
 
     fn check(status: u16, extra: &[(&[u8], &[u8])], head_only: bool, expected: &str) {
         let mut out = Vec::new();
-        let heads = ResponseHeads::new(false, None);
-        write_error(heads.naming(b""), &mut out, status, Connection::Close, extra, head_only);
+        let heads = ResponseHeads::new(false, None, None);
+        write_error(heads.plain(), &mut out, status, Connection::Close, extra, head_only);
         let expected = expected.replace("{date}", "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n");
         assert_eq!(str::from_utf8(&out).unwrap(), expected);
     }

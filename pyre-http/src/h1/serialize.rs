@@ -1,9 +1,12 @@
 //! Step 9: answers become bytes. What all answers of one second share is prepared once: status line,
 //! `Server`, `Date` and, for the common kinds of body, `Content-Type`. Hot path.
 
+use std::sync::Arc;
+
 use crate::cors::Cors;
 use crate::date::{DATE_BYTES, imf_fixdate};
 use crate::message::Request;
+use crate::security::{Nonce, Said, SecurityHeaders};
 use crate::status;
 use crate::version::Version;
 
@@ -91,15 +94,32 @@ pub struct ResponseHeads {
     ok: [Prepared; 4],
     /// `Server` and `Date`, from the end of the status line on.
     common: Prepared,
+    /// As `ok`, for requests that have come by https, if that makes a difference.
+    ok_https: Option<Box<[Prepared; 4]>>,
+    /// What protects who reads the answer.
+    security: Option<Arc<SecurityHeaders>>,
     /// What follows the name of an origin that may read the answer.
     behind_origin: String,
     has_cors: bool,
+    /// Whether an answer depends on its request.
+    differs: bool,
     names_origins: bool,
 }
 
 /// The origin whose pages may read an answer, if that has to name it; empty otherwise. It is a value that a
 /// header may have.
 pub type Granted<'a> = &'a [u8];
+
+/// In what the heads of answers differ by their request.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Particulars<'a> {
+    /// The origin that is named.
+    pub granted: Granted<'a>,
+    /// The request has come by https.
+    pub is_https: bool,
+    /// The nonce that the request was given.
+    pub nonce: Option<&'a Nonce>,
+}
 
 /// Bytes with a date in them.
 #[derive(Clone, Debug)]
@@ -124,22 +144,41 @@ impl Prepared {
 
 impl ResponseHeads {
     /// Heads for the first second of 1970; with `Server: pyre` if asked for.
-    pub fn new(server_header: bool, cors: Option<&Cors>) -> Self {
+    pub fn new(
+        server_header: bool,
+        cors: Option<&Cors>,
+        security: Option<Arc<SecurityHeaders>>,
+    ) -> Self {
         let server = if server_header { "\r\nServer: pyre" } else { "" };
         let shared = cors.map(Cors::lines_for_all).unwrap_or_default();
-        let mut heads = Self {
-            unix_seconds: 0,
-            ok: BodyKind::ALL.map(|kind| {
+        let names_origins = cors.is_some_and(Cors::is_by_origin);
+        let has_https = security.as_ref().is_some_and(|security| security.has_https());
+        let has_nonce = security.as_ref().is_some_and(|security| security.has_nonce());
+        let ok = |is_https| {
+            let mut protects = Vec::new();
+            if let Some(security) = &security {
+                security.write(&mut protects, 0, 200, is_https, None);
+            }
+            let protects = String::from_utf8(protects).expect("these headers are ASCII");
+            BodyKind::ALL.map(|kind| {
                 let content_type = kind.content_type();
+                let type_and_length = ["\r\nContent-Type: ", content_type, "\r\nContent-Length: "];
                 Prepared::new(
                     &["HTTP/1.1 200 OK", server, "\r\nDate: "],
-                    &[&shared, "\r\nContent-Type: ", content_type, "\r\nContent-Length: "],
+                    &[&shared, &protects, &type_and_length.concat()],
                 )
-            }),
+            })
+        };
+        let mut heads = Self {
+            unix_seconds: 0,
+            ok: ok(false),
+            ok_https: has_https.then(|| Box::new(ok(true))),
             common: Prepared::new(&[server, "\r\nDate: "], &[&shared]),
             behind_origin: cors.map(Cors::lines_behind_origin).unwrap_or_default(),
             has_cors: cors.is_some(),
-            names_origins: cors.is_some_and(Cors::is_by_origin),
+            differs: names_origins || has_https || has_nonce,
+            names_origins,
+            security,
         };
         heads.set_dates();
         heads
@@ -157,21 +196,46 @@ impl ResponseHeads {
     #[cold]
     fn set_dates(&mut self) {
         let date = imf_fixdate(self.unix_seconds);
-        for prepared in self.ok.iter_mut().chain([&mut self.common]) {
+        let https = self.ok_https.iter_mut().flat_map(|ok| ok.iter_mut());
+        for prepared in self.ok.iter_mut().chain([&mut self.common]).chain(https) {
             prepared.set_date(&date);
         }
     }
 
-    /// The heads of an answer that names this origin, or none.
+    /// The heads of an answer to nobody in particular.
     #[inline(always)]
-    pub fn naming<'a>(&'a self, granted: Granted<'a>) -> Heads<'a> {
-        Heads { prepared: self, granted }
+    pub fn plain(&self) -> Heads<'_> {
+        Heads { prepared: self, particulars: Particulars::default(), differs: false }
     }
 
-    /// As `naming`, asked for the origin only if any answer names one.
+    /// The heads of an answer to a request like this.
     #[inline(always)]
-    pub fn naming_if<'a>(&'a self, granted: impl FnOnce() -> Granted<'a>) -> Heads<'a> {
-        self.naming(if self.names_origins { granted() } else { &[] })
+    pub fn particular<'a>(&'a self, particulars: Particulars<'a>) -> Heads<'a> {
+        let granted = if self.names_origins { particulars.granted } else { &[] };
+        let particulars = Particulars { granted, ..particulars };
+        let differs = !granted.is_empty() || particulars.is_https || particulars.nonce.is_some();
+        Heads { prepared: self, particulars, differs }
+    }
+
+    /// As `particular`, asked for the particulars only if any answer differs by its request: with whether it
+    /// matters if that has come by https.
+    #[inline(always)]
+    pub fn particular_if<'a>(
+        &'a self,
+        particulars: impl FnOnce(bool) -> Particulars<'a>,
+    ) -> Heads<'a> {
+        if self.differs { self.particular(particulars(self.wants_https())) } else { self.plain() }
+    }
+
+    /// Whether answers differ by their requests.
+    #[inline]
+    pub fn differ(&self) -> bool {
+        self.differs
+    }
+
+    /// Whether it matters if a request has come by https.
+    pub fn wants_https(&self) -> bool {
+        self.ok_https.is_some()
     }
 }
 
@@ -179,10 +243,12 @@ impl ResponseHeads {
 #[derive(Clone, Copy, Debug)]
 pub struct Heads<'a> {
     prepared: &'a ResponseHeads,
-    granted: Granted<'a>,
+    particulars: Particulars<'a>,
+    /// Whether any of them is not what is usual.
+    differs: bool,
 }
 
-impl Heads<'_> {
+impl<'a> Heads<'a> {
     /// Whether each head says this already, so that no handler is to say it again.
     pub fn says(&self, name: &[u8]) -> bool {
         self.prepared.has_cors && Cors::is_ours(name)
@@ -198,10 +264,14 @@ impl Heads<'_> {
         body_bytes: usize,
         connection: Connection,
     ) {
-        if !self.granted.is_empty() {
-            return self.write_granted(out, kind, body_bytes, connection);
+        let mut ok = &self.prepared.ok;
+        if self.differs {
+            match &self.prepared.ok_https {
+                Some(https) if self.is_only_https() => ok = https,
+                _ => return self.write_particular(out, kind, body_bytes, connection),
+            }
         }
-        out.extend_from_slice(&self.prepared.ok[kind as usize].text);
+        out.extend_from_slice(&ok[kind as usize].text);
         // The end of most heads is put together here and copied once, in one fixed size.
         let mut end = *b"????????\r\n\r\n????????";
         let mut first_digit = 8;
@@ -221,9 +291,14 @@ impl Heads<'_> {
         out.truncate(out.len() - first_digit);
     }
 
-    /// As `write_ok`, for an answer that names an origin.
+    /// Whether what is particular is that the request has come by https, and nothing else.
+    fn is_only_https(&self) -> bool {
+        self.particulars.granted.is_empty() && self.particulars.nonce.is_none()
+    }
+
+    /// As `write_ok`, for an answer that names an origin or a nonce.
     #[inline(never)]
-    fn write_granted(
+    fn write_particular(
         &self,
         out: &mut Vec<u8>,
         kind: BodyKind,
@@ -236,7 +311,10 @@ impl Heads<'_> {
     }
 
     /// Writes the status line, `Server` and `Date` of any answer; headers come next.
-    pub fn begin<'out>(&self, out: &'out mut Vec<u8>, status: u16) -> ReplyHead<'out> {
+    pub fn begin<'out>(&self, out: &'out mut Vec<u8>, status: u16) -> ReplyHead<'out>
+    where
+        'a: 'out,
+    {
         debug_assert!((100..=999).contains(&status), "status {status}");
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
@@ -244,13 +322,15 @@ impl Heads<'_> {
         out.push(b' ');
         out.extend_from_slice(status::reason(status).as_bytes());
         out.extend_from_slice(&self.prepared.common.text);
-        if !self.granted.is_empty() {
-            debug_assert!(crate::header::is_value(self.granted));
+        let granted = self.particulars.granted;
+        if !granted.is_empty() {
+            debug_assert!(crate::header::is_value(granted));
             out.extend_from_slice(b"\r\nAccess-Control-Allow-Origin: ");
-            out.extend_from_slice(self.granted);
+            out.extend_from_slice(granted);
             out.extend_from_slice(self.prepared.behind_origin.as_bytes());
         }
-        ReplyHead { out, status }
+        let security = self.prepared.security.as_deref();
+        ReplyHead { out, status, security, particulars: self.particulars, said: 0 }
     }
 }
 
@@ -280,6 +360,10 @@ fn write_rare_end(out: &mut Vec<u8>, body_bytes: usize, connection: Connection) 
 pub struct ReplyHead<'out> {
     out: &'out mut Vec<u8>,
     status: u16,
+    /// What is still to be said, but for what was said already.
+    security: Option<&'out SecurityHeaders>,
+    particulars: Particulars<'out>,
+    said: Said,
 }
 
 impl ReplyHead<'_> {
@@ -287,6 +371,9 @@ impl ReplyHead<'_> {
     /// [`crate::header::is_value`].
     pub fn header(&mut self, name: &[u8], value: &[u8]) -> &mut Self {
         debug_assert!(crate::header::is_name(name) && crate::header::is_value(value));
+        if let Some(security) = self.security {
+            self.said |= security.bit(name);
+        }
         self.out.reserve(name.len() + value.len() + 4);
         self.out.extend_from_slice(b"\r\n");
         self.out.extend_from_slice(name);
@@ -298,6 +385,7 @@ impl ReplyHead<'_> {
     /// Adds whole fields that were put together before, each of them behind the end of the line before.
     #[inline]
     pub fn prepared(&mut self, fields: &[u8]) -> &mut Self {
+        self.note_nosniff(fields);
         self.out.extend_from_slice(fields);
         self
     }
@@ -309,13 +397,38 @@ impl ReplyHead<'_> {
 
     /// Ends the answer with what was put together before: fields, the end of the head, and the body.
     #[inline]
-    pub fn finish_prepared(self, rest: &[u8]) {
+    pub fn finish_prepared(mut self, rest: &[u8]) {
+        if self.security.is_some() {
+            let head_end = memchr::memmem::find(rest, b"\r\n\r\n").unwrap_or(rest.len());
+            self.note_nosniff(&rest[..head_end]);
+            self.protect();
+        }
         self.out.extend_from_slice(rest);
+    }
+
+    /// Files say this themselves, in what is prepared; nothing else of it is said there.
+    fn note_nosniff(&mut self, fields: &[u8]) {
+        const NAME: &[u8] = b"X-Content-Type-Options";
+        if let Some(security) = self.security
+            && memchr::memmem::find(fields, NAME).is_some()
+        {
+            self.said |= security.bit(NAME);
+        }
+    }
+
+    /// Says what protects who reads the answer: what a handler has said of it goes before.
+    #[inline]
+    fn protect(&mut self) {
+        if let Some(security) = self.security {
+            let Particulars { is_https, nonce, .. } = self.particulars;
+            security.write(self.out, self.said, self.status, is_https, nonce);
+        }
     }
 
     /// Ends the head of an answer whose body comes in pieces: of this length in all, or else in chunks,
     /// or else up to the end of the connection, which has to be said then.
-    pub fn finish_streamed(self, delimited: Delimited, connection: Connection) {
+    pub fn finish_streamed(mut self, delimited: Delimited, connection: Connection) {
+        self.protect();
         match delimited {
             // RFC 9112 section 6.1.
             Delimited::Chunked => {
@@ -332,7 +445,8 @@ impl ReplyHead<'_> {
 
     /// Ends the head of an answer with a body of this length, and tells whether the status allows
     /// one. If it does, the body comes next, unless the request was HEAD.
-    pub fn finish(self, body_bytes: usize, connection: Connection) -> bool {
+    pub fn finish(mut self, body_bytes: usize, connection: Connection) -> bool {
+        self.protect();
         // RFC 9110 section 8.6: no Content-Length with 1xx and 204. With 304 it would have to be
         // that of the answer to GET, which nobody knows here.
         let has_body = status::has_body(self.status);
@@ -353,14 +467,14 @@ mod tests {
     use super::*;
 
     fn heads(server_header: bool) -> ResponseHeads {
-        let mut heads = ResponseHeads::new(server_header, None);
+        let mut heads = ResponseHeads::new(server_header, None, None);
         heads.set_now(784_111_777);
         heads
     }
 
     fn check(write: impl FnOnce(Heads<'_>, &mut Vec<u8>), expected: &str) {
         let mut out = b"earlier".to_vec();
-        write(heads(true).naming(b""), &mut out);
+        write(heads(true).plain(), &mut out);
         let expected =
             expected.replace("{}", "Server: pyre\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
         assert_eq!(str::from_utf8(&out).unwrap(), format!("earlier{expected}"));
@@ -397,10 +511,10 @@ mod tests {
         let mut heads = heads(false);
         heads.set_now(784_111_778);
         let mut out = Vec::new();
-        heads.naming(b"").write_ok(&mut out, BodyKind::Json, 2, Connection::KeepAlive);
+        heads.plain().write_ok(&mut out, BodyKind::Json, 2, Connection::KeepAlive);
         assert!(out.starts_with(b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT\r\n"));
         out.clear();
-        assert!(heads.naming(b"").begin(&mut out, 200).finish(0, Connection::KeepAlive));
+        assert!(heads.plain().begin(&mut out, 200).finish(0, Connection::KeepAlive));
         assert_eq!(
             out,
             b"HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT\r\nContent-Length: 0\r\n\r\n"
@@ -442,7 +556,7 @@ mod tests {
     fn an_end_is_taken_back() {
         for (connection, was_said) in [(Connection::Close, true), (Connection::KeepAlive, false)] {
             let write = |out: &mut Vec<u8>, connection| {
-                heads(true).naming(b"").write_ok(out, BodyKind::Text, 23, connection);
+                heads(true).plain().write_ok(out, BodyKind::Text, 23, connection);
                 out.extend_from_slice(b"\r\nConnection: close\r\n\r\n");
             };
             let (mut reply, mut expected) = (Vec::new(), Vec::new());

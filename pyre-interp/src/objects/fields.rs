@@ -31,6 +31,7 @@ pub(crate) struct Fields {
     pub(crate) body: Slot,
     pub(crate) state: Slot,
     pub(crate) id: Slot<Str>,
+    pub(crate) csp_nonce: Slot<Str>,
     /// What is to be done after the answer: a list of (function, args, keywords).
     pub(crate) tasks: Slot<List>,
     /// An exception has told the handler of something that the client does wrong.
@@ -56,6 +57,7 @@ impl Fields {
             body: Slot::empty(),
             state: Slot::empty(),
             id: Slot::empty(),
+            csp_nonce: Slot::empty(),
             tasks: Slot::empty(),
             has_complained: Cell::new(false),
             taken: Cell::new(0),
@@ -79,6 +81,7 @@ impl Fields {
         self.body.clear(py);
         self.state.clear(py);
         self.id.clear(py);
+        self.csp_nonce.clear(py);
         self.tasks.clear(py);
         self.has_complained.set(false);
         self.taken.set(0);
@@ -96,6 +99,7 @@ impl Fields {
         visitor.slot(&self.body);
         visitor.slot(&self.state);
         visitor.slot(&self.id);
+        visitor.slot(&self.csp_nonce);
         visitor.slot(&self.tasks);
     }
 }

@@ -3,6 +3,7 @@
 pub mod request; // the request object: fields appear when read
 mod source; // where its bytes are: in a job, or in a copy of its own
 pub mod request_id; // ids that no two requests share
+pub(crate) mod nonce; // what the policy of an answer names
 mod forms; // what a form is taken apart with
 mod fields; // its mappings, made when first asked for
 pub mod response; // status, headers and body, as a handler sets them

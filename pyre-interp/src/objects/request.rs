@@ -226,6 +226,11 @@ impl Class for Request {
             .getter(c"route", c"The pattern of the route, or None in a fallback.", Self::route)
             .getter(c"app", c"The app that serves the request.", Self::app)
             .getter(c"id", c"An id that no other request has.", Self::id_attribute)
+            .getter(
+                c"csp_nonce",
+                c"What scripts bear that the policy of the answer lets run: made when first asked for.",
+                Self::csp_nonce,
+            )
             .method0(
                 c"text",
                 c"text($self, /)\n--\n\nThe body as text in strict UTF-8. Raises UnicodeDecodeError; \

@@ -33,6 +33,10 @@ const NEW: Signature<4> = Signature {
     positional_max: 4,
 };
 
+/// What the page of debug mode may do: nothing but to have its style, which is known by its digest.
+const DEBUG_PAGE_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
+     style-src 'sha256-ZR7RmFQ3WPRDBcp/zBnwhVuy4n0jG6QVxtvN9HWnJck='";
+
 impl Response {
     /// A response with this status and body.
     pub(crate) fn of_body<'py>(
@@ -86,7 +90,8 @@ impl Response {
         Self::of_parts(py, tools, parts)
     }
 
-    /// A page of HTML.
+    /// The page of `python/pyreframework/handlers/debug_page.py`, with a policy that lets its style apply,
+    /// whatever that of the app says.
     pub(crate) fn page<'py>(
         py: Attached<'py>,
         tools: &Toolkit,
@@ -95,7 +100,11 @@ impl Response {
     ) -> Result<Owned<'py, Instance<Response>>, Raised> {
         let content_type = Some(Str::intern(py, "text/html; charset=utf-8")?);
         let body = page.into_any();
-        Self::of_parts(py, tools, Parts { status, body, content_type, headers: None, length: None })
+        let headers = Dict::new(py)?;
+        let name = Str::intern(py, "Content-Security-Policy")?;
+        headers.set(&*name, &*Str::intern(py, DEBUG_PAGE_POLICY)?, py)?;
+        let headers = Some(headers);
+        Self::of_parts(py, tools, Parts { status, body, content_type, headers, length: None })
     }
 
     /// A response made of its parts.

@@ -131,6 +131,9 @@ fn own_part(job: &mut Job) -> Box<Job> {
     if let Some(id) = job.id() {
         part.identify(id, job.identity(job.next).trace.of(&job.answers));
     }
+    if let Some(nonce) = job.nonce() {
+        part.give_nonce(*nonce);
+    }
     part.entries.push(job.entries[job.next].clone());
     part
 }

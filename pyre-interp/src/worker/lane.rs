@@ -16,12 +16,13 @@ use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised, ThreadId, withdraw_fr
 use pyre_http::cors::Cors;
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
+use pyre_http::security::SecurityHeaders;
 
 use crate::flow::Mailbox;
 use crate::flow::topics::Topics;
 use crate::invoke::application::{Application, Handler};
 use crate::invoke::arguments::Slates;
-use crate::job::{Call, Job, Pool, REPLY_PART_BYTES, REQUEST_ID_HEADER, Stint, Target};
+use crate::job::{Call, Job, NonceOf, Pool, REPLY_PART_BYTES, REQUEST_ID_HEADER, Stint, Target};
 use crate::objects::request::Request;
 use crate::objects::toolkit::Toolkit;
 use crate::ring::{Baton, Doorbell, LaneSeat, Rest, Roster};
@@ -54,6 +55,8 @@ pub struct Shared {
     pub server_header: bool,
     /// Who may read answers, of pages elsewhere.
     pub cors: Option<Arc<Cors>>,
+    /// What answers say to protect who reads them.
+    pub security: Option<Arc<SecurityHeaders>>,
     /// How long a handler may take, unless its route says otherwise.
     pub request_timeout: Option<Duration>,
     /// Handlers of WebSockets that may have a thread at once.
@@ -179,7 +182,11 @@ impl<'py, 'a> Lane<'py, 'a> {
             tasks: Vec::new(),
             context: None,
             process: forks(),
-            heads: ResponseHeads::new(shared.server_header, shared.cors.as_deref()),
+            heads: ResponseHeads::new(
+                shared.server_header,
+                shared.cors.as_deref(),
+                shared.security.clone(),
+            ),
         })
     }
 
@@ -271,8 +278,11 @@ impl<'py, 'a> Lane<'py, 'a> {
             self.desk.fields.push_if_absent(REQUEST_ID_HEADER, id);
         }
         let start = job.reply.len();
-        let Job { bytes, entries, next, reply, .. } = &mut *job;
-        let heads = self.heads.naming_if(|| entries[*next].granted(bytes));
+        let Job { bytes, headers, entries, next, nonce, reply, .. } = &mut *job;
+        let heads = self.heads.particular_if(|wants_https| {
+            let nonce = NonceOf::entry(nonce.as_ref(), *next);
+            entries[*next].particulars(headers, bytes, nonce, wants_https)
+        });
         wire::write(heads, reply, &answer, &self.desk, manner, self.py);
         job.note_answer(answer.status, start);
         answer.body.let_go();

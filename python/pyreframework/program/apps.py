@@ -31,6 +31,9 @@ if TYPE_CHECKING:
         configures_logging: bool
         gives_ids: bool
         shares: list[str]
+        security_headers: list[str]
+        hosts: list[str]
+        https_redirect: list[str]
         # Method, path, handler and `gil` of each route, and the options it was given.
         listed: list[tuple[str, str, Callable[..., Any], bool | None]]
         chosen: list[list[str]]
@@ -38,6 +41,10 @@ if TYPE_CHECKING:
         folders: list[tuple[str, str]]
         # Kind, subject and function of what runs in every interpreter.
         registered: list[tuple[str, str, Callable[..., Any]]]
+
+        def protections(self) -> list[tuple[str, str]]:
+            """Return what is compared between interpreters: a call, and what it said."""
+            ...
 
         @property
         def shares_with_all(self) -> bool:

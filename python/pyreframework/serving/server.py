@@ -109,6 +109,9 @@ class Serving:
             "has_readiness_check": app.readiness is not None,
             "gives_ids": app.gives_ids,
             "cors": app.shares,
+            "security_headers": app.security_headers,
+            "trusted_hosts": app.hosts,
+            "https_redirect": app.https_redirect,
             **self.log.for_engine(),
         }
         self.server = Server(app.native, needed, texts)

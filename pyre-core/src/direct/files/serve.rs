@@ -192,7 +192,9 @@ impl Responder {
             location.extend_from_slice(request.query.of(&job.bytes));
         }
         let start = job.reply.len();
-        let heads = self.heads.naming_if(|| job.entries[job.next].granted(&job.bytes));
+        let heads = self.heads.particular_if(|wants_https| {
+            job.entries[job.next].particulars(&job.headers, &job.bytes, None, wants_https)
+        });
         let mut head = heads.begin(&mut job.reply, 301);
         head.header(b"Location", &location);
         if let Some((name, id)) = identity::header(id.as_deref()) {
@@ -212,7 +214,9 @@ impl Responder {
         let extra: Vec<_> = again.into_iter().chain(identity::header(id.as_deref())).collect();
         let (start, head_only) = (job.reply.len(), request.method == Method::Head);
         let connection = Persistence::of(&request);
-        let heads = self.heads.naming_if(|| job.entries[job.next].granted(&job.bytes));
+        let heads = self.heads.particular_if(|wants_https| {
+            job.entries[job.next].particulars(&job.headers, &job.bytes, None, wants_https)
+        });
         write_error(heads, &mut job.reply, status, connection, &extra, head_only);
         job.note_answer(status, start);
     }
@@ -270,7 +274,9 @@ fn write(
         && job.identities.is_empty()
     {
         job.reply.reserve(version.ready.len() + HEAD_BYTES);
-        let heads = heads.naming_if(|| job.entries[job.next].granted(&job.bytes));
+        let heads = heads.particular_if(|wants_https| {
+            job.entries[job.next].particulars(&job.headers, &job.bytes, None, wants_https)
+        });
         heads.begin(&mut job.reply, found.status).finish_prepared(&version.ready);
         job.note_answer(found.status, start);
         return Ok(());
@@ -302,7 +308,9 @@ fn write_particular(
         now_s: job.now_s,
     };
     let start = job.reply.len();
-    let heads = heads.naming_if(|| job.entries[job.next].granted(&job.bytes));
+    let heads = heads.particular_if(|wants_https| {
+        job.entries[job.next].particulars(&job.headers, &job.bytes, None, wants_https)
+    });
     let file = version.representation();
     let (status, payload) =
         answer::write(heads, &mut job.reply, status, &file, asked, request_id::next);

@@ -9,8 +9,8 @@ use pyre_http::span::Span;
 use super::{PARAMS, Request};
 use crate::invoke::arguments::{self, PathEntries};
 use crate::job::{Call, Client};
-use crate::objects::fields;
 use crate::objects::source::call_of;
+use crate::objects::{fields, nonce};
 
 const HEADER: Signature<2> = lookup("header");
 const PARAM: Signature<2> = lookup("param");
@@ -144,6 +144,21 @@ impl Request {
 
     pub(super) fn id_attribute<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
         self.id(py).map(Owned::into_any)
+    }
+
+    pub(super) fn csp_nonce<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.job(py)?;
+        let nonce = self.fields().csp_nonce.get_or_make(py, || {
+            let made = self.source.change(|job| {
+                if job.nonce().is_none() {
+                    job.give_nonce(nonce::made()?);
+                }
+                job.nonce().copied()
+            });
+            let error = || Raised::runtime_error(py, "the system gives no random numbers");
+            Str::latin1(py, &made.ok_or_else(error)?)
+        });
+        nonce.map(Owned::into_any)
     }
 
     pub(super) fn traceparent<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {

@@ -1,9 +1,12 @@
 //! How a handshake is answered: by 101, or by what the handler says instead (RFC 6455 section 4.2.2).
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pyre_ffi::{Arguments, Attached, Instance, Object, Owned, Raised, Signature, Str, none};
-use pyre_http::h1::serialize::{Connection, ResponseHeads};
+use pyre_http::forwarded;
+use pyre_http::h1::serialize::{Connection, Particulars, ResponseHeads};
+use pyre_http::security::SecurityHeaders;
 use pyre_http::websocket::extension::Agreed;
 use pyre_http::websocket::handshake::{Accept, protocols};
 
@@ -34,13 +37,15 @@ pub(crate) struct Handshake {
     pub(crate) protocol: Option<String>,
     /// Whether answers name the server.
     pub(crate) server_header: bool,
+    /// What a refusal says to protect who reads it.
+    pub(crate) security: Option<Arc<SecurityHeaders>>,
 }
 
 impl Handshake {
     /// Heads of this moment. Who may read answers is nothing to a WebSocket: browsers ask its server to look
     /// at the origin.
-    fn heads(&self) -> ResponseHeads {
-        let mut heads = ResponseHeads::new(self.server_header, None);
+    fn heads(&self, security: Option<Arc<SecurityHeaders>>) -> ResponseHeads {
+        let mut heads = ResponseHeads::new(self.server_header, None, security);
         heads.set_now(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs()));
         heads
     }
@@ -112,8 +117,9 @@ impl WebSocket {
         let protocol = protocol.or_else(|| handshake.protocol.clone());
         let extension = handshake.agreed.map(|agreed| agreed.to_string());
         let mut out = Vec::with_capacity(256);
-        let heads = handshake.heads();
-        let mut head = heads.naming(b"").begin(&mut out, 101);
+        // No page comes of a WebSocket that policies could be for.
+        let heads = handshake.heads(None);
+        let mut head = heads.plain().begin(&mut out, 101);
         head.header(b"Upgrade", b"websocket").header(b"Connection", b"Upgrade");
         head.header(b"Sec-WebSocket-Accept", &handshake.accept);
         if let Some(protocol) = &protocol {
@@ -172,7 +178,15 @@ impl WebSocket {
         };
         let mut out = Vec::new();
         let manner = Manner { connection: Connection::Close, head_only: false };
-        wire::write(handshake.heads().naming(b""), &mut out, &answer, &desk, manner, py);
+        let heads = handshake.heads(handshake.security.clone());
+        let request = self.request(py)?;
+        let (is_https, nonce) = request.with_call(|job, call| {
+            let fields = call.request.headers_in(&job.headers);
+            (forwarded::is_https(fields, &job.bytes), job.nonce().copied())
+        });
+        let nonce = nonce.as_ref();
+        let heads = heads.particular(Particulars { granted: b"", is_https, nonce });
+        wire::write(heads, &mut out, &answer, &desk, manner, py);
         self.flow.refuse(answer.status, &out);
         self.inbox.close(crate::flow::GONE, "");
         self.is_over.set(true);

@@ -10,7 +10,7 @@ use pyre_http::status::has_body;
 
 use super::{Lane, is_body_coming};
 use crate::flow::{Downstream, Transfer};
-use crate::job::{Entry, Job, REQUEST_ID_HEADER};
+use crate::job::{Entry, Job, NonceOf, REQUEST_ID_HEADER};
 use crate::objects::file::FileBody;
 use crate::objects::request_id;
 use crate::serialize::fields::Fields;
@@ -45,7 +45,10 @@ impl Lane<'_, '_> {
         let mut request = call.request;
         request.keep_alive &= manner.connection != Connection::Close;
         let start = job.reply.len();
-        let heads = self.heads.naming_if(|| job.entries[job.next].granted(&job.bytes));
+        let heads = self.heads.particular_if(|wants_https| {
+            let nonce = NonceOf::entry(job.nonce.as_ref(), job.next);
+            job.entries[job.next].particulars(&job.headers, &job.bytes, nonce, wants_https)
+        });
         let said = fields.iter().filter(|(name, _)| !heads.says(name));
         if !has_body(status) {
             let mut head = heads.begin(&mut job.reply, status);

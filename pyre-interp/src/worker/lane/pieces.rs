@@ -11,7 +11,7 @@ use pyre_http::version::Version;
 
 use super::{Lane, is_body_coming};
 use crate::flow::Reader;
-use crate::job::{Entry, Job, REQUEST_ID_HEADER};
+use crate::job::{Entry, Job, NonceOf, REQUEST_ID_HEADER};
 use crate::serialize::answer::{Answer, Body, Later, Pieces};
 use crate::serialize::wire::{self, Manner};
 
@@ -120,8 +120,11 @@ impl<'py> Lane<'py, '_> {
         }
         let start = job.reply.len();
         let connection = manner.connection;
-        let Job { bytes, entries, next, reply, .. } = &mut *job;
-        let heads = self.heads.naming_if(|| entries[*next].granted(bytes));
+        let Job { bytes, headers, entries, next, nonce, reply, .. } = &mut *job;
+        let heads = self.heads.particular_if(|wants_https| {
+            let nonce = NonceOf::entry(nonce.as_ref(), *next);
+            entries[*next].particulars(headers, bytes, nonce, wants_https)
+        });
         wire::write_streamed(heads, reply, status, kind, &fields, delimited, connection);
         job.note_answer(status, start);
         stream.declare(length);

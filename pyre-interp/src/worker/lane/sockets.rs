@@ -41,7 +41,9 @@ impl<'py> Lane<'py, '_> {
             } else {
                 None
             };
-            Some(Handshake { accept, agreed, protocol, server_header: self.shared.server_header })
+            let Shared { server_header, ref security, .. } = *self.shared;
+            let security = security.clone();
+            Some(Handshake { accept, agreed, protocol, server_header, security })
         });
         let handshake = read.ok_or_else(|| {
             // The reactor has refused what is no handshake.
