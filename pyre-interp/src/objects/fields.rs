@@ -30,6 +30,7 @@ pub(crate) struct Fields {
     pub(crate) form: Slot,
     pub(crate) body: Slot,
     pub(crate) state: Slot,
+    pub(crate) session: Slot,
     pub(crate) id: Slot<Str>,
     /// What is to be done after the answer: a list of (function, args, keywords).
     pub(crate) tasks: Slot<List>,
@@ -55,6 +56,7 @@ impl Fields {
             form: Slot::empty(),
             body: Slot::empty(),
             state: Slot::empty(),
+            session: Slot::empty(),
             id: Slot::empty(),
             tasks: Slot::empty(),
             has_complained: Cell::new(false),
@@ -78,6 +80,7 @@ impl Fields {
         self.form.clear(py);
         self.body.clear(py);
         self.state.clear(py);
+        self.session.clear(py);
         self.id.clear(py);
         self.tasks.clear(py);
         self.has_complained.set(false);
@@ -95,6 +98,7 @@ impl Fields {
         visitor.slot(&self.form);
         visitor.slot(&self.body);
         visitor.slot(&self.state);
+        visitor.slot(&self.session);
         visitor.slot(&self.id);
         visitor.slot(&self.tasks);
     }
