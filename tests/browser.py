@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from serving import SUCCESS_S
+from serving import SUCCESS_S, wait_until
 
 # A browser reads commands from descriptor 3 and answers on 4.
 BROWSER = """
@@ -51,6 +51,8 @@ class Browser:
             os.close(end)
         self._answers, self._commands = os.fdopen(ours[0], "rb"), os.fdopen(ours[1], "wb")
         self._count = 0
+        self.events: list[dict[str, object]] = []
+        """What it has told of by itself; of what, a page is asked (`Network.enable`)."""
 
     def call(
         self, method: str, session: str | None = None, **parameters: object
@@ -65,7 +67,10 @@ class Browser:
         while True:
             answer = json.loads(self._message())
             if answer.get("id") == self._count:
+                assert "error" not in answer, answer["error"]
                 return answer["result"]
+            if "method" in answer:
+                self.events.append(answer)
 
     def _message(self) -> bytes:
         message = bytearray()
@@ -85,6 +90,24 @@ class Browser:
         result = found["result"]
         assert isinstance(result, dict)
         return result.get("value") if "exceptionDetails" not in found else None
+
+    def choose(self, page: str, expression: str, files: list[Path]) -> None:
+        """Choose files in the input that an expression is."""
+        found = self.call("Runtime.evaluate", page, expression=expression)["result"]
+        assert isinstance(found, dict)
+        names = [str(file) for file in files]
+        self.call("DOM.setFileInputFiles", page, files=names, objectId=found["objectId"])
+
+    def await_(self, page: str, expression: str) -> object:
+        """What a promise of a page comes to; fails with what it is rejected for."""
+        found = self.call(
+            "Runtime.evaluate", page,
+            expression=expression, awaitPromise=True, returnByValue=True, timeout=2000 * SUCCESS_S,
+        )  # fmt: skip
+        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        result = found["result"]
+        assert isinstance(result, dict)
+        return result.get("value")
 
     def close(self) -> None:
         try:
@@ -113,3 +136,11 @@ def browser(folder: Path) -> Iterator[Browser]:
 
 def text_of(name: str) -> str:
     return f"document.getElementById({name!r}).textContent"
+
+
+def show(chromium: Browser, url: str) -> str:
+    """Open a page and wait until all of it is there."""
+    page = chromium.open(url)
+    is_whole = f"location.href.startsWith({json.dumps(url)}) && document.readyState === 'complete'"
+    wait_until(lambda: chromium.look(page, is_whole), f"{url} is there")
+    return page

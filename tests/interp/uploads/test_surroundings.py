@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -265,6 +266,43 @@ def test_curl(mode: str | None, tmp_path: Path) -> None:
             command = ["curl", "-sS", "--max-time", "30", "-o", "/dev/null", "-w", "%{http_code}"]
             command += ["-T", str(file), "-X", "POST", f"{server.url}/{kind}/large/5"]
             assert subprocess.run(command, capture_output=True, check=True).stdout == b"200"
+
+
+NODE = """
+import { openAsBlob } from "node:fs";
+const [url, file] = process.argv.slice(1);
+const found = [];
+for (const kind of ["def", "async"]) {
+  const put = (path, body) =>
+    fetch(`${url}/${kind}/${path}`, {method: "POST", body, duplex: "half"});
+  const blob = await openAsBlob(file);
+  found.push((await (await put("digest", blob)).json()).sha);
+  // A stream has no length: it is sent in chunks.
+  found.push((await (await put("digest", blob.stream())).json()).sha);
+  const echoed = await (await put("echo", blob.slice(0, 300_000).stream())).arrayBuffer();
+  found.push(echoed.byteLength);
+}
+console.log(JSON.stringify(found));
+"""
+
+
+@MODES
+def test_fetch_of_node(mode: str | None, tmp_path: Path) -> None:
+    """With a length and without; an answer that comes while the body is sent."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node.js is not installed")
+    data = os.urandom(5 * MB)
+    (tmp_path / "data").write_bytes(data)
+    with serve("uploads", mode=mode) as server:
+        given = [server.url, str(tmp_path / "data")]
+        command = [node, "--input-type=module", "--eval", NODE, *given]
+        ran = subprocess.run(command, capture_output=True, timeout=60, text=True, check=False)
+        if "fetch is not defined" in ran.stderr or "openAsBlob" in ran.stderr:
+            pytest.skip("this Node.js has no fetch of files")
+        assert ran.returncode == 0, ran.stderr
+        digest = hashlib.sha256(data).hexdigest()
+        assert json.loads(ran.stdout) == [digest, digest, 300_000] * 2
 
 
 def test_the_standard_library(tmp_path: Path) -> None:
