@@ -11,18 +11,14 @@ from pyreframework.errors import HTTPError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any, Protocol
 
     from pyreframework.sessions import Session
 
-    class Guards(Protocol):
+    class Remembers(Protocol):
         """The app that is guarded."""
 
         has_sessions: bool
-
-        def before_request(self, hook: Any) -> Any:
-            """Register a hook."""
 
 
 # RFC 9110 section 9.2.1: these change nothing, so nobody gains from having them sent.
@@ -39,7 +35,7 @@ class Guard:
 
     def __init__(
         self,
-        app: Guards,
+        app: Remembers,
         trusted: frozenset[str],
         exempt: frozenset[str],
         header: str,
@@ -107,15 +103,15 @@ def is_of_host(origin: str, req: PyreRequest) -> bool:
 
 
 def token(session: Session) -> str:
-    """Return a token of a session, another one each time (so that its length tells nothing, BREACH)."""
-    from secrets import token_bytes
+    """Return a token of a session, another text each time, so that it withstands BREACH."""
+    from os import urandom
 
     from pyreframework.sessions import packed, unpacked
 
     kept = session.get(KEY)
     if not isinstance(kept, str):
-        kept = session[KEY] = packed(token_bytes(SECRET_BYTES))
-    mask = token_bytes(SECRET_BYTES)
+        kept = session[KEY] = packed(urandom(SECRET_BYTES))
+    mask = urandom(SECRET_BYTES)
     return packed(mask + masked(unpacked(kept), mask))
 
 
@@ -141,57 +137,3 @@ def is_token(sent: str, session: Session) -> bool:
 def masked(data: bytes, mask: bytes) -> bytes:
     """Return the exclusive or of two rows of bytes of one length."""
     return bytes(one ^ other for one, other in zip(data, mask, strict=True))
-
-
-class Guarding:
-    """The part of `Pyre` that refuses what other sites make browsers send."""
-
-    def enable_csrf(
-        self: Any,
-        *,
-        trusted_origins: Iterable[str] = (),
-        exempt: Iterable[str] = (),
-        header: str = "x-csrf-token",
-        field: str = "csrf_token",
-    ) -> None:
-        """Refuse requests that another site has a browser send: 403, before the handler.
-
-        That is for all methods but GET, HEAD, OPTIONS and TRACE. A browser says by
-        ``Sec-Fetch-Site`` (Fetch Metadata), or else by ``Origin``, where the page comes from that
-        sends the request: from this site it passes. If it says neither, and sends cookies, the
-        request needs a token of the session, in a header or in a field of its form; a page has
-        it as ``req.csrf_token``. On a route with ``stream_body=True`` only the header counts.
-        Requests with neither, and without cookies, come from programs, and pass.
-
-        It is a before hook, and runs where it stands among those. Handshakes of WebSockets are GET:
-        see ``allowed_origins`` of `websocket`.
-
-        Args:
-            trusted_origins: Origins whose pages may send requests, such as ``https://example.com``.
-            exempt: Patterns of routes that check for themselves who asks, such as
-                ``"/webhooks/{name}"``.
-            header: Where scripts put the token.
-            field: Where forms do.
-
-        Raises:
-            ValueError: What is given as an origin is none.
-            TypeError: A part is of another type.
-
-        Example:
-            >>> from pyreframework import Pyre
-            >>> app = Pyre()
-            >>> app.sessions(secret="3sTJ9Kb0S4Xq0nE5mJxw9Q")
-            >>> app.enable_csrf(trusted_origins=["https://admin.example.com"])
-        """
-        from pyreframework.origins import require_origin
-
-        for name, given in (("trusted_origins", trusted_origins), ("exempt", exempt)):
-            if isinstance(given, (str, bytes)):
-                raise TypeError(f"enable_csrf(): {name} must be a list of str, not one")
-        trusted, without = frozenset(trusted_origins), frozenset(exempt)
-        for origin in trusted:
-            require_origin(origin, "enable_csrf()")
-        for path in without:
-            if not path.startswith("/"):
-                raise ValueError(f"enable_csrf(): exempt has no pattern of a route: {path!r}")
-        self.before_request(Guard(self, trusted, without, header.lower(), field))

@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol, Self, overload
 from _typeshed import SupportsKeysAndGetItem
 
 from pyreframework.parts import Part
+from pyreframework.sessions import Session
 from pyreframework.uploads import FormLimits, UploadFile
 
 __version__: str
@@ -186,6 +187,10 @@ class PyreRequest:
     def body(self) -> bytes: ...
     @property
     def state(self) -> Any: ...
+    @property
+    def session(self) -> Session: ...
+    @property
+    def csrf_token(self) -> str: ...
     @property
     def route(self) -> str | None: ...
     @property
@@ -711,7 +716,7 @@ class AppTable:
     def set_deliver(self, deliver: Callable[..., Any]) -> None: ...
     def set_sessions(
         self,
-        open: Callable[[dict[str, str]], Any],
+        open: Callable[[dict[str, str], bool], Any],
         settle: Callable[[PyreRequest, PyreResponse], Any],
     ) -> None: ...
     def set_wake(self, wake: Callable[[int], None]) -> None: ...

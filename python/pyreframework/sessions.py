@@ -1,30 +1,28 @@
 """Sessions: what an app keeps of each client between requests, in a signed cookie or in a store.
 
-The engine opens one when ``req.session`` is first read, and has it settled behind the last after hook.
-What it is signed with is imported with the first call of ``app.sessions()``.
+The engine opens one when ``req.session`` is first read, and settles it behind the last after hook.
+Imported with the first call of ``app.sessions()``.
 """
 
 from __future__ import annotations
 
+from binascii import a2b_base64, b2a_base64
+from hmac import compare_digest, digest
+from json import dumps, loads
+from os import urandom
+from time import time
+
 from pyreframework.cookies import SAME_SITE, clean, set_cookie, token
+from pyreframework.engine import PyreResponse
 from pyreframework.handlers.signatures import is_async
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping
     from datetime import timedelta
-    from typing import Any, Protocol
+    from typing import Any, Literal, Self
 
-    from pyreframework.engine import AppTable, PyreRequest, PyreResponse
-
-    class Registers(Protocol):
-        """The app that has the sessions."""
-
-        native: AppTable
-
-        def before_request(self, hook: Any) -> Any:
-            """Register a hook."""
-
+    from pyreframework.engine import PyreRequest
 
 FORTNIGHT_S = 14 * 24 * 3600
 
@@ -34,19 +32,23 @@ COOKIE_BYTES_MAX = 4096
 # A secret that is shorter can be guessed.
 SECRET_BYTES_MIN = 16
 
+# Of the name of a session in a store: nobody finds another one by trying.
+KEY_BYTES = 32
+
 # How a key for signatures differs from one for anything else that is made of the same secret.
 PURPOSE = b"pyreframework session v1: "
 
 
-class Session(dict[str, object]):
+class Session(dict[str, "Any"]):
     """What is kept of one client: a dict, written if it has changed once the answer is made.
 
-    Values are what JSON has. Read it as ``req.session``.
+    Values are what JSON has. Read it as ``req.session``. Once the head of the answer is made, as in
+    a generator that makes its body, it can only be read: changing it raises RuntimeError.
     """
 
-    __slots__ = ("_is_fresh", "_is_renewed", "_key", "_read_as", "_signed_at")
+    __slots__ = ("_is_closed", "_is_renewed", "_key", "_read_as", "_signed_at")
 
-    def __init__(self) -> None:
+    def __init__(self, is_closed: bool = False) -> None:
         super().__init__()
         # The text that it was read from; None if the client has none.
         self._read_as: str | None = None
@@ -54,6 +56,7 @@ class Session(dict[str, object]):
         # Its name in a store.
         self._key: str | None = None
         self._is_renewed = False
+        self._is_closed = is_closed
 
     @property
     def is_new(self) -> bool:
@@ -66,7 +69,56 @@ class Session(dict[str, object]):
         An id that somebody else has planted in the browser before is worth nothing then (session
         fixation). In a cookie without a store it is signed anew, and there is no id.
         """
+        self._require_open()
         self._is_renewed = True
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise RuntimeError(
+                "the head of the answer has been made, and a change of the session would be lost: "
+                "change it before, as in the handler that returns a generator"
+            )
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Keep something under a name."""
+        self._require_open()
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        """Forget a name."""
+        self._require_open()
+        super().__delitem__(key)
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc]
+        """Keep all of these."""
+        self._require_open()
+        super().update(other)
+        return self
+
+    def clear(self) -> None:
+        """Forget all; the cookie is deleted."""
+        self._require_open()
+        super().clear()
+
+    def pop(self, *given: Any) -> Any:
+        """Forget a name, and return what was kept under it."""
+        self._require_open()
+        return super().pop(*given)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Forget what was kept last, and return it."""
+        self._require_open()
+        return super().popitem()
+
+    def setdefault(self, key: str, default: Any = None, /) -> Any:
+        """Return what is kept under a name, after keeping this if there is nothing."""
+        self._require_open()
+        return super().setdefault(key, default)
+
+    def update(self, *given: Any, **more: Any) -> None:
+        """Keep all of these."""
+        self._require_open()
+        super().update(*given, **more)
 
 
 class SessionStore:
@@ -75,7 +127,9 @@ class SessionStore:
     Methods may be ``async def``, all or none. Ids are 43 characters, made of 256 random bits.
     """
 
-    def load(self, key: str) -> Mapping[str, object] | None | Awaitable[Mapping[str, object] | None]:
+    def load(
+        self, key: str
+    ) -> Mapping[str, object] | Awaitable[Mapping[str, object] | None] | None:
         """Return what is kept under an id, or None."""
         raise NotImplementedError
 
@@ -106,10 +160,13 @@ class Sessions:
         self._lasts = FORTNIGHT_S if max_age is None else max_age
         self._attributes = attributes
         self._store = store
-        self._waits = store is not None and is_async(store.load)
+        self.waits = store is not None and is_async(store.load)
 
-    def open(self, cookies: dict[str, str]) -> Session:
-        """Return the session of a client; an empty one if its cookie is none of ours."""
+    def open(self, cookies: dict[str, str], is_late: bool) -> Session:
+        """Return the session of a client; an empty one if its cookie is none of ours.
+
+        One that is opened late, when the head of the answer is made, can only be read.
+        """
         session = Session()
         text = self._verified(session, cookies)
         if text is not None and self._store is None:
@@ -117,8 +174,10 @@ class Sessions:
         elif text is not None:
             session._key = text
             assert self._store is not None
-            if not self._waits:
-                self._take(session, self._store.load(text))
+            if not self.waits:
+                loaded: Any = self._store.load(text)
+                self._take(session, loaded)
+        session._is_closed = is_late
         return session
 
     async def fetch(self, req: PyreRequest) -> None:
@@ -132,9 +191,7 @@ class Sessions:
             self._take(session, await loaded)
 
     def _verified(self, session: Session, cookies: dict[str, str]) -> str | None:
-        """Return what the cookie says, if one of our keys has signed it and its time is not over."""
-        from time import time
-
+        """Return what the cookie says, if we have signed it and its time is not over."""
         value = cookies.get(self._cookie)
         if value is None or len(value) > COOKIE_BYTES_MAX or not value.isascii():
             return None
@@ -148,13 +205,9 @@ class Sessions:
         return unpacked(payload).decode()
 
     def _is_signed(self, signed: str, signature: str) -> bool:
-        from hmac import compare_digest
-
         return any(compare_digest(sign(key, signed), signature) for key in self._keys)
 
     def _fill(self, session: Session, text: str) -> None:
-        from json import loads
-
         session.update(loads(text))
         session._read_as = text
 
@@ -167,14 +220,13 @@ class Sessions:
         session._read_as = written(session)
 
     def settle(self, req: PyreRequest, resp: PyreResponse) -> Any:
-        """Return the answer with what has become of the session; in a coroutine if the store is one.
+        """Return the answer with what has become of the session; awaited if the store is async.
 
         An answer of 500 or more leaves the session as it was: its handler did not get to the end.
         """
-        from time import time
-
         session = req.session
         text = written(session)
+        session._is_closed = True
         is_failure = resp.status_code >= 500
         is_changed = text != session._read_as and not (session.is_new and not session)
         if is_failure or not (is_changed or session._is_renewed or self._is_aged(session, time())):
@@ -188,20 +240,18 @@ class Sessions:
         return not session.is_new and now - session._signed_at > self._lasts / 2
 
     def _settle_stored(self, req: PyreRequest, resp: PyreResponse, session: Session) -> Any:
-        from secrets import token_urlsafe
-
         assert self._store is not None
         before = session._key
         key = before
         if session and (key is None or session._is_renewed):
-            key = token_urlsafe(32)
+            key = packed(urandom(KEY_BYTES))
         answer = self._answer(req, resp, key if session else None)
         steps: list[Any] = []
         if session and key is not None:
             steps.append(self._store.save(key, dict(session), self._lasts))
         if before is not None and (not session or key != before):
             steps.append(self._store.delete(before))
-        if not self._waits:
+        if not self.waits:
             return answer
 
         async def wait() -> PyreResponse:
@@ -223,8 +273,6 @@ class Sessions:
         resp = with_headers(resp, is_private=True)
         if text is None:
             return set_cookie(resp, self._cookie, "", max_age=0, expires=0, **attributes)
-        from time import time
-
         signed = f"{packed(text.encode())}.{int(time()):x}"
         value = f"{signed}.{sign(self._keys[0], signed)}"
         taken = len(self._cookie) + len(value)
@@ -242,7 +290,7 @@ def sessions_of(
     cookie: str,
     max_age: float | timedelta | None,
     attributes: dict[str, Any],
-    store: SessionStore | None,
+    store: SessionStore | Literal["state"] | None,
 ) -> Sessions:
     """Return the sessions that an app asks for.
 
@@ -295,8 +343,6 @@ def keys_of(secret: str | bytes | Iterable[str | bytes], cookie: str) -> list[by
         ValueError: There is none, or one is too short.
         TypeError: One is of another type.
     """
-    from hmac import digest
-
     secrets = [secret] if isinstance(secret, (str, bytes)) else list(secret)
     if not secrets:
         raise ValueError("app.sessions() needs a secret")
@@ -321,8 +367,6 @@ def written(session: Session) -> str:
         TypeError: It holds what JSON has not; the text says where.
         ValueError: It holds a number that JSON has not, or itself.
     """
-    from json import dumps
-
     try:
         return dumps(session, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -336,23 +380,17 @@ def written(session: Session) -> str:
 
 def sign(key: bytes, signed: str) -> str:
     """Return the signature of a text (RFC 2104, HMAC-SHA256)."""
-    from hmac import digest
-
     return packed(digest(key, signed.encode(), "sha256"))
 
 
 def packed(data: bytes) -> str:
     """Return bytes as base64url without padding (RFC 4648 section 5)."""
-    from binascii import b2a_base64
-
     text = b2a_base64(data, newline=False).translate(TO_URL, b"=")
     return text.decode()
 
 
 def unpacked(text: str) -> bytes:
     """Return the bytes of what `packed` made."""
-    from binascii import a2b_base64
-
     return a2b_base64(text.encode().translate(FROM_URL) + b"=" * (-len(text) % 4))
 
 
@@ -370,13 +408,11 @@ def came_over_tls(req: PyreRequest) -> bool:
 
 
 def with_headers(resp: PyreResponse, is_private: bool) -> PyreResponse:
-    """Return a copy of an answer that depends on the cookies of its request (RFC 9110 section 12.5.5).
+    """Return a copy of an answer that depends on cookies (RFC 9110 section 12.5.5).
 
-    One that is private is for no cache that others share (RFC 9111 section 5.2.2.7), unless its handler
-    has said what caches may do.
+    One that is private is for no cache that others share (RFC 9111 section 5.2.2.7), unless its
+    handler has said what caches may do.
     """
-    from pyreframework.engine import PyreResponse
-
     headers: dict[str, str | list[str]] = dict(resp.headers.items())
     known = {name.lower(): name for name in headers}
     vary = headers.get(known.get("vary", ""), [])
@@ -389,74 +425,3 @@ def with_headers(resp: PyreResponse, is_private: bool) -> PyreResponse:
     return PyreResponse(
         resp.body, status_code=resp.status_code, content_type=resp.content_type, headers=headers
     )
-
-
-class Remembering:
-    """The part of `Pyre` that keeps something of each client between its requests."""
-
-    native: AppTable
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.has_sessions = False
-
-    def sessions(
-        self: Any,
-        secret: str | bytes | Iterable[str | bytes],
-        *,
-        cookie: str = "session",
-        max_age: float | timedelta | None = FORTNIGHT_S,
-        path: str = "/",
-        domain: str | None = None,
-        secure: bool | None = None,
-        httponly: bool = True,
-        samesite: str | None = "Lax",
-        store: SessionStore | None = None,
-    ) -> None:
-        """Give requests a session: ``req.session``, a dict that the next request of the client finds again.
-
-        It is in a cookie that the client can read and cannot change (HMAC-SHA256), or, with a
-        ``store``, on the server, and the cookie has an id. It is written when it has changed, also
-        deep inside, and when half of its time is over; an empty one is deleted. An answer of 500 or
-        more leaves it as it was. Answers that depend on it have ``Vary: Cookie``, those that write
-        it ``Cache-Control: private`` if they say nothing else.
-
-        Args:
-            secret: At least 16 bytes that nobody else has. Of several the first one signs, and all
-                verify: put a new one in front, and take the last one out once ``max_age`` is over.
-            cookie: The name of the cookie.
-            max_age: Seconds, or a timedelta, that a session lasts after it was written. None: until
-                the browser ends, and a fortnight at most.
-            path: Where the cookie is sent.
-            domain: For which hosts; None means this one only.
-            secure: Only over TLS. None: if the request came so, which a proxy tells by
-                ``X-Forwarded-Proto``.
-            httponly: Hidden from scripts.
-            samesite: ``Lax``, ``Strict``, ``None``, or Python's None to leave it out.
-            store: Keeps sessions on the server: a `SessionStore`.
-
-        Raises:
-            ValueError: The secret is too short, or no browser takes such a cookie.
-            TypeError: A part is of another type.
-
-        Example:
-            >>> from pyreframework import Pyre
-            >>> app = Pyre()
-            >>> app.sessions(secret="3sTJ9Kb0S4Xq0nE5mJxw9Q")
-            >>> @app.post("/visit")
-            ... def visit(req):
-            ...     req.session["visits"] = req.session.get("visits", 0) + 1
-            ...     return {"visits": req.session["visits"]}
-        """
-        if self.has_sessions:
-            raise ValueError("app.sessions() was called before: an app has one kind of sessions")
-        attributes = {
-            "path": path, "domain": domain, "secure": secure, "httponly": httponly,
-            "samesite": samesite,
-        }  # fmt: skip
-        found = sessions_of(secret, cookie, max_age, attributes, store)
-        self.native.set_sessions(found.open, found.settle)
-        if found._waits:
-            self.native.need_loop(True)
-            self.before_request(found.fetch)
-        self.has_sessions = True

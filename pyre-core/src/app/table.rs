@@ -207,7 +207,7 @@ impl Class for App {
             )
             .method(
                 c"set_sessions",
-                c"set_sessions($self, open, settle)\n--\n\nCall open(cookies) for req.session, and behind the last after hook settle(req, resp).",
+                c"set_sessions($self, open, settle)\n--\n\nCall open(cookies, is_late) for req.session, and behind the last after hook settle(req, resp).",
                 Self::set_sessions,
             )
             .method(

@@ -192,6 +192,7 @@ impl<'py> Lane<'py, '_> {
         mut answer: Answer<'py>,
     ) -> Next<'py> {
         stages.stage = Stage::First;
+        self.request.get().is_headed();
         match self.first_piece(&mut answer) {
             Ok(First::Done) => Next::Answer(answer),
             Ok(First::Await(coroutine)) => {

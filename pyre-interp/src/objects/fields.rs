@@ -31,6 +31,8 @@ pub(crate) struct Fields {
     pub(crate) body: Slot,
     pub(crate) state: Slot,
     pub(crate) session: Slot,
+    /// The head of the answer is made: what becomes of the session from here on is not written.
+    pub(crate) is_headed: Cell<bool>,
     pub(crate) id: Slot<Str>,
     /// What is to be done after the answer: a list of (function, args, keywords).
     pub(crate) tasks: Slot<List>,
@@ -57,6 +59,7 @@ impl Fields {
             body: Slot::empty(),
             state: Slot::empty(),
             session: Slot::empty(),
+            is_headed: Cell::new(false),
             id: Slot::empty(),
             tasks: Slot::empty(),
             has_complained: Cell::new(false),
@@ -81,6 +84,7 @@ impl Fields {
         self.body.clear(py);
         self.state.clear(py);
         self.session.clear(py);
+        self.is_headed.set(false);
         self.id.clear(py);
         self.tasks.clear(py);
         self.has_complained.set(false);

@@ -93,6 +93,11 @@ impl Request {
         self.has_others() && self.fields.session.get(py).is_some()
     }
 
+    /// The head of its answer is made.
+    pub(crate) fn is_headed(&self) {
+        self.fields().is_headed.set(true);
+    }
+
     /// Takes the job out and forgets what was made of it.
     pub(crate) fn unload(&self, py: Attached<'_>) -> Box<Job> {
         if self.touched.get() != 0 {

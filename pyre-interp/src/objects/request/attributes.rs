@@ -1,7 +1,8 @@
 //! What handlers and hooks read of a request besides its body: attributes, and look-ups by name. Hot path.
 
 use pyre_ffi::{
-    Arguments, Attached, Borrowed, Dict, Int, Owned, Raised, Signature, Str, Tuple, import, none,
+    Arguments, Attached, Bool, Borrowed, Dict, Int, Owned, Raised, Signature, Str, Tuple, import,
+    none,
 };
 use pyre_http::correlation::is_traceparent;
 use pyre_http::span::Span;
@@ -178,7 +179,8 @@ impl Request {
         };
         self.fields().session.get_or_make(py, || {
             let cookies = self.cookies(py)?;
-            open.bind(py).call1(&*cookies, py)
+            let is_late = Bool::new(py, self.fields().is_headed.get());
+            open.bind(py).call2(&*cookies, &*is_late, py)
         })
     }
 
