@@ -268,7 +268,7 @@ def test_a_store_has_what_the_cookie_names(stored: tuple[Server, Path]) -> None:
         assert one.get("/async/b").json() == {"b": 1}
         # An id that is not there any more is not used again.
         assert not (folder / key).exists()
-        assert one.get("/large").status_code == 200
+        assert one.get("/large").status_code == 204
 
 
 def test_a_store_is_not_asked_for_what_we_have_not_signed(stored: tuple[Server, Path]) -> None:
