@@ -14,13 +14,13 @@ The public names, and nothing else. Every worker imports this package, so it mus
 module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like before it is needed.
 """
 
-# What stands beside this: `app` has the class; `routing`, `folders`, `hooks`, `sharing`,
+# What stands beside this: `app` has the class; `routing`, `folders`, `hooks`, `sharing`, `clients`,
 # `security` and `insight` what it is made of, `origins` what browsers call pages, `policies` what
-# they are told to refuse; `cookies`, `redirects`, `sending`, `uploads` and `errors` are what
-# handlers use; `forms`, `collecting`, `sources`, `parts`, `spools` and `outcomes` are what reads
-# forms; `doctor` is `pyre doctor`, `engine` the native module. The rooms from the top down, each
-# of which sees those below it: `cli`, `testing`, this one, `serving`, `program`, `handlers`,
-# `logs`.
+# they are told to refuse; `sessions` is what is kept of clients, `csrf` what other sites may not
+# send; `cookies`, `redirects`, `sending`, `uploads` and `errors` are what handlers use; `forms`,
+# `collecting`, `sources`, `parts`, `spools` and `outcomes` are what reads forms; `doctor` is
+# `pyre doctor`, `engine` the native module. The rooms from the top down, each of which sees those
+# below it: `cli`, `testing`, this one, `serving`, `program`, `handlers`, `logs`.
 
 import _thread
 import sys

@@ -30,10 +30,10 @@ def served(app: Pyre, **options: Any) -> Iterator[str]:
     codes: list[object] = []
     lines = banner.lines
 
-    def told(settings: Any, found: list[str], routes: Any) -> list[str]:
+    def told(settings: Any, found: list[str], *more: Any) -> list[str]:
         urls.extend(found)
         ready.set()
-        return lines(settings, found, routes)
+        return lines(settings, found, *more)
 
     def run() -> None:
         try:

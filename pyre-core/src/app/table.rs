@@ -206,6 +206,11 @@ impl Class for App {
                 Self::set_deliver,
             )
             .method(
+                c"set_sessions",
+                c"set_sessions($self, open, settle)\n--\n\nCall open(cookies, is_late) for req.session, and behind the last after hook settle(req, resp).",
+                Self::set_sessions,
+            )
+            .method(
                 c"set_wake",
                 c"set_wake($self, function)\n--\n\nCall function(number) for a sender on the event loop that can go on.",
                 Self::set_wake,

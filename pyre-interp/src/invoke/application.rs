@@ -214,6 +214,10 @@ pub struct Application {
     pub before: Vec<Held>,
     /// Called with request and response, in order.
     pub after: Vec<Held>,
+    /// Makes a session of the cookies of a request.
+    pub open_session: Option<Held>,
+    /// Called with request and response behind the last after hook, if the session was asked for.
+    pub settle_session: Option<Held>,
     exceptions: Vec<ExceptionHandler>,
     /// Asked for what the JSON encoder does not know.
     pub json_default: Option<Held>,
@@ -318,6 +322,12 @@ impl Application {
         self.wants_loop || self.routes.iter().chain(&self.fallback).any(|handler| handler.is_async)
     }
 
+    /// Whether nothing runs behind a handler.
+    #[inline]
+    pub(crate) fn ends_with_handlers(&self) -> bool {
+        self.after.is_empty() && self.settle_session.is_none()
+    }
+
     /// The exception handler for the nearest class in the method resolution order.
     pub(crate) fn exception_handler<'a>(
         &'a self,
@@ -348,6 +358,8 @@ impl Application {
         self.exceptions.iter().for_each(|known| visitor.held(&known.callable));
         self.json_default
             .iter()
+            .chain(&self.open_session)
+            .chain(&self.settle_session)
             .chain(&self.report)
             .chain(&self.settle)
             .chain(&self.run_tasks)

@@ -17,7 +17,7 @@ impl<'py> Lane<'py, '_> {
     /// Coroutines are awaited on the interpreter's event loop, while this thread waits.
     #[inline]
     pub(crate) fn exchange(&mut self, handler: &Handler) -> Answer<'py> {
-        if !self.app.before.is_empty() || !self.app.after.is_empty() {
+        if !self.app.before.is_empty() || !self.app.ends_with_handlers() {
             let mut stages = Stages::default();
             let next =
                 self.in_stages(handler, &mut stages, |lane, stages| lane.begin(handler, stages));

@@ -7,6 +7,7 @@
 //!      │ raises     raises      │   │  │ the hooks behind it go on with its result
 //!      └────────▶ Recovery ─────┘   │  │
 //!                                   └──▶ Recovery: a hook raised, or the result cannot be encoded
+//!   The session of the client is written behind the last after hook, as one more of them.
 //!   A body that comes in pieces has its first one made behind all this (First), before the answer.
 //! ```
 //! However a request ends, each after hook runs once: on what the handler made, on what an exception
@@ -191,6 +192,7 @@ impl<'py> Lane<'py, '_> {
         mut answer: Answer<'py>,
     ) -> Next<'py> {
         stages.stage = Stage::First;
+        self.request.get().is_headed();
         match self.first_piece(&mut answer) {
             Ok(First::Done) => Next::Answer(answer),
             Ok(First::Await(coroutine)) => {
@@ -243,7 +245,7 @@ impl<'py> Lane<'py, '_> {
         from: usize,
     ) -> Result<Step<'py>, Raised> {
         // What a WebSocket is answered with, and when, only its handler knows.
-        if from >= self.app.after.len() || self.tools.websocket.cast(&result, self.py).is_some() {
+        if !self.has_after_hook(from) || self.tools.websocket.cast(&result, self.py).is_some() {
             return Ok(Step::Finish(result));
         }
         stages.response = Some(Response::of_result(self.py, self.tools, result)?);
@@ -251,13 +253,23 @@ impl<'py> Lane<'py, '_> {
     }
 
     fn after_or_finish(&self, stages: &mut Stages<'py>, index: usize) -> Step<'py> {
-        if index < self.app.after.len() {
+        if self.has_after_hook(index) {
             return Step::Run(Stage::After(index));
         }
         let response = stages.response.take().expect("after hooks were shown a response");
         // What cannot be encoded is answered without them.
         stages.stage = Stage::After(index);
         Step::Finish(response.into_any())
+    }
+
+    /// Whether there is an after hook with this number; behind those of the program, what writes the
+    /// session is one, where it was asked for.
+    fn has_after_hook(&self, index: usize) -> bool {
+        let count = self.app.after.len();
+        index < count
+            || index == count
+                && self.app.settle_session.is_some()
+                && self.request.get().has_session(self.py)
     }
 
     /// Calls what the stage consists of.
@@ -280,7 +292,8 @@ impl<'py> Lane<'py, '_> {
             Stage::Handler => self.invoke(handler),
             Stage::After(index) => {
                 let response = stages.response.as_ref().expect("it was made before this stage");
-                let hook = app.after[index].bind(py);
+                let hook = app.after.get(index).or(app.settle_session.as_ref());
+                let hook = hook.expect("there is a hook with this number").bind(py);
                 if self.has_waiting_hooks(handler) {
                     return self.call_apart(&hook, Some(response.clone().into_any()));
                 }

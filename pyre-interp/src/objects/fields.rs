@@ -30,6 +30,9 @@ pub(crate) struct Fields {
     pub(crate) form: Slot,
     pub(crate) body: Slot,
     pub(crate) state: Slot,
+    pub(crate) session: Slot,
+    /// The head of the answer is made: what becomes of the session from here on is not written.
+    pub(crate) is_headed: Cell<bool>,
     pub(crate) id: Slot<Str>,
     pub(crate) csp_nonce: Slot<Str>,
     /// What is to be done after the answer: a list of (function, args, keywords).
@@ -56,6 +59,8 @@ impl Fields {
             form: Slot::empty(),
             body: Slot::empty(),
             state: Slot::empty(),
+            session: Slot::empty(),
+            is_headed: Cell::new(false),
             id: Slot::empty(),
             csp_nonce: Slot::empty(),
             tasks: Slot::empty(),
@@ -80,6 +85,8 @@ impl Fields {
         self.form.clear(py);
         self.body.clear(py);
         self.state.clear(py);
+        self.session.clear(py);
+        self.is_headed.set(false);
         self.id.clear(py);
         self.csp_nonce.clear(py);
         self.tasks.clear(py);
@@ -98,6 +105,7 @@ impl Fields {
         visitor.slot(&self.form);
         visitor.slot(&self.body);
         visitor.slot(&self.state);
+        visitor.slot(&self.session);
         visitor.slot(&self.id);
         visitor.slot(&self.csp_nonce);
         visitor.slot(&self.tasks);

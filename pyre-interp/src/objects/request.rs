@@ -88,6 +88,16 @@ impl Request {
         if self.has_others() { self.fields.tasks.take(py) } else { None }
     }
 
+    /// Whether somebody has asked for the session.
+    pub(crate) fn has_session(&self, py: Attached<'_>) -> bool {
+        self.has_others() && self.fields.session.get(py).is_some()
+    }
+
+    /// The head of its answer is made.
+    pub(crate) fn is_headed(&self) {
+        self.fields().is_headed.set(true);
+    }
+
     /// Takes the job out and forgets what was made of it.
     pub(crate) fn unload(&self, py: Attached<'_>) -> Box<Job> {
         if self.touched.get() != 0 {
@@ -223,6 +233,16 @@ impl Class for Request {
             .getter(c"http_version", c"'1.0' or '1.1'.", Self::http_version)
             .getter(c"body", c"The body as bytes.", Self::body)
             .getter(c"state", c"A namespace for this request, shared by hooks and handler.", Self::state)
+            .getter(
+                c"session",
+                c"The session of the client, a dict. RuntimeError if the app has no sessions.",
+                Self::session,
+            )
+            .getter(
+                c"csrf_token",
+                c"A token for forms of the page that is made, kept in the session.",
+                Self::csrf_token,
+            )
             .getter(c"route", c"The pattern of the route, or None in a fallback.", Self::route)
             .getter(c"app", c"The app that serves the request.", Self::app)
             .getter(c"id", c"An id that no other request has.", Self::id_attribute)

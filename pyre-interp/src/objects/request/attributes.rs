@@ -1,7 +1,8 @@
 //! What handlers and hooks read of a request besides its body: attributes, and look-ups by name. Hot path.
 
 use pyre_ffi::{
-    Arguments, Attached, Borrowed, Dict, Int, Owned, Raised, Signature, Str, Tuple, none,
+    Arguments, Attached, Bool, Borrowed, Dict, Int, Owned, Raised, Signature, Str, Tuple, import,
+    none,
 };
 use pyre_http::correlation::is_traceparent;
 use pyre_http::span::Span;
@@ -182,6 +183,28 @@ impl Request {
 
     pub(super) fn app<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
         Ok(self.app.owner.as_ref().map_or_else(|| none(py), |owner| owner.to_owned(py)))
+    }
+
+    /// The session of the client, opened when it is first asked for.
+    pub(super) fn session<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let Some(open) = &self.app.open_session else {
+            let text =
+                "this app has no sessions: call app.sessions(secret=...) where its routes are made";
+            return Err(Raised::runtime_error(py, text));
+        };
+        self.fields().session.get_or_make(py, || {
+            let cookies = self.cookies(py)?;
+            let is_late = Bool::new(py, self.fields().is_headed.get());
+            open.bind(py).call2(&*cookies, &*is_late, py)
+        })
+    }
+
+    /// A token of this request for forms of its page, made anew each time.
+    pub(super) fn csrf_token<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let session = self.session(py)?;
+        import(py, "pyreframework.csrf")?
+            .attr(&*Str::intern(py, "token")?, py)?
+            .call1(&*session, py)
     }
 
     pub(super) fn header<'py>(

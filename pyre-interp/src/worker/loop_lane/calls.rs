@@ -90,7 +90,7 @@ impl<'py> LoopLane<'py, '_> {
         self.lane.watch.begin(target);
         let began = self.lane.app.debug.then(Instant::now);
         let app = self.lane.app;
-        let is_alone = app.before.is_empty() && app.after.is_empty();
+        let is_alone = app.before.is_empty() && app.ends_with_handlers();
         let answer = if handler.is_async && is_alone {
             self.run_alone(handler, target, manner)
         } else {

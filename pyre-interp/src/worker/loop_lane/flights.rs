@@ -120,7 +120,7 @@ impl<'py> LoopLane<'py, '_> {
         let mut ride = Ride { target, manner, stages, driver: Some(driver) };
         // Hooks, exception handlers and what results are encoded by see the context variables that
         // the handler has set. For a result that is as good as encoded that is not worth it.
-        let is_plain = outcome.as_ref().is_ok_and(is_plain) && self.lane.app.after.is_empty();
+        let is_plain = outcome.as_ref().is_ok_and(is_plain) && self.lane.app.ends_with_handlers();
         let entered = match ride.driver.take_if(|_| !is_plain) {
             Some(driver) => self.drivers.enter(&self.event_loop, driver),
             // The driver that is entered may be another request's.

@@ -1,0 +1,238 @@
+"""Sessions and a guard against requests of other sites, in all kinds of handlers."""
+
+import asyncio
+import os
+
+from pyreframework import HTTPError, Pyre, PyreResponse, PyreStream, send_file
+from pyreframework.sessions import SessionStore
+
+app = Pyre()
+on_main = os.environ.get("TEST_GIL") == "1"
+SECRETS = os.environ.get("TEST_SECRETS", "a secret of this test alone").split(",")
+
+
+class Files(SessionStore):
+    """Sessions in a folder, which all interpreters share."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def load(self, key):
+        import json
+
+        try:
+            with open(f"{self.folder}/{key}") as file:
+                return json.load(file)
+        except FileNotFoundError:
+            return None
+
+    def save(self, key, data, max_age):
+        import json
+
+        with open(f"{self.folder}/{key}.{os.urandom(4).hex()}", "w") as file:
+            json.dump(data, file)
+        os.rename(file.name, f"{self.folder}/{key}")
+
+    def delete(self, key):
+        try:
+            os.unlink(f"{self.folder}/{key}")
+        except FileNotFoundError:
+            pass
+
+
+class AsyncFiles(SessionStore):
+    def __init__(self, folder):
+        self.files = Files(folder)
+
+    async def load(self, key):
+        await asyncio.sleep(0)
+        return self.files.load(key)
+
+    async def save(self, key, data, max_age):
+        await asyncio.sleep(0)
+        self.files.save(key, data, max_age)
+
+    async def delete(self, key):
+        await asyncio.sleep(0)
+        self.files.delete(key)
+
+
+STORES = {"": lambda: None, "def": Files, "async": AsyncFiles}
+made = STORES[os.environ.get("TEST_STORE", "")]
+store = made(os.environ["TEST_FOLDER"]) if "TEST_FOLDER" in os.environ else None
+max_age = os.environ.get("TEST_MAX_AGE", "1209600")
+app.sessions(SECRETS, store=store, max_age=None if max_age == "none" else float(max_age))
+app.enable_csrf(trusted_origins=["https://friend.example"], exempt=["/exempt/{name}"])
+
+KEPT = PyreResponse("kept")
+
+
+@app.before_request
+def before(req):
+    if req.path == "/hooked":
+        req.session["hook"] = True
+        return "hooked"
+    return None
+
+
+@app.after_request
+def after(req, resp):
+    if req.path == "/replaced":
+        return PyreResponse("replaced", headers={"Set-Cookie": "other=1", "Vary": "X"})
+    if req.path == "/after":
+        req.session["after"] = True
+    return None
+
+
+@app.exception_handler(KeyError)
+def missing(req, error):
+    req.session["missing"] = str(error)
+    return {"missing": True}, 404
+
+
+def get(path, handler, **options):
+    app.get(path, handler, gil=on_main or None, **options)
+
+
+def count(req, name):
+    req.session[name] = req.session.get(name, 0) + 1
+    return dict(req.session)
+
+
+async def count_async(req, name):
+    await asyncio.sleep(0)
+    return count(req, name)
+
+
+def show(req):
+    return {"session": dict(req.session), "new": req.session.is_new}
+
+
+def deep(req):
+    req.session.setdefault("list", []).append(1)
+    return dict(req.session)
+
+
+def forget(req):
+    req.session.clear()
+    return "forgotten"
+
+
+def renew(req):
+    req.session.renew()
+    return "renewed"
+
+
+def kept(req):
+    count(req, "kept")
+    return KEPT
+
+
+def plain(req):
+    return "plain"
+
+
+def fail(req):
+    req.session["fail"] = 1
+    raise RuntimeError("on purpose")
+
+
+def raised(req):
+    req.session["raised"] = 1
+    raise HTTPError(409, "conflict")
+
+
+def lost(req):
+    return {}["name"]
+
+
+def unfit(req):
+    req.session["unfit"] = {"a": [object()]}
+
+
+def large(req):
+    req.session["large"] = "x" * 4000
+
+
+def replaced(req):
+    return count(req, "replaced")
+
+
+def generator(req):
+    count(req, "generator")
+
+    def pieces():
+        yield "a"
+        yield "b"
+
+    return pieces()
+
+
+def late(req):
+    seen = dict(req.session)
+    yield str(len(seen))
+    try:
+        req.session["late"] = 1
+    except RuntimeError as error:
+        yield str(error)
+
+
+async def stream(req):
+    count(req, "stream")
+    found = PyreStream()
+    req.add_task(send, found)
+    return found
+
+
+async def send(found):
+    async with found:
+        await found.send("piece")
+
+
+def sent(req):
+    count(req, "sent")
+    return send_file(__file__)
+
+
+def cached(req):
+    count(req, "cached")
+    return PyreResponse("x", headers={"cache-control": "no-store", "vary": "Accept, cookie"})
+
+
+def token(req):
+    return [req.csrf_token, req.csrf_token]
+
+
+def do(req):
+    return "done"
+
+
+async def do_async(req):
+    await asyncio.sleep(0)
+    return "done"
+
+
+def field(req):
+    return dict(req.form())
+
+
+def body(req):
+    return str(len(b"".join(req.stream())))
+
+
+get("/count/{name}", count)
+get("/async/{name}", count_async)
+for path in (show, deep, forget, renew, kept, plain, fail, raised, lost, unfit, large, replaced,
+             generator, late, stream, sent, cached, token):  # fmt: skip
+    get(f"/{path.__name__}", path)
+get("/hooked", plain)
+get("/after", plain)
+for method in ("post", "put", "delete", "patch"):
+    getattr(app, method)("/do", do, gil=on_main or None)
+app.post("/do_async", do_async, gil=on_main or None)
+app.post("/field", field, gil=on_main or None)
+app.post("/body", body, gil=on_main or None, stream_body=True)
+app.post("/exempt/{name}", do, gil=on_main or None)
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,280 @@
+"""Sessions over sockets: what is written, what is believed, and for whom."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from places import PLACES
+from serving import Server, serve
+
+SECRET = "a secret of this test alone"
+PURPOSE = b"pyreframework session v1: "
+
+
+def packed(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def made(
+    data: object, at: float | None = None, secret: str = SECRET, cookie: str = "session"
+) -> str:
+    """A cookie as the docs describe it, by other means than ours."""
+    key = hmac.new(secret.encode(), PURPOSE + cookie.encode(), hashlib.sha256).digest()
+    text = json.dumps(data, separators=(",", ":")).encode()
+    signed = f"{packed(text)}.{int(time.time() if at is None else at):x}"
+    return f"{signed}.{packed(hmac.new(key, signed.encode(), hashlib.sha256).digest())}"
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def place(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def served(place: str, **env: str) -> Iterator[Server]:
+    given = dict(PLACES[place])
+    given["env"] = dict(given.get("env", {})) | env  # type: ignore[call-overload]
+    with serve("sessions", workers=2, **given) as server:  # type: ignore[arg-type]
+        yield server
+
+
+@pytest.fixture(scope="module")
+def server(place: str) -> Iterator[Server]:
+    yield from served(place)
+
+
+@pytest.fixture(scope="module", params=["def", "async"])
+def stored(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, Path]]:
+    """Keeps sessions in a folder."""
+    folder = tmp_path_factory.mktemp("sessions")
+    for server in served("workers", TEST_STORE=request.param, TEST_FOLDER=str(folder)):
+        yield server, folder
+
+
+def client(server: Server) -> httpx.Client:
+    return httpx.Client(base_url=server.url)
+
+
+def cookie_lines(reply: httpx.Response) -> list[str]:
+    return [line for line in reply.headers.get_list("set-cookie") if line.startswith("session=")]
+
+
+@pytest.mark.parametrize("path", ["/count/a", "/async/a"])
+def test_it_lasts(server: Server, path: str) -> None:
+    with client(server) as one, client(server) as other:
+        assert [one.get(path).json() for _ in range(3)] == [{"a": 1}, {"a": 2}, {"a": 3}]
+        assert other.get(path).json() == {"a": 1}
+        assert one.get("/show").json() == {"session": {"a": 3}, "new": False}
+
+
+def test_what_is_said_about_it(server: Server) -> None:
+    with client(server) as one:
+        plain = one.get("/plain")
+        assert "set-cookie" not in plain.headers and "vary" not in plain.headers
+        reply = one.get("/show")
+        assert cookie_lines(reply) == [] and reply.headers["vary"] == "Cookie"
+        assert reply.json()["new"] is True
+        reply = one.get("/count/a")
+        (line,) = cookie_lines(reply)
+        assert line.endswith("; Max-Age=1209600; Path=/; HttpOnly; SameSite=Lax")
+        assert reply.headers["cache-control"] == "private"
+        reply = one.get("/show")
+        assert cookie_lines(reply) == [] and "cache-control" not in reply.headers
+        reply = one.get("/cached")
+        assert reply.headers["cache-control"] == "no-store"
+        assert reply.headers.get_list("vary") == ["Accept, cookie"]
+
+
+def test_over_tls_the_cookie_is_secure(server: Server) -> None:
+    reply = httpx.get(f"{server.url}/count/a", headers={"X-Forwarded-Proto": "https, http"})
+    assert "; Secure;" in cookie_lines(reply)[0]
+
+
+def test_changes_deep_inside_are_seen(server: Server) -> None:
+    with client(server) as one:
+        for length in (1, 2, 3):
+            assert one.get("/deep").json() == {"list": [1] * length}
+
+
+def test_an_empty_one_is_deleted(server: Server) -> None:
+    with client(server) as one:
+        assert cookie_lines(one.get("/forget")) == []
+        one.get("/count/a")
+        (line,) = cookie_lines(one.get("/forget"))
+        assert line.startswith("session=; Max-Age=0; Expires=Thu, 01 Jan 1970")
+        assert "session" not in one.cookies
+        assert one.get("/show").json() == {"session": {}, "new": True}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/hooked", "hook"), ("/after", "after"), ("/raised", "raised"), ("/lost", "missing"),
+     ("/generator", "generator"), ("/stream", "stream"), ("/sent", "sent"), ("/kept", "kept"),
+     ("/replaced", "replaced")],
+)  # fmt: skip
+def test_whatever_answers(server: Server, path: str, name: str) -> None:
+    with client(server) as one:
+        reply = one.get(path)
+        assert reply.status_code < 500, reply.text
+        assert len(cookie_lines(reply)) == 1
+        assert list(one.get("/show").json()["session"]) == [name]
+
+
+def test_cookies_of_handlers_stay(server: Server) -> None:
+    reply = httpx.get(f"{server.url}/replaced")
+    assert sorted(one.partition("=")[0] for one in reply.headers.get_list("set-cookie")) == [
+        "other", "session",
+    ]  # fmt: skip
+    assert reply.headers["vary"] == "X, Cookie"
+
+
+def test_an_answer_that_is_kept_has_nobodys_session(server: Server) -> None:
+    with client(server) as one, client(server) as other:
+        for number in (1, 2):
+            one.get("/kept")
+            assert one.get("/show").json()["session"] == {"kept": number}
+        assert len(cookie_lines(other.get("/kept"))) == 1
+        assert other.get("/show").json()["session"] == {"kept": 1}
+
+
+@pytest.mark.parametrize("path", ["/fail", "/unfit", "/large"])
+def test_a_failure_leaves_it_as_it_was(server: Server, path: str) -> None:
+    with client(server) as one:
+        one.get("/count/a")
+        reply = one.get(path)
+        assert reply.status_code == 500 and cookie_lines(reply) == []
+        assert one.get("/show").json()["session"] == {"a": 1}
+    reason = {
+        "/fail": "on purpose",
+        "/unfit": "req.session['unfit'] cannot be kept: Object of type object is not JSON",
+        "/large": "as a cookie, of which browsers keep 4,096: put less into it",
+    }
+    server.output.wait_for(re.escape(reason[path]))
+
+
+def test_once_the_head_is_made_it_is_read_only(server: Server) -> None:
+    with client(server) as one:
+        one.get("/count/a")
+        reply = one.get("/late")
+        assert reply.text.startswith("1the head of the answer has been made")
+        assert one.get("/show").json()["session"] == {"a": 1}
+
+
+def wrong() -> dict[str, str]:
+    good = made({"a": 1})
+    payload, stamp, signature = good.split(".")
+    return {
+        "payload": ".".join([packed(b'{"a":2}'), stamp, signature]),
+        "stamp": ".".join([payload, f"{int(stamp, 16) + 1:x}", signature]),
+        "signature": good[:-2] + ("AA" if good[-2:] != "AA" else "BB"),
+        "other secret": made({"a": 1}, secret="another secret of that length"),
+        "other cookie": made({"a": 1}, cookie="token"),
+        "over": made({"a": 1}, at=time.time() - 1209700),
+        "cut": good[:-1],
+        "no stamp": f"{payload}.{signature}",
+        "empty": "",
+        "dots": "..",
+        "garbage": "%%%.zz.++",
+        "huge": "a" * 5000 + good,
+        "plain": "eyJhIjoxfQ",
+        "not ASCII": "\xe9.1.\xe9",
+    }
+
+
+@pytest.mark.parametrize("kind", wrong())
+def test_what_we_have_not_signed_is_nobody(server: Server, kind: str) -> None:
+    raw = f"session={wrong()[kind]}".encode("latin-1")
+    reply = httpx.get(f"{server.url}/show", headers=[(b"Cookie", raw)])
+    assert reply.status_code == 200 and reply.json() == {"session": {}, "new": True}
+
+
+def test_what_we_have_signed_is_believed(server: Server) -> None:
+    for value in (made({"a": 1}), made({"a": 1}, at=time.time() - 1209000)):
+        reply = httpx.get(f"{server.url}/show", headers={"Cookie": f"b=1; session={value}; c=2"})
+        assert reply.json() == {"session": {"a": 1}, "new": False}
+    # The first of two counts (RFC 6265 section 5.4).
+    both = f"session={made({'a': 1})}; session={made({'a': 2})}"
+    reply = httpx.get(f"{server.url}/show", headers={"Cookie": both})
+    assert reply.json()["session"] == {"a": 1}
+
+
+def test_half_way_it_is_written_again(server: Server) -> None:
+    old = made({"a": 1}, at=time.time() - 700_000)
+    reply = httpx.get(f"{server.url}/show", headers={"Cookie": f"session={old}"})
+    (line,) = cookie_lines(reply)
+    again = line.removeprefix("session=").partition(";")[0]
+    assert again.split(".")[0] == old.split(".")[0] and again != old
+    reply = httpx.get(f"{server.url}/show", headers={"Cookie": f"session={again}"})
+    assert cookie_lines(reply) == []
+
+
+def test_clients_at_once_keep_their_own(server: Server) -> None:
+    def visit(number: int) -> bool:
+        with client(server) as one:
+            name = f"n{number}"
+            path = f"/{'async' if number % 2 else 'count'}/{name}"
+            return all(one.get(path).json() == {name: index + 1} for index in range(100))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(visit, range(8)))
+
+
+def test_secrets_rotate() -> None:
+    new = "the secret that comes in its place"
+    for server in served("workers", TEST_SECRETS=f"{new},{SECRET}"):
+        reply = httpx.get(f"{server.url}/count/a", headers={"Cookie": f"session={made({'a': 1})}"})
+        assert reply.json() == {"a": 2}
+        value = cookie_lines(reply)[0].removeprefix("session=").partition(";")[0]
+        stamp = value.split(".")[1]
+        assert value == made({"a": 2}, at=int(stamp, 16), secret=new)
+
+
+def test_until_the_browser_ends() -> None:
+    for server in served("workers", TEST_MAX_AGE="none"):
+        (line,) = cookie_lines(httpx.get(f"{server.url}/count/a"))
+        assert "Max-Age" not in line and "Expires" not in line
+        for age, is_new in ((1209000, False), (1210000, True)):
+            value = made({"a": 1}, at=time.time() - age)
+            reply = httpx.get(f"{server.url}/show", headers={"Cookie": f"session={value}"})
+            assert reply.json()["new"] is is_new
+
+
+def test_a_store_has_what_the_cookie_names(stored: tuple[Server, Path]) -> None:
+    server, folder = stored
+    with client(server) as one:
+        assert [one.get("/count/a").json() for _ in range(3)] == [{"a": 1}, {"a": 2}, {"a": 3}]
+        value = one.cookies["session"]
+        payload = value.split(".")[0]
+        key = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode()
+        assert len(key) == 43 and json.loads((folder / key).read_text()) == {"a": 3}
+        one.get("/renew")
+        assert not (folder / key).exists() and one.cookies["session"] != value
+        assert one.get("/show").json() == {"session": {"a": 3}, "new": False}
+        one.get("/forget")
+        assert "session" not in one.cookies and list(folder.iterdir()) == []
+        one.cookies.set("session", value)
+        assert one.get("/show").json() == {"session": {}, "new": True}
+        assert one.get("/async/b").json() == {"b": 1}
+        # An id that is not there any more is not used again.
+        assert not (folder / key).exists()
+        assert one.get("/large").status_code == 204
+
+
+def test_a_store_is_not_asked_for_what_we_have_not_signed(stored: tuple[Server, Path]) -> None:
+    server, folder = stored
+    (folder / "mine").write_text('{"a": 1}')
+    forged = f"{packed(b'mine')}.{int(time.time()):x}.{'A' * 43}"
+    reply = httpx.get(f"{server.url}/show", headers={"Cookie": f"session={forged}"})
+    assert reply.json() == {"session": {}, "new": True}
+    (folder / "mine").unlink()
