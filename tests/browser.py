@@ -55,9 +55,7 @@ class Browser:
         self.events: list[dict[str, object]] = []
         """What it has told of by itself; of what, a page is asked (`Network.enable`)."""
 
-    def call(
-        self, method: str, session: str | None = None, **parameters: object
-    ) -> dict[str, Any]:
+    def call(self, method: str, session: str | None = None, **parameters: object) -> dict[str, Any]:
         """What a command comes to."""
         answer = self._answer(method, session, parameters)
         assert "error" not in answer, answer["error"]

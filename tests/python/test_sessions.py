@@ -1,0 +1,174 @@
+"""`app.sessions` and `app.enable_csrf` without a server: what is refused, and what a session is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from pyreframework import Pyre
+from pyreframework.sessions import Session, SessionStore, packed, unpacked
+from pyreframework.testing import TestClient
+
+SECRET = "a secret of this test alone"
+
+
+class Store(SessionStore):
+    """Keeps nothing."""
+
+    def load(self, key: str) -> None:
+        return None
+
+    def save(self, key: str, data: dict[str, object], max_age: float) -> None:
+        return None
+
+    def delete(self, key: str) -> None:
+        return None
+
+
+class HalfAsync(Store):
+    async def save(self, key: str, data: dict[str, object], max_age: float) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"secret": "short"}, ValueError, "16 bytes or more, not 5; make one with: python -c"),
+        ({"secret": []}, ValueError, "needs a secret"),
+        ({"secret": [SECRET, 1]}, TypeError, "str or bytes, not int"),
+        ({"cookie": "a b"}, ValueError, "cannot be the name of a cookie"),
+        ({"max_age": 0}, ValueError, "1 second or more, not 0"),
+        ({"max_age": -1.5}, ValueError, "1 second or more"),
+        ({"max_age": float("nan")}, ValueError, "1 second or more"),
+        ({"max_age": True}, TypeError, "not bool"),
+        ({"max_age": "1h"}, TypeError, "not str"),
+        ({"path": "/a;b"}, ValueError, "path"),
+        ({"domain": "a\nb"}, ValueError, "domain"),
+        ({"samesite": "loose"}, ValueError, "Lax, Strict or None"),
+        ({"samesite": "None"}, ValueError, "with secure=True alone"),
+        ({"samesite": "none", "secure": False}, ValueError, "with secure=True alone"),
+        ({"cookie": "__Host-a"}, ValueError, "with secure=True alone"),
+        ({"cookie": "__Secure-a", "secure": False}, ValueError, "with secure=True alone"),
+        ({"cookie": "__Host-a", "secure": True, "path": "/a"}, ValueError, 'path="/"'),
+        ({"cookie": "__Host-a", "secure": True, "domain": "b.c"}, ValueError, "no domain"),
+        ({"store": "state"}, ValueError, "is not there yet"),
+        ({"store": {}}, TypeError, "load, save and delete"),
+        ({"store": HalfAsync()}, TypeError, "async def functions all, or none"),
+    ],
+)
+def test_what_is_refused(options: dict[str, Any], error: type[Exception], text: str) -> None:
+    app = Pyre()
+    with pytest.raises(error, match=text.replace("(", r"\(")):
+        app.sessions(**{"secret": SECRET} | options)
+    app.sessions(SECRET)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"secret": SECRET.encode()},
+        {"secret": (SECRET, b"another one, of that length")},
+        {"max_age": timedelta(hours=1)},
+        {"max_age": None},
+        {"cookie": "__Host-a", "secure": True},
+        {"samesite": None},
+        {"samesite": "None", "secure": True},
+        {"store": Store()},
+    ],
+)
+def test_what_is_taken(options: dict[str, Any]) -> None:
+    app = Pyre()
+    app.sessions(**{"secret": SECRET} | options)
+    with pytest.raises(ValueError, match="called before"):
+        app.sessions(SECRET)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"trusted_origins": "https://a.example"}, TypeError, "a list of str"),
+        ({"trusted_origins": ["https://a.example/"]}, ValueError, "is no origin"),
+        ({"exempt": "/a"}, TypeError, "a list of str"),
+        ({"exempt": ["a"]}, ValueError, "no pattern of a route: 'a'"),
+    ],
+)
+def test_what_csrf_refuses(options: dict[str, Any], error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        Pyre().enable_csrf(**options)
+
+
+def test_an_app_without_sessions_says_so() -> None:
+    app = Pyre()
+
+    @app.get("/")
+    def index(req: Any) -> str:
+        with pytest.raises(RuntimeError, match=r"call app\.sessions\(secret=\.\.\.\)"):
+            return str(req.session)
+        with pytest.raises(RuntimeError, match=r"call app\.sessions\(secret=\.\.\.\)"):
+            return str(req.csrf_token)
+        return "said"
+
+    with TestClient(app) as client:
+        assert client.get("/").text == "said"
+
+
+def test_the_jar_of_a_test_client_keeps_it() -> None:
+    app = Pyre()
+    app.sessions(SECRET)
+    app.enable_csrf()
+
+    @app.post("/visit")
+    def visit(req: Any) -> int:
+        req.session["visits"] = req.session.get("visits", 0) + 1
+        return int(req.session["visits"])
+
+    @app.get("/token")
+    def token(req: Any) -> str:
+        return str(req.csrf_token)
+
+    with TestClient(app) as client:
+        assert client.post("/visit").json() == 1
+        assert client.post("/visit").status_code == 403
+        headers = {"x-csrf-token": client.get("/token").text}
+        assert [client.post("/visit", headers=headers).json() for _ in range(2)] == [2, 3]
+
+
+CHANGES = {
+    "set": lambda one: one.__setitem__("a", 1),
+    "delete": lambda one: one.__delitem__("a"),
+    "update": lambda one: one.update(a=2),
+    "or": lambda one: one.__ior__({"a": 2}),
+    "pop": lambda one: one.pop("a"),
+    "popitem": lambda one: one.popitem(),
+    "setdefault": lambda one: one.setdefault("a", 2),
+    "clear": lambda one: one.clear(),
+    "renew": lambda one: one.renew(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_closed_session_is_read_only(change: str) -> None:
+    closed = Session()
+    closed["a"] = 1
+    closed._is_closed = True
+    with pytest.raises(RuntimeError, match="a change of the session would be lost"):
+        CHANGES[change](closed)
+    assert closed == {"a": 1}
+
+
+def test_it_is_a_dict() -> None:
+    session = Session()
+    session |= {"a": 1}
+    session.update([("b", 2)], c=3)
+    assert session.setdefault("a", 9) == 1 and session.pop("z", None) is None
+    assert session.pop("c") == 3 and session.popitem() == ("b", 2)
+    assert session == {"a": 1} and isinstance(session, Session)
+
+
+def test_packing() -> None:
+    for length in range(70):
+        data = bytes(range(200 - length, 200))
+        assert unpacked(packed(data)) == data
+        assert set(packed(data)).isdisjoint("+/=")
