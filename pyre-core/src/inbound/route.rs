@@ -116,8 +116,7 @@ pub(crate) fn admit(
     Behind::Requests
 }
 
-/// As `admit`, where not all are let in, or pages of other origins may read answers: a preflight is for no
-/// handler, and a call knows the origin that its answer is to name.
+/// As `admit`, where not all are let in, or answers name the origin of their request.
 #[inline(never)]
 fn admit_closely(
     routes: &Routes,
@@ -133,7 +132,7 @@ fn admit_closely(
     let entries = job.entries.len();
     let exact = routes.table.exact(request.path.of(&job.bytes));
     let named = exact.and_then(|endpoint| routes.table.route_at(endpoint, request.method));
-    let behind = match named.filter(|_| request.method != Method::Options) {
+    let behind = match named {
         Some(route) => {
             if routes.gives_ids {
                 identity::give(request, job);

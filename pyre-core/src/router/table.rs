@@ -295,7 +295,8 @@ impl Endpoint {
 
     fn set(&mut self, place: usize, id: RouteId, is_apart: bool) {
         match self.named.get_mut(place) {
-            Some(route) if !is_apart => *route = Some(id),
+            // An OPTIONS request may be a preflight, which no handler sees.
+            Some(route) if !is_apart && place != OPTIONS => *route = Some(id),
             _ => self.others.push((place, id)),
         }
         self.allow.add(place);

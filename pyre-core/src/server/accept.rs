@@ -101,7 +101,7 @@ impl Server {
                 cors: self.settings.cors.clone(),
                 hosts: self.settings.hosts.clone(),
                 https_redirect: self.settings.https_redirect.clone(),
-                looks_closely: self.settings.cors.is_some()
+                looks_closely: self.settings.cors.as_ref().is_some_and(|cors| cors.is_by_origin())
                     || self.settings.hosts.is_some()
                     || self.settings.https_redirect.is_some(),
                 gives_ids: self.settings.gives_ids,

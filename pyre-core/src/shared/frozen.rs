@@ -105,7 +105,7 @@ pub(crate) struct Routes {
     pub(crate) hosts: Option<Arc<Hosts>>,
     /// Where requests go that have come by plain http, if they are sent on.
     pub(crate) https_redirect: Option<Arc<HttpsRedirect>>,
-    /// Any of the three before is there.
+    /// One of these two is there, or answers name the origin of their request.
     pub(crate) looks_closely: bool,
     /// Whether each request has an id that its answer bears.
     pub(crate) gives_ids: bool,
