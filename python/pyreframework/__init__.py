@@ -15,8 +15,8 @@ module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like befor
 """
 
 # What stands beside this: `app` has the class; `routing`, `folders`, `hooks`, `sharing` and
-# `insight` what it is made of, `origins` what browsers call pages; `cookies`, `redirects`,
-# `sending`, `uploads` and `errors` are what handlers use; `forms`, `collecting`, `sources`,
+# `insight` what it is made of, `origins` what browsers call pages; `caching`, `cookies`,
+# `redirects`, `sending`, `uploads` and `errors` are what handlers use; `forms`, `collecting`, `sources`,
 # `parts`, `spools` and `outcomes` are what reads forms; `doctor` is `pyre doctor`, `engine` the
 # native module. The rooms from the top down, each of which sees those below it: `cli`, `testing`,
 # this one, `serving`, `program`, `handlers`, `logs`.
@@ -37,6 +37,7 @@ if hasattr(sys, "set_lazy_imports_filter"):
     keep_eager(__name__)
 
 from pyreframework.app import Pyre, PyreApp
+from pyreframework.caching import cache_control
 from pyreframework.cookies import delete_cookie, get_cookie, get_cookies, set_cookie
 from pyreframework.engine import (
     PyreRequest,
@@ -72,6 +73,7 @@ __all__ = [
     "UploadFile",
     "WorkerImportError",
     "__version__",
+    "cache_control",
     "delete_cookie",
     "emit_python_log",
     "get_cookie",
