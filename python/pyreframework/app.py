@@ -68,6 +68,7 @@ class Pyre(Routes, Folders, Insight, Sharing, Hooks, Enrolled):
         self._lifespan = lifespan
         self.listed = []
         self.chosen = []
+        self.named = []
         self.native = AppTable()
         self.native.set_owner(self)
         self.native.set_report(self.report)

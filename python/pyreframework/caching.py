@@ -8,6 +8,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+    from typing import Any
 
     from pyreframework.engine import PyreRequest
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 AGE_MAX = 2**31
 
 
-def cache_control(  # noqa: PLR0913 - as many as there are directives
+def cache_control(
     *,
     public: bool = False,
     private: bool = False,
@@ -98,20 +99,17 @@ def cache_control(  # noqa: PLR0913 - as many as there are directives
     return ", ".join([*first, *timed, *(["immutable"] if immutable else [])])
 
 
-def whole(name: str, age: Age) -> int:
+def whole(name: str, age: Any) -> int:
     """Return an age in seconds."""
-    seconds = age
-    if not isinstance(age, int):
-        parts = (getattr(age, "days", None), getattr(age, "seconds", None))
+    if isinstance(age, int) and not isinstance(age, bool):
+        seconds = age
+    elif hasattr(age, "total_seconds"):
         # A `timedelta`, without importing its module for those who have none.
-        if not isinstance(parts[0], int) or not isinstance(parts[1], int):
-            raise TypeError(
-                f"{name} of cache_control is whole seconds or a timedelta, "
-                f"not {type(age).__qualname__}"
-            )
-        seconds = parts[0] * 86400 + parts[1]
-    elif isinstance(age, bool):
-        raise TypeError(f"{name} of cache_control is whole seconds or a timedelta, not bool")
+        seconds = age.days * 86400 + age.seconds
+    else:
+        raise TypeError(
+            f"{name} of cache_control is whole seconds or a timedelta, not {type(age).__qualname__}"
+        )
     if not 0 <= seconds <= AGE_MAX:
         raise ValueError(f"{name} of cache_control is 0 to {AGE_MAX} seconds, not {age!r}")
     return seconds
@@ -161,22 +159,22 @@ def quoted(etag: str) -> str:
     """Return an etag as it stands in a header; the engine looks at what is between the quotes."""
     if not isinstance(etag, str):
         raise TypeError(f"etag is a str, not {type(etag).__qualname__}")
-    if etag.startswith('"') or etag.startswith('W/"'):
+    if etag.startswith(('"', 'W/"')):
         return etag
     if not etag or etag.startswith(("W/", "w/")):
         raise ValueError(f'etag cannot be {etag!r}: write "abc", W/"abc" or abc')
     return f'"{etag}"'
 
 
-def whole_second(when: datetime | float) -> int:
+def whole_second(when: Any) -> int:
     """Return a time in seconds since 1970 as headers tell it, without parts of a second."""
-    if isinstance(when, (int, float)) and not isinstance(when, bool):
-        seconds = float(when)
-    elif hasattr(when, "timestamp"):
+    if hasattr(when, "timestamp"):
         # As `set_cookie` reads ``expires``: without a zone it is UTC.
         from datetime import UTC
 
         seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    elif isinstance(when, (int, float)) and not isinstance(when, bool):
+        seconds = float(when)
     else:
         raise TypeError(
             f"last_modified is a datetime or seconds since 1970, not {type(when).__qualname__}"
