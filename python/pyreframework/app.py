@@ -14,6 +14,7 @@ from pyreframework.handlers.event_loop import is_debugged
 from pyreframework.hooks import Hooks
 from pyreframework.insight import Insight
 from pyreframework.logs import records
+from pyreframework.pages import Pages
 from pyreframework.program import apps
 from pyreframework.program.apps import FALLBACK, Enrolled
 from pyreframework.routing import Routes
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 MAX_BODY_SIZE = 10 * 1024 * 1024
 
 
-class Pyre(Routes, Folders, Insight, Sharing, Hooks, Enrolled):
+class Pyre(Routes, Folders, Pages, Insight, Sharing, Hooks, Enrolled):
     """A web application.
 
     Each app has its own routes, hooks and settings; several can live in one process.
@@ -327,6 +328,11 @@ class Pyre(Routes, Folders, Insight, Sharing, Hooks, Enrolled):
         if self._fallback is not None:
             found.append((FALLBACK, self._fallback, None))
         return found
+
+    @property
+    def shows_tracebacks(self) -> bool:
+        """Whether clients do see tracebacks, by what the settings came to."""
+        return self._shows_tracebacks
 
     def freeze(self, debug: bool) -> None:
         """Let nothing more be registered: from here on the app is served.
