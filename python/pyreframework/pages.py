@@ -49,8 +49,8 @@ class Pages:
             filters: Functions by the names that templates have for them.
             globals: What all templates see, beside ``url_for``.
             extensions: Extensions of jinja2.
-            autoescape: Whether values are escaped: for all, none, or by a function of the name. Left
-                out, in ``html``, ``htm``, ``xml``, ``xhtml`` and ``svg``, also with ``.j2`` or
+            autoescape: Whether values are escaped: in all, in none, or by a function of the name.
+                Left out, in ``html``, ``htm``, ``xml``, ``xhtml`` and ``svg``, also with ``.j2`` or
                 ``.jinja`` behind, and in templates without a name.
             undefined: What stands for a name that is not there, as ``jinja2.StrictUndefined``.
 

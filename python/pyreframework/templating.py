@@ -42,7 +42,7 @@ class Maker:
         autoescape = options["autoescape"]
         self.environment = Environment(
             loader=FileSystemLoader(self.folder),
-            autoescape=escapes if autoescape is None else autoescape,
+            autoescape=escapes if autoescape is None else autoescape,  # noqa: S701 - by the name
             undefined=options["undefined"] or Undefined,
             extensions=options["extensions"],
             # Otherwise each page would look for changes of each of its files.
@@ -76,7 +76,7 @@ class Maker:
         content_type: str | None,
         context: dict[str, Any],
     ) -> PyreResponse:
-        """Return the answer whose page comes in pieces; that there is a template is known by then."""
+        """Return the answer whose page comes in pieces; its template is looked for at once."""
         try:
             template = self.environment.get_template(name)
         except TemplateNotFound as error:
@@ -118,7 +118,8 @@ def maker_of(app: Any) -> Maker:
     with making:
         if app.pages_of is None:
             app.pages_of = Maker(app)
-        return app.pages_of
+        maker: Maker = app.pages_of
+        return maker
 
 
 def escapes(name: str | None) -> bool:
