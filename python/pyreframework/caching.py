@@ -101,11 +101,11 @@ def cache_control(
 
 def whole(name: str, age: Any) -> int:
     """Return an age in seconds."""
-    if isinstance(age, int) and not isinstance(age, bool):
-        seconds = age
-    elif hasattr(age, "total_seconds"):
+    if hasattr(age, "total_seconds"):
         # A `timedelta`, without importing its module for those who have none.
-        seconds = age.days * 86400 + age.seconds
+        seconds: int = age.days * 86400 + age.seconds
+    elif isinstance(age, int) and not isinstance(age, bool):
+        seconds = age
     else:
         raise TypeError(
             f"{name} of cache_control is whole seconds or a timedelta, not {type(age).__qualname__}"

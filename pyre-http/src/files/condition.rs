@@ -271,7 +271,8 @@ mod tests {
             (Known { etag: Some(b"\"a\""), ..there }, Known { modified_s: Some(AT_S), ..there });
         let (none_match, since) = ("If-None-Match", "If-Modified-Since");
         // Whether the client wants another version, and whether it has this one.
-        let cases: &[(&[(&str, &str)], Known<'_>, bool, bool)] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], Known<'a>, bool, bool);
+        let cases: &[Case<'_>] = &[
             (&[], there, false, false),
             (&[("If-Match", "*")], there, false, false),
             (&[("If-Match", "*")], gone, true, false),
