@@ -15,9 +15,10 @@ module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like befor
 """
 
 # What stands beside this: `app` has the class; `routing`, `folders`, `hooks`, `sharing`, `clients`,
-# `security` and `insight` what it is made of, `origins` what browsers call pages, `policies` what
-# they are told to refuse; `sessions` is what is kept of clients, `csrf` what other sites may not
-# send; `cookies`, `redirects`, `sending`, `uploads` and `errors` are what handlers use; `forms`,
+# `security` and `insight` what it is made of, `pages` and `templating` its templates, `naming` the
+# addresses of its routes, `origins` what browsers call pages, `policies` what they are told to
+# refuse; `sessions` is what is kept of clients, `csrf` what other sites may not send; `caching`,
+# `cookies`, `redirects`, `sending`, `uploads` and `errors` are what handlers use; `forms`,
 # `collecting`, `sources`, `parts`, `spools` and `outcomes` are what reads forms; `doctor` is
 # `pyre doctor`, `engine` the native module. The rooms from the top down, each of which sees those
 # below it: `cli`, `testing`, this one, `serving`, `program`, `handlers`, `logs`.
@@ -38,6 +39,7 @@ if hasattr(sys, "set_lazy_imports_filter"):
     keep_eager(__name__)
 
 from pyreframework.app import Pyre, PyreApp
+from pyreframework.caching import cache_control
 from pyreframework.cookies import delete_cookie, get_cookie, get_cookies, set_cookie
 from pyreframework.engine import (
     PyreRequest,
@@ -73,6 +75,7 @@ __all__ = [
     "UploadFile",
     "WorkerImportError",
     "__version__",
+    "cache_control",
     "delete_cookie",
     "emit_python_log",
     "get_cookie",

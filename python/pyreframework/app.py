@@ -15,6 +15,7 @@ from pyreframework.handlers.event_loop import is_debugged
 from pyreframework.hooks import Hooks
 from pyreframework.insight import Insight
 from pyreframework.logs import records
+from pyreframework.pages import Pages
 from pyreframework.program import apps
 from pyreframework.program.apps import FALLBACK, Enrolled
 from pyreframework.routing import Routes
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 MAX_BODY_SIZE = 10 * 1024 * 1024
 
 
-class Pyre(Routes, Folders, Insight, Sharing, Security, Clients, Hooks, Enrolled):
+class Pyre(Routes, Folders, Pages, Insight, Sharing, Security, Clients, Hooks, Enrolled):
     """A web application.
 
     Each app has its own routes, hooks and settings; several can live in one process.
@@ -73,6 +74,7 @@ class Pyre(Routes, Folders, Insight, Sharing, Security, Clients, Hooks, Enrolled
         self._lifespan = lifespan
         self.listed = []
         self.chosen = []
+        self.named = []
         self.native = AppTable()
         self.native.set_owner(self)
         self.native.set_report(self.report)
@@ -333,6 +335,11 @@ class Pyre(Routes, Folders, Insight, Sharing, Security, Clients, Hooks, Enrolled
         if self._fallback is not None:
             found.append((FALLBACK, self._fallback, None))
         return found
+
+    @property
+    def shows_tracebacks(self) -> bool:
+        """Whether clients do see tracebacks, by what the settings came to."""
+        return self._shows_tracebacks
 
     def freeze(self, debug: bool) -> None:
         """Let nothing more be registered: from here on the app is served.

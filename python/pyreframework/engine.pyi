@@ -16,6 +16,7 @@ from collections.abc import (
     ValuesView,
 )
 from datetime import datetime
+from os import PathLike
 from types import FrameType, TracebackType
 from typing import Any, Literal, Protocol, Self, overload
 
@@ -213,6 +214,25 @@ class PyreRequest:
     def is_disconnected(self) -> bool:
         """Tell whether nobody waits for the answer: the client has gone, or was told 504."""
 
+    def is_fresh(
+        self, *, etag: str | None = None, last_modified: datetime | float | None = None
+    ) -> bool:
+        """Tell whether the client has this version already, so that the answer is 304.
+
+        Only for GET and HEAD. ``If-None-Match`` goes before ``If-Modified-Since``; etags are
+        compared weakly, dates by whole seconds.
+
+        Args:
+            etag: The etag of the version, with or without quotes and ``W/``.
+            last_modified: When it came to be: a ``datetime`` (UTC if it has no zone), or seconds
+                since 1970.
+
+        Raises:
+            ValueError: ``etag`` cannot be one, or the time is out of bounds.
+            TypeError: One is of a wrong type.
+        """
+
+    def _has_version(self, etag: str | None, seconds: int | None, /) -> bool: ...
     def stream(self) -> _Parts:
         """Return the body in pieces, for ``for`` and, in a coroutine, for ``async for``."""
 
@@ -288,6 +308,20 @@ class PyreResponse:
     def headers(self) -> ResponseHeaders: ...
     @headers.setter
     def headers(self, headers: Mapping[str, _Header], /) -> None: ...
+    @classmethod
+    def file(
+        cls,
+        path: str | bytes | PathLike[str] | PathLike[bytes],
+        *,
+        status_code: int = 200,
+        content_type: str | None = None,
+        headers: Mapping[str, _Header] | None = None,
+        download_name: str | None = None,
+        attachment: bool | None = None,
+        max_age: int | None = None,
+    ) -> PyreResponse:
+        """Return an answer whose body is a file, as the function `send_file` does."""
+
     def set_cookie(
         self,
         name: str,

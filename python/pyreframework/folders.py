@@ -8,6 +8,8 @@ from __future__ import annotations
 from os import fsdecode, fsencode
 from os.path import abspath, isdir, isfile, join
 
+from pyreframework.routing import require_route_name
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from os import PathLike
@@ -23,6 +25,7 @@ class Folders:
     """The part of `Pyre` that serves files."""
 
     native: AppTable
+    named: list[tuple[str, str, bool]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,6 +43,7 @@ class Folders:
         html: bool = False,
         spa: str | None = None,
         follow_symlinks: bool = False,
+        name: str | None = None,
     ) -> None:
         """Serve the files of a folder, where no route matches.
 
@@ -60,6 +64,7 @@ class Folders:
                 that has its routes in the browser.
             follow_symlinks: Symbolic links may lead out of the folder. Otherwise only those count
                 that stay inside.
+            name: What `url_for` calls the folder, with the parameter ``path``.
 
         Raises:
             ValueError: There is no such folder, or something cannot be as it was given.
@@ -82,17 +87,20 @@ class Folders:
         if not isdir(place):
             raise ValueError(f"{where}: there is no folder {fsdecode(directory)!r}")
         flags = {"immutable": immutable, "html": html, "follow_symlinks": follow_symlinks}
-        for name, flag in flags.items():
+        for option, flag in flags.items():
             if not isinstance(flag, bool):
-                raise TypeError(f"{where}: {name} is True or False, not {type(flag).__qualname__}")
-        for name, page, has_folders in (("index", index, False), ("spa", spa, True)):
+                raise TypeError(
+                    f"{where}: {option} is True or False, not {type(flag).__qualname__}"
+                )
+        for option, page, has_folders in (("index", index, False), ("spa", spa, True)):
             if page is not None:
-                require_name(name, page, where, has_folders)
+                require_name(option, page, where, has_folders)
         if spa is not None and not isfile(join(place, spa)):
             raise ValueError(
                 f"{where}: there is no file {spa!r} in it, which is to be shown instead"
             )
         bare = prefix.rstrip("/")
+        require_route_name(self.named, name, f"{bare}/{{path:path}}", where)
         self.native.mount(
             bare,
             bare or "/",
@@ -104,6 +112,9 @@ class Folders:
             follow_symlinks,
         )
         given = f"{index=} {max_age=} {immutable=} {html=} {spa=} {follow_symlinks=}"
+        if name is not None:
+            given += f" {name=}"
+            self.named.append((name, f"{bare}/{{path:path}}", True))
         self.folders.append((bare or "/", f"{place} {given}"))
 
 

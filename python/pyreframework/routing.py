@@ -37,6 +37,7 @@ if TYPE_CHECKING:
             request_timeout: float | None = None,
             inline: bool = True,
             stream_body: bool = False,
+            name: str | None = None,
         ) -> Handler:
             """Answer requests on ``path`` with ``handler``; see `Routes.route`."""
             ...
@@ -62,6 +63,7 @@ def verb(described: Callable[[Routes], None]) -> Verb:
         request_timeout: float | None = None,
         inline: bool = True,
         stream_body: bool = False,
+        name: str | None = None,
     ) -> Handler:
         return self.route(
             method,
@@ -71,6 +73,7 @@ def verb(described: Callable[[Routes], None]) -> Verb:
             request_timeout=request_timeout,
             inline=inline,
             stream_body=stream_body,
+            name=name,
         )
 
     for name in ("__name__", "__qualname__", "__doc__"):
@@ -88,6 +91,8 @@ class Routes:
     """Method, path, handler and ``gil`` of each route, in the order of registration."""
     chosen: list[list[str]]
     """What each of them was registered with, one text for each option that was given."""
+    named: list[tuple[str, str, bool]]
+    """Name and path of what `url_for` knows, and whether the name was given to it."""
     # Pages that the server answers itself: the name of each by its path; see `Insight`.
     pages: dict[str, str]
 
@@ -101,6 +106,7 @@ class Routes:
         request_timeout: float | None = None,
         inline: bool = True,
         stream_body: bool = False,
+        name: str | None = None,
     ) -> Handler:
         """Answer ``method`` on ``path`` with ``handler``; as a decorator, return it unchanged.
 
@@ -119,6 +125,7 @@ class Routes:
                 option ``hand_over``.
             stream_body: Call the handler when the head of a request is there, so that it reads the
                 body as it comes: ``req.stream()`` and ``req.read()``.
+            name: What `url_for` calls the route; the name of the handler if left out.
 
         Raises:
             ValueError: The path is malformed or taken (both routes are named), a parameter of the
@@ -145,8 +152,10 @@ class Routes:
             "request_timeout": request_timeout,
             "inline": None if inline else False,
             "stream_body": stream_body or None,
+            "name": name,
         }
         chosen = shown(options)
+        require_route_name(self.named, name, path, f"{methods[0].upper()} {path}")
 
         def register[H: AnyCall](handler: H) -> H:
             names = path_names(path)
@@ -166,7 +175,7 @@ class Routes:
                     inline,
                     stream_body,
                 )
-                self._list((one.upper(), path, handler, gil), chosen)
+                self._list((one.upper(), path, handler, gil), chosen, name)
             return handler
 
         # Where no handler is given nothing else decides what `Handler` is, so it is a `Decorator`.
@@ -182,6 +191,7 @@ class Routes:
         allowed_origins: Sequence[str] | None = None,
         subprotocols: Sequence[str] = (),
         compression: bool = True,
+        name: str | None = None,
     ) -> Handler:
         """Speak with clients over a WebSocket on ``path``; as a decorator, return ``handler``.
 
@@ -197,6 +207,7 @@ class Routes:
             subprotocols: Those that the handler speaks: the first of the client's that is among
                 them is chosen.
             compression: Whether messages may be compressed.
+            name: As that of `route`.
 
         Raises:
             ValueError: As `route`; or an origin or a subprotocol is none.
@@ -233,8 +244,10 @@ class Routes:
             "allowed_origins": origins,
             "subprotocols": protocols or None,
             "compression": None if compression else False,
+            "name": name,
         }
         chosen = ["websocket", *shown(options)]
+        require_route_name(self.named, name, path, where)
 
         def register[H: AnyCall](handler: H) -> H:
             names = path_names(path)
@@ -259,10 +272,33 @@ class Routes:
                 False,
                 terms,
             )
-            self._list(("GET", path, handler, gil), chosen)
+            self._list(("GET", path, handler, gil), chosen, name)
             return handler
 
         return register if handler is None else register(handler)  # type: ignore[return-value]
+
+    def url_for(self, name: str, /, **params: object) -> str:
+        """Return the path of a route by its name, which is that of its handler unless given.
+
+        Args:
+            name: ``name=`` of the route or of ``static``, or the name of the handler.
+            **params: Parameters of the path, which are percent-encoded. Others become the query:
+                of a list each value, and None not at all.
+
+        Raises:
+            ValueError: No route has the name or several have it, or a parameter does not fit.
+            TypeError: A parameter is missing, or neither text, number nor UUID.
+
+        Example:
+            >>> app = Pyre()
+            >>> @app.get("/users/{id:int}")
+            ... def show(req, id: int): ...
+            >>> app.url_for("show", id=7, tab="news")
+            '/users/7?tab=news'
+        """
+        from pyreframework.naming import address
+
+        return address(self.named, name, params)
 
     def _require_no_page(self, path: str, where: str) -> None:
         """Raise unless a route may be there.
@@ -275,10 +311,15 @@ class Routes:
                 f"the route {where} conflicts with the {self.pages[path]} page at {path}"
             )
 
-    def _list(self, route: tuple[str, str, AnyCall, bool | None], chosen: list[str]) -> None:
+    def _list(
+        self, route: tuple[str, str, AnyCall, bool | None], chosen: list[str], name: str | None
+    ) -> None:
         """Note a route that the engine has, and what was chosen for it."""
         self.listed.append(route)
         self.chosen.append(chosen)
+        called = getattr(route[2], "__name__", None) if name is None else name
+        if isinstance(called, str):
+            self.named.append((called, route[1], name is not None))
         self.has_gil_routes = self.has_gil_routes or bool(route[3])
 
     @verb
@@ -313,6 +354,26 @@ class Routes:
 def shown(options: Mapping[str, object]) -> list[str]:
     """Return the options of a route that were given, as they were written."""
     return [f"{name}={value!r}" for name, value in options.items() if value is not None]
+
+
+def require_route_name(
+    named: Sequence[tuple[str, str, bool]], name: object, path: str, where: str
+) -> None:
+    """Raise unless what is at ``path`` may have this name.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It is empty, or that of another path.
+    """
+    if name is None:
+        return
+    if not isinstance(name, str):
+        raise TypeError(f"{where}: name is a str, not {type(name).__qualname__}")
+    if not name:
+        raise ValueError(f"{where}: name is empty")
+    for known, other, is_given in named:
+        if is_given and known == name and other != path:
+            raise ValueError(f"{where}: {other} has the name {name!r} already")
 
 
 def require_path(path: object, method: str) -> None:

@@ -67,6 +67,12 @@ def download(req):
     return opened("large.bin", download_name="größe 1.bin", max_age=60)
 
 
+@app.get("/method")
+def method(req):
+    place = os.path.join(ROOT, "small.txt")
+    return PyreResponse.file(place, download_name="other.txt")
+
+
 @app.get("/own")
 def own(req):
     headers = {"ETag": '"own"', "Set-Cookie": ["a=1", "b=2"], "Last-Modified": "nonsense"}

@@ -12,7 +12,7 @@ from dialogue import request
 from files import LARGE, SMALL, make_tree
 from serving import Server, serve, wait_until
 
-from pyreframework import Pyre, send_file
+from pyreframework import Pyre, PyreResponse, send_file
 from pyreframework.sending import disposition
 from pyreframework.testing import TestClient
 
@@ -103,6 +103,23 @@ def test_other_methods_have_no_preconditions_and_no_ranges(server: Server, place
         ]:
             reply = peer.request("POST", path, [condition], b"body")
             assert (reply.status, reply.body) == (200, SMALL), condition
+
+
+def test_it_is_a_method_of_the_response_too(server: Server) -> None:
+    one, other = server.get("/method"), server.get("/workers/small.txt")
+    assert (one.status, one.body, one.header("etag")) == (200, SMALL, other.header("etag"))
+    assert one.header("content-disposition") == 'attachment; filename="other.txt"'
+    assert server.get("/method", [("Range", "bytes=0-0")]).status == 206
+
+
+def test_the_method_refuses_what_the_function_does() -> None:
+    with pytest.raises(FileNotFoundError):
+        PyreResponse.file("/no/such/file")
+    with pytest.raises(TypeError, match="path"):
+        PyreResponse.file()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="other"):
+        PyreResponse.file(__file__, other=1)  # type: ignore[call-arg]
+    assert PyreResponse.file(path=__file__).status_code == 200
 
 
 def test_a_weak_tag_of_a_handler(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -21,6 +22,14 @@ from pyreframework.testing import TestClient
         ("/a b", "/a%20b"),
         ("/caf\u00e9", "/caf%C3%A9"),
         ("/\U0001f600", "/%F0%9F%98%80"),
+        ("/%C3%A9\u00e9", "/%C3%A9%C3%A9"),
+        ("?q=\u00e9&r=a b", "?q=%C3%A9&r=a%20b"),
+        ("/\\evil.example", "/%5Cevil.example"),
+        ("\\\\evil.example", "%5C%5Cevil.example"),
+        ('/a"<b>^`{|}', "/a%22%3Cb%3E%5E%60%7B%7C%7D"),
+        ("/a[0]!$&'()*+,;=:@~-._", "/a[0]!$&'()*+,;=:@~-._"),
+        ("/\x85\ud800", "/%C2%85%EF%BF%BD"),
+        ("", ""),
     ],
 )
 def test_location(url: str, sent: str) -> None:
@@ -50,9 +59,17 @@ def test_what_is_no_redirect(status: int) -> None:
         redirect("/", status)
 
 
-@pytest.mark.parametrize("url", ["/a\r\nX: 1", "/\0", "/\t", "/\x7f"])
+@pytest.mark.parametrize(
+    "url", ["/a\r\nX: 1", "/a\rb", "/a\nb", "/\0", "/\t/b", "/\x7f", "/\x1b", "\n"]
+)
 def test_controls_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="control"):
+        redirect(url)
+
+
+@pytest.mark.parametrize("url", [None, 5, b"/"])
+def test_what_is_no_text(url: Any) -> None:
+    with pytest.raises(TypeError, match=type(url).__qualname__):
         redirect(url)
 
 

@@ -4,7 +4,9 @@ use std::slice;
 
 use pyo3_ffi as ffi;
 
-use crate::{Attached, Borrowed, Dict, Owned, Raised, Str, Tuple, class::trampoline::lend_if_any};
+use crate::{
+    Attached, Borrowed, Dict, Object, Owned, Raised, Str, Tuple, class::trampoline::lend_if_any,
+};
 
 /// The arguments of one call, lent for its duration.
 #[derive(Clone, Copy)]
@@ -93,6 +95,25 @@ impl<'a> Arguments<'a> {
             keywords.set(&*name, &*value, py)?;
         }
         Ok((Tuple::from_tail(py, &mut values, 0)?, keywords))
+    }
+
+    /// Calls `function` with them, behind some others.
+    ///
+    /// # Errors
+    ///
+    /// What the function raises.
+    pub fn pass_on<'py>(
+        &self,
+        function: &Object,
+        before: &[Borrowed<'_>],
+        py: Attached<'py>,
+    ) -> Result<Owned<'py>, Raised> {
+        let all: Vec<Borrowed<'_>> =
+            before.iter().chain(self.positional).chain(self.named).copied().collect();
+        match self.names {
+            Some(names) => function.call_with_names(&all, &names, py),
+            None => function.call(&all, py),
+        }
     }
 
     /// Without the first of those by position, as many as there are.

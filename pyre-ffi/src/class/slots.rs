@@ -112,6 +112,24 @@ where
     unsafe { method::<T, _>(this, ptr::null_mut(), body) }
 }
 
+/// `METH_FASTCALL | METH_KEYWORDS | METH_CLASS`.
+pub(super) unsafe extern "C" fn call_class<F>(
+    class: *mut ffi::PyObject,
+    values: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    F: Item + for<'a, 'py> Fn(Attached<'py>, Arguments<'a>) -> Result<Owned<'py>, Raised>,
+{
+    // SAFETY: methods are called on attached threads only, and `class` is one of a module of ours:
+    // CPython has checked that it is the class whose method this is, or one below it.
+    let py = unsafe { attached_of_class(class.cast()) };
+    // SAFETY: lent by CPython for this call.
+    let arguments = unsafe { Arguments::from_vectorcall(values, count as usize, names) };
+    guard(py, ptr::null_mut(), || conjure::<F>()(py, arguments).map(Owned::into_pointer))
+}
+
 /// `METH_NOARGS`.
 pub(super) unsafe extern "C" fn call0<T: Class, F>(
     this: *mut ffi::PyObject,

@@ -107,6 +107,18 @@ impl<T: Class> ClassSpec<T> {
         self.add_method(name, doc, pointer, ffi::METH_FASTCALL | ffi::METH_KEYWORDS)
     }
 
+    /// A method of the class, without an instance: `Class.name(...)`.
+    pub fn class_method<F>(&mut self, name: &'static CStr, doc: &'static CStr, call: F) -> &mut Self
+    where
+        F: Item + for<'a, 'py> Fn(Attached<'py>, Arguments<'a>) -> Result<Owned<'py>, Raised>,
+    {
+        let _ = call;
+        let pointer =
+            ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: slots::call_class::<F> };
+        let flags = ffi::METH_FASTCALL | ffi::METH_KEYWORDS | ffi::METH_CLASS;
+        self.add_method(name, doc, pointer, flags)
+    }
+
     /// What calling the class does; without it Python code cannot make instances. The last
     /// argument is the class, to find its module's state.
     pub fn constructor<F>(&mut self, make: F) -> &mut Self

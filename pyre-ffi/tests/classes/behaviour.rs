@@ -101,6 +101,12 @@ fails(TypeError, lambda: t["a"], "keys are int")
 fails(TypeError, lambda: t < 1, "not supported")
 fails(ZeroDivisionError, lambda: t.call(lambda: 1 / 0), "division")
 fails(SystemError, t.lies, "without an exception")
+def seen(*values, **named):
+    return values[1:], named
+assert T.passed() is None
+assert T.passed(seen) == ((), {})
+assert T.passed(seen, 1, a=2, b=3) == t.passed(seen, 1, b=3, a=2) == ((1,), {"a": 2, "b": 3})
+fails(ZeroDivisionError, lambda: T.passed(lambda *_, by: 1 / by, by=0), "division")
 assert T.__new__(T, "by new", count=9).bump() == 10
 "#,
         );

@@ -123,6 +123,10 @@ impl Class for Thing {
             .method0(c"lies", c"", Thing::lies)
             .method(c"call", c"", Thing::call)
             .bound_method(c"itself", c"", |this, py, _| Ok(this.to_owned(py).into_any()))
+            .class_method(c"passed", c"", |py, given| {
+                let Some(function) = given.positional().first() else { return Ok(none(py)) };
+                given.behind(1).pass_on(function, &[*function], py)
+            })
             .bound_method(c"twin", c"", |this, py, _| {
                 let state = this.state::<Testing>(py)?;
                 let twin = Thing {

@@ -23,6 +23,17 @@ pub enum Verdict {
     Fails,
 }
 
+/// What is there of a resource, as far as somebody says.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Whether there is anything.
+    pub exists: bool,
+    /// As in [`Validators`].
+    pub etag: Option<&'a [u8]>,
+    /// As in [`Validators`].
+    pub modified_s: Option<u64>,
+}
+
 /// What comes of the preconditions.
 #[must_use]
 pub fn evaluate(
@@ -31,26 +42,59 @@ pub fn evaluate(
     validators: Validators<'_>,
     now_s: u64,
 ) -> Verdict {
-    let date_of = |name: &[u8]| {
-        find_only(fields, bytes, name).and_then(|value| date::parse(value.of(bytes), now_s))
-    };
-    match matches(fields, bytes, b"if-match", validators.etag, true) {
-        Some(false) => return Verdict::Fails,
-        Some(true) => {}
-        None => {
-            if date_of(b"if-unmodified-since").is_some_and(|since| validators.modified_s > since) {
-                return Verdict::Fails;
-            }
-        }
+    let Validators { etag, modified_s } = validators;
+    let known = Known { exists: true, etag: Some(etag), modified_s: Some(modified_s) };
+    if is_another(fields, bytes, known, now_s) {
+        Verdict::Fails
+    } else if is_same(fields, bytes, known, now_s) {
+        Verdict::NotModified
+    } else {
+        Verdict::Holds
     }
-    match matches(fields, bytes, b"if-none-match", validators.etag, false) {
-        Some(true) => Verdict::NotModified,
-        Some(false) => Verdict::Holds,
-        None => match date_of(b"if-modified-since") {
-            Some(since) if validators.modified_s <= since => Verdict::NotModified,
-            _ => Verdict::Holds,
+}
+
+/// Whether the client wants another version than this one: steps 1 and 2 of section 13.2.2.
+#[must_use]
+pub fn is_another(fields: &[HeaderSpan], bytes: &[u8], known: Known<'_>, now_s: u64) -> bool {
+    match matches(fields, bytes, b"if-match", known, true) {
+        Some(holds) => !holds,
+        None => match (known.modified_s, date_of(fields, bytes, b"if-unmodified-since", now_s)) {
+            (Some(modified_s), Some(since)) => modified_s > since,
+            // Section 13.1.4: without a date of ours it is not heard.
+            _ => false,
         },
     }
+}
+
+/// Whether the client has this version: steps 3 and 4 of section 13.2.2, the last of which is for
+/// GET and HEAD alone.
+#[must_use]
+pub fn is_same(fields: &[HeaderSpan], bytes: &[u8], known: Known<'_>, now_s: u64) -> bool {
+    if let Some(is_had) = has_tag_of(fields, bytes, known) {
+        return is_had;
+    }
+    match (known.modified_s, date_of(fields, bytes, b"if-modified-since", now_s)) {
+        (Some(modified_s), Some(since)) => modified_s <= since,
+        _ => false,
+    }
+}
+
+/// Whether `If-None-Match` has this version (step 3); nothing if there is no such field.
+#[must_use]
+pub fn has_tag_of(fields: &[HeaderSpan], bytes: &[u8], known: Known<'_>) -> Option<bool> {
+    matches(fields, bytes, b"if-none-match", known, false)
+}
+
+/// Whether this may be sent as an `ETag` (section 8.8.3), without what only old senders have in it.
+#[must_use]
+pub fn is_etag(text: &[u8]) -> bool {
+    let opaque = text.strip_prefix(b"W/").unwrap_or(text);
+    let inner = opaque.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    inner.is_some_and(|inner| inner.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'"'))
+}
+
+fn date_of(fields: &[HeaderSpan], bytes: &[u8], name: &[u8], now_s: u64) -> Option<u64> {
+    find_only(fields, bytes, name).and_then(|value| date::parse(value.of(bytes), now_s))
 }
 
 /// Whether the `Range` of a request is for this version (section 13.1.5).
@@ -88,15 +132,18 @@ fn matches(
     fields: &[HeaderSpan],
     bytes: &[u8],
     lower_name: &[u8],
-    etag: &[u8],
+    known: Known<'_>,
     strong: bool,
 ) -> Option<bool> {
-    let opaque = etag.strip_prefix(b"W/");
-    let own = (!strong || opaque.is_none()).then_some(opaque.unwrap_or(etag));
+    let own = known.etag.filter(|_| known.exists).and_then(|etag| {
+        let opaque = etag.strip_prefix(b"W/");
+        (!strong || opaque.is_none()).then_some(opaque.unwrap_or(etag))
+    });
     let mut found = None;
     for field in fields.iter().filter(|field| is_named(field, bytes, lower_name)) {
         let value = field.value.of(bytes);
-        let has = value == b"*" || own.is_some_and(|own| has_tag(value, own, strong));
+        let has =
+            value == b"*" && known.exists || own.is_some_and(|own| has_tag(value, own, strong));
         found = Some(found.unwrap_or(false) || has);
     }
     found
@@ -213,6 +260,51 @@ mod tests {
         for value in ["W/\"a\"", "\"a\""] {
             let (fields, bytes) = fields(&[("If-Range", value)]);
             assert!(!range_holds(&fields, &bytes, weak, AT_S + 10), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_in_part_or_not_there() {
+        let there = Known { exists: true, etag: None, modified_s: None };
+        let gone = Known { exists: false, ..there };
+        let (tag, date) =
+            (Known { etag: Some(b"\"a\""), ..there }, Known { modified_s: Some(AT_S), ..there });
+        let (none_match, since) = ("If-None-Match", "If-Modified-Since");
+        // Whether the client wants another version, and whether it has this one.
+        type Case<'a> = (&'a [(&'a str, &'a str)], Known<'a>, bool, bool);
+        let cases: &[Case<'_>] = &[
+            (&[], there, false, false),
+            (&[("If-Match", "*")], there, false, false),
+            (&[("If-Match", "*")], gone, true, false),
+            (&[("If-Match", "\"a\"")], there, true, false),
+            (&[("If-Match", "\"a\"")], tag, false, false),
+            (&[("If-Match", "\"a\"")], date, true, false),
+            (&[("If-Unmodified-Since", BEFORE)], tag, false, false),
+            (&[("If-Unmodified-Since", BEFORE)], date, true, false),
+            (&[(none_match, "*")], there, false, true),
+            (&[(none_match, "*")], gone, false, false),
+            (&[(none_match, "\"a\"")], gone, false, false),
+            (&[(none_match, "\"a\"")], there, false, false),
+            (&[(none_match, "\"a\""), (since, AT)], date, false, false),
+            (&[(since, AT)], tag, false, false),
+            (&[(since, AT)], date, false, true),
+            (&[(since, BEFORE)], date, false, false),
+        ];
+        for (of, known, another, same) in cases {
+            let (fields, bytes) = fields(of);
+            assert_eq!(is_another(&fields, &bytes, *known, AT_S), *another, "{of:?} {known:?}");
+            assert_eq!(is_same(&fields, &bytes, *known, AT_S), *same, "{of:?} {known:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_an_etag() {
+        for text in ["\"\"", "\"a\"", "W/\"a!~\""] {
+            assert!(is_etag(text.as_bytes()), "{text}");
+        }
+        for text in ["", "a", "\"", "\"a", "a\"", "w/\"a\"", "W/a", "\"a b\"", "\"a\"b\"", "\"é\""]
+        {
+            assert!(!is_etag(text.as_bytes()), "{text}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod attributes; // what is read of it
 mod body; // its body, decoded
+mod conditions; // whether the client has the answer already
 mod forms; // forms in its body
 mod pieces; // its body in pieces, as it comes
 
@@ -336,6 +337,13 @@ impl Class for Request {
                   once the answer is on its way; it may be an async function.",
                 Self::add_task,
             )
+            .bound_method(
+                c"is_fresh",
+                c"is_fresh($self, *, etag=None, last_modified=None)\n--\n\nWhether the client has this version \
+                  already, by If-None-Match or If-Modified-Since: the answer is 304 then.",
+                Self::is_fresh,
+            )
+            .method(c"_has_version", c"What `is_fresh` asks.", Self::has_version)
             .method0(
                 c"is_disconnected",
                 c"is_disconnected($self, /)\n--\n\nWhether the client has closed its side of the connection while \

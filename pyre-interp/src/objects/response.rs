@@ -298,6 +298,13 @@ impl Response {
         put_cookie(this, py, given, "delete_cookie")
     }
 
+    /// `PyreResponse.file(path, ...)`: what `pyreframework.sending` makes of these arguments.
+    fn file<'py>(py: Attached<'py>, given: Arguments<'_>) -> Result<Owned<'py>, Raised> {
+        let sending = import(py, "pyreframework.sending")?;
+        let send_file = sending.attr(&*Str::intern(py, "send_file")?, py)?;
+        given.pass_on(&send_file, &[], py)
+    }
+
     /// Whether the body is one whose length only the program knows.
     fn is_in_pieces(&self, py: Attached<'_>) -> bool {
         self.body.get(py).is_some_and(|body| body.is_generator() || body.is_async_generator())
@@ -390,6 +397,13 @@ impl Class for Response {
                 c"delete_cookie",
                 c"delete_cookie($self, name, **attributes)\n--\n\nHave the client forget a cookie.",
                 Self::delete_cookie,
+            )
+            .class_method(
+                c"file",
+                c"file($type, path, *, status_code=200, content_type=None, headers=None, download_name=None, \
+                  attachment=None, max_age=None)\n--\n\nAn answer whose body is a file, as the function \
+                  send_file makes it.",
+                Self::file,
             )
             .repr(Self::repr);
     }

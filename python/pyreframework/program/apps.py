@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         chosen: list[list[str]]
         # Prefix of each folder of files, and all that decides what is served of it.
         folders: list[tuple[str, str]]
+        template_options: dict[str, Any] | None
         # Kind, subject and function of what runs in every interpreter.
         registered: list[tuple[str, str, Callable[..., Any]]]
 

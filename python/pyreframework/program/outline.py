@@ -43,6 +43,8 @@ def outline(app: App) -> list[str]:
         found.append(("handler", f"{method} {path}", ANYTHING if gil else key(handler)))
         found += [("option", f"{method} {path}", option) for option in options]
     found += [("folder", prefix, place) for prefix, place in app.folders]
+    if app.template_options is not None:
+        found.append(("templates", "", app.template_options["folder"]))
     found += [(kind, subject, key(call)) for kind, subject, call in app.registered]
     for kind, call in app.singles():
         if call is not None:
