@@ -14,12 +14,12 @@ The public names, and nothing else. Every worker imports this package, so it mus
 module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like before it is needed.
 """
 
-# What stands beside this: `app` has the class; `routing`, `folders`, `hooks`, `sharing` and
-# `insight` what it is made of, `origins` what browsers call pages; `cookies`, `redirects`,
-# `sending`, `uploads` and `errors` are what handlers use; `forms`, `collecting`, `sources`,
-# `parts`, `spools` and `outcomes` are what reads forms; `doctor` is `pyre doctor`, `engine` the
-# native module. The rooms from the top down, each of which sees those below it: `cli`, `testing`,
-# this one, `serving`, `program`, `handlers`, `logs`.
+# What stands beside this: `app` has the class; `routing`, `folders`, `hooks`, `sharing`,
+# `compressing` and `insight` what it is made of, `origins` what browsers call pages; `cookies`,
+# `redirects`, `sending`, `uploads` and `errors` are what handlers use; `forms`, `collecting`,
+# `sources`, `parts`, `spools` and `outcomes` are what reads forms; `doctor` is `pyre doctor`,
+# `engine` the native module. The rooms from the top down, each of which sees those below it:
+# `cli`, `testing`, this one, `serving`, `program`, `handlers`, `logs`.
 
 import _thread
 import sys

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from pyreframework import engine
+from pyreframework.compressing import Compressing
 from pyreframework.engine import AppTable
 from pyreframework.folders import Folders
 from pyreframework.handlers.event_loop import is_debugged
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 MAX_BODY_SIZE = 10 * 1024 * 1024
 
 
-class Pyre(Routes, Folders, Insight, Sharing, Hooks, Enrolled):
+class Pyre(Routes, Folders, Insight, Sharing, Compressing, Hooks, Enrolled):
     """A web application.
 
     Each app has its own routes, hooks and settings; several can live in one process.

@@ -59,6 +59,7 @@ def test_the_engine_is_told_everything_it_needs() -> None:
         "max_head_bytes", "queue_depth", "request_timeout", "max_in_flight", "server_header",
         "debug", "log_level", "log_format", "access_log", "metrics", "pages", "has_readiness_check",
         "access_level", "access_sample", "access_always", "access_to_program", "gives_ids", "cors",
+        "compression",
         "gil_watchdog", "max_requests", "notify", "hand_over", "take_back_ms", "proof_calls",
         "proof_calls_max", "uds_mode", "uds_mode_for_handed", "stream_idle_timeout", "ws_ping",
         "ws_threads", "max_message_size",

@@ -12,6 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use pyre_ffi::interpreter::{InterpreterHandle, Invitation, Refused, forks};
 use pyre_ffi::{Attached, Guarded, Held, Owned, Raised, Str, copy_context, import};
+use pyre_http::compression::Compression;
 use pyre_http::cors::Cors;
 use pyre_interp::flow::Mailbox;
 use pyre_interp::flow::topics::Topics;
@@ -38,6 +39,7 @@ pub(crate) struct Surroundings {
     pub(crate) topics: Arc<Topics>,
     pub(crate) server_header: bool,
     pub(crate) cors: Option<Arc<Cors>>,
+    pub(crate) compression: Option<Arc<Compression>>,
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) ws_threads: usize,
     pub(crate) disconnects: Arc<Disconnects>,
@@ -217,6 +219,7 @@ fn share(py: Attached<'_>, parts: LaneParts, around: &Surroundings) -> Arc<Share
         pool: parts.pool,
         server_header: around.server_header,
         cors: around.cors.clone(),
+        compression: around.compression.clone(),
         request_timeout: around.request_timeout,
         ws_threads: around.ws_threads,
         disconnects: around.disconnects.clone(),

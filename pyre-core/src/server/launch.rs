@@ -66,6 +66,7 @@ impl Server {
             topics: control.topics().clone(),
             server_header: settings.server_header,
             cors: settings.cors.clone(),
+            compression: settings.compression.clone(),
             request_timeout: (settings.request_timeout_ms > 0)
                 .then(|| Duration::from_millis(settings.request_timeout_ms)),
             ws_threads: settings.ws_threads,

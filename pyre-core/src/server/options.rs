@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyre_ffi::{Attached, Bytes, Dict, Float, Int, List, Object, Owned, Raised, Str};
+use pyre_http::compression::Compression;
 use pyre_http::cors::Cors;
 use pyre_http::limits::Limits;
 
@@ -72,6 +73,13 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
             lines => {
                 let cors = Cors::parse(lines.iter().map(String::as_str));
                 Some(Arc::new(cors.map_err(|_| options.wrong("cors"))?))
+            }
+        },
+        compression: match &options.texts("compression")?[..] {
+            [] => None,
+            lines => {
+                let terms = Compression::parse(lines.iter().map(String::as_str));
+                Some(Arc::new(terms.map_err(|_| options.wrong("compression"))?))
             }
         },
         metrics: options.flag("metrics")?,

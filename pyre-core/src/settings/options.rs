@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pyre_http::compression::Compression;
 use pyre_http::cors::Cors;
 use pyre_http::limits::Limits;
 
@@ -73,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) server_header: bool,
     /// Who may read answers, of pages elsewhere.
     pub(crate) cors: Option<Arc<Cors>>,
+    /// Which answers of handlers are compressed.
+    pub(crate) compression: Option<Arc<Compression>>,
     /// Whether answers are counted by route, method and status.
     pub(crate) metrics: bool,
     pub(crate) pages: Pages,
@@ -130,6 +133,7 @@ impl Settings {
             notify: -1,
             server_header: false,
             cors: None,
+            compression: None,
             metrics: false,
             pages: Pages::default(),
             gives_ids: false,

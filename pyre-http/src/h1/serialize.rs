@@ -95,6 +95,8 @@ pub struct ResponseHeads {
     behind_origin: String,
     has_cors: bool,
     names_origins: bool,
+    /// Heads say what is not the same for all answers.
+    is_particular: bool,
 }
 
 /// The origin whose pages may read an answer, if that has to name it; empty otherwise. It is a value that a
@@ -140,6 +142,7 @@ impl ResponseHeads {
             behind_origin: cors.map(Cors::lines_behind_origin).unwrap_or_default(),
             has_cors: cors.is_some(),
             names_origins: cors.is_some_and(Cors::is_by_origin),
+            is_particular: cors.is_some_and(Cors::is_by_origin),
         };
         heads.set_dates();
         heads
@@ -160,6 +163,19 @@ impl ResponseHeads {
         for prepared in self.ok.iter_mut().chain([&mut self.common]) {
             prepared.set_date(&date);
         }
+    }
+
+    /// They are for answers that may be compressed, too.
+    #[must_use]
+    pub fn of_compressed(mut self, are_compressed: bool) -> Self {
+        self.is_particular |= are_compressed;
+        self
+    }
+
+    /// Whether each answer has to be looked at before its head is written.
+    #[inline(always)]
+    pub fn is_particular(&self) -> bool {
+        self.is_particular
     }
 
     /// The heads of an answer that names this origin, or none.

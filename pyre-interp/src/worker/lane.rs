@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use pyre_ffi::interpreter::forks;
 use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised, ThreadId, withdraw_from_thread};
+use pyre_http::compression::Compression;
 use pyre_http::cors::Cors;
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
@@ -21,12 +22,12 @@ use crate::flow::Mailbox;
 use crate::flow::topics::Topics;
 use crate::invoke::application::{Application, Handler};
 use crate::invoke::arguments::Slates;
-use crate::job::{Call, Job, Pool, REPLY_PART_BYTES, REQUEST_ID_HEADER, Stint, Target};
+use crate::job::{Call, Entry, Job, Pool, REPLY_PART_BYTES, REQUEST_ID_HEADER, Stint, Target};
 use crate::objects::request::Request;
 use crate::objects::toolkit::Toolkit;
 use crate::ring::{Baton, Doorbell, LaneSeat, Rest, Roster};
 use crate::serialize::answer::{Answer, Conventions, Desk};
-use crate::serialize::wire::{self, Manner};
+use crate::serialize::wire::{self, Manner, Press};
 use crate::worker::carry::{self, Carried};
 use crate::worker::disconnects::Disconnects;
 use crate::worker::inlet::Inlet;
@@ -54,6 +55,8 @@ pub struct Shared {
     pub server_header: bool,
     /// Who may read answers, of pages elsewhere.
     pub cors: Option<Arc<Cors>>,
+    /// Which answers are compressed.
+    pub compression: Option<Arc<Compression>>,
     /// How long a handler may take, unless its route says otherwise.
     pub request_timeout: Option<Duration>,
     /// Handlers of WebSockets that may have a thread at once.
@@ -89,6 +92,8 @@ pub(crate) struct Lane<'py, 'a> {
     /// The process that the lane serves in, as [`forks`] numbers them.
     pub(crate) process: usize,
     heads: ResponseHeads,
+    /// What answers are compressed with, once one is.
+    press: Option<Box<Press>>,
 }
 
 /// Takes jobs and runs them until the roster is closed; and carries the reactor of `baton`, if there
@@ -179,7 +184,9 @@ impl<'py, 'a> Lane<'py, 'a> {
             tasks: Vec::new(),
             context: None,
             process: forks(),
-            heads: ResponseHeads::new(shared.server_header, shared.cors.as_deref()),
+            heads: ResponseHeads::new(shared.server_header, shared.cors.as_deref())
+                .of_compressed(shared.compression.is_some()),
+            press: None,
         })
     }
 
@@ -271,13 +278,33 @@ impl<'py, 'a> Lane<'py, 'a> {
             self.desk.fields.push_if_absent(REQUEST_ID_HEADER, id);
         }
         let start = job.reply.len();
-        let Job { bytes, entries, next, reply, .. } = &mut *job;
-        let heads = self.heads.naming_if(|| entries[*next].granted(bytes));
-        wire::write(heads, reply, &answer, &self.desk, manner, self.py);
+        if self.heads.is_particular() {
+            self.write_particular(&mut job, &answer, manner);
+        } else {
+            let heads = self.heads.naming(b"");
+            wire::write(heads, &mut job.reply, &answer, &self.desk, manner, self.py);
+        }
         job.note_answer(answer.status, start);
         answer.body.let_go();
         self.desk.clear();
         job
+    }
+
+    /// Writes an answer that names an origin, or may be compressed.
+    #[inline(never)]
+    fn write_particular(&mut self, job: &mut Job, answer: &Answer<'py>, manner: Manner) {
+        let Job { bytes, headers, entries, next, reply, .. } = job;
+        let entry = &entries[*next];
+        let heads = self.heads.naming_if(|| entry.granted(bytes));
+        match (&self.shared.compression, entry) {
+            (Some(terms), Entry::Call(call)) => {
+                let asked = (call.request.headers_in(headers), &bytes[..]);
+                let with = (&**terms, &mut **self.press.get_or_insert_default());
+                let (desk, py) = (&self.desk, self.py);
+                wire::write_compressed(heads, reply, answer, desk, manner, asked, with, py);
+            }
+            _ => wire::write(heads, reply, answer, &self.desk, manner, self.py),
+        }
     }
 
     /// Whether the last answer of each connection says that it ends.

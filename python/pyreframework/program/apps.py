@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         configures_logging: bool
         gives_ids: bool
         shares: list[str]
+        compresses: list[str]
         # Method, path, handler and `gil` of each route, and the options it was given.
         listed: list[tuple[str, str, Callable[..., Any], bool | None]]
         chosen: list[list[str]]

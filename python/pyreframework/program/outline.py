@@ -49,6 +49,8 @@ def outline(app: App) -> list[str]:
             found.append((kind, "", key(call)))
     if app.shares:
         found.append(("enable_cors", "", ", ".join(app.shares)))
+    if app.compresses:
+        found.append(("enable_compression", "", ", ".join(app.compresses)))
     if app.gives_ids:
         found.append(("enable_request_id", "", "on"))
     return [SEPARATOR.join(plain(part) for part in entry) for entry in found]

@@ -109,6 +109,7 @@ class Serving:
             "has_readiness_check": app.readiness is not None,
             "gives_ids": app.gives_ids,
             "cors": app.shares,
+            "compression": app.compresses,
             **self.log.for_engine(),
         }
         self.server = Server(app.native, needed, texts)

@@ -46,6 +46,7 @@ ABOUT_THE_APP: dict[str, object] = {
     "has_readiness_check": False,
     "gives_ids": False,
     "cors": [],
+    "compression": [],
     "access_level": "info",
     "access_sample": 1,
     "access_always": 400,
