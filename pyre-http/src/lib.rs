@@ -38,6 +38,9 @@ pub mod websocket;
 /// Files: which one a path names, whether the client has it, which parts of it are sent.
 pub mod files;
 
+/// Compressed content: which answers are, and both ways of doing it.
+pub mod compression;
+
 // Formats that handlers ask for.
 /// Percent-encoding, query strings and URL-encoded forms.
 pub mod form;

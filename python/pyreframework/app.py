@@ -9,6 +9,7 @@ import sys
 
 from pyreframework import engine
 from pyreframework.clients import Clients
+from pyreframework.compressing import Compressing
 from pyreframework.engine import AppTable
 from pyreframework.folders import Folders
 from pyreframework.handlers.event_loop import is_debugged
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 MAX_BODY_SIZE = 10 * 1024 * 1024
 
 
-class Pyre(Routes, Folders, Pages, Insight, Sharing, Security, Clients, Hooks, Enrolled):
+class Pyre(
+    Routes, Folders, Pages, Insight, Sharing, Compressing, Security, Clients, Hooks, Enrolled
+):
     """A web application.
 
     Each app has its own routes, hooks and settings; several can live in one process.

@@ -60,6 +60,7 @@ def test_the_engine_is_told_everything_it_needs() -> None:
         "debug", "log_level", "log_format", "access_log", "metrics", "pages", "has_readiness_check",
         "access_level", "access_sample", "access_always", "access_to_program", "gives_ids", "cors",
         "security_headers", "trusted_hosts", "https_redirect",
+        "compression",
         "gil_watchdog", "max_requests", "notify", "hand_over", "take_back_ms", "proof_calls",
         "proof_calls_max", "uds_mode", "uds_mode_for_handed", "stream_idle_timeout", "ws_ping",
         "ws_threads", "max_message_size",

@@ -12,6 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use pyre_ffi::interpreter::{InterpreterHandle, Invitation, Refused, forks};
 use pyre_ffi::{Attached, Guarded, Held, Owned, Raised, Str, copy_context, import};
+use pyre_http::compression::Compression;
 use pyre_http::cors::Cors;
 use pyre_http::security::SecurityHeaders;
 use pyre_interp::flow::Mailbox;
@@ -40,6 +41,7 @@ pub(crate) struct Surroundings {
     pub(crate) server_header: bool,
     pub(crate) cors: Option<Arc<Cors>>,
     pub(crate) security: Option<Arc<SecurityHeaders>>,
+    pub(crate) compression: Option<Arc<Compression>>,
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) ws_threads: usize,
     pub(crate) disconnects: Arc<Disconnects>,
@@ -220,6 +222,7 @@ fn share(py: Attached<'_>, parts: LaneParts, around: &Surroundings) -> Arc<Share
         server_header: around.server_header,
         cors: around.cors.clone(),
         security: around.security.clone(),
+        compression: around.compression.clone(),
         request_timeout: around.request_timeout,
         ws_threads: around.ws_threads,
         disconnects: around.disconnects.clone(),

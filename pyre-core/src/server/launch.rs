@@ -67,6 +67,7 @@ impl Server {
             server_header: settings.server_header,
             cors: settings.cors.clone(),
             security: settings.security.clone(),
+            compression: settings.compression.clone(),
             request_timeout: (settings.request_timeout_ms > 0)
                 .then(|| Duration::from_millis(settings.request_timeout_ms)),
             ws_threads: settings.ws_threads,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pyre_ffi::{Attached, Bytes, Dict, Float, Int, List, Object, Owned, Raised, Str};
+use pyre_http::compression::Compression;
 use pyre_http::cors::Cors;
 use pyre_http::hosts::{Hosts, HttpsRedirect};
 use pyre_http::limits::Limits;
@@ -78,6 +79,8 @@ pub(crate) fn read(py: Attached<'_>, dict: &Object<Dict>) -> Result<Settings, Ra
         https_redirect: options.parsed("https_redirect", |lines| {
             HttpsRedirect::parse(lines.iter().map(String::as_str))
         })?,
+        compression: options
+            .parsed("compression", |lines| Compression::parse(lines.iter().map(String::as_str)))?,
         metrics: options.flag("metrics")?,
         pages,
         gil_watchdog: Some(options.seconds("gil_watchdog")?)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pyre_http::compression::Compression;
 use pyre_http::cors::Cors;
 use pyre_http::hosts::{Hosts, HttpsRedirect};
 use pyre_http::limits::Limits;
@@ -81,6 +82,8 @@ pub(crate) struct Settings {
     pub(crate) hosts: Option<Arc<Hosts>>,
     /// Where requests go that have come by plain http; none: they are answered.
     pub(crate) https_redirect: Option<Arc<HttpsRedirect>>,
+    /// Which answers of handlers are compressed.
+    pub(crate) compression: Option<Arc<Compression>>,
     /// Whether answers are counted by route, method and status.
     pub(crate) metrics: bool,
     pub(crate) pages: Pages,
@@ -141,6 +144,7 @@ impl Settings {
             security: None,
             hosts: None,
             https_redirect: None,
+            compression: None,
             metrics: false,
             pages: Pages::default(),
             gives_ids: false,

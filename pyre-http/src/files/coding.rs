@@ -1,8 +1,9 @@
-//! Which of the encoded siblings of a file a client takes (RFC 9110 section 12.5.3).
+//! Which codings a client takes (RFC 9110 section 12.5.3): of the encoded siblings of a file, or of those in
+//! which an answer may be compressed.
 
 use crate::header::HeaderSpan;
 
-/// A coding in which a file may lie beside itself.
+/// A coding of content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Coding {
     /// `.br`.
@@ -37,6 +38,16 @@ impl Coding {
         }
     }
 
+    /// The coding of this name, in any case.
+    #[must_use]
+    pub fn of_token(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|coding| {
+            name.eq_ignore_ascii_case(coding.token().as_bytes())
+                // RFC 9110 section 8.4.1.3.
+                || *coding == Self::Gzip && name.eq_ignore_ascii_case(b"x-gzip")
+        })
+    }
+
     /// Its place in tables of codings.
     #[must_use]
     pub const fn index(self) -> usize {
@@ -48,38 +59,59 @@ impl Coding {
 type Quality = u16;
 
 /// What the fields of a request say of codings.
-#[derive(Clone, Copy, Default)]
-struct Liked {
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Liked {
     codings: [Option<Quality>; Coding::ALL.len()],
     identity: Option<Quality>,
     others: Option<Quality>,
 }
 
+impl Liked {
+    /// What these fields say.
+    #[must_use]
+    pub fn of(fields: &[HeaderSpan], bytes: &[u8]) -> Self {
+        let mut liked = Self::default();
+        for field in fields {
+            if field.name.of(bytes).eq_ignore_ascii_case(b"accept-encoding") {
+                note(&mut liked, field.value.of(bytes));
+            }
+        }
+        liked
+    }
+
+    /// The coding that the client likes best of these, the first of several that it likes equally; none if
+    /// it takes none of them, or likes what is not encoded better.
+    #[must_use]
+    pub fn best(&self, order: impl IntoIterator<Item = Coding>) -> Option<Coding> {
+        let mut best: Option<(Coding, Quality)> = None;
+        for coding in order {
+            let quality = self.codings[coding.index()].or(self.others).unwrap_or(0);
+            if quality > 0 && best.is_none_or(|(_, best)| quality > best) {
+                best = Some((coding, quality));
+            }
+        }
+        // One that says nothing of it takes content as it is, and rather has less to read.
+        let identity = self.identity.unwrap_or(0);
+        best.filter(|&(_, quality)| quality >= identity).map(|(coding, _)| coding)
+    }
+
+    /// Whether the client says that it does not take what is not encoded.
+    #[must_use]
+    pub fn refuses_identity(&self) -> bool {
+        self.identity.or(self.others) == Some(0)
+    }
+}
+
 /// The coding that goes to this client of those that are `there`; none for the file itself, which also
-/// goes to a client that takes none of them and not that one either (section 12.5.3 allows it).
+/// goes to a client that takes none of them and not that one either (section 12.4.1 allows it).
 #[must_use]
 pub fn choose(
     fields: &[HeaderSpan],
     bytes: &[u8],
     there: [bool; Coding::ALL.len()],
 ) -> Option<Coding> {
-    let mut liked = Liked::default();
-    for field in fields {
-        if field.name.of(bytes).eq_ignore_ascii_case(b"accept-encoding") {
-            note(&mut liked, field.value.of(bytes));
-        }
-    }
-    let mut best: Option<(Coding, Quality)> = None;
-    for coding in Coding::ALL {
-        let quality = liked.codings[coding.index()].or(liked.others).unwrap_or(0);
-        let is_better = best.is_none_or(|(_, best)| quality > best);
-        if there[coding.index()] && quality > 0 && is_better {
-            best = Some((coding, quality));
-        }
-    }
-    // One that says nothing of it takes the file as it is, and rather has less to read.
-    let identity = liked.identity.unwrap_or(0);
-    best.filter(|&(_, quality)| quality >= identity).map(|(coding, _)| coding)
+    let there = Coding::ALL.into_iter().filter(|coding| there[coding.index()]);
+    Liked::of(fields, bytes).best(there)
 }
 
 fn note(liked: &mut Liked, value: &[u8]) {
@@ -87,18 +119,11 @@ fn note(liked: &mut Liked, value: &[u8]) {
         let mut parts = element.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
         let name = parts.next().unwrap_or_default();
         let Some(quality) = quality(parts) else { continue };
-        let place = match () {
-            () if name.eq_ignore_ascii_case(b"br") => &mut liked.codings[Coding::Brotli.index()],
-            () if name.eq_ignore_ascii_case(b"zstd") => {
-                &mut liked.codings[Coding::Zstandard.index()]
-            }
-            // RFC 9110 section 8.4.1.3.
-            () if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") => {
-                &mut liked.codings[Coding::Gzip.index()]
-            }
-            () if name.eq_ignore_ascii_case(b"identity") => &mut liked.identity,
-            () if name == b"*" => &mut liked.others,
-            () => continue,
+        let place = match Coding::of_token(name) {
+            Some(coding) => &mut liked.codings[coding.index()],
+            None if name.eq_ignore_ascii_case(b"identity") => &mut liked.identity,
+            None if name == b"*" => &mut liked.others,
+            None => continue,
         };
         *place = Some(quality);
     }
@@ -181,6 +206,23 @@ mod tests {
         check("gzip;q=0.1, br", [false, true, true], "gzip");
         check("*", [false; 3], "");
         check("br", [false, true, true], "");
+    }
+
+    #[test]
+    fn whether_something_has_to_be_encoded() {
+        for (value, refuses) in [
+            ("", false),
+            ("gzip", false),
+            ("identity;q=0", true),
+            ("*;q=0", true),
+            ("gzip, *;q=0", true),
+            ("*;q=0, identity;q=0.1", false),
+            ("identity;q=0.001", false),
+        ] {
+            let bytes = [b"Accept-Encoding", value.as_bytes()].concat();
+            let field = HeaderSpan { name: Span::new(0, 15), value: Span::new(15, bytes.len()) };
+            assert_eq!(Liked::of(&[field], &bytes).refuses_identity(), refuses, "{value:?}");
+        }
     }
 
     #[test]

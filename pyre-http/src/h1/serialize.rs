@@ -104,6 +104,8 @@ pub struct ResponseHeads {
     /// Whether an answer depends on its request.
     differs: bool,
     names_origins: bool,
+    /// Heads say what is not the same for all answers.
+    is_particular: bool,
 }
 
 /// The origin whose pages may read an answer, if that has to name it; empty otherwise. It is a value that a
@@ -179,6 +181,7 @@ impl ResponseHeads {
             differs: names_origins || has_https || has_nonce,
             names_origins,
             security,
+            is_particular: names_origins || has_https || has_nonce,
         };
         heads.set_dates();
         heads
@@ -200,6 +203,19 @@ impl ResponseHeads {
         for prepared in self.ok.iter_mut().chain([&mut self.common]).chain(https) {
             prepared.set_date(&date);
         }
+    }
+
+    /// They are for answers that may be compressed, too.
+    #[must_use]
+    pub fn of_compressed(mut self, are_compressed: bool) -> Self {
+        self.is_particular |= are_compressed;
+        self
+    }
+
+    /// Whether each answer has to be looked at before its head is written.
+    #[inline(always)]
+    pub fn is_particular(&self) -> bool {
+        self.is_particular
     }
 
     /// The heads of an answer to nobody in particular.

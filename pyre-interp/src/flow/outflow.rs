@@ -9,9 +9,11 @@
 //! Before a lane has attached it to a connection, pieces are kept as they are: how they are framed
 //! depends on the request that it answers.
 
+mod encoding; // pieces that are compressed
 mod offers; // what is published to many goes between
 mod subscriptions; // which topics it has subscribed to
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use pyre_http::event_stream;
@@ -20,6 +22,7 @@ use pyre_http::h1::serialize::Delimited;
 
 use super::sync::{Condvar, Mutex, MutexGuard, wait_until};
 use super::{KEPT_BYTES_MAX, Known, Pushed, Reader, Room, Taken, Waker};
+use encoding::Coder;
 use offers::Offers;
 use subscriptions::Subscriptions;
 
@@ -51,6 +54,8 @@ pub struct Outflow {
     /// Threads that wait for room.
     room: Condvar,
     subscriptions: Mutex<Subscriptions>,
+    /// What its pieces are compressed with.
+    coder: OnceLock<Coder>,
 }
 
 struct State {
@@ -76,6 +81,8 @@ struct State {
     offers: Offers,
     /// Nobody of the program has it any more.
     is_let_go: bool,
+    /// There is an encoder, whose turn it is.
+    is_encoded: bool,
 }
 
 impl Default for Outflow {
@@ -94,9 +101,11 @@ impl Default for Outflow {
             tail: event_stream::BEGIN,
             offers: Offers::default(),
             is_let_go: false,
+            is_encoded: false,
         };
         let subscriptions = Mutex::new(Subscriptions::default());
-        Self { state: Mutex::new(state), room: Condvar::new(), subscriptions }
+        let coder = OnceLock::new();
+        Self { state: Mutex::new(state), room: Condvar::new(), subscriptions, coder }
     }
 }
 
@@ -104,6 +113,12 @@ impl Outflow {
     /// Sends a piece, if there is room.
     pub fn push(&self, piece: &[u8]) -> Pushed {
         let mut state = self.state.lock();
+        if state.is_encoded
+            && let Some(coder) = self.coder.get()
+        {
+            drop(state);
+            return self.push_encoded(coder, piece);
+        }
         match state.stage {
             Stage::Open => {}
             Stage::Ended | Stage::Failed | Stage::Over => return Pushed::Ended,
@@ -120,9 +135,7 @@ impl Outflow {
             return Pushed::TooMuch;
         }
         state.known.add(piece.len());
-        for &byte in &piece[piece.len().saturating_sub(3)..] {
-            state.tail = [state.tail[1], state.tail[2], byte];
-        }
+        state.note_tail(piece);
         state.release_held();
         self.tell(state);
         Pushed::Taken
@@ -244,6 +257,12 @@ impl Outflow {
         if state.stage != Stage::Open {
             return false;
         }
+        if state.is_encoded
+            && let Some(coder) = self.coder.get()
+        {
+            drop(state);
+            return self.end_encoded(coder);
+        }
         let is_short = state.reader.is_some() && matches!(state.delimited, Delimited::Length(1..));
         self.close(state, if is_short { Stage::Failed } else { Stage::Ended });
         true
@@ -256,6 +275,7 @@ impl Outflow {
             return false;
         }
         self.close(state, Stage::Failed);
+        self.give_encoder_up();
         true
     }
 
@@ -319,6 +339,7 @@ impl Outflow {
         // Whoever has a waker hears of this although he waits for no room.
         state.wakes_for_room = true;
         self.rouse(state);
+        self.give_encoder_up();
     }
 
     /// Whether nobody reads it any more.
@@ -343,9 +364,11 @@ impl Outflow {
     /// Sends a comment of the server's own, which counts for nothing, if nothing else is on its way
     /// and no event is half sent: it would become a part of that.
     pub(super) fn push_comment(&self, comment: &[u8]) {
+        if let Some(coder) = self.coder.get() {
+            return self.push_comment_encoded(coder, comment);
+        }
         let mut state = self.state.lock();
-        let is_between = state.pieces.is_empty() && event_stream::is_between_events(state.tail);
-        if state.stage == Stage::Open && is_between && state.append(comment) {
+        if state.stage == Stage::Open && state.takes_comment() && state.append(comment) {
             self.tell(state);
         }
     }
@@ -449,6 +472,18 @@ impl State {
         }
         self.pieces.extend_from_slice(piece);
         true
+    }
+
+    /// Notes what a piece ends with.
+    fn note_tail(&mut self, piece: &[u8]) {
+        for &byte in &piece[piece.len().saturating_sub(3)..] {
+            self.tail = [self.tail[1], self.tail[2], byte];
+        }
+    }
+
+    /// Whether nothing else is on its way, and no event half sent.
+    fn takes_comment(&self) -> bool {
+        self.pieces.is_empty() && event_stream::is_between_events(self.tail)
     }
 
     fn room(&self) -> Room {

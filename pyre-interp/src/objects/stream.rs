@@ -245,6 +245,10 @@ impl Stream {
         let length = self.length.get().unwrap_or_default();
         let missing = self.flow.missing(length);
         if missing == 0 {
+            if self.flow.is_encoded() {
+                let flow = &*self.flow;
+                py.detach(|| flow.end());
+            }
             self.flow.end();
             return Ok(());
         }

@@ -60,6 +60,11 @@ pub(super) fn check_subscribed(
                 format!("a connection subscribes to at most {TOPICS_PER_CONNECTION_MAX} topics");
             Err(Raised::runtime_error(py, &text))
         }
+        Subscribed::Encoded => {
+            let text = "this stream is compressed already: subscribe before you return it, or leave its \
+                        type out of enable_compression(types=...)";
+            Err(Raised::runtime_error(py, text))
+        }
         Subscribed::Over | Subscribed::Gone => Err(refusal()),
     }
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use pyre_ffi::interpreter::forks;
 use pyre_ffi::{Attached, Guarded, Instance, Owned, Raised, ThreadId, withdraw_from_thread};
+use pyre_http::compression::Compression;
 use pyre_http::cors::Cors;
 use pyre_http::h1::serialize::{Connection, ResponseHeads};
 use pyre_http::method::Method;
@@ -22,12 +23,14 @@ use crate::flow::Mailbox;
 use crate::flow::topics::Topics;
 use crate::invoke::application::{Application, Handler};
 use crate::invoke::arguments::Slates;
-use crate::job::{Call, Job, NonceOf, Pool, REPLY_PART_BYTES, REQUEST_ID_HEADER, Stint, Target};
+use crate::job::{
+    Call, Entry, Job, NonceOf, Pool, REPLY_PART_BYTES, REQUEST_ID_HEADER, Stint, Target,
+};
 use crate::objects::request::Request;
 use crate::objects::toolkit::Toolkit;
 use crate::ring::{Baton, Doorbell, LaneSeat, Rest, Roster};
 use crate::serialize::answer::{Answer, Conventions, Desk};
-use crate::serialize::wire::{self, Manner};
+use crate::serialize::wire::{self, Manner, Press};
 use crate::worker::carry::{self, Carried};
 use crate::worker::disconnects::Disconnects;
 use crate::worker::inlet::Inlet;
@@ -57,6 +60,8 @@ pub struct Shared {
     pub cors: Option<Arc<Cors>>,
     /// What answers say to protect who reads them.
     pub security: Option<Arc<SecurityHeaders>>,
+    /// Which answers are compressed.
+    pub compression: Option<Arc<Compression>>,
     /// How long a handler may take, unless its route says otherwise.
     pub request_timeout: Option<Duration>,
     /// Handlers of WebSockets that may have a thread at once.
@@ -92,6 +97,8 @@ pub(crate) struct Lane<'py, 'a> {
     /// The process that the lane serves in, as [`forks`] numbers them.
     pub(crate) process: usize,
     heads: ResponseHeads,
+    /// What answers are compressed with, once one is.
+    press: Option<Box<Press>>,
 }
 
 /// Takes jobs and runs them until the roster is closed; and carries the reactor of `baton`, if there
@@ -186,7 +193,9 @@ impl<'py, 'a> Lane<'py, 'a> {
                 shared.server_header,
                 shared.cors.as_deref(),
                 shared.security.clone(),
-            ),
+            )
+            .of_compressed(shared.compression.is_some()),
+            press: None,
         })
     }
 
@@ -278,16 +287,36 @@ impl<'py, 'a> Lane<'py, 'a> {
             self.desk.fields.push_if_absent(REQUEST_ID_HEADER, id);
         }
         let start = job.reply.len();
-        let Job { bytes, headers, entries, next, nonce, reply, .. } = &mut *job;
-        let heads = self.heads.particular_if(|wants_https| {
-            let nonce = NonceOf::entry(nonce.as_ref(), *next);
-            entries[*next].particulars(headers, bytes, nonce, wants_https)
-        });
-        wire::write(heads, reply, &answer, &self.desk, manner, self.py);
+        if self.heads.is_particular() {
+            self.write_particular(&mut job, &answer, manner);
+        } else {
+            let heads = self.heads.plain();
+            wire::write(heads, &mut job.reply, &answer, &self.desk, manner, self.py);
+        }
         job.note_answer(answer.status, start);
         answer.body.let_go();
         self.desk.clear();
         job
+    }
+
+    /// Writes an answer whose head depends on its request, or that may be compressed.
+    #[inline(never)]
+    fn write_particular(&mut self, job: &mut Job, answer: &Answer<'py>, manner: Manner) {
+        let Job { bytes, headers, entries, next, nonce, reply, .. } = job;
+        let entry = &entries[*next];
+        let heads = self.heads.particular_if(|wants_https| {
+            let nonce = NonceOf::entry(nonce.as_ref(), *next);
+            entry.particulars(headers, bytes, nonce, wants_https)
+        });
+        match (&self.shared.compression, entry) {
+            (Some(terms), Entry::Call(call)) => {
+                let asked = (call.request.headers_in(headers), &bytes[..]);
+                let with = (&**terms, &mut **self.press.get_or_insert_default());
+                let (desk, py) = (&self.desk, self.py);
+                wire::write_compressed(heads, reply, answer, desk, manner, asked, with, py);
+            }
+            _ => wire::write(heads, reply, answer, &self.desk, manner, self.py),
+        }
     }
 
     /// Whether the last answer of each connection says that it ends.

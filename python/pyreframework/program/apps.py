@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         security_headers: list[str]
         hosts: list[str]
         https_redirect: list[str]
+        compresses: list[str]
         # Method, path, handler and `gil` of each route, and the options it was given.
         listed: list[tuple[str, str, Callable[..., Any], bool | None]]
         chosen: list[list[str]]

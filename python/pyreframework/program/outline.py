@@ -52,6 +52,8 @@ def outline(app: App) -> list[str]:
     if app.shares:
         found.append(("enable_cors", "", ", ".join(app.shares)))
     found += [(call, "", said) for call, said in app.protections()]
+    if app.compresses:
+        found.append(("enable_compression", "", ", ".join(app.compresses)))
     if app.gives_ids:
         found.append(("enable_request_id", "", "on"))
     return [SEPARATOR.join(plain(part) for part in entry) for entry in found]

@@ -112,6 +112,7 @@ class Serving:
             "security_headers": app.security_headers,
             "trusted_hosts": app.hosts,
             "https_redirect": app.https_redirect,
+            "compression": app.compresses,
             **self.log.for_engine(),
         }
         self.server = Server(app.native, needed, texts)

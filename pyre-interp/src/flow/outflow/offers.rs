@@ -146,6 +146,11 @@ impl State {
         !form.is_event() || event_stream::is_between_events(self.tail)
     }
 
+    /// Whether something was published to it before a lane has attached it.
+    pub(super) fn has_early_offers(&self) -> bool {
+        !self.offers.early.is_empty()
+    }
+
     /// Whether the answer has not said how long it is.
     fn has_no_end(&self) -> bool {
         !matches!(self.delimited, Delimited::Length(_))

@@ -34,6 +34,8 @@ pub enum Subscribed {
     Yes,
     /// It has subscribed to as many topics as may be.
     TooMany,
+    /// Its pieces are compressed, which nobody does with what is published.
+    Encoded,
     /// Nothing more can be sent.
     Over,
     /// Nobody is at the other end.
@@ -73,6 +75,9 @@ impl Outflow {
         }
         if own.topics.iter().any(|(known, _)| **known == *topic) {
             return Subscribed::Yes;
+        }
+        if self.is_encoded() {
+            return Subscribed::Encoded;
         }
         if own.topics.len() >= TOPICS_PER_CONNECTION_MAX {
             return Subscribed::TooMany;

@@ -32,7 +32,7 @@ impl Stream {
         if let Some(timeout) = &timeout {
             seconds_of(timeout, "timeout", py)?;
         }
-        let pushed = with_bytes(py, &data, "a stream", |bytes| this.flow.push(bytes))?;
+        let pushed = with_bytes(py, &data, "a stream", |bytes| this.push_bytes(py, bytes))?;
         Self::sent(this, py, pushed, &data, timeout.as_deref())
     }
 
@@ -69,12 +69,21 @@ impl Stream {
         let mut bytes = Vec::with_capacity(data_text.len() + 32);
         let event = Event { data: &data_text, kind: event.as_deref(), id: id.as_deref(), retry_ms };
         event.write(&mut bytes).map_err(|invalid| Raised::value_error(py, &invalid.to_string()))?;
-        let pushed = this.flow.push(&bytes);
+        let pushed = this.push_bytes(py, &bytes);
         if matches!(pushed, Pushed::Taken) {
             return Self::sent(this, py, pushed, &data, None);
         }
         let whole = Bytes::new(py, &bytes)?.into_any();
         Self::sent(this, py, pushed, &whole, timeout.as_deref())
+    }
+
+    /// Leaves a piece in the flow. Others run while it is compressed, if it is.
+    fn push_bytes(&self, py: Attached<'_>, bytes: &[u8]) -> Pushed {
+        if self.flow.is_encoded() {
+            let flow = &*self.flow;
+            return py.detach(|| flow.push(bytes));
+        }
+        self.flow.push(bytes)
     }
 
     /// What `send` returns, or does when it has to wait.
@@ -116,7 +125,7 @@ impl Stream {
     ) -> Result<Owned<'py>, Raised> {
         let [data] = given.parse(&Signature::all("_push", ["data"]), py)?;
         let data = data.expect("it is required");
-        match with_bytes(py, &data, "a stream", |bytes| self.flow.push(bytes))? {
+        match with_bytes(py, &data, "a stream", |bytes| self.push_bytes(py, bytes))? {
             Pushed::Taken => Ok(Bool::new(py, true).into_any()),
             Pushed::Full => Ok(Bool::new(py, false).into_any()),
             pushed => Err(self.refusal(py, pushed)),

@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use pyre_ffi::{Bool, Owned, Raised, Str, copy_context};
+use pyre_http::compression::{Encoder, Plan};
 use pyre_http::h1::serialize::{Connection, Delimited};
 use pyre_http::method::Method;
 use pyre_http::status::has_body;
@@ -93,10 +94,21 @@ impl<'py> Lane<'py, '_> {
             self.request.get().is_answered_by(stream.flow());
         }
         let mut job = self.unload();
-        let version = match &job.entries[job.next] {
-            Entry::Call(call) => call.request.version,
-            Entry::Answer(_) => unreachable!("a lane answers calls"),
+        let Entry::Call(call) = &job.entries[job.next] else {
+            unreachable!("a lane answers calls");
         };
+        let version = call.request.version;
+        let mut plan = Plan::default();
+        let terms = self.shared.compression.as_deref();
+        if let Some(terms) = terms {
+            let bytes = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+            let asked = (call.request.headers_in(&job.headers), &job.bytes[..]);
+            plan = Plan::of(terms, status, kind, fields.iter(), bytes, asked);
+            // What is published is written by the reactor, which compresses nothing.
+            plan.coding = plan.coding.filter(|_| stream.flow().may_be_encoded());
+        }
+        // How long it is that is known of what is not compressed.
+        let length = length.filter(|_| plan.coding.is_none());
         let delimited = match (length, version) {
             (Some(bytes), _) => Delimited::Length(bytes),
             (None, Version::Http11) => Delimited::Chunked,
@@ -125,7 +137,7 @@ impl<'py> Lane<'py, '_> {
             let nonce = NonceOf::entry(nonce.as_ref(), *next);
             entries[*next].particulars(headers, bytes, nonce, wants_https)
         });
-        wire::write_streamed(heads, reply, status, kind, &fields, delimited, connection);
+        wire::write_streamed(heads, reply, status, kind, &fields, plan, delimited, connection);
         job.note_answer(status, start);
         stream.declare(length);
         if has_pieces {
@@ -135,6 +147,11 @@ impl<'py> Lane<'py, '_> {
             let wakes = self.app.wakes.get();
             let downstream = {
                 let topics = &self.shared.topics;
+                if let Some((terms, coding)) = terms.zip(plan.coding) {
+                    let encoder = Encoder::new(terms, coding);
+                    let flow = stream.flow().clone();
+                    py.detach(move || flow.encode(encoder));
+                }
                 stream.attach(reader, delimited, is_event_stream, draining, wakes.as_ref(), topics)
             };
             job.flow = Some(Box::new(downstream));

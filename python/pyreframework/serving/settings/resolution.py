@@ -49,6 +49,7 @@ ABOUT_THE_APP: dict[str, object] = {
     "security_headers": [],
     "trusted_hosts": [],
     "https_redirect": [],
+    "compression": [],
     "access_level": "info",
     "access_sample": 1,
     "access_always": 400,
