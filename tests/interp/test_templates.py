@@ -6,6 +6,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from serving import APPS, Server, serve
@@ -96,3 +97,53 @@ def test_the_test_client(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
         for place in PLACES:
             assert LINK in client.get(f"/{place}/{NAME}").text
             assert client.get(f"/stream/{place}/2").text == "<p>0</p>\n<p>1</p>\n"
+
+
+GUARDED = """
+from pathlib import Path
+
+from pyreframework import Pyre
+
+app = Pyre()
+app.sessions(secret="a secret of this test alone")
+app.enable_csrf()
+app.enable_security_headers(content_security_policy="script-src 'self' {nonce}")
+folder = Path(__file__).parent / "templates"
+folder.mkdir(exist_ok=True)
+(folder / "form.html").write_text('<script nonce="{{ nonce }}"></script>{{ token }}')
+app.templates("templates")
+
+
+@app.get("/whole")
+def whole(req):
+    return app.render("form.html", nonce=req.csp_nonce, token=req.csrf_token)
+
+
+@app.get("/pieces")
+async def pieces(req):
+    return app.stream_template("form.html", nonce=req.csp_nonce, token=req.csrf_token)
+
+
+@app.post("/")
+def write(req):
+    return "written"
+
+
+app.run()
+"""
+
+
+@pytest.mark.parametrize("path", ["/whole", "/pieces"])
+@pytest.mark.parametrize("mode", [None, "default"], ids=["workers", "main"])
+def test_nonces_and_tokens(tmp_path: Path, path: str, mode: str | None) -> None:
+    (tmp_path / "program.py").write_text(GUARDED)
+    with serve(tmp_path / "program.py", workers=1, mode=mode) as server:
+        page = server.get(path)
+        match = re.fullmatch(r'<script nonce="(.+)"></script>(.+)', page.body.decode())
+        assert match is not None, page.body
+        nonce, token = match.groups()
+        assert page.header("content-security-policy") == f"script-src 'self' 'nonce-{nonce}'"
+        cookie = ("Cookie", (page.header("set-cookie") or "").partition(";")[0])
+        form = ("Content-Type", "application/x-www-form-urlencoded")
+        assert server.post("/", b"csrf_token=" + token.encode(), [cookie, form]).body == b"written"
+        assert server.post("/", b"csrf_token=A", [cookie, form]).status == 403
