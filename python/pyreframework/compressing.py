@@ -120,9 +120,9 @@ def _levels(given: Any) -> dict[str, int]:
     levels = {name: default for name, (default, _, _) in LEVELS.items()}
     if given is None:
         return levels
-    if isinstance(given, int) and not isinstance(given, bool):
+    if isinstance(given, int):
         given = dict.fromkeys(LEVELS, given)
-    elif not hasattr(given, "items"):
+    if not hasattr(given, "items"):
         kind = type(given).__qualname__
         raise TypeError(f"enable_compression: level is an int, or a dict of them, not {kind}")
     for name, level in given.items():

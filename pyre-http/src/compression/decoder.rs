@@ -15,7 +15,7 @@ const ZSTD_BITS_MAX: u32 = 23;
 
 /// Why a body cannot be decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Malformed {
+pub(super) enum Malformed {
     /// It is not what its coding says, or has no end, or something behind that.
     Wrong,
     /// It is longer than may be.
@@ -23,7 +23,7 @@ pub enum Malformed {
 }
 
 /// Decodes one body.
-pub struct Decoder {
+pub(super) struct Decoder {
     kind: Kind,
     /// The end has come.
     has_ended: bool,
@@ -47,7 +47,7 @@ impl Decoder {
     /// # Panics
     /// Never: the parameter is known.
     #[must_use]
-    pub fn new(coding: Coding, bytes_max: usize) -> Self {
+    pub(super) fn new(coding: Coding, bytes_max: usize) -> Self {
         let kind = match coding {
             Coding::Gzip => Kind::Gzip(Box::new(Decompress::new_gzip(15))),
             Coding::Brotli => {
@@ -68,7 +68,7 @@ impl Decoder {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn push(&mut self, mut piece: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    pub(super) fn push(&mut self, mut piece: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
         let mut room = [0; STEP_BYTES];
         self.has_begun |= !piece.is_empty();
         let mut may_have_more = !piece.is_empty();
@@ -97,7 +97,7 @@ impl Decoder {
     ///
     /// # Errors
     /// If something should.
-    pub fn end(&self) -> Result<(), Malformed> {
+    pub(super) fn end(&self) -> Result<(), Malformed> {
         // What has nothing in it stands for nothing.
         if self.has_ended || !self.has_begun { Ok(()) } else { Err(Malformed::Wrong) }
     }

@@ -1,10 +1,8 @@
 //! Compresses bytes: whole ones, with what a thread keeps for the next ones, or pieces, each of which can be
 //! read as soon as it is there.
 
-use std::io::Write;
-
-use brotli::CompressorWriter;
-use brotli::enc::BrotliEncoderParams;
+use brotli::enc::encode::{BrotliEncoderOperation, BrotliEncoderStateStruct};
+use brotli::enc::{BrotliEncoderParams, StandardAlloc};
 use flate2::{Compress, Compression as Level, FlushCompress, Status};
 use zstd::stream::raw::{CParameter, OutBuffer};
 use zstd::zstd_safe::{CCtx, InBuffer, zstd_sys::ZSTD_EndDirective};
@@ -14,9 +12,6 @@ use crate::files::coding::Coding;
 
 /// Grows a buffer by so much at a time.
 const STEP_BYTES: usize = 4096;
-
-/// What brotli hands on at a time.
-const BROTLI_BUFFER_BYTES: usize = 4096;
 
 /// The largest window of a whole body, as a logarithm; browsers read up to 23 of zstd (RFC 9659).
 const WINDOW_BITS_MAX: u32 = 22;
@@ -59,10 +54,8 @@ impl Encoders {
                     size_hint: body.len(),
                     ..BrotliEncoderParams::default()
                 };
-                let taken = std::mem::take(out);
-                let mut stream = CompressorWriter::with_params(taken, BROTLI_BUFFER_BYTES, &params);
-                stream.write_all(body).expect("memory takes all bytes");
-                *out = stream.into_inner();
+                let mut stream = brotli(params);
+                run_brotli(&mut stream, body, BrotliEncoderOperation::BROTLI_OPERATION_FINISH, out);
             }
             Coding::Zstandard => {
                 let context = self.zstd.get_or_insert_with(CCtx::create);
@@ -108,7 +101,7 @@ pub struct Encoder(Kind);
 
 enum Kind {
     Gzip(Compress),
-    Brotli(Box<CompressorWriter<Vec<u8>>>),
+    Brotli(Box<BrotliEncoderStateStruct<StandardAlloc>>),
     Zstandard(CCtx<'static>),
     Ended,
 }
@@ -129,12 +122,7 @@ impl Encoder {
                     lgwin: BROTLI_BITS,
                     ..BrotliEncoderParams::default()
                 };
-                let out = Vec::new();
-                Kind::Brotli(Box::new(CompressorWriter::with_params(
-                    out,
-                    BROTLI_BUFFER_BYTES,
-                    &params,
-                )))
+                Kind::Brotli(Box::new(brotli(params)))
             }
             Coding::Zstandard => {
                 let mut context = CCtx::create();
@@ -159,8 +147,7 @@ impl Encoder {
         match &mut self.0 {
             Kind::Gzip(stream) => deflate(stream, piece, FlushCompress::Sync, out),
             Kind::Brotli(stream) => {
-                stream.write_all(piece).and_then(|()| stream.flush()).expect("memory takes all");
-                out.append(stream.get_mut());
+                run_brotli(stream, piece, BrotliEncoderOperation::BROTLI_OPERATION_FLUSH, out);
             }
             Kind::Zstandard(context) => {
                 run_zstd(context, piece, ZSTD_EndDirective::ZSTD_e_flush, out);
@@ -176,7 +163,9 @@ impl Encoder {
     pub fn end(&mut self, out: &mut Vec<u8>) {
         match std::mem::replace(&mut self.0, Kind::Ended) {
             Kind::Gzip(mut stream) => deflate(&mut stream, &[], FlushCompress::Finish, out),
-            Kind::Brotli(stream) => out.extend_from_slice(&stream.into_inner()),
+            Kind::Brotli(mut stream) => {
+                run_brotli(&mut stream, &[], BrotliEncoderOperation::BROTLI_OPERATION_FINISH, out);
+            }
             Kind::Zstandard(mut context) => {
                 run_zstd(&mut context, &[], ZSTD_EndDirective::ZSTD_e_end, out);
             }
@@ -195,6 +184,41 @@ impl Encoder {
         match &self.0 {
             Kind::Zstandard(context) => context.sizeof(),
             _ => 0,
+        }
+    }
+}
+
+fn brotli(params: BrotliEncoderParams) -> BrotliEncoderStateStruct<StandardAlloc> {
+    let mut stream = BrotliEncoderStateStruct::new(StandardAlloc::default());
+    stream.params = params;
+    stream
+}
+
+fn run_brotli(
+    stream: &mut BrotliEncoderStateStruct<StandardAlloc>,
+    piece: &[u8],
+    operation: BrotliEncoderOperation,
+    out: &mut Vec<u8>,
+) {
+    let (mut left, mut taken) = (piece.len(), 0);
+    let mut room = [0; STEP_BYTES];
+    loop {
+        let (mut free, mut made) = (room.len(), 0);
+        let goes_on = stream.compress_stream(
+            operation,
+            &mut left,
+            piece,
+            &mut taken,
+            &mut free,
+            &mut room,
+            &mut made,
+            &mut None,
+            &mut |_, _, _, _| (),
+        );
+        out.extend_from_slice(&room[..made]);
+        debug_assert!(goes_on, "a stream that has not ended takes all bytes");
+        if !goes_on || left == 0 && !stream.has_more_output() {
+            return;
         }
     }
 }

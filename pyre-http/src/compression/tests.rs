@@ -71,10 +71,13 @@ fn plan(status: u16, fields: &[(&str, &str)], bytes: Option<usize>, accept: &str
     Plan::of(&terms(), status, Some(BodyKind::Json), fields, bytes, (&[field], &asked))
 }
 
+/// A status, fields, a length, and whether it could be compressed.
+type Case<'a> = (u16, &'a [(&'a str, &'a str)], Option<usize>, bool);
+
 #[test]
 fn which_answers() {
     const ANY: Option<Coding> = Some(Coding::Zstandard);
-    let cases: &[(u16, &[(&str, &str)], Option<usize>, bool)] = &[
+    let cases: &[Case<'_>] = &[
         (200, &[], Some(100), true),
         (200, &[], None, true),
         (404, &[], Some(100), true),

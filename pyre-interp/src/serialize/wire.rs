@@ -99,8 +99,7 @@ pub(crate) struct Press {
     encoded: Vec<u8>,
 }
 
-/// From so many bytes on others run meanwhile: what is done with fewer takes less than handing over and
-/// waiting for one's turn, as `docs/decisions/compression.md` has it.
+/// From so many bytes on others run meanwhile; `docs/decisions/compression.md` has how long it takes.
 const DETACHED_BYTES_MIN: usize = 4 * 1024;
 
 /// As `write`, compressed if this answer and the client that has `asked` with these fields allow it.
