@@ -165,6 +165,11 @@ async def refuse(ws):
     raise HTTPError(403)
 
 
+@app.post("/echo", gil=ON_MAIN)
+def echo(req):
+    return req.body
+
+
 @app.post("/pieces", gil=ON_MAIN, stream_body=True)
 def pieces(req):
     return str(sum(len(piece) for piece in req.stream()))

@@ -211,6 +211,26 @@ def test_connections_go_on_behind_a_redirect(https: Server) -> None:
         assert [peer.reply().status for _ in range(3)] == [308, 200, 308]
 
 
+@pytest.mark.parametrize("path", ["/echo", "/pieces"])
+def test_whoever_asks_before_he_sends_has_come_by_https_too(https: Server, path: str) -> None:
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n"
+        "Expect: 100-continue\r\n"
+    )
+    with https.connect() as peer:
+        for body in (b"abcd", b"efgh"):
+            peer.send(f"{head}X-Forwarded-Proto: https\r\n\r\n".encode())
+            peer.await_some()
+            peer.send(body)
+            reply = peer.reply()
+            expected = body if path == "/echo" else b"4"
+            assert (reply.interim, reply.status, reply.body) == ([100], 200, expected)
+        peer.send(f"{head}Origin: https://page.example\r\n\r\n".encode())
+        reply = peer.reply()
+        assert (reply.status, reply.header("connection")) == (308, "close")
+        assert reply.header("location") == f"https://example.com{path}"
+
+
 def test_where_it_is_sent_can_be_set() -> None:
     options = {"status": 301, "port": 8443, "host": "bücher.example"}
     for server in served(None, https=options, hosts=["old.example"]):

@@ -53,14 +53,14 @@ impl H1 {
         self.reader.body_bytes_missing().unwrap_or(0)
     }
 
-    pub(super) fn coming(&mut self, any: bool) -> Option<Request> {
+    pub(super) fn coming(&mut self, any: bool, job: &mut Job, limits: &Limits) -> Option<Request> {
         if self.is_looked_at {
             return None;
         }
         let asks = |request: &&Request| any || request.expects_continue;
-        let request = self.reader.pending().filter(asks).copied()?;
+        self.reader.pending().filter(asks)?;
         self.is_looked_at = true;
-        Some(request)
+        self.reader.pending_with_fields(&job.bytes, &mut job.headers, limits)
     }
 
     /// Hands out the request whose body is coming, and what has come of that, decoded; the job keeps the
@@ -120,6 +120,17 @@ mod tests {
         }
     }
 
+    /// What is coming, as `coming`; its fields are there.
+    fn coming(h1: &mut H1, job: &mut Job, any: bool) -> Option<Request> {
+        let request = h1.coming(any, job, &Limits::default())?;
+        let host = request.headers_in(&job.headers)[0];
+        assert_eq!(
+            (host.name.of(&job.bytes), host.value.of(&job.bytes)),
+            (&b"Host"[..], &b"a"[..])
+        );
+        Some(request)
+    }
+
     #[test]
     fn a_client_that_asks_is_told_once_for_each_request() {
         let mut h1 = H1::new();
@@ -128,8 +139,8 @@ mod tests {
             job.bytes.extend_from_slice(ASKS);
             assert!(next(&mut h1, &mut job).is_none());
             assert!(h1.is_in_body());
-            assert!(h1.coming(false).is_some());
-            assert!(h1.coming(false).is_none());
+            assert!(coming(&mut h1, &mut job, false).is_some());
+            assert!(coming(&mut h1, &mut job, false).is_none());
             job.bytes.push(b'x');
             assert!(next(&mut h1, &mut job).is_some());
             assert_eq!(h1.position(), job.bytes.len());
@@ -142,9 +153,9 @@ mod tests {
         let mut job = Job::new();
         job.bytes.extend_from_slice(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx");
         assert!(next(&mut h1, &mut job).is_none());
-        assert!(h1.coming(false).is_none());
-        assert!(h1.coming(true).is_some());
-        assert!(h1.coming(true).is_none());
+        assert!(coming(&mut h1, &mut job, false).is_none());
+        assert!(coming(&mut h1, &mut job, true).is_some());
+        assert!(coming(&mut h1, &mut job, true).is_none());
     }
 
     #[test]
@@ -154,6 +165,6 @@ mod tests {
         job.bytes.extend_from_slice(ASKS);
         job.bytes.push(b'x');
         assert!(next(&mut h1, &mut job).is_some());
-        assert!(h1.coming(false).is_none());
+        assert!(coming(&mut h1, &mut job, false).is_none());
     }
 }

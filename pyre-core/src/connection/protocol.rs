@@ -5,7 +5,10 @@
 //! `h1.rs` and a variant here; the compiler then asks for each thing that a step needs to know of it.
 
 pub(crate) use pyre_http::h1::reader::Next;
+use pyre_http::limits::Limits;
 use pyre_http::message::Request;
+
+use pyre_interp::job::Job;
 
 use crate::connection::exchange::Exchange;
 use crate::connection::h1::H1;
@@ -61,10 +64,10 @@ impl Protocol {
     }
 
     /// A request whose body is coming: `any`, or one whose client asks whether it should send it. Each is
-    /// returned once.
-    pub(crate) fn coming(&mut self, any: bool) -> Option<Request> {
+    /// returned once, and its fields are appended to those of the job.
+    pub(crate) fn coming(&mut self, any: bool, job: &mut Job, limits: &Limits) -> Option<Request> {
         match self {
-            Self::H1(h1) => h1.coming(any),
+            Self::H1(h1) => h1.coming(any, job, limits),
             Self::WebSocket(_) => None,
         }
     }

@@ -208,7 +208,8 @@ pub(crate) fn answer_early(
     if !job.entries.is_empty() || takes_bodies && !job.reply.is_empty() {
         return;
     }
-    let Some(request) = connection.protocol.coming(takes_bodies) else { return };
+    let fields = job.headers.len();
+    let Some(request) = connection.protocol.coming(takes_bodies, job, limits) else { return };
     let first = job.params.len();
     let exact = routes.table.exact(request.path.of(&job.bytes));
     let decision = match gate::refusal(routes, job, &request) {
@@ -218,7 +219,9 @@ pub(crate) fn answer_early(
     job.params.truncate(first);
     match decision {
         Decision::Run(Target::Route(route), _) if routes.takes_body(route) => {
+            job.headers.truncate(fields);
             upload::begin(routes, heads, ledger, job, connection, limits);
+            return;
         }
         Decision::Run(..) if request.expects_continue => {
             connection.protocol.write_continue(&mut job.reply);
@@ -231,6 +234,8 @@ pub(crate) fn answer_early(
         // It is asked again when its body is there.
         Decision::Run(..) | Decision::Answer(..) => {}
     }
+    // Its fields come again with its body.
+    job.headers.truncate(fields);
 }
 
 fn index(length: usize) -> u32 {

@@ -344,6 +344,17 @@ impl RequestReader {
         }
     }
 
+    /// As [`Self::pending`], with its fields, which are appended to `headers`.
+    pub fn pending_with_fields(
+        &self,
+        bytes: &[u8],
+        headers: &mut Vec<HeaderSpan>,
+        limits: &Limits,
+    ) -> Option<Request> {
+        self.pending()?;
+        parse_scanned(bytes, self.position, headers, limits).ok().map(|(request, _)| request)
+    }
+
     /// How many bytes of the pending body were missing at the last call of [`Self::next`]; unknown
     /// for chunks.
     #[inline]
