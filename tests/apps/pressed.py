@@ -74,7 +74,7 @@ def with_header(req, name: str):
 
 @app.get("/status/{status:int}", gil=ON_MAIN)
 def status_of(req, status: int):
-    return PyreResponse(LONG, status_code=status)
+    return PyreResponse(LONG, status_code=status, headers={"ETag": '"a"'})
 
 
 @app.get("/error", gil=ON_MAIN)

@@ -152,7 +152,17 @@ def test_what_a_handler_says_of_its_answer(server: Server, name: str) -> None:
         assert server.get(f"/with/{name}").header("etag") == given
 
 
-@pytest.mark.parametrize("status", [204, 205, 206, 304])
+@pytest.mark.parametrize(("held", "tag"), [('W/"a"', 'W/"a"'), ('"b", "a"', '"a"'), (None, '"a"')])
+def test_a_304_says_what_the_200_would(server: Server, held: str | None, tag: str) -> None:
+    """RFC 9110 section 15.4.5."""
+    fields = [*accept("gzip"), *([] if held is None else [("If-None-Match", held)])]
+    reply = server.get("/status/304", fields)
+    assert (reply.status, reply.body, reply.header("etag")) == (304, b"", tag)
+    assert reply.all("vary") == ["Origin", "Accept-Encoding"]
+    assert reply.header("content-encoding") is None
+
+
+@pytest.mark.parametrize("status", [204, 205, 206])
 def test_statuses_that_have_no_body_or_a_part_of_one(server: Server, status: int) -> None:
     reply = server.get(f"/status/{status}", accept("gzip"))
     assert (reply.header("content-encoding"), reply.all("vary")) == (None, ["Origin"])

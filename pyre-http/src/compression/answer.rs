@@ -17,6 +17,8 @@ pub struct Plan {
     pub coding: Option<Coding>,
     /// The client takes nothing else.
     pub must: bool,
+    /// What the client has is encoded, as its tag says.
+    pub has_encoded: bool,
 }
 
 impl Plan {
@@ -30,6 +32,10 @@ impl Plan {
         bytes: Option<usize>,
         asked: (&[HeaderSpan], &[u8]),
     ) -> Self {
+        if status == 304 {
+            // RFC 9110 section 15.4.5: it says what the 200 would have said of caches.
+            return Self { varies: true, has_encoded: names_weak(asked), ..Self::default() };
+        }
         // A part of something is one of the bytes that it has (RFC 9110 section 15.3.7).
         if !has_body(status) || matches!(status, 205 | 206) || bytes == Some(0) {
             return Self::default();
@@ -57,7 +63,7 @@ impl Plan {
         if !must && bytes.is_some_and(|bytes| bytes < terms.minimum) {
             return Self::default();
         }
-        Self { varies: true, coding, must }
+        Self { varies: true, coding, must, has_encoded: false }
     }
 }
 
@@ -73,6 +79,14 @@ fn speaks_of_bytes(name: &[u8]) -> bool {
         b"digest",
     ];
     NAMES.iter().any(|one| name.eq_ignore_ascii_case(one))
+}
+
+/// Whether the client has something with a weak tag, such as what was encoded.
+fn names_weak((fields, bytes): (&[HeaderSpan], &[u8])) -> bool {
+    fields.iter().any(|field| {
+        field.name.of(bytes).eq_ignore_ascii_case(b"if-none-match")
+            && field.value.of(bytes).windows(3).any(|part| part == b"W/\"")
+    })
 }
 
 fn forbids_transforms(cache_control: &[u8]) -> bool {
@@ -103,7 +117,8 @@ impl Plan {
     /// missing follow by [`Self::missing`].
     #[must_use]
     pub fn field<'a>(&self, name: &[u8], value: &'a [u8], is_encoded: bool) -> Cow<'a, [u8]> {
-        if is_encoded && name.eq_ignore_ascii_case(b"etag") {
+        // RFC 9111 section 4.3.4: a cache brings up to date what it has under the same tag.
+        if (is_encoded || self.has_encoded) && name.eq_ignore_ascii_case(b"etag") {
             return weakened(value);
         }
         Cow::Borrowed(value)

@@ -134,15 +134,17 @@ pub(crate) fn write_compressed(
     let is_encoded = plan.coding.is_some() && (plan.must || encoded.len() < body.len());
     let body = if is_encoded { &encoded[..] } else { body };
     let mut head = heads.begin(reply, status);
-    if let Some(kind) = kind {
+    if let Some(kind) = kind
+        && has_body(status)
+    {
         head.content_type(kind);
     }
     for (name, value) in desk.fields.iter().filter(|(name, _)| !heads.says(name)) {
         head.header(name, &plan.field(name, value, is_encoded));
     }
     head.prepared(plan.missing(desk.fields.iter(), is_encoded).as_bytes());
-    head.finish(body.len(), manner.connection);
-    if !manner.head_only {
+    let allows_body = head.finish(body.len(), manner.connection);
+    if allows_body && !manner.head_only {
         reply.extend_from_slice(body);
     }
     if encoded.capacity() > KEPT_BUFFER_BYTES_MAX {
