@@ -98,14 +98,32 @@ def plain(value: object, what: str) -> str:
     if isinstance(value, str):
         return str(value)
     if isinstance(value, float):
-        # `1e+16` is no text of a route's float.
-        return repr(value) if "e" not in repr(value) else f"{value:f}"
+        return written_out(repr(value))
     if isinstance(value, int) and not isinstance(value, bool):
         return str(int(value))
     # Without an import of its module: a `uuid.UUID`.
     if type(value).__name__ == "UUID" and type(value).__module__ == "uuid":
         return str(value)
     raise TypeError(f"{what} is a str, a number or a UUID, not {type(value).__qualname__}")
+
+
+def written_out(number: str) -> str:
+    """Return a number without an exponent, which a route's ``float`` does not take.
+
+    Example:
+        >>> written_out("-1.5e-07"), written_out("1e+22"), written_out("0.25")
+        ('-0.00000015', '10000000000000000000000', '0.25')
+    """
+    mantissa, mark, exponent = number.partition("e")
+    if not mark:
+        return number
+    sign = "-" if mantissa.startswith("-") else ""
+    whole, _, fraction = mantissa.removeprefix("-").partition(".")
+    point = len(whole) + int(exponent)
+    digits = (whole + fraction).ljust(point, "0")
+    if point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    return f"{sign}{digits[:point]}" + (f".{digits[point:]}" if digits[point:] else "")
 
 
 def pairs(params: dict[str, object], use: str) -> Iterable[str]:
