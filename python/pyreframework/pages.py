@@ -51,7 +51,7 @@ class Pages:
             extensions: Extensions of jinja2.
             autoescape: Whether values are escaped: in all, in none, or by a function of the name.
                 Left out, in ``html``, ``htm``, ``xml``, ``xhtml`` and ``svg``, also with ``.j2`` or
-                ``.jinja`` behind, and in templates without a name.
+                ``.jinja`` behind or nothing but that, and in templates without a name.
             undefined: What stands for a name that is not there, as ``jinja2.StrictUndefined``.
 
         Raises:
@@ -103,7 +103,8 @@ class Pages:
             name: The template, by its path in the folder.
             status_code: The status.
             headers: Further headers.
-            content_type: ``text/html; charset=utf-8`` unless given, here or in ``headers``.
+            content_type: Unless given, here or in ``headers``, ``text/html; charset=utf-8``, and
+                ``text/plain`` where the name says that nothing is escaped.
             **context: What the template sees.
 
         Raises:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 HTML = "text/html; charset=utf-8"
 ESCAPED = (".html", ".htm", ".xml", ".xhtml", ".svg")
+PLAIN = "text/plain; charset=utf-8"
 BEHIND = (".j2", ".jinja", ".jinja2")
 # Of a page in pieces; each costs a hand-over, and browsers begin with less.
 PIECE_CHARS = 8 * 1024
@@ -40,6 +41,8 @@ class Maker:
             raise RuntimeError('there are no templates: call app.templates("templates") first')
         self.folder: str = options["folder"]
         autoescape = options["autoescape"]
+        # Whoever says what is escaped says what is HTML, or has to.
+        self.goes_by_name = autoescape is None
         self.environment = Environment(
             loader=FileSystemLoader(self.folder),
             autoescape=escapes if autoescape is None else autoescape,  # noqa: S701 - by the name
@@ -66,7 +69,7 @@ class Maker:
         except TemplateNotFound as error:
             self.explain(error)
             raise
-        return PyreResponse(text, status, type_of(headers, content_type), headers)
+        return PyreResponse(text, status, self.type_of(name, headers, content_type), headers)
 
     def stream(
         self,
@@ -83,7 +86,7 @@ class Maker:
             self.explain(error)
             raise
         body = self.pieces(template, context)
-        return PyreResponse(body, status, type_of(headers, content_type), headers)
+        return PyreResponse(body, status, self.type_of(name, headers, content_type), headers)
 
     def pieces(self, template: Template, context: dict[str, Any]) -> Iterator[str]:
         """Yield what the template makes, by some KiB."""
@@ -102,6 +105,17 @@ class Maker:
             raise
         if held:
             yield "".join(held)
+
+    def type_of(
+        self, name: str, headers: Mapping[str, Header] | None, given: str | None
+    ) -> str | None:
+        """Return the media type of a page, or None where ``headers`` has it.
+
+        What is not escaped is no HTML: a browser would run what a visitor has written.
+        """
+        if given is None and not any(one.lower() == "content-type" for one in headers or ()):
+            return PLAIN if self.goes_by_name and not escapes(name) else HTML
+        return given
 
     def explain(self, error: TemplateNotFound) -> None:
         """Have the error say where the template is not, and what is there of a similar name."""
@@ -126,14 +140,8 @@ def escapes(name: str | None) -> bool:
     """Whether values are escaped in a template of this name, which those of a text do not have."""
     if name is None:
         return True
-    lower = name.lower()
+    lower = whole = name.lower()
     for ending in BEHIND:
         lower = lower.removesuffix(ending)
-    return lower.endswith(ESCAPED)
-
-
-def type_of(headers: Mapping[str, Header] | None, given: str | None) -> str | None:
-    """Return the media type of a page, or None where ``headers`` has it."""
-    if given is None and not any(name.lower() == "content-type" for name in headers or ()):
-        return HTML
-    return given
+    # `page.jinja` does not say of what kind it is, so it is taken for the dangerous one.
+    return lower.endswith(ESCAPED) or (lower != whole and "." not in lower.rpartition("/")[2])

@@ -32,6 +32,8 @@ def app_in(folder: Path, files: dict[str, str], **options: Any) -> Pyre:
         ("a.svg", True),
         ("a.html.j2", True),
         ("a.svg.jinja", True),
+        ("a.jinja", True),
+        ("a.b/a.J2", True),
         ("a.txt", False),
         ("a.txt.j2", False),
         ("html", False),
@@ -40,12 +42,17 @@ def app_in(folder: Path, files: dict[str, str], **options: Any) -> Pyre:
 )
 def test_what_is_escaped(tmp_path: Path, name: str, is_escaped: bool) -> None:
     app = app_in(tmp_path, {name: "{{ x }}"})
-    assert app.render(name, x="<&>").body == ("&lt;&amp;&gt;" if is_escaped else "<&>")
+    resp = app.render(name, x="<&>")
+    assert resp.body == ("&lt;&amp;&gt;" if is_escaped else "<&>")
+    kind = "text/html" if is_escaped else "text/plain"
+    streamed = app.stream_template(name, x="<&>")
+    assert resp.content_type == streamed.content_type == f"{kind}; charset=utf-8"
 
 
 def test_escaping_is_chosen(tmp_path: Path) -> None:
     files = {"a.txt": "{{ x }}", "a.html": "{{ x }}"}
-    assert app_in(tmp_path, files, autoescape=False).render("a.html", x="<").body == "<"
+    unescaped = app_in(tmp_path, files, autoescape=False).render("a.html", x="<")
+    assert (unescaped.body, unescaped.content_type) == ("<", "text/html; charset=utf-8")
     assert app_in(tmp_path, files, autoescape=True).render("a.txt", x="<").body == "&lt;"
     chosen = app_in(tmp_path, files, autoescape=lambda name: name == "a.txt")
     assert chosen.render("a.txt", x="<").body == "&lt;"
