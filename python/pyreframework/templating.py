@@ -31,6 +31,9 @@ PIECE_CHARS = 8 * 1024
 # Threads of a worker may make their first pages at once.
 making = allocate_lock()
 
+# A page that shows the headers of its request must not send them back, cookies among them.
+OF_REQUESTS = frozenset({"accept", "authorization", "cookie", "host", "user-agent"})
+
 
 class Maker:
     """The environment of an app in this interpreter."""
@@ -64,6 +67,7 @@ class Maker:
         context: dict[str, Any],
     ) -> PyreResponse:
         """Return the answer with a whole page."""
+        require_own(headers)
         try:
             text = self.environment.get_template(name).render(context)
         except TemplateNotFound as error:
@@ -80,6 +84,7 @@ class Maker:
         context: dict[str, Any],
     ) -> PyreResponse:
         """Return the answer whose page comes in pieces; its template is looked for at once."""
+        require_own(headers)
         try:
             template = self.environment.get_template(name)
         except TemplateNotFound as error:
@@ -145,3 +150,16 @@ def escapes(name: str | None) -> bool:
         lower = lower.removesuffix(ending)
     # `page.jinja` does not say of what kind it is, so it is taken for the dangerous one.
     return lower.endswith(ESCAPED) or (lower != whole and "." not in lower.rpartition("/")[2])
+
+
+def require_own(headers: Mapping[str, Header] | None) -> None:
+    """Raise unless these may be headers of an answer.
+
+    Raises:
+        ValueError: They are those of a request.
+    """
+    if theirs := OF_REQUESTS.intersection(one.lower() for one in headers or ()):
+        raise ValueError(
+            f"headers= is what the answer has, and {min(theirs)!r} is what a request has: give the "
+            "template those of a request under another name"
+        )

@@ -84,6 +84,16 @@ def test_the_answer(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["Host", "cookie", "Authorization"])
+def test_headers_of_a_request_are_not_sent_back(tmp_path: Path, name: str) -> None:
+    app = app_in(tmp_path, {"a.html": "{{ given[shown] }}"})
+    given = {name: "a secret"}
+    for make in (app.render, app.stream_template):
+        with pytest.raises(ValueError, match=f"{name.lower()!r} is what a request"):
+            make("a.html", headers=given)
+    assert app.render("a.html", given=given, shown=name).body == "a secret"
+
+
 def test_pieces(tmp_path: Path) -> None:
     app = app_in(tmp_path, {"a.html": "{% for row in rows %}{{ row }}\n{% endfor %}"})
     pieces = list(app.stream_template("a.html", rows=range(10_000)).body)
