@@ -17,7 +17,9 @@ pub fn is_https(fields: &[HeaderSpan], bytes: &[u8]) -> bool {
         let name_bytes = (name.end - name.start) as usize;
         if name_bytes == PROTO.len() && name.of(bytes).eq_ignore_ascii_case(PROTO) {
             let first = value.of(bytes).split(|&byte| byte == b',').next().unwrap_or_default();
-            return first.trim_ascii().eq_ignore_ascii_case(b"https");
+            let first = first.trim_ascii();
+            // Some proxies have the scheme of WebSockets there.
+            return first.eq_ignore_ascii_case(b"https") || first.eq_ignore_ascii_case(b"wss");
         }
         if name_bytes == FORWARDED.len()
             && forwarded.is_none()

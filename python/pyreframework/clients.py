@@ -91,7 +91,8 @@ class Clients:
         self.native.set_sessions(found.open, found.settle)
         if found.waits:
             self.native.need_loop(True)
-            self.before_request(found.fetch)
+            # Before any hook that may read the session.
+            self.native.add_before(found.fetch, first=True)
         self.has_sessions = True
 
     def enable_csrf(

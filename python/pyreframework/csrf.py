@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 # RFC 9110 section 9.2.1: these change nothing, so nobody gains from having them sent.
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
-# Where the session has the secret that tokens are made of.
-KEY = "_csrf"
-
 SECRET_BYTES = 16
 
 
@@ -69,7 +66,9 @@ class Guard:
                 raise HTTPError(403, f"refused: the request comes from a page of {origin}")
             return
         # No browser, or one of before 2020. Without cookies nothing is done in anybody's name.
-        if req.header("cookie") is None:
+        scheme = (req.header("authorization") or "bearer").partition(" ")[0].lower()
+        # Other credentials a browser adds by itself, as it does cookies.
+        if req.header("cookie") is None and scheme == "bearer":
             return
         if not self._app.has_sessions or not self._has_token(req):
             raise HTTPError(403, "refused: the CSRF token is missing or not that of the session")
@@ -94,7 +93,9 @@ def is_of_host(origin: str, req: PyreRequest) -> bool:
     if not mark:
         # "null": a page that is to have no origin.
         return False
-    forwarded = (req.header("x-forwarded-proto") or "").split(",")[0].strip().lower()
+    from pyreframework.sessions import forwarded_scheme
+
+    forwarded = forwarded_scheme(req)
     if forwarded and forwarded != scheme:
         return False
     port = {"http": ":80", "https": ":443"}.get(scheme, "")
@@ -106,13 +107,28 @@ def token(session: Session) -> str:
     """Return a token of a session, another text each time, so that it withstands BREACH."""
     from os import urandom
 
-    from pyreframework.sessions import packed, unpacked
+    from pyreframework.sessions import TOKENS, packed
 
-    kept = session.get(KEY)
-    if not isinstance(kept, str):
-        kept = session[KEY] = packed(urandom(SECRET_BYTES))
+    kept = secret_of(session)
+    if kept is None:
+        kept = urandom(SECRET_BYTES)
+        session[TOKENS] = packed(kept)
     mask = urandom(SECRET_BYTES)
-    return packed(mask + masked(unpacked(kept), mask))
+    return packed(mask + masked(kept, mask))
+
+
+def secret_of(session: Session) -> bytes | None:
+    """Return what the tokens of a session are made of, if it has that."""
+    from pyreframework.sessions import TOKENS, unpacked
+
+    kept = session.get(TOKENS)
+    if not isinstance(kept, str) or not kept.isascii():
+        return None
+    try:
+        secret = unpacked(kept)
+    except ValueError:
+        return None
+    return secret if len(secret) == SECRET_BYTES else None
 
 
 def is_token(sent: str, session: Session) -> bool:
@@ -121,8 +137,8 @@ def is_token(sent: str, session: Session) -> bool:
 
     from pyreframework.sessions import unpacked
 
-    kept = session.get(KEY)
-    if not isinstance(kept, str) or not sent.isascii():
+    secret = secret_of(session)
+    if secret is None or not sent.isascii():
         return False
     try:
         raw = unpacked(sent)
@@ -131,7 +147,7 @@ def is_token(sent: str, session: Session) -> bool:
     if len(raw) != 2 * SECRET_BYTES:
         return False
     mask, rest = raw[:SECRET_BYTES], raw[SECRET_BYTES:]
-    return compare_digest(masked(rest, mask), unpacked(kept))
+    return compare_digest(masked(rest, mask), secret)
 
 
 def masked(data: bytes, mask: bytes) -> bytes:

@@ -32,11 +32,15 @@ COOKIE_BYTES_MAX = 4096
 # A secret that is shorter can be guessed.
 SECRET_BYTES_MIN = 16
 
+# Where a session has the secret that tokens of its forms are made of.
+TOKENS = "_csrf"
+
 # Of the name of a session in a store: nobody finds another one by trying.
 KEY_BYTES = 32
 
 # How a key for signatures differs from one for anything else that is made of the same secret.
 PURPOSE = b"pyreframework session v1: "
+PURPOSE_OF_IDS = b"pyreframework session id v1: "
 
 
 class Session(dict[str, "Any"]):
@@ -71,6 +75,8 @@ class Session(dict[str, "Any"]):
         """
         self._require_open()
         self._is_renewed = True
+        # Whoever has planted a session knows its tokens.
+        super().pop(TOKENS, None)
 
     def _require_open(self) -> None:
         if self._is_closed:
@@ -165,8 +171,14 @@ class Sessions:
     def open(self, cookies: dict[str, str], is_late: bool) -> Session:
         """Return the session of a client; an empty one if its cookie is none of ours.
 
-        One that is opened late, when the head of the answer is made, can only be read.
+        Raises:
+            RuntimeError: The head of the answer is made, and does not say that it depends on it.
         """
+        if is_late:
+            raise RuntimeError(
+                "the head of the answer has been made without the session: read req.session "
+                "before, in the handler that returns a generator or leaves a task, or in a hook"
+            )
         session = Session()
         text = self._verified(session, cookies)
         if text is not None and self._store is None:
@@ -177,7 +189,6 @@ class Sessions:
             if not self.waits:
                 loaded: Any = self._store.load(text)
                 self._take(session, loaded)
-        session._is_closed = is_late
         return session
 
     async def fetch(self, req: PyreRequest) -> None:
@@ -208,8 +219,13 @@ class Sessions:
         return any(compare_digest(sign(key, signed), signature) for key in self._keys)
 
     def _fill(self, session: Session, text: str) -> None:
-        session.update(loads(text))
-        session._read_as = text
+        try:
+            kept = loads(text)
+        except ValueError:
+            return
+        if isinstance(kept, dict):
+            session.update(kept)
+            session._read_as = text
 
     def _take(self, session: Session, loaded: Mapping[str, object] | None) -> None:
         if loaded is None:
@@ -227,7 +243,8 @@ class Sessions:
         session = req.session
         text = written(session)
         session._is_closed = True
-        is_failure = resp.status_code >= 500
+        # 499: its client has gone, and the handler was ended.
+        is_failure = resp.status_code >= 499
         is_changed = text != session._read_as and not (session.is_new and not session)
         if is_failure or not (is_changed or session._is_renewed or self._is_aged(session, time())):
             return with_headers(resp, is_private=False)
@@ -246,17 +263,27 @@ class Sessions:
         if session and (key is None or session._is_renewed):
             key = packed(urandom(KEY_BYTES))
         answer = self._answer(req, resp, key if session else None)
-        steps: list[Any] = []
+        steps: list[tuple[Any, ...]] = []
         if session and key is not None:
-            steps.append(self._store.save(key, dict(session), self._lasts))
+            steps.append((self._store.save, key, dict(session), self._lasts))
         if before is not None and (not session or key != before):
-            steps.append(self._store.delete(before))
+            steps.append((self._store.delete, before))
+        # Another request of the client may have deleted it meanwhile, as a logout does.
+        is_there = (self._store.load, before) if session and before is not None else None
         if not self.waits:
+            if is_there is not None and is_there[0](is_there[1]) is None:
+                return with_headers(resp, is_private=False)
+            for call, *given in steps:
+                call(*given)
             return answer
 
         async def wait() -> PyreResponse:
-            for step in steps:
-                await step
+            if is_there is not None:
+                loaded: Any = is_there[0](is_there[1])
+                if await loaded is None:
+                    return with_headers(resp, is_private=False)
+            for call, *given in steps:
+                await call(*given)
             return answer
 
         return wait()
@@ -310,7 +337,9 @@ def sessions_of(
             kind = type(max_age).__qualname__
             raise TypeError(f"max_age must be seconds, a timedelta or None, not {kind}")
         if not 1 <= max_age <= 2**31:
-            raise ValueError(f"max_age must be 1 second or more, not {max_age}")
+            raise ValueError(
+                f"max_age must be 1 second or more, and 68 years at most, not {max_age}"
+            )
     if store == "state":
         raise ValueError('store="state" is not there yet: give a SessionStore of your own')
     methods = [getattr(store, name, None) for name in ("load", "save", "delete")]
@@ -319,7 +348,9 @@ def sessions_of(
         raise TypeError(f"store must have load, save and delete as SessionStore, not {kind}")
     if store is not None and len({is_async(method) for method in methods}) > 1:
         raise TypeError("the methods of a store are async def functions all, or none is")
-    return Sessions(keys_of(secret, cookie), cookie, max_age, attributes, store)
+    # What one of them has signed says nothing to the other.
+    purpose = PURPOSE if store is None else PURPOSE_OF_IDS
+    return Sessions(keys_of(secret, purpose + cookie.encode()), cookie, max_age, attributes, store)
 
 
 def require_attributes(cookie: str, attributes: dict[str, Any]) -> None:
@@ -329,15 +360,16 @@ def require_attributes(cookie: str, attributes: dict[str, Any]) -> None:
         raise ValueError(f"samesite must be Lax, Strict or None, not {same_site!r}")
     if str(same_site).lower() == "none" and same_site is not None and not secure:
         raise ValueError('browsers take samesite="None" with secure=True alone')
-    if cookie.startswith(("__Secure-", "__Host-")) and not secure:
+    prefix = cookie.lower().partition("-")[0]
+    if prefix in ("__secure", "__host") and not secure:
         raise ValueError(f"browsers take a cookie named {cookie!r} with secure=True alone")
     is_bound = attributes["path"] == "/" and attributes["domain"] is None
-    if cookie.startswith("__Host-") and not is_bound:
+    if prefix == "__host" and not is_bound:
         raise ValueError(f'browsers take a cookie named {cookie!r} with path="/" and no domain')
 
 
-def keys_of(secret: str | bytes | Iterable[str | bytes], cookie: str) -> list[bytes]:
-    """Return the keys that are made of secrets: the first one signs.
+def keys_of(secret: str | bytes | Iterable[str | bytes], purpose: bytes) -> list[bytes]:
+    """Return the keys that are made of secrets for a purpose: the first one signs.
 
     Raises:
         ValueError: There is none, or one is too short.
@@ -356,7 +388,7 @@ def keys_of(secret: str | bytes | Iterable[str | bytes], cookie: str) -> list[by
                 f"a secret must have {SECRET_BYTES_MIN} bytes or more, not {len(raw)}; make one "
                 "with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
-        keys.append(digest(raw, PURPOSE + cookie.encode(), "sha256"))
+        keys.append(digest(raw, purpose, "sha256"))
     return keys
 
 
@@ -403,15 +435,29 @@ def came_over_tls(req: PyreRequest) -> bool:
 
     Who claims it without a reason gets a cookie that his browser does not send here any more.
     """
-    forwarded = req.header("x-forwarded-proto") or ""
-    return req.scheme == "https" or forwarded.split(",")[0].strip().lower() == "https"
+    return req.scheme == "https" or forwarded_scheme(req) == "https"
+
+
+def forwarded_scheme(req: PyreRequest) -> str:
+    """Return by what scheme the client has asked, as the first proxy says; empty if none does.
+
+    ``X-Forwarded-Proto`` counts before ``Forwarded`` (RFC 7239 section 5.4).
+    """
+    given = req.header("x-forwarded-proto")
+    if given is not None:
+        return given.partition(",")[0].strip().lower()
+    for pair in (req.header("forwarded") or "").partition(",")[0].split(";"):
+        name, _, value = pair.partition("=")
+        if name.strip().lower() == "proto":
+            return value.strip().strip('"').lower()
+    return ""
 
 
 def with_headers(resp: PyreResponse, is_private: bool) -> PyreResponse:
     """Return a copy of an answer that depends on cookies (RFC 9110 section 12.5.5).
 
     One that is private is for no cache that others share (RFC 9111 section 5.2.2.7), unless its
-    handler has said what caches may do.
+    handler has said that it is.
     """
     headers: dict[str, str | list[str]] = dict(resp.headers.items())
     known = {name.lower(): name for name in headers}
@@ -420,8 +466,12 @@ def with_headers(resp: PyreResponse, is_private: bool) -> PyreResponse:
     members = {one.strip().lower() for line in lines for one in line.split(",")}
     if not members & {"*", "cookie"}:
         headers[known.get("vary", "Vary")] = ", ".join([*lines, "Cookie"])
-    if is_private and "cache-control" not in known:
-        headers["Cache-Control"] = "private"
+    if is_private:
+        said = headers.get(known.get("cache-control", ""), [])
+        lines = [said] if isinstance(said, str) else said
+        words = {one.strip().lower() for line in lines for one in line.split(",")}
+        if not words & {"public", "private", "no-store"}:
+            headers[known.get("cache-control", "Cache-Control")] = ", ".join([*lines, "private"])
     return PyreResponse(
         resp.body, status_code=resp.status_code, content_type=resp.content_type, headers=headers
     )

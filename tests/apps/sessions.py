@@ -61,6 +61,17 @@ STORES = {"": lambda: None, "def": Files, "async": AsyncFiles}
 made = STORES[os.environ.get("TEST_STORE", "")]
 store = made(os.environ["TEST_FOLDER"]) if "TEST_FOLDER" in os.environ else None
 max_age = os.environ.get("TEST_MAX_AGE", "1209600")
+
+
+@app.before_request
+def earlier(req):
+    """A hook that was there before the sessions."""
+    if req.path == "/earlier":
+        req.session["earlier"] = True
+        return dict(req.session)
+    return None
+
+
 app.sessions(SECRETS, store=store, max_age=None if max_age == "none" else float(max_age))
 app.enable_csrf(trusted_origins=["https://friend.example"], exempt=["/exempt/{name}"])
 
@@ -170,11 +181,42 @@ def generator(req):
 
 def late(req):
     seen = dict(req.session)
-    yield str(len(seen))
-    try:
-        req.session["late"] = 1
-    except RuntimeError as error:
-        yield str(error)
+
+    def pieces():
+        yield str(len(seen) + len(req.session))
+        try:
+            req.session["late"] = 1
+        except RuntimeError as error:
+            yield str(error)
+
+    return pieces()
+
+
+def too_late(req):
+    yield str(req.session)
+
+
+def in_task(req):
+    def task():
+        try:
+            print("changed", req.session.setdefault("task", 1))
+        except RuntimeError as error:
+            print("refused:", error)
+
+    req.add_task(task)
+    return "later"
+
+
+async def slow(req):
+    req.session["slow"] = 1
+    print("it is slow", flush=True)
+    await asyncio.sleep(0.5)
+    return "slow"
+
+
+def aged(req):
+    count(req, "aged")
+    return PyreResponse("x", headers={"Cache-Control": "max-age=60"})
 
 
 async def stream(req):
@@ -222,11 +264,13 @@ def body(req):
 
 get("/count/{name}", count)
 get("/async/{name}", count_async)
-for path in (show, deep, forget, renew, kept, plain, fail, raised, lost, unfit, large, replaced,
-             generator, late, stream, sent, cached, token):  # fmt: skip
+for path in (show, deep, forget, renew, kept, plain, fail, raised, lost, unfit, large,
+             replaced, generator, late, too_late, in_task, slow, aged, stream, sent, cached,
+             token):  # fmt: skip
     get(f"/{path.__name__}", path)
 get("/hooked", plain)
 get("/after", plain)
+get("/earlier", plain)
 for method in ("post", "put", "delete", "patch"):
     getattr(app, method)("/do", do, gil=on_main or None)
 app.post("/do_async", do_async, gil=on_main or None)

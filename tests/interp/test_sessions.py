@@ -99,6 +99,8 @@ def test_what_is_said_about_it(server: Server) -> None:
 def test_over_tls_the_cookie_is_secure(server: Server) -> None:
     reply = httpx.get(f"{server.url}/count/a", headers={"X-Forwarded-Proto": "https, http"})
     assert "; Secure;" in cookie_lines(reply)[0]
+    reply = httpx.get(f"{server.url}/count/a", headers={"Forwarded": 'for=1; Proto="https", a=b'})
+    assert "; Secure;" in cookie_lines(reply)[0]
 
 
 def test_changes_deep_inside_are_seen(server: Server) -> None:
@@ -167,8 +169,21 @@ def test_once_the_head_is_made_it_is_read_only(server: Server) -> None:
     with client(server) as one:
         one.get("/count/a")
         reply = one.get("/late")
-        assert reply.text.startswith("1the head of the answer has been made")
+        assert reply.text.startswith("2the head of the answer has been made")
         assert one.get("/show").json()["session"] == {"a": 1}
+
+
+def test_once_the_head_is_made_it_is_not_opened(server: Server) -> None:
+    """The head would not say that the answer depends on it."""
+    with client(server) as one:
+        one.get("/count/a")
+        assert one.get("/too_late").status_code == 500
+        assert one.get("/in_task").text == "later"
+    server.output.wait_for("refused: the head of the answer has been made without the session")
+
+
+def test_caches_that_are_shared_do_not_keep_it(server: Server) -> None:
+    assert httpx.get(f"{server.url}/aged").headers["cache-control"] == "max-age=60, private"
 
 
 def wrong() -> dict[str, str]:
@@ -188,6 +203,8 @@ def wrong() -> dict[str, str]:
         "garbage": "%%%.zz.++",
         "huge": "a" * 5000 + good,
         "plain": "eyJhIjoxfQ",
+        "a list": made([1, 2]),
+        "nothing": made(None),
         "not ASCII": "\xe9.1.\xe9",
     }
 
@@ -271,8 +288,36 @@ def test_a_store_has_what_the_cookie_names(stored: tuple[Server, Path]) -> None:
         assert one.get("/large").status_code == 204
 
 
+def test_a_hook_from_before_the_sessions_has_what_is_stored(stored: tuple[Server, Path]) -> None:
+    with client(stored[0]) as one:
+        one.get("/count/a")
+        assert one.get("/earlier").json() == {"a": 1, "earlier": True}
+        assert one.get("/show").json()["session"] == {"a": 1, "earlier": True}
+        one.get("/forget")
+
+
+def test_what_a_logout_deletes_stays_deleted(stored: tuple[Server, Path]) -> None:
+    server, folder = stored
+    kept = set(folder.iterdir())
+    with client(server) as one, client(server) as other, ThreadPoolExecutor(1) as pool:
+        one.get("/count/a")
+        value = one.cookies["session"]
+        other.cookies.set("session", value)
+        slow = pool.submit(other.get, "/slow")
+        server.output.wait_for("it is slow")
+        one.get("/forget")
+        reply = slow.result()
+        assert reply.text == "slow" and cookie_lines(reply) == []
+        assert set(folder.iterdir()) == kept
+        reply = httpx.get(f"{server.url}/show", headers={"Cookie": f"session={value}"})
+        assert reply.json() == {"session": {}, "new": True}
+
+
 def test_a_store_is_not_asked_for_what_we_have_not_signed(stored: tuple[Server, Path]) -> None:
     server, folder = stored
+    # Nor for what was signed where sessions are in the cookie.
+    reply = httpx.get(f"{server.url}/show", headers={"Cookie": f"session={made('../../x')}"})
+    assert reply.json() == {"session": {}, "new": True}
     (folder / "mine").write_text('{"a": 1}')
     forged = f"{packed(b'mine')}.{int(time.time()):x}.{'A' * 43}"
     reply = httpx.get(f"{server.url}/show", headers={"Cookie": f"session={forged}"})

@@ -83,7 +83,7 @@ def test_hosts(hosts: Server, path: str, host: str, status: int) -> None:
     ("text", "status"),
     [
         # The authority in the target wins (RFC 9112 section 3.2.2).
-        ("GET http://example.com/text HTTP/1.1\nHost: evil\n\n", 200),
+        ("GET http://example.com/text HTTP/1.1\nHost: evil\n\n", 421),
         ("GET http://evil/text HTTP/1.1\nHost: example.com\n\n", 421),
         ("GET /text HTTP/1.1\nHost: example.com\nX-Forwarded-Host: evil\n\n", 200),
         ("GET /text HTTP/1.1\nHost: evil\nX-Forwarded-Host: example.com\n\n", 421),
@@ -111,6 +111,13 @@ def test_hosts(hosts: Server, path: str, host: str, status: int) -> None:
 )
 def test_what_a_request_asks_for(hosts: Server, text: str, status: int) -> None:
     assert ask(hosts, text).status == status
+
+
+def test_a_target_with_a_host_lets_no_other_one_in(hosts: Server) -> None:
+    """Handlers read the field."""
+    for named, status in (("example.com", 200), ("a.api.example", 200), ("evil.example", 421)):
+        text = f"GET http://example.com/text HTTP/1.1\nHost: {named}\n\n"
+        assert ask(hosts, text).status == status
 
 
 def test_the_connection_goes_on(hosts: Server) -> None:

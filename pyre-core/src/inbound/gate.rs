@@ -2,6 +2,7 @@
 //! http is sent on, before anything else is looked at.
 
 use pyre_http::forwarded;
+use pyre_http::header::find_only;
 use pyre_http::hosts::HttpsRedirect;
 use pyre_http::message::Request;
 use pyre_http::websocket::handshake::{self, Refusal};
@@ -28,7 +29,10 @@ pub(super) fn refusal(routes: &Routes, job: &Job, request: &Request) -> Option<D
             // RFC 9112 section 3.2 asks it of HTTP/1.1 alone to name one; here it is asked of all.
             return Some(Direct::Status(400, None));
         }
-        if !hosts.allows(host) {
+        // RFC 9112 section 3.2.2: a target with an authority wins over Host, which handlers read all the same.
+        let fields = request.headers_in(&job.headers);
+        let named = find_only(fields, &job.bytes, b"host").map(|name| name.of(&job.bytes));
+        if !hosts.allows(host) || named.is_some_and(|name| name != host && !hosts.allows(name)) {
             // RFC 9110 sections 7.4 and 15.5.20.
             return Some(Direct::Status(421, None));
         }

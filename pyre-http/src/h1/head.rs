@@ -18,7 +18,7 @@ use crate::target;
 use crate::version::Version;
 
 /// Fields for which there is room at once: as many as most browsers send. What more costs is a second look.
-const HEADERS_USUAL: usize = 16;
+const HEADERS_USUAL: usize = 24;
 
 /// Why a head could not be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -86,7 +86,11 @@ impl Request {
 
     /// Takes what is to be done after the answer, if anything.
     pub(crate) fn take_tasks<'py>(&self, py: Attached<'py>) -> Option<Owned<'py, List>> {
-        if self.has_others() { self.fields.tasks.take(py) } else { None }
+        let tasks = if self.has_others() { self.fields.tasks.take(py) } else { None };
+        if tasks.is_some() {
+            self.is_headed();
+        }
+        tasks
     }
 
     /// Whether somebody has asked for the session.
