@@ -8,6 +8,7 @@ import os
 import struct
 import zlib
 
+import pytest
 from browser import Browser
 
 FILM_S = 60
@@ -40,6 +41,31 @@ FRAMES = """
 })()
 """
 
+# A second of H.264.
+RECORDED = """
+(async () => {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [160, 90];
+  const context = canvas.getContext("2d");
+  const recorder = new MediaRecorder(canvas.captureStream(), {
+    mimeType: "video/mp4;codecs=avc1.42001E",
+  });
+  const pieces = [];
+  recorder.ondataavailable = (event) => pieces.push(event.data);
+  const stopped = new Promise((resolve) => { recorder.onstop = resolve; });
+  recorder.start();
+  for (let frame = 0; frame < 10; frame += 1) {
+    context.fillStyle = `hsl(${frame * 18}, 80%, 50%)`;
+    context.fillRect(0, 0, 160, 90);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  recorder.stop();
+  await stopped;
+  const data = new Uint8Array(await new Blob(pieces).arrayBuffer());
+  return btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join(""));
+})()
+"""
+
 
 def picture(side: int) -> bytes:
     """A PNG of noise (W3C PNG, sections 5 and 11), with a length of about 3 bytes a pixel."""
@@ -52,6 +78,16 @@ def picture(side: int) -> bytes:
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines, 0)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + data
+
+
+def mp4(chromium: Browser, page: str) -> bytes:
+    """A film that a browser has recorded (ISO/IEC 14496-14)."""
+    if (
+        chromium.look(page, "MediaRecorder.isTypeSupported('video/mp4;codecs=avc1.42001E')")
+        is False
+    ):
+        pytest.skip("this Chromium does not record MP4")
+    return base64.b64decode(str(chromium.await_(page, RECORDED)))
 
 
 def element(identity: str, data: bytes | int | str) -> bytes:

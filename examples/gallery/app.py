@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -28,26 +29,40 @@ KEPT_BYTES_MAX = int(os.environ.get("GALLERY_KEPT_BYTES_MAX") or 4000 * MB)
 KEPT_FILES_MAX = int(os.environ.get("GALLERY_KEPT_FILES_MAX") or 500)
 FORM_FILES_MAX = 20
 
+# The hosts that are served, with commas. Without them a name of another site could be made to lead
+# here, and its pages were the gallery's own for browsers (DNS rebinding).
+HOSTS = os.environ.get("GALLERY_HOSTS") or "localhost, 127.0.0.1, [::1]"
+
 # By these many bytes the type of a file is told.
 HEAD_BYTES = 64
 
 # When it came and what cannot be guessed, so that a name is never used again.
 NAME = re.compile(r"(\d{19})-[0-9a-f]{16}\.(jpg|png|gif|webp|avif|mp4|webm)")
 FILMS = ("mp4", "webm")
-SHOWN = "JPEG, PNG, GIF, WebP, AVIF, MP4 and WebM"
+SHOWN = "JPEG, PNG, GIF, WebP, AVIF, MP4, MOV, 3GP and WebM"
 
-# Names that begin with a dot are not served.
+# Of ISO/IEC 14496-12 with pictures that move: of MPEG-4, phones (3GPP), QuickTime and cameras.
+# Browsers play all of them, if they know how the pictures are encoded. Not HEIC, sound or RAW.
+FILM_BRANDS = (
+    b"iso", b"mp4", b"avc1", b"M4V", b"dash", b"cmf", b"f4v ",
+    b"3gp", b"3g2", b"mmp4", b"qt  ", b"MSNV", b"XAVC",
+)  # fmt: skip
+
+# Names that begin with a dot are not served. Whoever writes to such a file holds a lock on it.
 COMING = ".coming-"
-# Nobody has written to it for so long: whoever did was killed.
-ABANDONED_S = 600
-
-app = Pyre()
+# So much is collected before it is written, as for each block there has to be room.
+BLOCK_BYTES = 256 * 1024
 # The boundaries and heads of a form have to have room beside its files.
-app.max_body_size = UPLOAD_BYTES_MAX + 64 * 1024
+FORM_BYTES = 64 * 1024
+
+app = Pyre(trusted_hosts=[host.strip() for host in HOSTS.split(",")])
+app.max_body_size = UPLOAD_BYTES_MAX + FORM_BYTES
 app.form_limits = FormLimits(max_parts=FORM_FILES_MAX, max_file_size=UPLOAD_BYTES_MAX)
+# No page of another site is to add or delete something in the name of who looks at it.
+app.enable_csrf()
 
 
-def ending(head: bytes) -> str | None:
+def ending(head: bytearray) -> str | None:
     """Return how the name of a file with this beginning ends; None if it is nothing for a gallery.
 
     What a client says of it is not asked. SVG is left out: it may have scripts.
@@ -64,37 +79,43 @@ def ending(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         if head[8:12] in (b"avif", b"avis"):
             return "avif"
-        return "mp4" if head[8:12].startswith((b"iso", b"mp4", b"avc1", b"M4V", b"dash")) else None
+        return "mp4" if head[8:12].startswith(FILM_BRANDS) else None
     # EBML, of which Matroska is another kind.
     if head.startswith(b"\x1aE\xdf\xa3") and b"webm" in head:
         return "webm"
     return None
 
 
-def kept() -> list[dict[str, Any]]:
-    """Return what there is, newest first."""
-    found = []
+def sizes() -> Iterator[tuple[str, int]]:
+    """Return names and sizes of what is there, and of what is on its way."""
     with os.scandir(FOLDER) as entries:
         for entry in entries:
-            if match := NAME.fullmatch(entry.name):
+            if NAME.fullmatch(entry.name) or entry.name.startswith(COMING):
                 try:
                     size = entry.stat().st_size
                 except FileNotFoundError:
                     continue  # deleted just now
-                kind = "film" if match[2] in FILMS else "picture"
-                added_ms = int(match[1]) // 1_000_000
-                found.append(
-                    {"name": entry.name, "kind": kind, "bytes": size, "added_ms": added_ms}
-                )
+                yield entry.name, size
+
+
+def kept() -> list[dict[str, Any]]:
+    """Return what there is, newest first."""
+    found = []
+    for name, size in sizes():
+        if match := NAME.fullmatch(name):
+            kind = "film" if match[2] in FILMS else "picture"
+            added_ms = int(match[1]) // 1_000_000
+            found.append({"name": name, "kind": kind, "bytes": size, "added_ms": added_ms})
     return sorted(found, key=lambda item: item["name"], reverse=True)
 
 
 def require_room(files: int, size: int) -> None:
-    """Refuse what the bounds have no room for."""
-    there = kept()
+    """Refuse what the bounds have no room for, beside what is on its way to any worker."""
+    # One that is empty has no place yet.
+    there = [used for _, used in sizes() if used]
     if len(there) + files > KEPT_FILES_MAX:
         raise HTTPError(507, f"the gallery is full: it has {KEPT_FILES_MAX} files at most")
-    if sum(item["bytes"] for item in there) + size > KEPT_BYTES_MAX:
+    if sum(there) + size > KEPT_BYTES_MAX:
         raise HTTPError(507, f"the gallery is full: it has {KEPT_BYTES_MAX} bytes at most")
 
 
@@ -106,23 +127,44 @@ def alone() -> Iterator[None]:
         yield
 
 
+def begin(stack: ExitStack) -> tuple[BufferedWriter, Path]:
+    """Return a new file, which goes with the stack unless it gets another name."""
+    while True:
+        path = FOLDER / f"{COMING}{secrets.token_hex(8)}"
+        file = stack.enter_context(open(path, "xb"))  # noqa: SIM115 - the stack closes it
+        stack.callback(path.unlink, missing_ok=True)
+        # The system lets it go with the process, however that ends.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        # Before that, a process that starts may have taken it for abandoned.
+        if os.fstat(file.fileno()).st_nlink:
+            return file, path
+
+
+def append(file: BufferedWriter, block: bytes | bytearray) -> None:
+    """Write a block if there is room; the file has its length first, so others count it."""
+    # An upload may be cancelled meanwhile: a file that was closed refuses all of this.
+    with alone():
+        written = file.tell()
+        require_room(0 if written else 1, len(block))
+        file.truncate(written + len(block))
+    file.write(block)
+    file.flush()
+
+
 def publish(coming: list[tuple[Path, str]]) -> list[str]:
     """Give files that are whole the names they are served by: all of them, or none."""
+    names: list[str] = []
     with alone():
-        require_room(len(coming), sum(path.stat().st_size for path, _ in coming))
-        names = []
-        for path, end in coming:
-            name = f"{time.time_ns():019}-{secrets.token_hex(8)}.{end}"
-            path.rename(FOLDER / name)
-            names.append(name)
-        return names
-
-
-@app.before_request
-def refuse_other_sites(req: PyreRequest) -> None:
-    """Let no page of another site upload in the name of who looks at it."""
-    if req.method != "GET" and req.header("Sec-Fetch-Site") in ("cross-site", "same-site"):
-        raise HTTPError(403, "only the gallery's own page may do that")
+        try:
+            for path, end in coming:
+                name = f"{time.time_ns():019}-{secrets.token_hex(8)}.{end}"
+                path.rename(FOLDER / name)
+                names.append(name)
+        except OSError:
+            for name in names:
+                (FOLDER / name).unlink(missing_ok=True)
+            raise
+    return names
 
 
 @app.get("/api/media")
@@ -133,8 +175,9 @@ def listing(req: PyreRequest) -> dict[str, Any]:
 @app.post("/api/media", stream_body=True, request_timeout=3600)
 async def upload(req: PyreRequest) -> tuple[dict[str, list[str]], int]:
     """Take the files of a form: all of them, or none. They are never in memory as a whole."""
-    # Said before anything is sent, if there is no room for a single byte.
-    await asyncio.to_thread(require_room, 1, 1)
+    # Said before anything is sent: a length is told by all but those who make the form meanwhile.
+    told = int(req.header("content-length") or 0)
+    await asyncio.to_thread(require_room, 1, max(1, told - FORM_BYTES))
     coming: list[tuple[Path, str]] = []
     with ExitStack() as stack:
         try:
@@ -142,18 +185,19 @@ async def upload(req: PyreRequest) -> tuple[dict[str, list[str]], int]:
                 # Fields; and where no file was chosen, browsers send one without a name.
                 if not part.filename:
                     continue
-                head = await part.read(HEAD_BYTES)
-                end = ending(head)
+                block = bytearray(await part.read(HEAD_BYTES))
+                end = ending(block)
                 if end is None:
                     raise HTTPError(415, f"only {SHOWN} are shown here")
-                path = FOLDER / f"{COMING}{secrets.token_hex(8)}"
-                # Its buffer has a lock: an upload that is cancelled waits for a write that goes on.
-                with open(path, "xb") as file:
-                    stack.callback(path.unlink, missing_ok=True)
-                    file.write(head)
-                    # A disk may be slow: the event loop has others to serve meanwhile.
-                    async for piece in part:
-                        await asyncio.to_thread(file.write, piece)
+                file, path = begin(stack)
+                # A disk may be slow: the event loop has others to serve meanwhile.
+                async for piece in part:
+                    block += piece
+                    if len(block) >= BLOCK_BYTES:
+                        await asyncio.to_thread(append, file, block)
+                        block = bytearray()
+                if block:
+                    await asyncio.to_thread(append, file, block)
                 coming.append((path, end))
             if not coming:
                 raise HTTPError(400, "there is no file in the form")
@@ -177,13 +221,14 @@ def delete(req: PyreRequest, name: str) -> None:
 
 @app.on_startup
 def tidy() -> None:
-    """Delete what a process has left that was killed; what is still written to is somebody's."""
+    """Delete what a process has left that was killed: nobody holds a lock on it."""
     for path in FOLDER.glob(f"{COMING}*"):
         try:
-            if time.time() - path.stat().st_mtime > ABANDONED_S:
+            with open(path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink()
-        except FileNotFoundError:
-            continue  # its upload has just ended
+        except (BlockingIOError, FileNotFoundError):
+            continue  # its upload goes on, or has just ended
 
 
 # A name is never given twice, so what a browser has need not be asked for again.

@@ -10,14 +10,15 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 
 import httpx
 import pytest
 from browser import Browser, browser, show
 from dialogue import request
-from films import FILM_S, film, picture
+from films import FILM_S, film, mp4, picture
 from serving import SUCCESS_S, Server, is_supervisor, serve, wait_until
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "gallery" / "app.py"
@@ -31,6 +32,10 @@ KINDS = {
     b"RIFF\0\0\0\0WEBP": ("webp", "image/webp"),
     b"\0\0\0\x1cftypavif": ("avif", "image/avif"),
     b"\0\0\0\x20ftypisom": ("mp4", "video/mp4"),
+    b"\0\0\0\x14ftypqt  ": ("mp4", "video/mp4"),
+    b"\0\0\0\x1cftyp3gp5": ("mp4", "video/mp4"),
+    b"\0\0\0\x18ftyp3g2a": ("mp4", "video/mp4"),
+    b"\0\0\0\x1cftypMSNV": ("mp4", "video/mp4"),
     b"\x1aE\xdf\xa3\x9fB\x82\x84webm": ("webm", "video/webm"),
 }
 GIF = b"GIF89a" + bytes(1000)
@@ -52,6 +57,10 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
 def add(server: Server, *contents: bytes, name: str = "a.gif") -> httpx.Response:
     files = [("file", (name, content, "text/html")) for content in contents]
     return httpx.post(f"{server.url}/api/media", files=files, timeout=SUCCESS_S)
+
+
+def upload_head(fields: list[tuple[str, str]]) -> bytes:
+    return request("POST", "/api/media", [("Host", "localhost"), *fields])
 
 
 def names(server: Server) -> list[str]:
@@ -97,6 +106,8 @@ def test_what_comes_is_told_by_its_content_and_served(server: Server, tmp_path: 
         b"GIF8",
         b"RIFF\0\0\0\0WAVE",
         b"\0\0\0\x20ftypheic",
+        b"\0\0\0\x20ftypM4A ",
+        b"\0\0\0\x18ftypcrx ",
         b"\x1aE\xdf\xa3",
     ],
 )
@@ -114,12 +125,9 @@ def test_other_refusals(server: Server, tmp_path: Path) -> None:
     assert httpx.post(url, data={"a": "b"}, files={"file": ("", b"")}).status_code == 400
     assert httpx.post(url, content=GIF).status_code == 400
     assert httpx.post(url, files=[("file", ("a", GIF))] * 21).status_code == 413
-    for site in ("cross-site", "same-site"):
-        reply = httpx.post(url, files={"file": ("a", GIF)}, headers={"Sec-Fetch-Site": site})
-        assert reply.status_code == 403
     # With a length that says it, and in chunks, where it turns out.
     with server.connect() as peer:
-        peer.send(request("POST", "/api/media", [("Content-Length", "9000000")]))
+        peer.send(upload_head([("Content-Length", "9000000")]))
         assert peer.reply().status == 413
     boundary = [
         ("Content-Type", "multipart/form-data; boundary=x"),
@@ -127,11 +135,50 @@ def test_other_refusals(server: Server, tmp_path: Path) -> None:
     ]
     head = b'--x\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n' + GIF
     with server.connect() as peer:
-        peer.send(request("POST", "/api/media", boundary))
+        peer.send(upload_head(boundary))
         for piece in (head, bytes(3_000_000)):
             peer.send(b"%x\r\n%s\r\n" % (len(piece), piece))
         assert peer.reply().status == 413
     wait_until(lambda: left(tmp_path / "media") == [], "nothing of it is left")
+
+
+def test_pages_of_other_sites_cannot_add_nor_delete(server: Server, tmp_path: Path) -> None:
+    """By plain http a browser says in `Origin` only who asks, not in `Sec-Fetch-Site`."""
+    (name,) = add(server, GIF).json()["names"]
+    own = f"http://127.0.0.1:{server.port}"
+    for fields in (
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": own},
+        {"Origin": "http://evil.example"},
+        {"Origin": f"http://127.0.0.1:{server.port + 1}"},
+        {"Origin": "null"},
+        {"Cookie": "a=b"},
+    ):
+        file = {"file": ("a", GIF)}
+        reply = httpx.post(f"{server.url}/api/media", files=file, headers=fields)
+        assert reply.status_code == 403, fields
+        assert httpx.delete(f"{server.url}/api/media/{name}", headers=fields).status_code == 403
+    assert left(tmp_path / "media") == [name]
+    for fields in ({"Origin": own}, {"Origin": own, "Sec-Fetch-Site": "same-origin"}):
+        reply = httpx.post(f"{server.url}/api/media", files={"file": ("a", GIF)}, headers=fields)
+        assert reply.status_code == 201, fields
+    assert httpx.delete(f"{server.url}/api/media/{name}", headers=fields).status_code == 204
+
+
+def test_a_name_that_leads_here_is_not_served(tmp_path: Path) -> None:
+    """A page whose name leads to this address (DNS rebinding) is of the gallery's own origin."""
+
+    def status(server: Server, host: str) -> int:
+        answer = httpx.get(f"{server.url}/api/media", headers={"Host": f"{host}:{server.port}"})
+        return answer.status_code
+
+    with gallery(tmp_path) as server:
+        assert [status(server, host) for host in ("localhost", "127.0.0.1", "[::1]")] == [200] * 3
+        assert status(server, "evil.example") == 421
+    env = {"GALLERY_FOLDER": str(tmp_path), "GALLERY_HOSTS": "gallery.example, 192.0.2.7"}
+    with serve(EXAMPLE, env=env) as server:
+        assert [status(server, host) for host in ("gallery.example", "192.0.2.7")] == [200] * 2
+        assert status(server, "127.0.0.1") == 421
 
 
 def test_a_client_that_goes_leaves_nothing(server: Server, tmp_path: Path) -> None:
@@ -141,11 +188,11 @@ def test_a_client_that_goes_leaves_nothing(server: Server, tmp_path: Path) -> No
     ]  # fmt: skip
     head = b'--x\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n' + GIF
     with server.connect() as peer:
-        peer.send(request("POST", "/api/media", fields) + head + bytes(500_000))
+        peer.send(upload_head(fields) + head + bytes(500_000))
         wait_until(lambda: len(left(folder)) == 1, "a file is coming")
         assert names(server) == []
         (coming,) = left(folder)
-        assert server.get(f"/media/{coming}").status == 404
+        assert server.get(f"/media/{coming}", [("Host", "localhost")]).status == 404
     wait_until(lambda: left(folder) == [], "nothing of it is left")
 
 
@@ -174,20 +221,134 @@ def test_bounds_hold_whoever_adds(tmp_path: Path, bounds: dict[str, int]) -> Non
         assert add(server, GIF).status_code == 201
 
 
+HEAD = b'--x\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\nGIF89a'
+END = b"\r\n--x--\r\n"
+
+
+class Coming:
+    """An upload without a length, as far as it has come."""
+
+    def __init__(self, server: Server) -> None:
+        self.peer = server.connect()
+        fields = [
+            ("Content-Type", "multipart/form-data; boundary=x"),
+            ("Transfer-Encoding", "chunked"),
+        ]
+        self.peer.send(upload_head(fields))
+        self.send(HEAD)
+
+    def send(self, data: bytes) -> None:
+        self.peer.send(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def end(self) -> list[str]:
+        """The rest, and what names the files have got."""
+        self.send(END)
+        self.peer.send(b"0\r\n\r\n")
+        reply = self.peer.reply()
+        assert reply.status == 201, reply.text
+        added = reply.json()["names"]
+        assert isinstance(added, list)
+        return added
+
+
+def size_of(folder: Path) -> int:
+    total = 0
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
+
+
+def test_what_is_on_its_way_counts(tmp_path: Path) -> None:
+    """In the bound of bytes, whichever process it comes to."""
+    with (
+        gallery(tmp_path, kept_bytes=1_000_000) as one,
+        gallery(tmp_path, kept_bytes=1_000_000) as other,
+    ):
+        first = Coming(one)
+        first.send(bytes(600_000))
+        wait_until(lambda: size_of(tmp_path) > 500_000, "most of the first has been written")
+        second = Coming(other)
+        second.send(bytes(600_000))
+        assert second.peer.reply().status == 507
+        wait_until(lambda: len(left(tmp_path)) == 1, "nothing of it is left")
+        assert size_of(tmp_path) < 1_000_000
+        # What says its length is told before it comes.
+        with other.connect() as peer:
+            fields = [("Content-Type", "multipart/form-data; boundary=x")]
+            peer.send(upload_head([*fields, ("Content-Length", "600000")]))
+            assert peer.reply().status == 507
+        assert add(other, GIF).status_code == 201
+        assert len(first.end()) == 1
+        assert add(other, bytes(500_000).replace(b"\0", b"GIF89a", 1)).status_code == 507
+        for name in names(one):
+            assert httpx.delete(f"{one.url}/api/media/{name}").status_code == 204
+        assert add(other, bytes(900_000).replace(b"\0", b"GIF89a", 1)).status_code == 201
+
+
+def test_the_bound_of_bytes_holds_at_every_moment(tmp_path: Path) -> None:
+    """Twelve of 300 kB at once, where three have room."""
+    most, over = 0, Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not over.is_set():
+            most = max(most, size_of(tmp_path))
+
+    with gallery(tmp_path, kept_bytes=1_000_000) as server, ThreadPoolExecutor(13) as pool:
+        watching = pool.submit(watch)
+        try:
+            content = b"GIF89a" + bytes(300_000)
+            replies = list(pool.map(lambda _: add(server, content), range(12)))
+        finally:
+            over.set()
+        watching.result()
+        assert sorted(reply.status_code for reply in replies) == [201] * 3 + [507] * 9
+        assert 900_000 < most <= 1_000_000
+
+
+def test_a_file_on_its_way_counts_as_one(tmp_path: Path) -> None:
+    with gallery(tmp_path, kept_files=1) as server:
+        coming = Coming(server)
+        coming.send(bytes(600_000))
+        wait_until(lambda: size_of(tmp_path) > 0, "it is coming")
+        assert add(server, GIF).status_code == 507
+        assert coming.end() == names(server)
+
+
 def test_all_is_there_after_a_restart(tmp_path: Path) -> None:
+    """And what was coming goes on: the process that has it ends when it is whole."""
     with gallery(tmp_path) as server:
         added = add(server, GIF, GIF).json()["names"]
-        old, new = tmp_path / ".coming-old", tmp_path / ".coming-new"
-        for path in (old, new):
-            path.write_bytes(GIF)
-        os.utime(old, (0, 0))
+        coming = Coming(server)
+        coming.send(bytes(600_000))
+        wait_until(lambda: size_of(tmp_path) > 500_000, "another one is coming")
+        (tmp_path / ".coming-abandoned").write_bytes(GIF)
         server.signal(signal.SIGHUP)
+        wait_until(lambda: len(left(tmp_path)) == 3, "the next process has started")
+        added += coming.end()
         wait_until(lambda: is_supervisor(server.pid), "another process serves")
         assert names(server) == added[::-1]
     with gallery(tmp_path) as server:
         assert names(server) == added[::-1]
-    # What is still written to may be another process's.
-    assert left(tmp_path) == sorted([".coming-new", *added])
+    assert left(tmp_path) == added
+
+
+def test_the_next_start_deletes_what_a_killed_process_has_left(tmp_path: Path) -> None:
+    """At once, and nothing that comes to another process."""
+    with gallery(tmp_path) as living:
+        live = Coming(living)
+        live.send(bytes(600_000))
+        wait_until(lambda: len(left(tmp_path)) == 1, "a file is coming")
+        kept = left(tmp_path)
+        with gallery(tmp_path) as killed:
+            Coming(killed).send(bytes(600_000))
+            wait_until(lambda: len(left(tmp_path)) == 2, "and one to a process that will be killed")
+            killed.kill()
+        assert len(left(tmp_path)) == 2
+        with gallery(tmp_path):
+            assert left(tmp_path) == kept
+        assert live.end() == names(living) == left(tmp_path)
 
 
 def test_curl(server: Server, tmp_path: Path) -> None:
@@ -316,9 +477,41 @@ def test_what_is_refused_is_said_in_words_and_the_others_are_added(tmp_path: Pat
             " [row.querySelector('.name').textContent, row.querySelector('.note').textContent])",
         )
         assert said == [
-            ["<b>notes</b>.txt", "Only JPEG, PNG, GIF, WebP, AVIF, MP4 and WebM are shown here."],
+            [
+                "<b>notes</b>.txt",
+                "Only JPEG, PNG, GIF, WebP, AVIF, MP4, MOV, 3GP and WebM are shown here.",
+            ],
             ["large.png", "It is too large for this gallery."],
         ]
+
+
+@pytest.mark.parametrize("brand", ["isom", "qt  ", "3gp5", "3g2a", "MSNV", "XAVC"])
+def test_films_of_all_brands_are_shown(tmp_path: Path, brand: str) -> None:
+    """A browser goes by what is in a film; its brand says who made it."""
+    with gallery(tmp_path / "media") as server, browser(tmp_path / "profile") as chromium:
+        page = show(chromium, f"{server.url}/")
+        recorded = mp4(chromium, page)
+        assert recorded[4:8] == b"ftyp"
+        reply = add(server, recorded[:8] + brand.encode() + recorded[12:], name="film.mov")
+        assert reply.status_code == 201
+        (name,) = reply.json()["names"]
+        assert httpx.get(f"{server.url}/media/{name}").headers["Content-Type"] == "video/mp4"
+        chromium.look(page, f"location.hash = '#{name}'; location.reload()")
+        wait_for(chromium, page, "document.querySelector('#stage video')?.readyState >= 2")
+        assert chromium.look(page, "document.querySelector('#stage video').videoWidth") == 160
+
+
+def test_a_film_that_cannot_be_shown_says_so(tmp_path: Path) -> None:
+    with gallery(tmp_path / "media") as server, browser(tmp_path / "profile") as chromium:
+        page = show(chromium, f"{server.url}/")
+        (name,) = add(server, b"\0\0\0\x14ftyp3gp5" + bytes(1000)).json()["names"]
+        chromium.look(page, f"location.hash = '#{name}'; location.reload()")
+        wait_for(
+            chromium,
+            page,
+            "document.getElementById('about').textContent.endsWith("
+            "'this browser cannot show it, download it instead')",
+        )
 
 
 def test_a_film_is_sought_by_ranges(tmp_path: Path) -> None:

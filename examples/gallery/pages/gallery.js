@@ -9,7 +9,7 @@ const WORDS = {
   400: "the server did not understand the upload",
   403: "that is not allowed",
   413: "it is too large for this gallery",
-  415: "only JPEG, PNG, GIF, WebP, AVIF, MP4 and WebM are shown here",
+  415: "only JPEG, PNG, GIF, WebP, AVIF, MP4, MOV, 3GP and WebM are shown here",
   503: "the server has too much to do; try again in a moment",
   507: "the gallery is full: delete something first",
 };
@@ -80,15 +80,25 @@ function show() {
     stage.dataset.name = item.name;
     stage.replaceChildren(
       item.kind === "film"
-        ? made("video", { src: address(item), controls: true, playsInline: true, preload: "metadata" })
-        : made("img", { src: address(item), alt: `Picture of ${moment(item)}` }),
+        ? made("video", { src: address(item), controls: true, playsInline: true, preload: "metadata", onerror: refused })
+        : made("img", { src: address(item), alt: `Picture of ${moment(item)}`, onerror: refused }),
     );
+    delete stage.dataset.refused;
   }
-  at("about").textContent = `${moment(item)} · ${size(item.bytes)}`;
+  // Of a type that is known, and encoded in a way that is not.
+  const note = "refused" in stage.dataset ? " · this browser cannot show it, download it instead" : "";
+  at("about").textContent = `${moment(item)} · ${size(item.bytes)}${note}`;
   at("download").href = address(item);
   at("previous").disabled = index === 0;
   at("next").disabled = index === items.length - 1;
   if (!detail.open) detail.showModal();
+}
+
+function refused(event) {
+  // Not one that was left meanwhile.
+  if (event.target.parentNode !== stage) return;
+  stage.dataset.refused = "";
+  show();
 }
 
 function step(by) {
