@@ -342,7 +342,8 @@ def test_the_next_start_deletes_what_a_killed_process_has_left(tmp_path: Path) -
         wait_until(lambda: len(left(tmp_path)) == 1, "a file is coming")
         kept = left(tmp_path)
         with gallery(tmp_path) as killed:
-            Coming(killed).send(bytes(600_000))
+            lost = Coming(killed)
+            lost.send(bytes(600_000))
             wait_until(lambda: len(left(tmp_path)) == 2, "and one to a process that will be killed")
             killed.kill()
         assert len(left(tmp_path)) == 2
