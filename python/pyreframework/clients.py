@@ -88,7 +88,7 @@ class Clients:
             "samesite": samesite,
         }  # fmt: skip
         found = sessions_of(secret, cookie, max_age, attributes, store)
-        self.native.set_sessions(found.open, found.settle)
+        self.native.set_sessions(found)
         if found.waits:
             self.native.need_loop(True)
             # Before any hook that may read the session.

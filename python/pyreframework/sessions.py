@@ -1,6 +1,7 @@
 """Sessions: what an app keeps of each client between requests, in a signed cookie or in a store.
 
-The engine opens one when ``req.session`` is first read, and settles it behind the last after hook.
+The engine opens one when ``req.session`` is first read, and settles it once the answer is ready: when
+the last after hook has returned, what it answers is encoded, and a body in pieces has its first one.
 Imported with the first call of ``app.sessions()``.
 """
 
@@ -12,8 +13,7 @@ from json import dumps, loads
 from os import urandom
 from time import time
 
-from pyreframework.cookies import SAME_SITE, clean, set_cookie, token
-from pyreframework.engine import PyreResponse
+from pyreframework.cookies import SAME_SITE, clean, cookie_line, token
 from pyreframework.handlers.signatures import is_async
 
 TYPE_CHECKING = False
@@ -50,9 +50,12 @@ class Session(dict[str, "Any"]):
     a generator that makes its body, it can only be read: changing it raises RuntimeError.
     """
 
-    __slots__ = ("_is_closed", "_is_renewed", "_key", "_read_as", "_signed_at")
+    __slots__ = (
+        "_data", "_is_closed", "_is_renewed", "_is_to_write", "_key", "_line", "_read_as",
+        "_signed_at", "_write_as",
+    )  # fmt: skip
 
-    def __init__(self, is_closed: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
         # The text that it was read from; None if the client has none.
         self._read_as: str | None = None
@@ -60,7 +63,13 @@ class Session(dict[str, "Any"]):
         # Its name in a store.
         self._key: str | None = None
         self._is_renewed = False
-        self._is_closed = is_closed
+        # What it was closed with: whether it is to be written, as what, under which name in a
+        # store, and with which cookie.
+        self._is_closed = False
+        self._is_to_write = False
+        self._data = ""
+        self._write_as: str | None = None
+        self._line = ""
 
     @property
     def is_new(self) -> bool:
@@ -235,61 +244,98 @@ class Sessions:
         session.update(loaded)
         session._read_as = written(session)
 
-    def settle(self, req: PyreRequest, resp: PyreResponse) -> Any:
-        """Return the answer with what has become of the session; awaited if the store is async.
+    def close(self, req: PyreRequest) -> None:
+        """Have what the session is now be what is kept of it: from here on it can only be read.
 
-        An answer of 500 or more leaves the session as it was: its handler did not get to the end.
+        Raises:
+            TypeError: It holds what JSON has not.
+            ValueError: It does too, or the cookie would be longer than browsers keep.
         """
         session = req.session
-        text = written(session)
         session._is_closed = True
-        # 499: its client has gone, and the handler was ended.
-        is_failure = resp.status_code >= 499
+        text = written(session)
         is_changed = text != session._read_as and not (session.is_new and not session)
-        if is_failure or not (is_changed or session._is_renewed or self._is_aged(session, time())):
-            return with_headers(resp, is_private=False)
+        if is_changed or session._is_renewed or self._is_aged(session, time()):
+            session._is_to_write = True
+            if self._store is None:
+                session._line = self._line(req, text if session else None)
+            else:
+                self._close_stored(req, session, text)
+
+    def reopen(self, req: PyreRequest) -> None:
+        """Let it be changed again: the answer that it was closed for is not the answer."""
+        session = req.session
+        session._is_closed = session._is_to_write = False
+
+    def settle(self, req: PyreRequest, status: int) -> Any:
+        """Write what has become of the session, if the answer has not failed; nothing fails after.
+
+        Returns the text of the ``Set-Cookie`` that the answer is to have, or None; awaited if the
+        store is async. An answer of 500 or more leaves the session as it was: its handler did not
+        get to the end.
+
+        Raises:
+            TypeError: As `close`.
+            ValueError: As `close`.
+        """
+        session = req.session
+        # 499: its client has gone, and the handler was ended.
+        if status >= 499:
+            session._is_closed = True
+            return None
+        if not session._is_closed:
+            self.close(req)
+        if not session._is_to_write:
+            return None
         if self._store is None:
-            return self._answer(req, resp, text if session else None)
-        return self._settle_stored(req, resp, session)
+            return session._line
+        return self._settle_stored(session)
 
     def _is_aged(self, session: Session, now: float) -> bool:
         """Whether half of its time is over: it is written again then, so that it lasts."""
         return not session.is_new and now - session._signed_at > self._lasts / 2
 
-    def _settle_stored(self, req: PyreRequest, resp: PyreResponse, session: Session) -> Any:
-        assert self._store is not None
+    def _close_stored(self, req: PyreRequest, session: Session, text: str) -> None:
         before = session._key
-        key = before
-        if session and (key is None or session._is_renewed):
-            key = packed(urandom(KEY_BYTES))
-        answer = self._answer(req, resp, key if session else None)
+        session._write_as = before
+        if not session:
+            session._write_as = None
+        elif before is None or session._is_renewed:
+            session._write_as = packed(urandom(KEY_BYTES))
+        session._data = text
+        session._line = self._line(req, session._write_as)
+
+    def _settle_stored(self, session: Session) -> Any:
+        assert self._store is not None
+        before, key = session._key, session._write_as
         steps: list[tuple[Any, ...]] = []
-        if session and key is not None:
-            steps.append((self._store.save, key, dict(session), self._lasts))
-        if before is not None and (not session or key != before):
+        if key is not None:
+            # A copy down to its leaves: the code of a body that has begun may have changed these.
+            steps.append((self._store.save, key, loads(session._data), self._lasts))
+        if before is not None and key != before:
             steps.append((self._store.delete, before))
         # Another request of the client may have deleted it meanwhile, as a logout does.
-        is_there = (self._store.load, before) if session and before is not None else None
+        is_there = (self._store.load, before) if key is not None and before is not None else None
         if not self.waits:
             if is_there is not None and is_there[0](is_there[1]) is None:
-                return with_headers(resp, is_private=False)
+                return None
             for call, *given in steps:
                 call(*given)
-            return answer
+            return session._line
 
-        async def wait() -> PyreResponse:
+        async def wait() -> str | None:
             if is_there is not None:
                 loaded: Any = is_there[0](is_there[1])
                 if await loaded is None:
-                    return with_headers(resp, is_private=False)
+                    return None
             for call, *given in steps:
                 await call(*given)
-            return answer
+            return session._line
 
         return wait()
 
-    def _answer(self, req: PyreRequest, resp: PyreResponse, text: str | None) -> PyreResponse:
-        """Return a copy of the answer that sets the cookie, or deletes it.
+    def _line(self, req: PyreRequest, text: str | None) -> str:
+        """Return the ``Set-Cookie`` that sends this, or that deletes the cookie.
 
         Raises:
             ValueError: It would be longer than browsers keep.
@@ -297,9 +343,8 @@ class Sessions:
         attributes = self._attributes
         if attributes["secure"] is None:
             attributes = {**attributes, "secure": came_over_tls(req)}
-        resp = with_headers(resp, is_private=True)
         if text is None:
-            return set_cookie(resp, self._cookie, "", max_age=0, expires=0, **attributes)
+            return cookie_line(self._cookie, "", max_age=0, expires=0, **attributes)
         signed = f"{packed(text.encode())}.{int(time()):x}"
         value = f"{signed}.{sign(self._keys[0], signed)}"
         taken = len(self._cookie) + len(value)
@@ -309,7 +354,7 @@ class Sessions:
                 f"{COOKIE_BYTES_MAX:,}: put less into it, or keep it on the server with store="
             )
         max_age = None if self._max_age is None else int(self._max_age)
-        return set_cookie(resp, self._cookie, value, max_age=max_age, **attributes)
+        return cookie_line(self._cookie, value, max_age=max_age, **attributes)
 
 
 def sessions_of(
@@ -451,27 +496,3 @@ def forwarded_scheme(req: PyreRequest) -> str:
         if name.strip().lower() == "proto":
             return value.strip().strip('"').lower()
     return ""
-
-
-def with_headers(resp: PyreResponse, is_private: bool) -> PyreResponse:
-    """Return a copy of an answer that depends on cookies (RFC 9110 section 12.5.5).
-
-    One that is private is for no cache that others share (RFC 9111 section 5.2.2.7), unless its
-    handler has said that it is.
-    """
-    headers: dict[str, str | list[str]] = dict(resp.headers.items())
-    known = {name.lower(): name for name in headers}
-    vary = headers.get(known.get("vary", ""), [])
-    lines = [vary] if isinstance(vary, str) else vary
-    members = {one.strip().lower() for line in lines for one in line.split(",")}
-    if not members & {"*", "cookie"}:
-        headers[known.get("vary", "Vary")] = ", ".join([*lines, "Cookie"])
-    if is_private:
-        said = headers.get(known.get("cache-control", ""), [])
-        lines = [said] if isinstance(said, str) else said
-        words = {one.strip().lower() for line in lines for one in line.split(",")}
-        if not words & {"public", "private", "no-store"}:
-            headers[known.get("cache-control", "Cache-Control")] = ", ".join([*lines, "private"])
-    return PyreResponse(
-        resp.body, status_code=resp.status_code, content_type=resp.content_type, headers=headers
-    )

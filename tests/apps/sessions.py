@@ -83,6 +83,10 @@ def before(req):
     if req.path == "/hooked":
         req.session["hook"] = True
         return "hooked"
+    if req.path.startswith("/ws"):
+        req.session["ws"] = req.session.get("ws", 0) + 1
+        if req.path == "/ws/unfit":
+            req.session["unfit"] = object()
     return None
 
 
@@ -159,6 +163,61 @@ def lost(req):
 
 def unfit(req):
     req.session["unfit"] = {"a": [object()]}
+
+
+def no_json(req):
+    count(req, "no_json")
+    req.session.renew()
+    return {"answer": object()}
+
+
+async def no_json_async(req):
+    await asyncio.sleep(0)
+    return no_json(req)
+
+
+def fails_at_once(req):
+    count(req, "fails_at_once")
+    req.session.renew()
+
+    def pieces():
+        raise RuntimeError("before the first piece")
+        yield "a"
+
+    return pieces()
+
+
+async def fails_at_once_async(req):
+    count(req, "fails_at_once")
+    req.session.renew()
+
+    async def pieces():
+        await asyncio.sleep(0)
+        raise RuntimeError("before the first piece")
+        yield "a"
+
+    return pieces()
+
+
+def lost_in_pieces(req):
+    """What its first piece raises has a handler, which changes the session."""
+    count(req, "pieces")
+
+    def pieces():
+        yield {}["name"]
+
+    return pieces()
+
+
+def deep_in_pieces(req):
+    """Only what was there before counts, wherever the body is made."""
+    found = req.session.setdefault("list", [])
+
+    def pieces():
+        found.append(1)
+        yield "a"
+
+    return pieces()
 
 
 def large(req):
@@ -265,9 +324,46 @@ def body(req):
 get("/count/{name}", count)
 get("/async/{name}", count_async)
 for path in (show, deep, forget, renew, kept, plain, fail, raised, lost, unfit, large,
+             no_json, no_json_async, fails_at_once, fails_at_once_async, lost_in_pieces,
+             deep_in_pieces,
              replaced, generator, late, too_late, in_task, slow, aged, stream, sent, cached,
              token):  # fmt: skip
     get(f"/{path.__name__}", path)
+
+
+@app.websocket("/ws/def", gil=on_main or None)
+def socket_def(ws):
+    try:
+        ws.request.session["late"] = 1
+    except RuntimeError as error:
+        ws.send(f"{ws.request.session['ws']}, {error}")
+
+
+@app.websocket("/ws/async", gil=on_main or None)
+async def socket_async(ws):
+    await asyncio.sleep(0)
+    try:
+        ws.request.session["late"] = 1
+    except RuntimeError as error:
+        await ws.accept(headers={"Set-Cookie": "other=1"})
+        await ws.send(f"{ws.request.session['ws']}, {error}")
+
+
+@app.websocket("/ws/refused", gil=on_main or None)
+async def socket_refused(ws):
+    return {"error": "no"}, 403
+
+
+@app.websocket("/ws/fails", gil=on_main or None)
+def socket_fails(ws):
+    raise RuntimeError("on purpose")
+
+
+@app.websocket("/ws/unfit", gil=on_main or None)
+def socket_unfit(ws):
+    ws.send("never")
+
+
 get("/hooked", plain)
 get("/after", plain)
 get("/earlier", plain)

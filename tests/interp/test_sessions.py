@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import re
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -150,19 +151,26 @@ def test_an_answer_that_is_kept_has_nobodys_session(server: Server) -> None:
         assert other.get("/show").json()["session"] == {"kept": 1}
 
 
-@pytest.mark.parametrize("path", ["/fail", "/unfit", "/large"])
+LATE_FAILURES = ["/no_json", "/no_json_async", "/fails_at_once", "/fails_at_once_async"]
+
+
+@pytest.mark.parametrize("path", ["/fail", "/unfit", "/large", *LATE_FAILURES])
 def test_a_failure_leaves_it_as_it_was(server: Server, path: str) -> None:
     with client(server) as one:
         one.get("/count/a")
         reply = one.get(path)
         assert reply.status_code == 500 and cookie_lines(reply) == []
+        assert reply.headers["vary"] == "Cookie"
+        assert "cache-control" not in reply.headers
         assert one.get("/show").json()["session"] == {"a": 1}
     reason = {
         "/fail": "on purpose",
         "/unfit": "req.session['unfit'] cannot be kept: Object of type object is not JSON",
         "/large": "as a cookie, of which browsers keep 4,096: put less into it",
+        "/no_json": "answer",
+        "/no_json_async": "answer",
     }
-    server.output.wait_for(re.escape(reason[path]))
+    server.output.wait_for(re.escape(reason.get(path, "before the first piece")))
 
 
 def test_once_the_head_is_made_it_is_read_only(server: Server) -> None:
@@ -267,6 +275,61 @@ def test_until_the_browser_ends() -> None:
             assert reply.json()["new"] is is_new
 
 
+def shaken(server: Server, path: str, cookie: str = "") -> tuple[str, httpx.Headers, bytes]:
+    """Ask for a WebSocket; return the status line of the answer, its fields, and what follows."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as raw:
+        raw.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            f"Cookie: session={cookie}\r\n\r\n".encode()
+        )
+        found = b""
+        while chunk := raw.recv(4096):
+            found += chunk
+            # The frame that closes, or a refusal, behind which a connection may go on.
+            if b"\x88" in found or b'{"error"' in found:
+                break
+    head, _, rest = found.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    fields = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+    return first, httpx.Headers(fields), rest
+
+
+@pytest.mark.parametrize("path", ["/ws/def", "/ws/async"])
+def test_a_websocket_begins_with_what_hooks_have_changed(server: Server, path: str) -> None:
+    first, fields, rest = shaken(server, path, made({"ws": 1}))
+    assert first.split()[1] == "101"
+    *_, line = fields.get_list("set-cookie")
+    assert b"2, the head of the answer has been made" in rest
+    value = line.removeprefix("session=").partition(";")[0]
+    assert json.loads(base64.urlsafe_b64decode(value.split(".")[0] + "==")) == {"ws": 2}
+    assert len(fields.get_list("set-cookie")) == (2 if path == "/ws/async" else 1)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/ws/refused", "403"), ("/ws/fails", "500")])
+def test_so_does_one_that_is_refused(server: Server, path: str, status: str) -> None:
+    first, fields, _ = shaken(server, path)
+    assert first.split()[1] == status
+    assert len(fields.get_list("set-cookie")) == 1
+    assert fields["vary"] == "Cookie" and fields["cache-control"] == "private"
+
+
+def test_a_websocket_does_not_begin_with_what_cannot_be_kept(server: Server) -> None:
+    first, fields, _ = shaken(server, "/ws/unfit")
+    assert first.split()[1] == "500"
+    assert "set-cookie" not in fields and fields["vary"] == "Cookie"
+
+
+@pytest.mark.parametrize("path", ["/ws/def", "/ws/async", "/ws/refused", "/ws/fails"])
+def test_a_store_has_what_a_websocket_begins_with(stored: tuple[Server, Path], path: str) -> None:
+    server, _ = stored
+    first, fields, _ = shaken(server, path)
+    *_, line = fields.get_list("set-cookie")
+    headers = {"Cookie": line.partition(";")[0]}
+    assert httpx.get(f"{server.url}/show", headers=headers).json()["session"] == {"ws": 1}
+    httpx.get(f"{server.url}/forget", headers=headers)
+
+
 def test_a_store_has_what_the_cookie_names(stored: tuple[Server, Path]) -> None:
     server, folder = stored
     with client(server) as one:
@@ -286,6 +349,38 @@ def test_a_store_has_what_the_cookie_names(stored: tuple[Server, Path]) -> None:
         # An id that is not there any more is not used again.
         assert not (folder / key).exists()
         assert one.get("/large").status_code == 204
+
+
+@pytest.mark.parametrize("path", ["/fail", "/unfit", *LATE_FAILURES])
+def test_a_failure_leaves_the_store_as_it_was(stored: tuple[Server, Path], path: str) -> None:
+    server, folder = stored
+    with client(server) as one:
+        one.get("/count/a")
+        cookie = one.cookies["session"]
+        kept = {file.name: file.read_text() for file in folder.iterdir()}
+        reply = one.get(path)
+        assert reply.status_code == 500 and cookie_lines(reply) == []
+        assert one.cookies["session"] == cookie
+        assert {file.name: file.read_text() for file in folder.iterdir()} == kept
+        assert one.get("/show").json() == {"session": {"a": 1}, "new": False}
+        one.get("/forget")
+
+
+def test_what_stands_for_a_first_piece_is_settled(stored: tuple[Server, Path]) -> None:
+    with client(stored[0]) as one:
+        reply = one.get("/lost_in_pieces")
+        assert (reply.status_code, reply.json()) == (404, {"missing": True})
+        assert len(cookie_lines(reply)) == 1 and reply.headers["vary"] == "Cookie"
+        kept = {"pieces": 1, "missing": "'name'"}
+        assert one.get("/show").json() == {"session": kept, "new": False}
+        one.get("/forget")
+
+
+def test_what_a_body_in_pieces_changes_is_not_kept(stored: tuple[Server, Path]) -> None:
+    with client(stored[0]) as one:
+        assert one.get("/deep_in_pieces").text == "a"
+        assert one.get("/show").json()["session"] == {"list": []}
+        one.get("/forget")
 
 
 def test_a_hook_from_before_the_sessions_has_what_is_stored(stored: tuple[Server, Path]) -> None:
