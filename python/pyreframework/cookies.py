@@ -233,9 +233,11 @@ def with_cookie(resp: PyreResponse, line: str) -> PyreResponse:
         else:
             headers[name] = value
     headers["Set-Cookie"] = [*lines, line] if lines else line
-    return PyreResponse(
+    copy = PyreResponse(
         resp.body, status_code=resp.status_code, content_type=resp.content_type, headers=headers
     )
+    copy._length = resp._length
+    return copy
 
 
 def put(

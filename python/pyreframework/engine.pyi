@@ -304,6 +304,7 @@ class PyreResponse:
     body: Any
     status_code: int
     content_type: str | None
+    _length: int | None
     @property
     def headers(self) -> ResponseHeaders: ...
     @headers.setter

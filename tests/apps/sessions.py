@@ -3,7 +3,15 @@
 import asyncio
 import os
 
-from pyreframework import HTTPError, Pyre, PyreResponse, PyreStream, send_file
+from pyreframework import (
+    HTTPError,
+    Pyre,
+    PyreResponse,
+    PyreStream,
+    delete_cookie,
+    send_file,
+    set_cookie,
+)
 from pyreframework.sessions import SessionStore
 
 app = Pyre()
@@ -238,6 +246,24 @@ def generator(req):
     return pieces()
 
 
+def measured(req):
+    """What its headers say of its length stays, whoever adds to them."""
+    count(req, "measured")
+
+    def pieces():
+        yield "abc"
+
+    resp = PyreResponse(pieces(), headers={"Content-Length": "3", "set-cookie": "one=1"})
+    return set_cookie(resp, "two", "2")
+
+
+async def measured_stream(req):
+    count(req, "measured")
+    found = PyreStream("text/plain", headers={"Content-Length": "5"})
+    req.add_task(send, found)
+    return delete_cookie(PyreResponse(found), "two")
+
+
 def late(req):
     seen = dict(req.session)
 
@@ -325,7 +351,7 @@ get("/count/{name}", count)
 get("/async/{name}", count_async)
 for path in (show, deep, forget, renew, kept, plain, fail, raised, lost, unfit, large,
              no_json, no_json_async, fails_at_once, fails_at_once_async, lost_in_pieces,
-             deep_in_pieces,
+             deep_in_pieces, measured, measured_stream,
              replaced, generator, late, too_late, in_task, slow, aged, stream, sent, cached,
              token):  # fmt: skip
     get(f"/{path.__name__}", path)
