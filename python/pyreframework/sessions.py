@@ -42,6 +42,9 @@ KEY_BYTES = 32
 PURPOSE = b"pyreframework session v1: "
 PURPOSE_OF_IDS = b"pyreframework session id v1: "
 
+# What is made of a key to tell whether others have the same, and says nothing else of it.
+COMPARISON = b"pyreframework session comparison v1"
+
 
 class Session(dict[str, "Any"]):
     """What is kept of one client: a dict, written if it has changed once the answer is made.
@@ -176,6 +179,16 @@ class Sessions:
         self._attributes = attributes
         self._store = store
         self.waits = store is not None and is_async(store.load)
+
+    def said(self) -> dict[str, str]:
+        """Return by what other interpreters know that theirs are the same; no key is in it."""
+        from pyreframework.program.outline import key
+
+        store = "None" if self._store is None else key(type(self._store))
+        attributes = {name: str(value) for name, value in self._attributes.items()}
+        secret = ", ".join(digest(one, COMPARISON, "sha256").hex() for one in self._keys)
+        options = {"cookie": self._cookie, "max_age": str(self._max_age), **attributes}
+        return {**options, "store": store, "secret": secret}
 
     def open(self, cookies: dict[str, str], is_late: bool) -> Session:
         """Return the session of a client; an empty one if its cookie is none of ours.

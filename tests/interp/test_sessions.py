@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from places import PLACES
-from serving import Server, serve
+from serving import Server, Write, run_to_end, serve
 
 SECRET = "a secret of this test alone"
 PURPOSE = b"pyreframework session v1: "
@@ -142,6 +142,16 @@ def test_cookies_of_handlers_stay(server: Server) -> None:
     assert reply.headers["vary"] == "X, Cookie"
 
 
+@pytest.mark.parametrize("path", ["/measured", "/measured_stream"])
+def test_an_answer_in_pieces_keeps_its_length(server: Server, path: str) -> None:
+    with client(server) as one:
+        reply = one.get(path)
+        assert reply.headers["content-length"] == str(len(reply.text)), reply.headers
+        assert "transfer-encoding" not in reply.headers
+        assert len(cookie_lines(reply)) == 1
+        assert len(reply.headers.get_list("set-cookie")) == (3 if path == "/measured" else 2)
+
+
 def test_an_answer_that_is_kept_has_nobodys_session(server: Server) -> None:
     with client(server) as one, client(server) as other:
         for number in (1, 2):
@@ -253,6 +263,36 @@ def test_clients_at_once_keep_their_own(server: Server) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(visit, range(8)))
+
+
+@pytest.mark.parametrize("mode", ["subinterp", "default"])
+def test_a_secret_of_one_interpreter_is_refused(write: Write, mode: str) -> None:
+    """What one worker signs the others would not believe."""
+    program = """
+import os
+from pyreframework import Pyre
+
+app = Pyre()
+app.sessions(os.urandom(32))
+
+@app.get("/")
+def visit(req):
+    req.session["a"] = req.session.get("a", 0) + 1
+    return req.session["a"]
+
+if __name__ == "__main__":
+    app.run()
+"""
+    path = write("program.py", program)
+    if mode == "default":
+        with serve(path, mode=mode) as server, client(server) as one:
+            assert [one.get("/").json() for _ in range(2)] == [1, 2]
+        return
+    ending = run_to_end(path, workers=2)
+    assert ending.code == 3
+    assert "app.sessions() has another secret in this worker than in the main" in ending.output
+    assert "read it from the environment or from a file" in ending.output
+    assert "must register the same routes" not in ending.output
 
 
 def test_secrets_rotate() -> None:
