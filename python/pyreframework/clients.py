@@ -82,7 +82,7 @@ class Clients:
             ...     req.session["visits"] = req.session.get("visits", 0) + 1
             ...     return {"visits": req.session["visits"]}
         """
-        from pyreframework.sessions import sessions_of
+        from pyreframework.session_options import sessions_of
 
         if self.has_sessions:
             raise ValueError("app.sessions() was called before: an app has one kind of sessions")

@@ -13,14 +13,13 @@ from json import dumps, loads
 from os import urandom
 from time import time
 
-from pyreframework.cookies import SAME_SITE, clean, cookie_line, token
+from pyreframework.cookies import cookie_line
 from pyreframework.handlers.signatures import is_async
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping
-    from datetime import timedelta
-    from typing import Any, Literal, Self
+    from collections.abc import Awaitable, Mapping
+    from typing import Any, Self
 
     from pyreframework.engine import PyreRequest
 
@@ -29,18 +28,14 @@ FORTNIGHT_S = 14 * 24 * 3600
 # Browsers drop a cookie whose name and value are longer (RFC 6265 section 6.1 asks for as much).
 COOKIE_BYTES_MAX = 4096
 
-# A secret that is shorter can be guessed.
-SECRET_BYTES_MIN = 16
-
 # Where a session has the secret that tokens of its forms are made of.
 TOKENS = "_csrf"
 
 # Of the name of a session in a store: nobody finds another one by trying.
 KEY_BYTES = 32
 
-# How a key for signatures differs from one for anything else that is made of the same secret.
-PURPOSE = b"pyreframework session v1: "
-PURPOSE_OF_IDS = b"pyreframework session id v1: "
+# Clocks of hosts that share a secret differ; a time that is further ahead is none of ours.
+SKEW_S = 60
 
 # What is made of a key to tell whether others have the same, and says nothing else of it.
 COMPARISON = b"pyreframework session comparison v1"
@@ -233,7 +228,7 @@ class Sessions:
         if not (dot and point) or not self._is_signed(signed, signature):
             return None
         session._signed_at = int(stamp, 16)
-        if time() - session._signed_at > self._lasts:
+        if not -SKEW_S <= time() - session._signed_at <= self._lasts:
             return None
         return unpacked(payload).decode()
 
@@ -368,86 +363,6 @@ class Sessions:
             )
         max_age = None if self._max_age is None else int(self._max_age)
         return cookie_line(self._cookie, value, max_age=max_age, **attributes)
-
-
-def sessions_of(
-    secret: str | bytes | Iterable[str | bytes],
-    cookie: str,
-    max_age: float | timedelta | None,
-    attributes: dict[str, Any],
-    store: SessionStore | Literal["state"] | None,
-) -> Sessions:
-    """Return the sessions that an app asks for.
-
-    Raises:
-        ValueError: A part cannot be; the text says which, and what to do.
-        TypeError: A part is of another type.
-    """
-    token(cookie)
-    for name in ("path", "domain"):
-        if attributes[name] is not None:
-            clean(attributes[name], name)
-    require_attributes(cookie, attributes)
-    if max_age is not None:
-        seconds = getattr(max_age, "total_seconds", None)
-        max_age = seconds() if seconds is not None else max_age
-        if isinstance(max_age, bool) or not isinstance(max_age, (int, float)):
-            kind = type(max_age).__qualname__
-            raise TypeError(f"max_age must be seconds, a timedelta or None, not {kind}")
-        if not 1 <= max_age <= 2**31:
-            raise ValueError(
-                f"max_age must be 1 second or more, and 68 years at most, not {max_age}"
-            )
-    if store == "state":
-        raise ValueError('store="state" is not there yet: give a SessionStore of your own')
-    methods = [getattr(store, name, None) for name in ("load", "save", "delete")]
-    if store is not None and not all(map(callable, methods)):
-        kind = type(store).__qualname__
-        raise TypeError(f"store must have load, save and delete as SessionStore, not {kind}")
-    if store is not None and len({is_async(method) for method in methods}) > 1:
-        raise TypeError("the methods of a store are async def functions all, or none is")
-    # What one of them has signed says nothing to the other.
-    purpose = PURPOSE if store is None else PURPOSE_OF_IDS
-    return Sessions(keys_of(secret, purpose + cookie.encode()), cookie, max_age, attributes, store)
-
-
-def require_attributes(cookie: str, attributes: dict[str, Any]) -> None:
-    """Raise unless browsers take a cookie with these attributes (RFC 6265bis section 5.7)."""
-    secure, same_site = attributes["secure"], attributes["samesite"]
-    if same_site is not None and str(same_site).lower() not in SAME_SITE:
-        raise ValueError(f"samesite must be Lax, Strict or None, not {same_site!r}")
-    if str(same_site).lower() == "none" and same_site is not None and not secure:
-        raise ValueError('browsers take samesite="None" with secure=True alone')
-    prefix = cookie.lower().partition("-")[0]
-    if prefix in ("__secure", "__host") and not secure:
-        raise ValueError(f"browsers take a cookie named {cookie!r} with secure=True alone")
-    is_bound = attributes["path"] == "/" and attributes["domain"] is None
-    if prefix == "__host" and not is_bound:
-        raise ValueError(f'browsers take a cookie named {cookie!r} with path="/" and no domain')
-
-
-def keys_of(secret: str | bytes | Iterable[str | bytes], purpose: bytes) -> list[bytes]:
-    """Return the keys that are made of secrets for a purpose: the first one signs.
-
-    Raises:
-        ValueError: There is none, or one is too short.
-        TypeError: One is of another type.
-    """
-    secrets = [secret] if isinstance(secret, (str, bytes)) else list(secret)
-    if not secrets:
-        raise ValueError("app.sessions() needs a secret")
-    keys = []
-    for one in secrets:
-        if not isinstance(one, (str, bytes)):
-            raise TypeError(f"a secret must be str or bytes, not {type(one).__qualname__}")
-        raw = one.encode() if isinstance(one, str) else one
-        if len(raw) < SECRET_BYTES_MIN:
-            raise ValueError(
-                f"a secret must have {SECRET_BYTES_MIN} bytes or more, not {len(raw)}; make one "
-                "with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
-            )
-        keys.append(digest(raw, purpose, "sha256"))
-    return keys
 
 
 def written(session: Session) -> str:

@@ -11,7 +11,8 @@ import pytest
 
 from pyreframework import Pyre
 from pyreframework.program.outline import ANYTHING, SEPARATOR, compare, key, name_of_type, outline
-from pyreframework.sessions import SessionStore, keys_of
+from pyreframework.session_options import keys_of
+from pyreframework.sessions import SessionStore
 
 SECRET = "a secret of this test alone"
 OTHER = "the secret that comes in its place"
