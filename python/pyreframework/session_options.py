@@ -129,7 +129,7 @@ def keys_of(secret: str | bytes | Iterable[str | bytes], purpose: bytes) -> list
         kind = type(secret).__qualname__
         raise TypeError(f"of several secrets the first one signs: give a list, not {kind}")
     is_one = not hasattr(secret, "__iter__") or isinstance(secret, (str, *BYTES))
-    secrets: list[Any] = [secret] if is_one else list(secret)  # type: ignore[arg-type]
+    secrets: list[Any] = [secret] if is_one else list(secret)
     if not secrets:
         raise ValueError("app.sessions() needs a secret")
     keys = []

@@ -1,7 +1,7 @@
 """Sessions: what an app keeps of each client between requests, in a signed cookie or in a store.
 
-The engine opens one when ``req.session`` is first read, and settles it once the answer is ready: when
-the last after hook has returned, what it answers is encoded, and a body in pieces has its first one.
+The engine opens one when ``req.session`` is first read, and settles it once the answer is ready:
+when the last after hook has returned, the answer is encoded, and a body in pieces has its first.
 Imported with the first call of ``app.sessions()``.
 """
 

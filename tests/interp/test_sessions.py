@@ -366,7 +366,7 @@ def test_a_websocket_does_not_begin_with_what_cannot_be_kept(server: Server) -> 
 @pytest.mark.parametrize("path", ["/ws/def", "/ws/async", "/ws/refused", "/ws/fails"])
 def test_a_store_has_what_a_websocket_begins_with(stored: tuple[Server, Path], path: str) -> None:
     server, _ = stored
-    first, fields, _ = shaken(server, path)
+    _, fields, _ = shaken(server, path)
     *_, line = fields.get_list("set-cookie")
     headers = {"Cookie": line.partition(";")[0]}
     assert httpx.get(f"{server.url}/show", headers=headers).json()["session"] == {"ws": 1}

@@ -29,7 +29,7 @@ MAIN_MODULES = ("__main__", WORKER_NAME)
 DEPTH_MAX = 16
 # Calls that are known by their arguments, and what of them is not shown.
 CALLS = ("app.sessions()", "app.enable_csrf()")
-SECRET = "secret"
+HIDDEN = "secret"
 OTHER_SECRET = (
     f"{CALLS[0]} has another secret in {HERE} than in {THERE}: read it from the environment or "
     "from a file; one that the program makes is another one in each interpreter that runs it"
@@ -92,12 +92,10 @@ def of_kind(kind: str, here: list[list[str]], there: list[list[str]]) -> str | N
     for place, (mine, other) in enumerate(zip(here, there, strict=True)):
         if is_same(mine, other):
             continue
-        if kind in CALLS and mine[0] == SECRET:
+        if kind in CALLS and mine[0] == HIDDEN:
             return OTHER_SECRET
         if kind in CALLS:
-            return (
-                f"{kind} has {mine[0]}={mine[1]} in {HERE} and {other[0]}={other[1]} in {THERE}"
-            )
+            return f"{kind} has {mine[0]}={mine[1]} in {HERE} and {other[0]}={other[1]} in {THERE}"
         if kind == "option":
             return f"{mine[0]} has {mine[1]} in {HERE} and {other[1]} in {THERE}"
         if kind == "handler" and mine[0] != other[0]:
