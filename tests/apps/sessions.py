@@ -37,6 +37,8 @@ class Files(SessionStore):
     def save(self, key, data, max_age):
         import json
 
+        if "broken" in data:
+            raise OSError("the store is broken")
         with open(f"{self.folder}/{key}.{os.urandom(4).hex()}", "w") as file:
             json.dump(data, file)
         os.rename(file.name, f"{self.folder}/{key}")
@@ -57,7 +59,9 @@ class AsyncFiles(SessionStore):
         return self.files.load(key)
 
     async def save(self, key, data, max_age):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+        if "broken" in data:
+            raise OSError("the store is broken")
         self.files.save(key, data, max_age)
 
     async def delete(self, key):
@@ -105,6 +109,11 @@ def after(req, resp):
     if req.path == "/after":
         req.session["after"] = True
     return None
+
+
+@app.exception_handler(OSError)
+def out_of_order(req, error):
+    return {"error": "try again"}, 409
 
 
 @app.exception_handler(KeyError)
@@ -226,6 +235,38 @@ def deep_in_pieces(req):
         yield "a"
 
     return pieces()
+
+
+def broken(req):
+    req.session["broken"] = True
+    return "never"
+
+
+def broken_in_pieces(req):
+    req.session["broken"] = True
+    return (piece for piece in ("never", "sent"))
+
+
+def counted_body(req, name):
+    """Reads its body as it comes."""
+    size = sum(len(piece) for piece in req.stream())
+    return {**count(req, name), "size": size}
+
+
+async def counted_body_async(req, name):
+    size = 0
+    async for piece in req.stream():
+        size += len(piece)
+    return {**count(req, name), "size": size}
+
+
+def events(req):
+    count(req, "events")
+
+    def pieces():
+        yield "data: a\n\n"
+
+    return PyreResponse(pieces(), content_type="text/event-stream")
 
 
 def large(req):
@@ -351,7 +392,7 @@ get("/count/{name}", count)
 get("/async/{name}", count_async)
 for path in (show, deep, forget, renew, kept, plain, fail, raised, lost, unfit, large,
              no_json, no_json_async, fails_at_once, fails_at_once_async, lost_in_pieces,
-             deep_in_pieces, measured, measured_stream,
+             deep_in_pieces, broken, broken_in_pieces, events, measured, measured_stream,
              replaced, generator, late, too_late, in_task, slow, aged, stream, sent, cached,
              token):  # fmt: skip
     get(f"/{path.__name__}", path)
@@ -397,6 +438,8 @@ for method in ("post", "put", "delete", "patch"):
     getattr(app, method)("/do", do, gil=on_main or None)
 app.post("/do_async", do_async, gil=on_main or None)
 app.post("/field", field, gil=on_main or None)
+app.post("/counted/{name}", counted_body, gil=on_main or None, stream_body=True)
+app.post("/counted_async/{name}", counted_body_async, gil=on_main or None, stream_body=True)
 app.post("/body", body, gil=on_main or None, stream_body=True)
 app.post("/exempt/{name}", do, gil=on_main or None)
 
