@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pyreframework import Pyre
+from pyreframework import Pyre, PyreWebSocket
 from pyreframework.sessions import Session, SessionStore, packed, unpacked
 from pyreframework.testing import TestClient
 
@@ -163,6 +163,25 @@ def test_the_jar_of_a_test_client_keeps_it() -> None:
         assert client.post("/visit").status_code == 403
         headers = {"x-csrf-token": client.get("/token").text}
         assert [client.post("/visit", headers=headers).json() for _ in range(2)] == [2, 3]
+
+
+def test_the_jar_of_a_test_client_keeps_that_of_a_websocket() -> None:
+    app = Pyre()
+    app.sessions(SECRET)
+
+    @app.before_request
+    def count(req: Any) -> None:
+        req.session["opened"] = req.session.get("opened", 0) + 1
+        req.state.opened = req.session["opened"]
+
+    @app.websocket("/ws")
+    async def tell(ws: PyreWebSocket) -> None:
+        await ws.send(str(ws.state.opened))
+
+    with TestClient(app) as client:
+        for number in ("1", "2", "3"):
+            with client.websocket_connect("/ws") as ws:
+                assert ws.receive_text() == number
 
 
 CHANGES = {
