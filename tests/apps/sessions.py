@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 
 from pyreframework import (
     HTTPError,
@@ -35,13 +36,24 @@ class Files(SessionStore):
             return None
 
     def save(self, key, data, max_age):
-        import json
-
         if "broken" in data:
             raise OSError("the store is broken")
+        if "hangs" in data:
+            for _ in range(3000):
+                time.sleep(0.01)
+        if "long" in data:
+            print("it takes long to save", flush=True)
+            time.sleep(0.2)
+        self.write(key, data)
+
+    def write(self, key, data):
+        import json
+
         with open(f"{self.folder}/{key}.{os.urandom(4).hex()}", "w") as file:
             json.dump(data, file)
         os.rename(file.name, f"{self.folder}/{key}")
+        if "long" in data:
+            print("it is saved", flush=True)
 
     def delete(self, key):
         try:
@@ -62,7 +74,12 @@ class AsyncFiles(SessionStore):
         await asyncio.sleep(0.001)
         if "broken" in data:
             raise OSError("the store is broken")
-        self.files.save(key, data, max_age)
+        if "hangs" in data:
+            await asyncio.Event().wait()
+        if "long" in data:
+            print("it takes long to save", flush=True)
+            await asyncio.sleep(0.2)
+        self.files.write(key, data)
 
     async def delete(self, key):
         await asyncio.sleep(0)
@@ -237,6 +254,26 @@ def deep_in_pieces(req):
     return pieces()
 
 
+def hangs(req):
+    req.session["hangs"] = True
+    return "never"
+
+
+async def hangs_async(req):
+    await asyncio.sleep(0)
+    return hangs(req)
+
+
+def hangs_in_pieces(req):
+    req.session["hangs"] = True
+    return (piece for piece in ("never", "sent"))
+
+
+def takes_long(req):
+    req.session["long"] = True
+    return "long"
+
+
 def broken(req):
     req.session["broken"] = True
     return "never"
@@ -391,10 +428,10 @@ def body(req):
 get("/count/{name}", count)
 get("/async/{name}", count_async)
 for path in (show, deep, forget, renew, kept, plain, fail, raised, lost, unfit, large,
-             no_json, no_json_async, fails_at_once, fails_at_once_async, lost_in_pieces,
-             deep_in_pieces, broken, broken_in_pieces, events, measured, measured_stream,
-             replaced, generator, late, too_late, in_task, slow, aged, stream, sent, cached,
-             token):  # fmt: skip
+             no_json, no_json_async, fails_at_once, fails_at_once_async,
+             lost_in_pieces, deep_in_pieces, broken, broken_in_pieces, takes_long,
+             events, measured, measured_stream, replaced, generator, late, too_late,
+             in_task, slow, aged, stream, sent, cached, token):  # fmt: skip
     get(f"/{path.__name__}", path)
 
 
@@ -431,6 +468,8 @@ def socket_unfit(ws):
     ws.send("never")
 
 
+for path in (hangs, hangs_async, hangs_in_pieces):
+    get(f"/{path.__name__}", path, request_timeout=0.3)
 get("/hooked", plain)
 get("/after", plain)
 get("/earlier", plain)

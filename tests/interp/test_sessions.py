@@ -53,13 +53,17 @@ def server(place: str) -> Iterator[Server]:
     yield from served(place)
 
 
-@pytest.fixture(scope="module", params=["def", "async"])
+@pytest.fixture(
+    scope="module",
+    params=["def workers", "async workers", "async one-thread", "def main", "async gil"],
+)
 def stored(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Path]]:
     """Keeps sessions in a folder."""
     folder = tmp_path_factory.mktemp("sessions")
-    for server in served("workers", TEST_STORE=request.param, TEST_FOLDER=str(folder)):
+    kind, _, place = request.param.partition(" ")
+    for server in served(place, TEST_STORE=kind, TEST_FOLDER=str(folder)):
         yield server, folder
 
 
@@ -415,6 +419,66 @@ def test_what_a_store_raises_has_its_answer(stored: tuple[Server, Path], path: s
         assert cookie_lines(reply) == [] and reply.headers["vary"] == "Cookie"
         assert one.get("/show").json()["session"] == {"a": 1}
         one.get("/forget")
+
+
+@pytest.mark.parametrize("path", ["/hangs", "/hangs_async", "/hangs_in_pieces"])
+def test_a_store_that_hangs_is_not_waited_for_too_long(
+    stored: tuple[Server, Path], path: str
+) -> None:
+    with client(stored[0]) as one:
+        one.get("/count/a")
+        reply = one.get(path)
+        assert reply.status_code == 504 and cookie_lines(reply) == []
+        assert one.get("/show").json()["session"] == {"a": 1}
+        one.get("/forget")
+
+
+def test_a_client_that_leaves_does_not_keep_it_from_being_written(
+    stored: tuple[Server, Path],
+) -> None:
+    """Its handler has got to the end."""
+    server, _ = stored
+    with client(server) as one:
+        one.get("/count/a")
+        cookie = one.cookies["session"]
+        with socket.create_connection(("127.0.0.1", server.port)) as raw:
+            head = f"GET /takes_long HTTP/1.1\r\nHost: a\r\nCookie: session={cookie}\r\n\r\n"
+            raw.sendall(head.encode())
+            server.output.wait_for("it takes long to save")
+        server.output.wait_for("it is saved")
+        assert one.get("/show").json()["session"] == {"a": 1, "long": True}
+        one.get("/forget")
+
+
+def test_requests_behind_each_other_have_their_own(stored: tuple[Server, Path]) -> None:
+    with client(stored[0]) as one, client(stored[0]) as other:
+        cookies = []
+        for each in (one, other):
+            each.get("/count/a")
+            cookies.append(each.cookies["session"])
+        with socket.create_connection(("127.0.0.1", stored[0].port), timeout=10) as raw:
+            for name, path in zip("bcdef", ["count", "async"] * 3, strict=False):
+                for cookie in cookies:
+                    raw.sendall(
+                        f"GET /{path}/{name} HTTP/1.1\r\nHost: a\r\n"
+                        f"Cookie: session={cookie}\r\n\r\n"
+                        "GET /plain HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+                    )
+            raw.sendall(b"GET /plain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            found = b""
+            while chunk := raw.recv(65536):
+                found += chunk
+        bodies = re.findall(rb"\r\n\r\n({.*?}|plain)", found)
+        kept: dict[str, int] = {"a": 1}
+        wanted = []
+        for name in "bcdef":
+            kept[name] = 1
+            wanted += [json.dumps(kept, separators=(",", ":")).encode(), b"plain"] * 2
+        assert bodies == [*wanted, b"plain"]
+        assert found.count(b"Set-Cookie: session=") == 10
+        for each in (one, other):
+            assert each.get("/show").json()["session"] == kept
+            each.get("/forget")
 
 
 def test_a_store_has_what_the_cookie_names(stored: tuple[Server, Path]) -> None:
