@@ -264,11 +264,11 @@ class Sessions:
         text = written(session)
         is_changed = text != session._read_as and not (session.is_new and not session)
         if is_changed or session._is_renewed or self._is_aged(session, time()):
-            session._is_to_write = True
             if self._store is None:
                 session._line = self._line(req, text if session else None)
             else:
                 self._close_stored(req, session, text)
+            session._is_to_write = True
 
     def reopen(self, req: PyreRequest) -> None:
         """Let it be changed again: the answer that it was closed for is not the answer."""
