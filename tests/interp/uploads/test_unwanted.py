@@ -1,4 +1,4 @@
-"""Bodies that nobody will read: of requests that no handler takes, and of those that are sent elsewhere."""
+"""Bodies that nobody will read: no handler takes their request, or it is sent elsewhere."""
 
 from __future__ import annotations
 
