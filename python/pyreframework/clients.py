@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyreframework.engine import AppTable
     from pyreframework.hooks import AnyCall
     from pyreframework.routing import Decorator
-    from pyreframework.sessions import SessionStore
+    from pyreframework.sessions import Sessions, SessionStore
 
 
 class Clients:
@@ -30,6 +30,9 @@ class Clients:
     def __init__(self) -> None:
         super().__init__()
         self.has_sessions = False
+        self._sessions: Sessions | None = None
+        # Options of each guard.
+        self._guards: list[dict[str, str]] = []
 
     def sessions(
         self,
@@ -79,7 +82,7 @@ class Clients:
             ...     req.session["visits"] = req.session.get("visits", 0) + 1
             ...     return {"visits": req.session["visits"]}
         """
-        from pyreframework.sessions import sessions_of
+        from pyreframework.session_options import sessions_of
 
         if self.has_sessions:
             raise ValueError("app.sessions() was called before: an app has one kind of sessions")
@@ -88,7 +91,8 @@ class Clients:
             "samesite": samesite,
         }  # fmt: skip
         found = sessions_of(secret, cookie, max_age, attributes, store)
-        self.native.set_sessions(found.open, found.settle)
+        self.native.set_sessions(found)
+        self._sessions = found
         if found.waits:
             self.native.need_loop(True)
             # Before any hook that may read the session.
@@ -144,4 +148,16 @@ class Clients:
         for path in without:
             if not path.startswith("/"):
                 raise ValueError(f"enable_csrf(): exempt has no pattern of a route: {path!r}")
+        said = {
+            "trusted_origins": ", ".join(sorted(trusted)), "exempt": ", ".join(sorted(without)),
+            "header": header.lower(), "field": field,
+        }  # fmt: skip
+        self._guards.append(said)
         self.before_request(Guard(self, trusted, without, header.lower(), field))
+
+    def of_clients(self) -> list[tuple[str, str, str]]:
+        """Return what is compared between interpreters: a call, an option and its value."""
+        calls = [("app.enable_csrf()", said) for said in self._guards]
+        if self._sessions is not None:
+            calls.append(("app.sessions()", self._sessions.said()))
+        return [(call, name, value) for call, said in calls for name, value in said.items()]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pyreframework import Pyre
+from pyreframework import Pyre, PyreWebSocket
 from pyreframework.sessions import Session, SessionStore, packed, unpacked
 from pyreframework.testing import TestClient
 
@@ -38,6 +38,15 @@ class HalfAsync(Store):
         ({"secret": "short"}, ValueError, "16 bytes or more, not 5; make one with: python -c"),
         ({"secret": []}, ValueError, "needs a secret"),
         ({"secret": [SECRET, 1]}, TypeError, "str or bytes, not int"),
+        ({"secret": None}, TypeError, "str or bytes, not NoneType: is the variable of the environ"),
+        ({"secret": 5}, TypeError, "str or bytes, not int"),
+        ({"secret": bytearray(32)}, TypeError, "str or bytes, not bytearray: give bytes(secret)"),
+        ({"secret": memoryview(bytes(32))}, TypeError, "not memoryview: give bytes(secret)"),
+        ({"secret": [bytearray(32)]}, TypeError, "not bytearray: give bytes(secret)"),
+        ({"secret": {SECRET}}, TypeError, "the first one signs: give a list, not set"),
+        ({"secret": {SECRET: 1}}, TypeError, "the first one signs: give a list, not dict"),
+        ({"cookie": "a" * 5000}, ValueError, "its name takes 5,000 of the 4,096 bytes that brows"),
+        ({"cookie": "a" * 4000}, ValueError, "its name takes 4,000 of the 4,096 bytes that brows"),
         ({"cookie": "a b"}, ValueError, "cannot be the name of a cookie"),
         ({"max_age": 0}, ValueError, "1 second or more, .*not 0"),
         ({"max_age": -1.5}, ValueError, "1 second or more"),
@@ -46,6 +55,22 @@ class HalfAsync(Store):
         ({"max_age": "1h"}, TypeError, "not str"),
         ({"path": "/a;b"}, ValueError, "path"),
         ({"domain": "a\nb"}, ValueError, "domain"),
+        ({"path": "a"}, ValueError, "path must begin with '/': '/a'"),
+        ({"path": ""}, ValueError, "path must begin with '/': '/'"),
+        ({"path": "/a b"}, ValueError, "path must be as in a URL, percent-encoded: '/a%20b'"),
+        ({"path": "/\u00e9"}, ValueError, "percent-encoded: '/%C3%A9'"),
+        ({"path": 1}, TypeError, "path of a cookie must be a str, not int"),
+        ({"domain": "a b"}, ValueError, "domain must be the name of a host, such as example.com"),
+        ({"domain": ""}, ValueError, "domain must be the name of a host"),
+        ({"domain": "https://a.b"}, ValueError, "domain must be the name of a host"),
+        ({"domain": "a.b:80"}, ValueError, "domain must be the name of a host"),
+        ({"domain": "a..b"}, ValueError, "domain must be the name of a host"),
+        ({"domain": "b\u00fccher.example"}, ValueError, "as DNS has it (xn--)"),
+        ({"secure": "no"}, TypeError, "secure must be True, False or None, not 'no'"),
+        ({"secure": 1}, TypeError, "secure must be True, False or None, not 1"),
+        ({"httponly": "no"}, TypeError, "httponly must be True or False, not 'no'"),
+        ({"httponly": None}, TypeError, "httponly must be True or False, not None"),
+        ({"samesite": 1}, ValueError, "Lax, Strict or None"),
         ({"samesite": "loose"}, ValueError, "Lax, Strict or None"),
         ({"samesite": "None"}, ValueError, "with secure=True alone"),
         ({"samesite": "none", "secure": False}, ValueError, "with secure=True alone"),
@@ -60,7 +85,7 @@ class HalfAsync(Store):
 )
 def test_what_is_refused(options: dict[str, Any], error: type[Exception], text: str) -> None:
     app = Pyre()
-    with pytest.raises(error, match=text.replace("(", r"\(")):
+    with pytest.raises(error, match=text.replace("(", r"\(").replace(")", r"\)")):
         app.sessions(**{"secret": SECRET} | options)
     app.sessions(SECRET)
 
@@ -74,6 +99,11 @@ def test_what_is_refused(options: dict[str, Any], error: type[Exception], text: 
         {"max_age": None},
         {"cookie": "__Host-a", "secure": True},
         {"samesite": None},
+        {"secret": iter([SECRET])},
+        {"cookie": "a" * 3900},
+        {"domain": ".a-b.example", "path": "/a/b", "secure": False, "httponly": False},
+        {"domain": "xn--bcher-kva.example", "path": None},
+        {"domain": "127.0.0.1"},
         {"samesite": "None", "secure": True},
         {"store": Store()},
     ],
@@ -133,6 +163,25 @@ def test_the_jar_of_a_test_client_keeps_it() -> None:
         assert client.post("/visit").status_code == 403
         headers = {"x-csrf-token": client.get("/token").text}
         assert [client.post("/visit", headers=headers).json() for _ in range(2)] == [2, 3]
+
+
+def test_the_jar_of_a_test_client_keeps_that_of_a_websocket() -> None:
+    app = Pyre()
+    app.sessions(SECRET)
+
+    @app.before_request
+    def count(req: Any) -> None:
+        req.session["opened"] = req.session.get("opened", 0) + 1
+        req.state.opened = req.session["opened"]
+
+    @app.websocket("/ws")
+    async def tell(ws: PyreWebSocket) -> None:
+        await ws.send(str(ws.state.opened))
+
+    with TestClient(app) as client:
+        for number in ("1", "2", "3"):
+            with client.websocket_connect("/ws") as ws:
+                assert ws.receive_text() == number
 
 
 CHANGES = {

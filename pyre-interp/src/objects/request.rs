@@ -98,7 +98,7 @@ impl Request {
     pub(crate) fn take_tasks<'py>(&self, py: Attached<'py>) -> Option<Owned<'py, List>> {
         let tasks = if self.has_others() { self.fields.tasks.take(py) } else { None };
         if tasks.is_some() {
-            self.is_headed();
+            self.is_headed(true);
         }
         tasks
     }
@@ -108,9 +108,9 @@ impl Request {
         self.has_others() && self.fields.session.get(py).is_some()
     }
 
-    /// The head of its answer is made.
-    pub(crate) fn is_headed(&self) {
-        self.fields().is_headed.set(true);
+    /// The head of its answer is made; or not after all, as its body could not begin.
+    pub(crate) fn is_headed(&self, is_headed: bool) {
+        self.fields().is_headed.set(is_headed);
     }
 
     /// Takes the job out and forgets what was made of it.

@@ -187,7 +187,7 @@ impl Request {
 
     /// The session of the client, opened when it is first asked for.
     pub(super) fn session<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let Some(open) = &self.app.open_session else {
+        let Some(sessions) = &self.app.sessions else {
             let text =
                 "this app has no sessions: call app.sessions(secret=...) where its routes are made";
             return Err(Raised::runtime_error(py, text));
@@ -195,7 +195,8 @@ impl Request {
         self.fields().session.get_or_make(py, || {
             let cookies = self.cookies(py)?;
             let is_late = Bool::new(py, self.fields().is_headed.get());
-            open.bind(py).call2(&*cookies, &*is_late, py)
+            let open = Str::intern(py, "open")?;
+            sessions.bind(py).call_method2(&open, &*cookies, &*is_late, py)
         })
     }
 
