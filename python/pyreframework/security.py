@@ -167,7 +167,10 @@ class Security:
                 raise ValueError(f"enable_https_redirect: {port} is no port")
             lines.append(f"port {port}")
         if host is not None:
-            (one,) = _hosts("enable_https_redirect: host", [host])
+            if not isinstance(host, str):
+                kind = type(host).__qualname__
+                raise TypeError(f"enable_https_redirect: host is a str, not {kind}")
+            one = host
             if "*" in one or "/" in one:
                 raise ValueError(f"enable_https_redirect: {one!r} is not one host")
             lines += [f"host {name}" for name in _ascii_hosts("enable_https_redirect", [one])]
