@@ -75,7 +75,7 @@ class Security:
         referrer_policy: str | None = "strict-origin-when-cross-origin",
         permissions_policy: str | Mapping[str, str | Iterable[str]] | None = PERMISSIONS,
         frame_options: Literal["DENY", "SAMEORIGIN"] | None = "DENY",
-        content_type_options: bool = True,
+        content_type_options: bool | None = True,
         cross_origin_opener_policy: str | None = "same-origin",
         cross_origin_resource_policy: str | None = "same-origin",
         cross_origin_embedder_policy: str | None = None,
