@@ -1,8 +1,9 @@
 //! `PyreRequest`: read-only, and nothing of it is made before it is read. Hot path.
 
 mod attributes; // what is read of it
-mod body; // its body, decoded
+mod body; // its body, read as text or JSON
 mod conditions; // whether the client has the answer already
+mod encoded; // its body, if the client has compressed that
 mod forms; // forms in its body
 mod pieces; // its body in pieces, as it comes
 
@@ -24,11 +25,17 @@ use crate::objects::source::{Source, call_of};
 use crate::objects::toolkit::Toolkit;
 use crate::worker::disconnects::Disconnects;
 
+pub(crate) use encoded::Decoding;
+
 /// A request, as handlers and hooks see it.
 pub struct Request {
     app: Arc<Application>,
     tools: Arc<Toolkit>,
     disconnects: Arc<Disconnects>,
+    /// Bodies are decoded that their clients have compressed, and may be so long then.
+    decodes: Option<usize>,
+    /// There is something to be done before a body is there as it is read.
+    prepares_bodies: bool,
     source: Source,
     fields: Fields,
     /// Whether something may have been put into `fields`: `PARAMS`, `OTHERS`, both or neither.
@@ -50,11 +57,14 @@ impl Request {
         tools: &Arc<Toolkit>,
         app: &Arc<Application>,
         disconnects: &Arc<Disconnects>,
+        decodes: Option<usize>,
     ) -> Result<Owned<'py, Instance<Request>>, Raised> {
         let value = Self {
             app: app.clone(),
             tools: tools.clone(),
             disconnects: disconnects.clone(),
+            decodes,
+            prepares_bodies: app.takes_bodies || decodes.is_some(),
             source: Source::empty(),
             fields: Fields::new(tools.watcher),
             touched: Cell::new(0),
