@@ -167,10 +167,7 @@ class Security:
                 raise ValueError(f"enable_https_redirect: {port} is no port")
             lines.append(f"port {port}")
         if host is not None:
-            if not isinstance(host, str):
-                kind = type(host).__qualname__
-                raise TypeError(f"enable_https_redirect: host is a str, not {kind}")
-            one = host
+            one = _host("enable_https_redirect", host)
             if "*" in one or "/" in one:
                 raise ValueError(f"enable_https_redirect: {one!r} is not one host")
             lines += [f"host {name}" for name in _ascii_hosts("enable_https_redirect", [one])]
@@ -190,6 +187,13 @@ class Security:
             name, _, value = line.removeprefix("https ").partition(" ")
             found.append((f"security header {name}", value))
         return found
+
+
+def _host(where: str, given: object) -> str:
+    """Return what is given as a text."""
+    if not isinstance(given, str):
+        raise TypeError(f"{where}: host is a str, not {type(given).__qualname__}")
+    return given
 
 
 def _hosts(where: str, given: Any) -> list[str]:
