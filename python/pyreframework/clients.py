@@ -26,13 +26,15 @@ class Clients:
             ...
 
     native: AppTable
+    listed: list[tuple[str, str, AnyCall, bool | None]]
 
     def __init__(self) -> None:
         super().__init__()
         self.has_sessions = False
         self._sessions: Sessions | None = None
-        # Options of each guard.
-        self._guards: list[dict[str, str]] = []
+        # Options of the guard, and patterns of routes that it is not for; None if there is none.
+        self._guard: dict[str, str] | None = None
+        self._exempt: frozenset[str] | None = None
 
     def sessions(
         self,
@@ -114,7 +116,10 @@ class Clients:
         sends the request: from this site it passes. If it says neither, and sends cookies, the
         request needs a token of the session, in a header or in a field of its form; a page has
         it as ``req.csrf_token``. On a route with ``stream_body=True`` only the header counts.
-        Requests with neither, and without cookies, come from programs, and pass.
+        Requests with neither, and without cookies, come from programs, and pass. Without
+        `sessions` there are no tokens, and what would need one is refused.
+
+        What is refused is logged with the reason, one every ten seconds at most.
 
         It is a before hook, and runs where it stands among those. Handshakes of WebSockets are GET:
         see ``allowed_origins`` of `websocket`.
@@ -122,12 +127,12 @@ class Clients:
         Args:
             trusted_origins: Origins whose pages may send requests, such as ``https://example.com``.
             exempt: Patterns of routes that check for themselves who asks, such as
-                ``"/webhooks/{name}"``.
+                ``"/webhooks/{name}"``; one that no route has stops the start.
             header: Where scripts put the token.
             field: Where forms do.
 
         Raises:
-            ValueError: What is given as an origin is none.
+            ValueError: What is given as an origin or a name is none, or it was called before.
             TypeError: A part is of another type.
 
         Example:
@@ -136,28 +141,34 @@ class Clients:
             >>> app.sessions(secret="3sTJ9Kb0S4Xq0nE5mJxw9Q")
             >>> app.enable_csrf(trusted_origins=["https://admin.example.com"])
         """
-        from pyreframework.csrf import Guard
-        from pyreframework.origins import require_origin
+        if self._exempt is not None:
+            raise ValueError("enable_csrf() was called before: name all that it guards at once")
+        from pyreframework.csrf import Guard, require_options
 
-        for name, given in (("trusted_origins", trusted_origins), ("exempt", exempt)):
-            if isinstance(given, (str, bytes)):
-                raise TypeError(f"enable_csrf(): {name} must be a list of str, not one")
-        trusted, without = frozenset(trusted_origins), frozenset(exempt)
-        for origin in trusted:
-            require_origin(origin, "enable_csrf()")
-        for path in without:
-            if not path.startswith("/"):
-                raise ValueError(f"enable_csrf(): exempt has no pattern of a route: {path!r}")
-        said = {
+        trusted, without = require_options(trusted_origins, exempt, header, field)
+        self.before_request(Guard(self, trusted, without, header.lower(), field))
+        self._exempt = without
+        self._guard = {
             "trusted_origins": ", ".join(sorted(trusted)), "exempt": ", ".join(sorted(without)),
             "header": header.lower(), "field": field,
         }  # fmt: skip
-        self._guards.append(said)
-        self.before_request(Guard(self, trusted, without, header.lower(), field))
+
+    def require_exempt_routes(self) -> None:
+        """Raise unless all patterns that are exempt are those of routes.
+
+        Raises:
+            ValueError: One is not; the text names the route that may have been meant.
+        """
+        if self._exempt:
+            from pyreframework.csrf import require_routes
+
+            require_routes(self._exempt, {path for _, path, _, _ in self.listed})
 
     def of_clients(self) -> list[tuple[str, str, str]]:
         """Return what is compared between interpreters: a call, an option and its value."""
-        calls = [("app.enable_csrf()", said) for said in self._guards]
+        calls = []
+        if self._guard is not None:
+            calls.append(("app.enable_csrf()", self._guard))
         if self._sessions is not None:
             calls.append(("app.sessions()", self._sessions.said()))
         return [(call, name, value) for call, said in calls for name, value in said.items()]

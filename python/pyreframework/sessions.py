@@ -408,19 +408,4 @@ def came_over_tls(req: PyreRequest) -> bool:
 
     Who claims it without a reason gets a cookie that his browser does not send here any more.
     """
-    return req.scheme == "https" or forwarded_scheme(req) == "https"
-
-
-def forwarded_scheme(req: PyreRequest) -> str:
-    """Return by what scheme the client has asked, as the first proxy says; empty if none does.
-
-    ``X-Forwarded-Proto`` counts before ``Forwarded`` (RFC 7239 section 5.4).
-    """
-    given = req.header("x-forwarded-proto")
-    if given is not None:
-        return given.partition(",")[0].strip().lower()
-    for pair in (req.header("forwarded") or "").partition(",")[0].split(";"):
-        name, _, value = pair.partition("=")
-        if name.strip().lower() == "proto":
-            return value.strip().strip('"').lower()
-    return ""
+    return req.scheme == "https" or req._forwarded_scheme() == "https"

@@ -122,11 +122,71 @@ def test_what_is_taken(options: dict[str, Any]) -> None:
         ({"trusted_origins": ["https://a.example/"]}, ValueError, "is no origin"),
         ({"exempt": "/a"}, TypeError, "a list of str"),
         ({"exempt": ["a"]}, ValueError, "no pattern of a route: 'a'"),
+        ({"trusted_origins": None}, TypeError, "a list of str, not NoneType"),
+        ({"trusted_origins": [b"https://a"]}, TypeError, "a list of str: bytes is in it"),
+        ({"trusted_origins": ["https://*.a.b"]}, ValueError, "each is written out$"),
+        ({"trusted_origins": ["HTTPS://A.B:443"]}, ValueError, "it is 'https://a.b'"),
+        ({"exempt": b"/a"}, TypeError, "a list of str"),
+        ({"exempt": [1]}, TypeError, "a list of str: int is in it"),
+        ({"header": ""}, ValueError, "header is a name that HTTP knows, not ''"),
+        ({"header": "a b"}, ValueError, "header is a name that HTTP knows, not 'a b'"),
+        ({"header": "x-é"}, ValueError, "header is a name that HTTP knows"),
+        ({"header": None}, TypeError, "header is a str, not NoneType"),
+        ({"field": ""}, ValueError, "field is empty"),
+        ({"field": None}, TypeError, "field is a str, not NoneType"),
     ],
 )
 def test_what_csrf_refuses(options: dict[str, Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         Pyre().enable_csrf(**options)
+
+
+def test_csrf_is_guarded_against_once() -> None:
+    app = Pyre()
+    with pytest.raises(ValueError, match="is no origin"):
+        app.enable_csrf(trusted_origins=["a"])
+    app.enable_csrf()
+    with pytest.raises(ValueError, match=r"enable_csrf\(\) was called before: name all"):
+        app.enable_csrf(trusted_origins=["https://a.example"])
+
+
+def test_what_is_exempt_is_a_route() -> None:
+    app = Pyre()
+    app.enable_csrf(exempt=["/hooks/{name}", "/hook/{id}", "/metrics"])
+    app.post("/hooks/{name}", lambda req, name: name)
+    with pytest.raises(
+        ValueError, match=r"exempt: no route has the pattern '/hook/\{id\}'"
+    ) as error:
+        TestClient(app).get("/")
+    assert "did you mean '/hooks/{name}'?" in str(error.value)
+    app.post("/hook/{id}", lambda req, id: id)
+    app.post("/metrics", lambda: "none")
+    with TestClient(app) as client:
+        assert client.post("/hook/7", headers={"Sec-Fetch-Site": "cross-site"}).text == "7"
+
+
+def test_origins_have_no_case() -> None:
+    """Browsers send them in small letters (RFC 6454 section 4)."""
+    app = Pyre()
+    app.enable_csrf(trusted_origins=["https://Friend.Example"])
+    app.post("/", lambda: "done")
+    with TestClient(app) as client:
+        for origin in ("https://friend.example", "https://FRIEND.example"):
+            headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+            assert client.post("/", headers=headers).text == "done"
+
+
+def test_a_guard_without_sessions() -> None:
+    """There can be no tokens: what says nothing of where it comes from is refused."""
+    app = Pyre()
+    app.enable_csrf()
+    app.post("/", lambda: "done")
+    with TestClient(app) as client:
+        assert client.post("/").text == "done"
+        answer = client.post("/", headers={"Cookie": "a=b", "X-CSRF-Token": "A" * 43})
+        assert answer.status_code == 403
+        assert "Sec-Fetch-Site" in answer.json()["error"]
+        assert "token" not in answer.json()["error"]
 
 
 def test_an_app_without_sessions_says_so() -> None:

@@ -306,6 +306,12 @@ impl Class for Request {
                 Self::parts,
             )
             .method(c"_form", c"What was made of the form.", Self::kept_form)
+            .method0(c"_host", c"The host that the request is for.", Self::host)
+            .method0(
+                c"_forwarded_scheme",
+                c"By what scheme the client has asked, as a proxy says.",
+                Self::forwarded_scheme,
+            )
             .method0(c"_is_whole", c"Whether all of the body is in memory.", Self::is_whole)
             .method(c"_piece_at", c"Some of a body that is in memory.", Self::piece_at)
             .method(c"_feed", c"Feed a parser with what has come.", Self::feed)

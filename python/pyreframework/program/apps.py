@@ -57,6 +57,10 @@ if TYPE_CHECKING:
             """Whether any page there is may act for whoever looks at it."""
             ...
 
+        def require_exempt_routes(self) -> None:
+            """Raise unless all patterns that are exempt are those of routes."""
+            ...
+
         @property
         def run(self) -> Callable[..., None]:
             """Serve it, or hand it over in a worker."""
