@@ -23,6 +23,10 @@ impl Hosts {
     pub fn parse<'a>(hosts: impl Iterator<Item = &'a str>) -> Result<Self, String> {
         let mut found = Self { named: Vec::new(), below: Vec::new(), networks: Vec::new() };
         for host in hosts {
+            if let Some((_, rest)) = host.split_once("://") {
+                let name = rest.split('/').next().unwrap_or_default();
+                return Err(format!("{host:?} is no host: leave out the scheme, as in {name:?}"));
+            }
             if let Some((address, bits)) = host.split_once('/') {
                 let address = address.parse::<IpAddr>().ok();
                 let bits = bits.parse::<u32>().ok();
@@ -57,9 +61,21 @@ impl Hosts {
             if normal.is_empty() {
                 return Err(format!("{host:?} is no host"));
             }
+            if let Some(rest) = host.strip_prefix('.') {
+                return Err(format!("{host:?} is no host: all below a name are \"*.{rest}\""));
+            }
+            // RFC 1034 section 3.1: only the root has a label without anything in it.
+            if normal.split(|&byte| byte == b'.').any(<[u8]>::is_empty) {
+                return Err(format!("{host:?} is no host: there is nothing between two dots"));
+            }
+            if !is_below && ends_in_number(&normal) && address_of(&normal).is_none() {
+                return Err(format!("{host:?} ends in a number, and is no address as 192.0.2.7"));
+            }
             match (is_below, address_of(&normal)) {
-                (true, Some(_)) => return Err(format!("{host:?}: nothing is below an address")),
-                (true, None) => found.below.push([b".", &normal[..]].concat()),
+                (true, address) if address.is_some() || ends_in_number(&normal) => {
+                    return Err(format!("{host:?}: nothing is below an address"));
+                }
+                (true, _) => found.below.push([b".", &normal[..]].concat()),
                 // However it is written.
                 (false, Some(address)) => found.networks.push((address, width_of(address))),
                 (false, None) => found.named.push(normal),
@@ -111,6 +127,15 @@ fn address_of(host: &[u8]) -> Option<IpAddr> {
     match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
         Some(text) => text.parse().ok().map(IpAddr::V6),
         None => text.parse().ok().map(IpAddr::V4),
+    }
+}
+
+/// Whether this is an address for browsers, or nothing ("ends in a number", URL standard section 3.5).
+fn ends_in_number(host: &[u8]) -> bool {
+    let last = host.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
+    match last {
+        [b'0', b'x' | b'X', digits @ ..] => digits.iter().all(u8::is_ascii_hexdigit),
+        digits => digits.iter().all(u8::is_ascii_digit),
     }
 }
 
@@ -253,8 +278,21 @@ mod tests {
         for (host, said) in [
             ("", "no host"),
             ("a b", "no host"),
-            ("https://a", "no network"),
+            ("https://a", "leave out the scheme"),
+            ("HTTPS://a.b/c", "leave out the scheme"),
             ("a/b", "no network"),
+            (".x.com", "all below a name are \"*.x.com\""),
+            ("a..b", "nothing between two dots"),
+            ("*..b", "nothing between two dots"),
+            ("*..", "no host"),
+            ("a..", "nothing between two dots"),
+            ("256.1.1.1", "no address"),
+            ("1.2.3", "no address"),
+            ("1.2.3.4.5", "no address"),
+            ("10.0.0.01", "no address"),
+            ("a.5", "no address"),
+            ("0x7f.0X1", "no address"),
+            ("*.5", "below an address"),
             ("10.0.0.1/8", "bits behind"),
             ("10.0.0.0/33", "no network"),
             ("::1", "no host"),

@@ -20,7 +20,7 @@ use pyre_http::h1::serialize::{self, Particulars};
 use pyre_http::header::HeaderSpan;
 use pyre_http::message::Request;
 use pyre_http::security::Nonce;
-use pyre_http::span::Span;
+use pyre_http::span::{SPAN_BYTES_MAX, Span};
 use pyre_http::status::CLIENT_CLOSED_REQUEST;
 use pyre_http::version::Version;
 
@@ -403,6 +403,29 @@ impl Job {
         if let Some(Entry::Call(call)) = self.entries.get_mut(self.next) {
             call.request.body = Span::new(call.request.body.start as usize, end);
         }
+    }
+
+    /// The request whose turn it is has this body now, behind all that was received. Tells whether there is
+    /// room for it.
+    #[cold]
+    #[must_use]
+    pub fn replace_body(&mut self, body: &[u8]) -> bool {
+        // What an earlier one had instead is needed no more; the requests behind are as they were received.
+        let calls = self.entries[self.next..].iter().rev();
+        let last = calls.filter_map(|entry| match entry {
+            Entry::Call(call) => Some(call.request.body.end as usize),
+            Entry::Answer(_) => None,
+        });
+        let start = last.max().unwrap_or(self.bytes.len());
+        if start + body.len() > SPAN_BYTES_MAX {
+            return false;
+        }
+        self.bytes.truncate(start);
+        self.bytes.extend_from_slice(body);
+        if let Some(Entry::Call(call)) = self.entries.get_mut(self.next) {
+            call.request.body = Span::new(start, start + body.len());
+        }
+        true
     }
 
     /// Lets go of what an answer in pieces has no use for, as it may last: what the request brought,

@@ -17,11 +17,12 @@ module of it imports ``typing``, ``re``, ``json``, ``logging`` or the like befor
 # What stands beside this: `app` has the class; `routing`, `folders`, `hooks`, `sharing`, `clients`,
 # `compressing`, `security` and `insight` what it is made of, `pages` and `templating` its
 # templates, `naming` the addresses of its routes, `origins` what browsers call pages, `policies`
-# what they are told to refuse; `sessions` is what is kept of clients, `csrf` what other sites may
-# not send; `caching`, `cookies`, `redirects`, `sending`, `uploads` and `errors` are what handlers
-# use; `forms`, `collecting`, `sources`, `parts`, `spools` and `outcomes` are what reads forms;
-# `doctor` is `pyre doctor`, `engine` the native module. The rooms from the top down, each of which
-# sees those below it: `cli`, `testing`, this one, `serving`, `program`, `handlers`, `logs`.
+# what they are told to refuse; `sessions` is what is kept of clients, `session_options` how, `csrf`
+# what other sites may not send; `caching`, `cookies`, `redirects`, `sending`, `uploads` and
+# `errors` are what handlers use; `forms`, `collecting`, `sources`, `parts`, `spools` and
+# `outcomes` are what reads forms; `doctor` is `pyre doctor`, `engine` the native module. The rooms
+# from the top down, each of which sees those below it: `cli`, `testing`, this one, `serving`,
+# `program`, `handlers`, `logs`.
 
 import _thread
 import sys

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyreframework.engine import AppTable
     from pyreframework.hooks import AnyCall
     from pyreframework.routing import Decorator
-    from pyreframework.sessions import SessionStore
+    from pyreframework.sessions import Sessions, SessionStore
 
 
 class Clients:
@@ -26,10 +26,15 @@ class Clients:
             ...
 
     native: AppTable
+    listed: list[tuple[str, str, AnyCall, bool | None]]
 
     def __init__(self) -> None:
         super().__init__()
         self.has_sessions = False
+        self._sessions: Sessions | None = None
+        # Options of the guard, and patterns of routes that it is not for; None if there is none.
+        self._guard: dict[str, str] | None = None
+        self._exempt: frozenset[str] | None = None
 
     def sessions(
         self,
@@ -79,7 +84,7 @@ class Clients:
             ...     req.session["visits"] = req.session.get("visits", 0) + 1
             ...     return {"visits": req.session["visits"]}
         """
-        from pyreframework.sessions import sessions_of
+        from pyreframework.session_options import sessions_of
 
         if self.has_sessions:
             raise ValueError("app.sessions() was called before: an app has one kind of sessions")
@@ -88,7 +93,8 @@ class Clients:
             "samesite": samesite,
         }  # fmt: skip
         found = sessions_of(secret, cookie, max_age, attributes, store)
-        self.native.set_sessions(found.open, found.settle)
+        self.native.set_sessions(found)
+        self._sessions = found
         if found.waits:
             self.native.need_loop(True)
             # Before any hook that may read the session.
@@ -110,7 +116,10 @@ class Clients:
         sends the request: from this site it passes. If it says neither, and sends cookies, the
         request needs a token of the session, in a header or in a field of its form; a page has
         it as ``req.csrf_token``. On a route with ``stream_body=True`` only the header counts.
-        Requests with neither, and without cookies, come from programs, and pass.
+        Requests with neither, and without cookies, come from programs, and pass. Without
+        `sessions` there are no tokens, and what would need one is refused.
+
+        What is refused is logged with the reason, one every ten seconds at most.
 
         It is a before hook, and runs where it stands among those. Handshakes of WebSockets are GET:
         see ``allowed_origins`` of `websocket`.
@@ -118,12 +127,12 @@ class Clients:
         Args:
             trusted_origins: Origins whose pages may send requests, such as ``https://example.com``.
             exempt: Patterns of routes that check for themselves who asks, such as
-                ``"/webhooks/{name}"``.
+                ``"/webhooks/{name}"``; one that no route has stops the start.
             header: Where scripts put the token.
             field: Where forms do.
 
         Raises:
-            ValueError: What is given as an origin is none.
+            ValueError: What is given as an origin or a name is none, or it was called before.
             TypeError: A part is of another type.
 
         Example:
@@ -132,16 +141,34 @@ class Clients:
             >>> app.sessions(secret="3sTJ9Kb0S4Xq0nE5mJxw9Q")
             >>> app.enable_csrf(trusted_origins=["https://admin.example.com"])
         """
-        from pyreframework.csrf import Guard
-        from pyreframework.origins import require_origin
+        if self._exempt is not None:
+            raise ValueError("enable_csrf() was called before: name all that it guards at once")
+        from pyreframework.csrf import Guard, require_options
 
-        for name, given in (("trusted_origins", trusted_origins), ("exempt", exempt)):
-            if isinstance(given, (str, bytes)):
-                raise TypeError(f"enable_csrf(): {name} must be a list of str, not one")
-        trusted, without = frozenset(trusted_origins), frozenset(exempt)
-        for origin in trusted:
-            require_origin(origin, "enable_csrf()")
-        for path in without:
-            if not path.startswith("/"):
-                raise ValueError(f"enable_csrf(): exempt has no pattern of a route: {path!r}")
+        trusted, without = require_options(trusted_origins, exempt, header, field)
         self.before_request(Guard(self, trusted, without, header.lower(), field))
+        self._exempt = without
+        self._guard = {
+            "trusted_origins": ", ".join(sorted(trusted)), "exempt": ", ".join(sorted(without)),
+            "header": header.lower(), "field": field,
+        }  # fmt: skip
+
+    def require_exempt_routes(self) -> None:
+        """Raise unless all patterns that are exempt are those of routes.
+
+        Raises:
+            ValueError: One is not; the text names the route that may have been meant.
+        """
+        if self._exempt:
+            from pyreframework.csrf import require_routes
+
+            require_routes(self._exempt, {path for _, path, _, _ in self.listed})
+
+    def of_clients(self) -> list[tuple[str, str, str]]:
+        """Return what is compared between interpreters: a call, an option and its value."""
+        calls = []
+        if self._guard is not None:
+            calls.append(("app.enable_csrf()", self._guard))
+        if self._sessions is not None:
+            calls.append(("app.sessions()", self._sessions.said()))
+        return [(call, name, value) for call, said in calls for name, value in said.items()]

@@ -56,12 +56,19 @@ class Compressing:
         # For the engine: a name each, and behind a space its value.
         self.compresses: list[str] = []
 
+    @property
+    def decodes_requests(self) -> bool:
+        """Whether bodies are decoded that clients have compressed."""
+        return "decode" in self.compresses
+
     def enable_compression(
         self,
         minimum: int = 1024,
         types: str | Iterable[str] = TYPES,
         level: int | Mapping[str, int] | None = None,
         codings: str | Iterable[str] = ("zstd", "br", "gzip"),
+        *,
+        decode_requests: bool = False,
     ) -> None:
         """Compress what handlers answer, for clients that take it (RFC 9110 section 12.5.3).
 
@@ -79,6 +86,11 @@ class Compressing:
             level: How hard it is tried, for all codings or by their names: 1 to 9 for gzip, 0 to
                 11 for br, 1 to 19 for zstd.
             codings: Which there are, in the order in which they are taken: zstd, br and gzip.
+            decode_requests: Whether bodies of requests with a ``Content-Encoding`` of gzip, br or
+                zstd are decoded (RFC 9110 section 8.4) wherever a handler reads them: ``body``,
+                ``json()``, ``form()``, ``stream()`` and the others. ``max_body_size`` bounds what
+                comes and what comes out of it (413); what has another coding is answered 415, what
+                is malformed 400, once the handler reads it. Headers stay as they were sent.
 
         Raises:
             ValueError: Something is out of range, or names nothing that there is.
@@ -107,7 +119,32 @@ class Compressing:
         compresses = [f"minimum {minimum}"]
         compresses += [f"type {_media_type(one)}" for one in _several("types", types)]
         compresses += [f"coding {name} {levels[name]}" for name in names]
+        if not isinstance(decode_requests, bool):
+            raise TypeError(
+                f"enable_compression: decode_requests is True or False, not {decode_requests!r}"
+            )
+        if decode_requests:
+            compresses.append("decode")
         self.compresses = compresses
+
+
+def refusal(status: int, coding: str) -> Exception:
+    """Return what is raised where a body is read that cannot be decoded; called by the engine.
+
+    Args:
+        status: 400 if it is malformed, 413 if it is too long, 415 if its coding is not known.
+        coding: Which one it has, if that is known.
+    """
+    from pyreframework.errors import HTTPError
+
+    if status == 400:
+        return HTTPError(400, f"the body is not what its Content-Encoding says: {coding}")
+    if status == 413:
+        return HTTPError(413, f"the body is too large, once it is decoded ({coding})")
+    known = ", ".join(LEVELS)
+    # RFC 9110 section 12.5.3: what would be taken is said in a 415.
+    detail = f"the body has a Content-Encoding that is not known here: one of {known} is decoded"
+    return HTTPError(415, detail, {"Accept-Encoding": known})
 
 
 def _known() -> str:

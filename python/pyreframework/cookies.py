@@ -131,6 +131,38 @@ def set_cookie(
         >>> resp.headers["Set-Cookie"]
         'theme=dark; Max-Age=60; Path=/; SameSite=Lax'
     """
+    line = cookie_line(
+        name,
+        value,
+        max_age=max_age,
+        expires=expires,
+        path=path,
+        domain=domain,
+        secure=secure,
+        httponly=httponly,
+        samesite=samesite,
+    )
+    return with_cookie(resp, line)
+
+
+def cookie_line(
+    name: str,
+    value: str,
+    *,
+    max_age: int | None = None,
+    expires: datetime | float | str | None = None,
+    path: str | None = "/",
+    domain: str | None = None,
+    secure: bool = False,
+    httponly: bool = False,
+    samesite: str | None = "Lax",
+) -> str:
+    """Return the value of the ``Set-Cookie`` that `set_cookie` adds.
+
+    Raises:
+        ValueError: A part holds a character it must not hold.
+        TypeError: A part is of another type.
+    """
     parts = [f"{token(name)}={clean(value, 'value')}"]
     if max_age is not None:
         try:
@@ -154,7 +186,7 @@ def set_cookie(
         if samesite.lower() not in SAME_SITE:
             raise ValueError(f"samesite must be Lax, Strict or None, not {samesite!r}")
         parts.append(f"SameSite={SAME_SITE[samesite.lower()]}")
-    return with_cookie(resp, wire_text("; ".join(parts)))
+    return wire_text("; ".join(parts))
 
 
 def delete_cookie(
@@ -201,9 +233,11 @@ def with_cookie(resp: PyreResponse, line: str) -> PyreResponse:
         else:
             headers[name] = value
     headers["Set-Cookie"] = [*lines, line] if lines else line
-    return PyreResponse(
+    copy = PyreResponse(
         resp.body, status_code=resp.status_code, content_type=resp.content_type, headers=headers
     )
+    copy._length = resp._length
+    return copy
 
 
 def put(

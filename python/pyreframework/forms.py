@@ -168,10 +168,10 @@ def content_type_of(request: PyreRequest) -> str:
     """Return what a request says of its body.
 
     Raises:
-        FormError: It is compressed, which is not undone.
+        FormError: It is compressed, which the app does not have undone.
     """
     encoding = request.header("content-encoding", "").strip().lower()
-    if encoding not in ("", "identity"):
+    if encoding not in ("", "identity") and not request.app.decodes_requests:
         raise FormError(415, f"the form has Content-Encoding {encoding!r}: it has to come as it is")
     return request.header("content-type", "")
 

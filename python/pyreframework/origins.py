@@ -12,8 +12,13 @@ DEFAULT_PORTS = {"http": "80", "https": "443"}
 SCHEMES_OF_PAGES = {"ws": "http", "wss": "https"}
 
 
-def require_origin(written: str, where: str) -> None:
+def require_origin(written: str, where: str, remedy: str = "") -> None:
     """Raise unless this may be what a browser sends, but for the case of its letters.
+
+    Args:
+        written: What is to be an origin.
+        where: Where it was written.
+        remedy: What to do for many origins, if there is something.
 
     Raises:
         ValueError: It never is; the message has what is instead, if that can be known.
@@ -33,10 +38,7 @@ def require_origin(written: str, where: str) -> None:
             f"{where}: {written!r} is no origin: write one as https://example.com, without a path"
         )
     if "*" in host:
-        raise ValueError(
-            f"{where}: {written!r} is no origin: each is written out, and without allowed_origins "
-            "all may connect"
-        )
+        raise ValueError(f"{where}: {written!r} is no origin: each is written out{remedy}")
     sent = SCHEMES_OF_PAGES.get(scheme.lower(), scheme) + "://" + ascii_name(host)
     if port is not None:
         if not (port.isascii() and port.isdigit() and int(port) < 2**16):
@@ -44,7 +46,8 @@ def require_origin(written: str, where: str) -> None:
         number = str(int(port))
         if number != DEFAULT_PORTS.get(scheme.lower()):
             sent += f":{number}"
-    if sent != written:
+    sent = sent.lower()
+    if sent != written.lower():
         raise ValueError(f"{where}: no browser sends the origin {written!r}: it is {sent!r}")
 
 

@@ -5,6 +5,7 @@ Imported with the first call of ``enable_security_headers()``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 TYPE_CHECKING = False
@@ -43,6 +44,18 @@ REFERRER_POLICIES = (
     "same-origin", "strict-origin", "strict-origin-when-cross-origin", "unsafe-url",
 )  # fmt: skip
 
+# Content Security Policy Level 3 section 2.3.1, in quotes and without.
+HASH = re.compile(r"(?:(?:url|eval)-)?sha(?:256|384|512)-[A-Za-z0-9+/_-]+={0,2}", re.IGNORECASE)
+
+# The HTML standard, section 7.1.5.
+SANDBOX = (
+    "allow-downloads", "allow-forms", "allow-modals", "allow-orientation-lock",
+    "allow-pointer-lock", "allow-popups", "allow-popups-to-escape-sandbox", "allow-presentation",
+    "allow-same-origin", "allow-scripts", "allow-storage-access-by-user-activation",
+    "allow-top-navigation", "allow-top-navigation-by-user-activation",
+    "allow-top-navigation-to-custom-protocols",
+)  # fmt: skip
+
 # Content Security Policy Level 3, and the specifications that add to it.
 DIRECTIVES = (
     "base-uri", "child-src", "connect-src", "default-src", "fenced-frame-src", "font-src",
@@ -52,8 +65,18 @@ DIRECTIVES = (
     "trusted-types", "upgrade-insecure-requests", "webrtc", "worker-src",
 )  # fmt: skip
 
-# Those that may stand without a value.
+# Those that may stand without a value, and the one that has none.
 ALONE = ("sandbox", "trusted-types", "upgrade-insecure-requests")
+BARE = "upgrade-insecure-requests"
+
+# Directives that have these words and no others.
+WORDS = {"require-trusted-types-for": ("script",), "webrtc": ("allow", "block")}
+
+# What the name of a directive has, one that is not known here too (section 2.2.1).
+DIRECTIVE = re.compile("[A-Za-z0-9-]+")
+
+# How much one that is not known is like another if it is that one, misspelt.
+LIKENESS = 0.8
 
 # Where a nonce lets something run.
 WITH_NONCE = ("default-src", "script-src", "script-src-elem", "style-src", "style-src-elem")
@@ -63,11 +86,27 @@ NONCE = "{nonce}"
 # Words that are a source only in quotes; without them they would be the names of hosts.
 KEYWORDS = (
     "none", "self", "unsafe-inline", "unsafe-eval", "unsafe-hashes", "strict-dynamic",
-    "report-sample", "wasm-unsafe-eval", "inline-speculation-rules",
+    "report-sample", "wasm-unsafe-eval", "inline-speculation-rules", "trusted-types-eval",
+    "unsafe-allow-redirects", "unsafe-webtransport-hashes", "report-sha256", "report-sha384",
+    "report-sha512",
 )  # fmt: skip
 
 # What a key of a structured dictionary may have (RFC 8941 section 3.2).
 KEY = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-.*")
+
+# What a structured dictionary is made of that has tokens and strings (RFC 8941 section 4.2).
+_KEY = r"[a-z*][a-z0-9_.*-]*"
+_ITEM = r"""(?:"(?:[^"\\]|\\["\\])*"|[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*)"""
+_PARAMETERS = rf"(?:; *{_KEY}(?:={_ITEM})?)*"
+_MEMBERS = rf"\( *(?:{_ITEM}{_PARAMETERS}(?: +{_ITEM}{_PARAMETERS})*)? *\)"
+MEMBER = re.compile(rf"({_KEY})=({_MEMBERS}|{_ITEM}){_PARAMETERS}")
+ITEM = re.compile(rf"({_ITEM}){_PARAMETERS}")
+
+# Whom a feature is for, beside origins (Permissions Policy, section 5.2).
+ALLOWED = ("*", "self", "src")
+
+# An origin, or all below a name.
+ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:\*\.)?[^\s\"\\*]+")
 
 
 def header_lines(given: Mapping[str, object], unknown: Mapping[str, object]) -> list[str]:
@@ -99,9 +138,9 @@ def header_lines(given: Mapping[str, object], unknown: Mapping[str, object]) -> 
             if value not in choices:
                 raise wrong(option, value, choices)
             lines.append(f"{name} {value}")
-    if not isinstance(given["content_type_options"], bool):
+    if not isinstance(given["content_type_options"], (bool, type(None))):
         kind = type(given["content_type_options"]).__qualname__
-        raise TypeError(f"{WHERE}: content_type_options is True or False, not {kind}")
+        raise TypeError(f"{WHERE}: content_type_options is True, False or None, not {kind}")
     if given["content_type_options"]:
         lines.append("X-Content-Type-Options nosniff")
     lines += transport(given["hsts"], given["hsts_include_subdomains"], given["hsts_preload"])
@@ -117,14 +156,13 @@ def content_policy(option: str, given: object) -> str:
     """
     found: dict[str, list[str]] = {}
     for name, sources in directives(option, given):
-        if name not in DIRECTIVES:
-            raise ValueError(
-                f"{WHERE}: {option} has no directive {name!r}{nearest(name, DIRECTIVES)}"
-            )
+        require_directive(option, name)
         if name in found:
             raise ValueError(f"{WHERE}: {option} has {name} twice: browsers take the first alone")
-        if not sources and name not in ALONE:
+        if not sources and name in DIRECTIVES and name not in ALONE:
             raise ValueError(f"{WHERE}: {option}: {name} has no value; 'none' is one")
+        if sources and name == BARE:
+            raise ValueError(f"{WHERE}: {option}: {name} takes no value")
         found[name] = [source(option, name, one) for one in sources]
         if "'none'" in found[name] and len(sources) > 1:
             raise ValueError(f"{WHERE}: {option}: {name} has 'none' beside others")
@@ -156,6 +194,42 @@ def directives(option: str, given: object) -> Iterable[tuple[str, list[str]]]:
     return found
 
 
+def require_directive(option: str, name: str) -> None:
+    """Raise unless this names a directive: one that is known, or to come, or no more in use."""
+    if name in DIRECTIVES:
+        return
+    hint = nearest(name, DIRECTIVES)
+    if not DIRECTIVE.fullmatch(name):
+        raise ValueError(f"{WHERE}: {option}: {name!r} is no directive{hint}")
+    if nearest(name, DIRECTIVES, LIKENESS):
+        raise ValueError(f"{WHERE}: {option} has no directive {name!r}{hint}")
+
+
+def require_word(where: str, name: str, written: str) -> None:
+    """Raise unless what is in quotes has a meaning there, and what is not needs none."""
+    is_quoted = len(written) > 1 and written[0] == written[-1] == "'"
+    if '"' in written or (not is_quoted and (written[0] == "'" or written[-1] == "'")):
+        raise ValueError(
+            f"{where}: {written!r} has a quotation mark: words of policies are in single ones, on "
+            "both sides"
+        )
+    lower = written.lower()
+    if name == "sandbox":
+        if lower not in SANDBOX:
+            hint = nearest(lower, SANDBOX)
+            raise ValueError(f"{where} takes {', '.join(SANDBOX)}, not {written!r}{hint}")
+    elif name in WORDS and not is_quoted:
+        known = " or ".join(repr(f"'{word}'") for word in WORDS[name])
+        raise ValueError(f"{where} takes {known}, not {written!r}")
+    elif is_quoted and name in DIRECTIVES:
+        types = ("none", "allow-duplicates") if name == "trusted-types" else KEYWORDS
+        known_here = [f"'{word}'" for word in WORDS.get(name, types)]
+        is_hash = name not in WORDS and name != "trusted-types" and HASH.fullmatch(lower[1:-1])
+        if lower not in known_here and not is_hash:
+            hint = nearest(lower, known_here)
+            raise ValueError(f"{where}: {written!r} is no keyword{hint}")
+
+
 def source(option: str, name: str, written: str) -> str:
     """Return a source as it is sent."""
     where = f"{WHERE}: {option}: {name}"
@@ -167,6 +241,7 @@ def source(option: str, name: str, written: str) -> str:
         return written
     if written.startswith("'nonce") or "{" in written:
         raise ValueError(f"{where}: write {NONCE} for the nonce of each answer, not {written!r}")
+    require_word(where, name, written)
     if written.lower() in KEYWORDS and name not in ("sandbox", "trusted-types", "report-to"):
         raise ValueError(f"{where}: {written!r} would be a host; the word is \"'{written}'\"")
     if "," in written:
@@ -184,11 +259,8 @@ def permissions(given: object) -> str:
     option = "permissions_policy"
     if isinstance(given, str):
         require_plain(option, given)
-        for part in given.split(","):
-            name, mark, _ = part.strip().partition("=")
-            if not mark or not is_key(name):
-                raise ValueError(f"{WHERE}: {option}: write camera=(), not {part.strip()!r}")
-        return given
+        require_features(option, given.strip())
+        return given.strip()
     if not isinstance(given, Mapping):
         raise TypeError(f"{WHERE}: {option} is a str or a dict, not {type(given).__qualname__}")
     found = []
@@ -201,13 +273,41 @@ def permissions(given: object) -> str:
             continue
         for one in members:
             require_plain(f"{option}: {name}", one)
-            if '"' in one or "\\" in one or "*" in one:
+            if one not in ALLOWED[1:] and not ORIGIN.fullmatch(one):
                 raise ValueError(f"{WHERE}: {option}: {name}: {one!r} is no origin")
         quoted = [one if one in ("self", "src") else f'"{one}"' for one in members if one]
         found.append(f"{name}=({' '.join(quoted)})")
     if not found:
         raise ValueError(f"{WHERE}: {option} is empty; None leaves it out")
     return ", ".join(found)
+
+
+def require_features(option: str, written: str) -> None:
+    """Raise unless a text is a structured dictionary of features and whom they are for.
+
+    Browsers drop all of one that is not (RFC 8941 section 4.2).
+    """
+    seen = set()
+    at = 0
+    while True:
+        member = MEMBER.match(written, at)
+        rest = written[at:] if member is None else written[member.end() :].lstrip(" ")
+        if member is None or (rest and not rest.startswith(",")):
+            wrong = written[at:].partition(",")[0].strip()
+            raise ValueError(f"{WHERE}: {option}: write camera=() or camera=(self), not {wrong!r}")
+        name, value = member.groups()
+        if name in seen:
+            raise ValueError(f"{WHERE}: {option} has {name} twice: browsers take the last alone")
+        seen.add(name)
+        for one in ITEM.findall(value):
+            if one not in ALLOWED and not (one[0] == '"' and ORIGIN.fullmatch(one[1:-1])):
+                raise ValueError(
+                    f"{WHERE}: {option}: {name} has {one!r}, and takes *, self, src, or an origin "
+                    'in double quotation marks: "https://example.com"'
+                )
+        if not rest:
+            return
+        at = len(written) - len(rest[1:].lstrip(" "))
 
 
 def endpoints(given: object) -> str:
@@ -291,11 +391,11 @@ def is_key(name: str) -> bool:
     return bool(name) and KEY.issuperset(name) and (name[0] == "*" or name[0].isalpha())
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """Return a question for the name that may have been meant."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name, list(known), 1)
+    close = get_close_matches(name, list(known), 1, likeness)
     return f": did you mean {close[0]!r}?" if close else ""
 
 

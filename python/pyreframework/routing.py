@@ -233,7 +233,7 @@ class Routes:
             from pyreframework.origins import require_origin
 
             for origin in origins:
-                require_origin(origin, where)
+                require_origin(origin, where, ", and without allowed_origins all may connect")
         protocols = texts("subprotocols", subprotocols, where)
         for protocol in protocols:
             if not protocol or not protocol.isascii() or any(one in protocol for one in ' ,;"\t'):

@@ -75,7 +75,7 @@ class Security:
         referrer_policy: str | None = "strict-origin-when-cross-origin",
         permissions_policy: str | Mapping[str, str | Iterable[str]] | None = PERMISSIONS,
         frame_options: Literal["DENY", "SAMEORIGIN"] | None = "DENY",
-        content_type_options: bool = True,
+        content_type_options: bool | None = True,
         cross_origin_opener_policy: str | None = "same-origin",
         cross_origin_resource_policy: str | None = "same-origin",
         cross_origin_embedder_policy: str | None = None,
@@ -167,7 +167,7 @@ class Security:
                 raise ValueError(f"enable_https_redirect: {port} is no port")
             lines.append(f"port {port}")
         if host is not None:
-            (one,) = _hosts("enable_https_redirect: host", [host])
+            one = _host("enable_https_redirect", host)
             if "*" in one or "/" in one:
                 raise ValueError(f"enable_https_redirect: {one!r} is not one host")
             lines += [f"host {name}" for name in _ascii_hosts("enable_https_redirect", [one])]
@@ -187,6 +187,13 @@ class Security:
             name, _, value = line.removeprefix("https ").partition(" ")
             found.append((f"security header {name}", value))
         return found
+
+
+def _host(where: str, given: object) -> str:
+    """Return what is given as a text."""
+    if not isinstance(given, str):
+        raise TypeError(f"{where}: host is a str, not {type(given).__qualname__}")
+    return given
 
 
 def _hosts(where: str, given: Any) -> list[str]:

@@ -1,6 +1,7 @@
 """Sessions: what an app keeps of each client between requests, in a signed cookie or in a store.
 
-The engine opens one when ``req.session`` is first read, and settles it behind the last after hook.
+The engine opens one when ``req.session`` is first read, and settles it once the answer is ready:
+when the last after hook has returned, the answer is encoded, and a body in pieces has its first.
 Imported with the first call of ``app.sessions()``.
 """
 
@@ -12,15 +13,13 @@ from json import dumps, loads
 from os import urandom
 from time import time
 
-from pyreframework.cookies import SAME_SITE, clean, set_cookie, token
-from pyreframework.engine import PyreResponse
+from pyreframework.cookies import cookie_line
 from pyreframework.handlers.signatures import is_async
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping
-    from datetime import timedelta
-    from typing import Any, Literal, Self
+    from collections.abc import Awaitable, Mapping
+    from typing import Any, Self
 
     from pyreframework.engine import PyreRequest
 
@@ -29,18 +28,17 @@ FORTNIGHT_S = 14 * 24 * 3600
 # Browsers drop a cookie whose name and value are longer (RFC 6265 section 6.1 asks for as much).
 COOKIE_BYTES_MAX = 4096
 
-# A secret that is shorter can be guessed.
-SECRET_BYTES_MIN = 16
-
 # Where a session has the secret that tokens of its forms are made of.
 TOKENS = "_csrf"
 
 # Of the name of a session in a store: nobody finds another one by trying.
 KEY_BYTES = 32
 
-# How a key for signatures differs from one for anything else that is made of the same secret.
-PURPOSE = b"pyreframework session v1: "
-PURPOSE_OF_IDS = b"pyreframework session id v1: "
+# Clocks of hosts that share a secret differ; a time that is further ahead is none of ours.
+SKEW_S = 60
+
+# What is made of a key to tell whether others have the same, and says nothing else of it.
+COMPARISON = b"pyreframework session comparison v1"
 
 
 class Session(dict[str, "Any"]):
@@ -50,9 +48,12 @@ class Session(dict[str, "Any"]):
     a generator that makes its body, it can only be read: changing it raises RuntimeError.
     """
 
-    __slots__ = ("_is_closed", "_is_renewed", "_key", "_read_as", "_signed_at")
+    __slots__ = (
+        "_data", "_is_closed", "_is_renewed", "_is_to_write", "_key", "_line", "_read_as",
+        "_signed_at", "_write_as",
+    )  # fmt: skip
 
-    def __init__(self, is_closed: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
         # The text that it was read from; None if the client has none.
         self._read_as: str | None = None
@@ -60,7 +61,13 @@ class Session(dict[str, "Any"]):
         # Its name in a store.
         self._key: str | None = None
         self._is_renewed = False
-        self._is_closed = is_closed
+        # What it was closed with: whether it is to be written, as what, under which name in a
+        # store, and with which cookie.
+        self._is_closed = False
+        self._is_to_write = False
+        self._data = ""
+        self._write_as: str | None = None
+        self._line = ""
 
     @property
     def is_new(self) -> bool:
@@ -168,6 +175,16 @@ class Sessions:
         self._store = store
         self.waits = store is not None and is_async(store.load)
 
+    def said(self) -> dict[str, str]:
+        """Return by what other interpreters know that theirs are the same; no key is in it."""
+        from pyreframework.program.outline import key
+
+        store = "None" if self._store is None else key(type(self._store))
+        attributes = {name: str(value) for name, value in self._attributes.items()}
+        secret = ", ".join(digest(one, COMPARISON, "sha256").hex() for one in self._keys)
+        options = {"cookie": self._cookie, "max_age": str(self._max_age), **attributes}
+        return {**options, "store": store, "secret": secret}
+
     def open(self, cookies: dict[str, str], is_late: bool) -> Session:
         """Return the session of a client; an empty one if its cookie is none of ours.
 
@@ -211,7 +228,7 @@ class Sessions:
         if not (dot and point) or not self._is_signed(signed, signature):
             return None
         session._signed_at = int(stamp, 16)
-        if time() - session._signed_at > self._lasts:
+        if not -SKEW_S <= time() - session._signed_at <= self._lasts:
             return None
         return unpacked(payload).decode()
 
@@ -235,61 +252,98 @@ class Sessions:
         session.update(loaded)
         session._read_as = written(session)
 
-    def settle(self, req: PyreRequest, resp: PyreResponse) -> Any:
-        """Return the answer with what has become of the session; awaited if the store is async.
+    def close(self, req: PyreRequest) -> None:
+        """Have what the session is now be what is kept of it: from here on it can only be read.
 
-        An answer of 500 or more leaves the session as it was: its handler did not get to the end.
+        Raises:
+            TypeError: It holds what JSON has not.
+            ValueError: It does too, or the cookie would be longer than browsers keep.
         """
         session = req.session
-        text = written(session)
         session._is_closed = True
-        # 499: its client has gone, and the handler was ended.
-        is_failure = resp.status_code >= 499
+        text = written(session)
         is_changed = text != session._read_as and not (session.is_new and not session)
-        if is_failure or not (is_changed or session._is_renewed or self._is_aged(session, time())):
-            return with_headers(resp, is_private=False)
+        if is_changed or session._is_renewed or self._is_aged(session, time()):
+            if self._store is None:
+                session._line = self._line(req, text if session else None)
+            else:
+                self._close_stored(req, session, text)
+            session._is_to_write = True
+
+    def reopen(self, req: PyreRequest) -> None:
+        """Let it be changed again: the answer that it was closed for is not the answer."""
+        session = req.session
+        session._is_closed = session._is_to_write = False
+
+    def settle(self, req: PyreRequest, status: int) -> Any:
+        """Write what has become of the session, if the answer has not failed; nothing fails after.
+
+        Returns the text of the ``Set-Cookie`` that the answer is to have, or None; awaited if the
+        store is async. An answer of 500 or more leaves the session as it was: its handler did not
+        get to the end.
+
+        Raises:
+            TypeError: As `close`.
+            ValueError: As `close`.
+        """
+        session = req.session
+        # 499: its client has gone, and the handler was ended.
+        if status >= 499:
+            session._is_closed = True
+            return None
+        if not session._is_closed:
+            self.close(req)
+        if not session._is_to_write:
+            return None
         if self._store is None:
-            return self._answer(req, resp, text if session else None)
-        return self._settle_stored(req, resp, session)
+            return session._line
+        return self._settle_stored(session)
 
     def _is_aged(self, session: Session, now: float) -> bool:
         """Whether half of its time is over: it is written again then, so that it lasts."""
         return not session.is_new and now - session._signed_at > self._lasts / 2
 
-    def _settle_stored(self, req: PyreRequest, resp: PyreResponse, session: Session) -> Any:
-        assert self._store is not None
+    def _close_stored(self, req: PyreRequest, session: Session, text: str) -> None:
         before = session._key
-        key = before
-        if session and (key is None or session._is_renewed):
-            key = packed(urandom(KEY_BYTES))
-        answer = self._answer(req, resp, key if session else None)
+        session._write_as = before
+        if not session:
+            session._write_as = None
+        elif before is None or session._is_renewed:
+            session._write_as = packed(urandom(KEY_BYTES))
+        session._data = text
+        session._line = self._line(req, session._write_as)
+
+    def _settle_stored(self, session: Session) -> Any:
+        assert self._store is not None
+        before, key = session._key, session._write_as
         steps: list[tuple[Any, ...]] = []
-        if session and key is not None:
-            steps.append((self._store.save, key, dict(session), self._lasts))
-        if before is not None and (not session or key != before):
+        if key is not None:
+            # A copy down to its leaves: the code of a body that has begun may have changed these.
+            steps.append((self._store.save, key, loads(session._data), self._lasts))
+        if before is not None and key != before:
             steps.append((self._store.delete, before))
         # Another request of the client may have deleted it meanwhile, as a logout does.
-        is_there = (self._store.load, before) if session and before is not None else None
+        is_there = (self._store.load, before) if key is not None and before is not None else None
         if not self.waits:
             if is_there is not None and is_there[0](is_there[1]) is None:
-                return with_headers(resp, is_private=False)
+                return None
             for call, *given in steps:
                 call(*given)
-            return answer
+            return session._line
 
-        async def wait() -> PyreResponse:
+        async def wait() -> str | None:
             if is_there is not None:
                 loaded: Any = is_there[0](is_there[1])
                 if await loaded is None:
-                    return with_headers(resp, is_private=False)
+                    return None
             for call, *given in steps:
                 await call(*given)
-            return answer
+            return session._line
 
         return wait()
 
-    def _answer(self, req: PyreRequest, resp: PyreResponse, text: str | None) -> PyreResponse:
-        """Return a copy of the answer that sets the cookie, or deletes it.
+    def _line(self, req: PyreRequest, text: str | None) -> str:
+        """Return the ``Set-Cookie`` that sends this, or that deletes the cookie.
 
         Raises:
             ValueError: It would be longer than browsers keep.
@@ -297,9 +351,8 @@ class Sessions:
         attributes = self._attributes
         if attributes["secure"] is None:
             attributes = {**attributes, "secure": came_over_tls(req)}
-        resp = with_headers(resp, is_private=True)
         if text is None:
-            return set_cookie(resp, self._cookie, "", max_age=0, expires=0, **attributes)
+            return cookie_line(self._cookie, "", max_age=0, expires=0, **attributes)
         signed = f"{packed(text.encode())}.{int(time()):x}"
         value = f"{signed}.{sign(self._keys[0], signed)}"
         taken = len(self._cookie) + len(value)
@@ -309,87 +362,7 @@ class Sessions:
                 f"{COOKIE_BYTES_MAX:,}: put less into it, or keep it on the server with store="
             )
         max_age = None if self._max_age is None else int(self._max_age)
-        return set_cookie(resp, self._cookie, value, max_age=max_age, **attributes)
-
-
-def sessions_of(
-    secret: str | bytes | Iterable[str | bytes],
-    cookie: str,
-    max_age: float | timedelta | None,
-    attributes: dict[str, Any],
-    store: SessionStore | Literal["state"] | None,
-) -> Sessions:
-    """Return the sessions that an app asks for.
-
-    Raises:
-        ValueError: A part cannot be; the text says which, and what to do.
-        TypeError: A part is of another type.
-    """
-    token(cookie)
-    for name in ("path", "domain"):
-        if attributes[name] is not None:
-            clean(attributes[name], name)
-    require_attributes(cookie, attributes)
-    if max_age is not None:
-        seconds = getattr(max_age, "total_seconds", None)
-        max_age = seconds() if seconds is not None else max_age
-        if isinstance(max_age, bool) or not isinstance(max_age, (int, float)):
-            kind = type(max_age).__qualname__
-            raise TypeError(f"max_age must be seconds, a timedelta or None, not {kind}")
-        if not 1 <= max_age <= 2**31:
-            raise ValueError(
-                f"max_age must be 1 second or more, and 68 years at most, not {max_age}"
-            )
-    if store == "state":
-        raise ValueError('store="state" is not there yet: give a SessionStore of your own')
-    methods = [getattr(store, name, None) for name in ("load", "save", "delete")]
-    if store is not None and not all(map(callable, methods)):
-        kind = type(store).__qualname__
-        raise TypeError(f"store must have load, save and delete as SessionStore, not {kind}")
-    if store is not None and len({is_async(method) for method in methods}) > 1:
-        raise TypeError("the methods of a store are async def functions all, or none is")
-    # What one of them has signed says nothing to the other.
-    purpose = PURPOSE if store is None else PURPOSE_OF_IDS
-    return Sessions(keys_of(secret, purpose + cookie.encode()), cookie, max_age, attributes, store)
-
-
-def require_attributes(cookie: str, attributes: dict[str, Any]) -> None:
-    """Raise unless browsers take a cookie with these attributes (RFC 6265bis section 5.7)."""
-    secure, same_site = attributes["secure"], attributes["samesite"]
-    if same_site is not None and str(same_site).lower() not in SAME_SITE:
-        raise ValueError(f"samesite must be Lax, Strict or None, not {same_site!r}")
-    if str(same_site).lower() == "none" and same_site is not None and not secure:
-        raise ValueError('browsers take samesite="None" with secure=True alone')
-    prefix = cookie.lower().partition("-")[0]
-    if prefix in ("__secure", "__host") and not secure:
-        raise ValueError(f"browsers take a cookie named {cookie!r} with secure=True alone")
-    is_bound = attributes["path"] == "/" and attributes["domain"] is None
-    if prefix == "__host" and not is_bound:
-        raise ValueError(f'browsers take a cookie named {cookie!r} with path="/" and no domain')
-
-
-def keys_of(secret: str | bytes | Iterable[str | bytes], purpose: bytes) -> list[bytes]:
-    """Return the keys that are made of secrets for a purpose: the first one signs.
-
-    Raises:
-        ValueError: There is none, or one is too short.
-        TypeError: One is of another type.
-    """
-    secrets = [secret] if isinstance(secret, (str, bytes)) else list(secret)
-    if not secrets:
-        raise ValueError("app.sessions() needs a secret")
-    keys = []
-    for one in secrets:
-        if not isinstance(one, (str, bytes)):
-            raise TypeError(f"a secret must be str or bytes, not {type(one).__qualname__}")
-        raw = one.encode() if isinstance(one, str) else one
-        if len(raw) < SECRET_BYTES_MIN:
-            raise ValueError(
-                f"a secret must have {SECRET_BYTES_MIN} bytes or more, not {len(raw)}; make one "
-                "with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
-            )
-        keys.append(digest(raw, purpose, "sha256"))
-    return keys
+        return cookie_line(self._cookie, value, max_age=max_age, **attributes)
 
 
 def written(session: Session) -> str:
@@ -435,43 +408,4 @@ def came_over_tls(req: PyreRequest) -> bool:
 
     Who claims it without a reason gets a cookie that his browser does not send here any more.
     """
-    return req.scheme == "https" or forwarded_scheme(req) == "https"
-
-
-def forwarded_scheme(req: PyreRequest) -> str:
-    """Return by what scheme the client has asked, as the first proxy says; empty if none does.
-
-    ``X-Forwarded-Proto`` counts before ``Forwarded`` (RFC 7239 section 5.4).
-    """
-    given = req.header("x-forwarded-proto")
-    if given is not None:
-        return given.partition(",")[0].strip().lower()
-    for pair in (req.header("forwarded") or "").partition(",")[0].split(";"):
-        name, _, value = pair.partition("=")
-        if name.strip().lower() == "proto":
-            return value.strip().strip('"').lower()
-    return ""
-
-
-def with_headers(resp: PyreResponse, is_private: bool) -> PyreResponse:
-    """Return a copy of an answer that depends on cookies (RFC 9110 section 12.5.5).
-
-    One that is private is for no cache that others share (RFC 9111 section 5.2.2.7), unless its
-    handler has said that it is.
-    """
-    headers: dict[str, str | list[str]] = dict(resp.headers.items())
-    known = {name.lower(): name for name in headers}
-    vary = headers.get(known.get("vary", ""), [])
-    lines = [vary] if isinstance(vary, str) else vary
-    members = {one.strip().lower() for line in lines for one in line.split(",")}
-    if not members & {"*", "cookie"}:
-        headers[known.get("vary", "Vary")] = ", ".join([*lines, "Cookie"])
-    if is_private:
-        said = headers.get(known.get("cache-control", ""), [])
-        lines = [said] if isinstance(said, str) else said
-        words = {one.strip().lower() for line in lines for one in line.split(",")}
-        if not words & {"public", "private", "no-store"}:
-            headers[known.get("cache-control", "Cache-Control")] = ", ".join([*lines, "private"])
-    return PyreResponse(
-        resp.body, status_code=resp.status_code, content_type=resp.content_type, headers=headers
-    )
+    return req.scheme == "https" or req._forwarded_scheme() == "https"

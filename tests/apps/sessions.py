@@ -2,8 +2,17 @@
 
 import asyncio
 import os
+import time
 
-from pyreframework import HTTPError, Pyre, PyreResponse, PyreStream, send_file
+from pyreframework import (
+    HTTPError,
+    Pyre,
+    PyreResponse,
+    PyreStream,
+    delete_cookie,
+    send_file,
+    set_cookie,
+)
 from pyreframework.sessions import SessionStore
 
 app = Pyre()
@@ -27,11 +36,24 @@ class Files(SessionStore):
             return None
 
     def save(self, key, data, max_age):
+        if "broken" in data:
+            raise OSError("the store is broken")
+        if "hangs" in data:
+            for _ in range(3000):
+                time.sleep(0.01)
+        if "long" in data:
+            print("it takes long to save", flush=True)
+            time.sleep(0.2)
+        self.write(key, data)
+
+    def write(self, key, data):
         import json
 
         with open(f"{self.folder}/{key}.{os.urandom(4).hex()}", "w") as file:
             json.dump(data, file)
         os.rename(file.name, f"{self.folder}/{key}")
+        if "long" in data:
+            print("it is saved", flush=True)
 
     def delete(self, key):
         try:
@@ -49,8 +71,15 @@ class AsyncFiles(SessionStore):
         return self.files.load(key)
 
     async def save(self, key, data, max_age):
-        await asyncio.sleep(0)
-        self.files.save(key, data, max_age)
+        await asyncio.sleep(0.001)
+        if "broken" in data:
+            raise OSError("the store is broken")
+        if "hangs" in data:
+            await asyncio.Event().wait()
+        if "long" in data:
+            print("it takes long to save", flush=True)
+            await asyncio.sleep(0.2)
+        self.files.write(key, data)
 
     async def delete(self, key):
         await asyncio.sleep(0)
@@ -83,6 +112,10 @@ def before(req):
     if req.path == "/hooked":
         req.session["hook"] = True
         return "hooked"
+    if req.path.startswith("/ws"):
+        req.session["ws"] = req.session.get("ws", 0) + 1
+        if req.path == "/ws/unfit":
+            req.session["unfit"] = object()
     return None
 
 
@@ -93,6 +126,11 @@ def after(req, resp):
     if req.path == "/after":
         req.session["after"] = True
     return None
+
+
+@app.exception_handler(OSError)
+def out_of_order(req, error):
+    return {"error": "try again"}, 409
 
 
 @app.exception_handler(KeyError)
@@ -161,6 +199,113 @@ def unfit(req):
     req.session["unfit"] = {"a": [object()]}
 
 
+def no_json(req):
+    count(req, "no_json")
+    req.session.renew()
+    return {"answer": object()}
+
+
+async def no_json_async(req):
+    await asyncio.sleep(0)
+    return no_json(req)
+
+
+def fails_at_once(req):
+    count(req, "fails_at_once")
+    req.session.renew()
+
+    def pieces():
+        raise RuntimeError("before the first piece")
+        yield "a"
+
+    return pieces()
+
+
+async def fails_at_once_async(req):
+    count(req, "fails_at_once")
+    req.session.renew()
+
+    async def pieces():
+        await asyncio.sleep(0)
+        raise RuntimeError("before the first piece")
+        yield "a"
+
+    return pieces()
+
+
+def lost_in_pieces(req):
+    """What its first piece raises has a handler, which changes the session."""
+    count(req, "pieces")
+
+    def pieces():
+        yield {}["name"]
+
+    return pieces()
+
+
+def deep_in_pieces(req):
+    """Only what was there before counts, wherever the body is made."""
+    found = req.session.setdefault("list", [])
+
+    def pieces():
+        found.append(1)
+        yield "a"
+
+    return pieces()
+
+
+def hangs(req):
+    req.session["hangs"] = True
+    return "never"
+
+
+async def hangs_async(req):
+    await asyncio.sleep(0)
+    return hangs(req)
+
+
+def hangs_in_pieces(req):
+    req.session["hangs"] = True
+    return (piece for piece in ("never", "sent"))
+
+
+def takes_long(req):
+    req.session["long"] = True
+    return "long"
+
+
+def broken(req):
+    req.session["broken"] = True
+    return "never"
+
+
+def broken_in_pieces(req):
+    req.session["broken"] = True
+    return (piece for piece in ("never", "sent"))
+
+
+def counted_body(req, name):
+    """Reads its body as it comes."""
+    size = sum(len(piece) for piece in req.stream())
+    return {**count(req, name), "size": size}
+
+
+async def counted_body_async(req, name):
+    size = 0
+    async for piece in req.stream():
+        size += len(piece)
+    return {**count(req, name), "size": size}
+
+
+def events(req):
+    count(req, "events")
+
+    def pieces():
+        yield "data: a\n\n"
+
+    return PyreResponse(pieces(), content_type="text/event-stream")
+
+
 def large(req):
     req.session["large"] = "x" * 4000
 
@@ -177,6 +322,24 @@ def generator(req):
         yield "b"
 
     return pieces()
+
+
+def measured(req):
+    """What its headers say of its length stays, whoever adds to them."""
+    count(req, "measured")
+
+    def pieces():
+        yield "abc"
+
+    resp = PyreResponse(pieces(), headers={"Content-Length": "3", "set-cookie": "one=1"})
+    return set_cookie(resp, "two", "2")
+
+
+async def measured_stream(req):
+    count(req, "measured")
+    found = PyreStream("text/plain", headers={"Content-Length": "5"})
+    req.add_task(send, found)
+    return delete_cookie(PyreResponse(found), "two")
 
 
 def late(req):
@@ -265,9 +428,48 @@ def body(req):
 get("/count/{name}", count)
 get("/async/{name}", count_async)
 for path in (show, deep, forget, renew, kept, plain, fail, raised, lost, unfit, large,
-             replaced, generator, late, too_late, in_task, slow, aged, stream, sent, cached,
-             token):  # fmt: skip
+             no_json, no_json_async, fails_at_once, fails_at_once_async,
+             lost_in_pieces, deep_in_pieces, broken, broken_in_pieces, takes_long,
+             events, measured, measured_stream, replaced, generator, late, too_late,
+             in_task, slow, aged, stream, sent, cached, token):  # fmt: skip
     get(f"/{path.__name__}", path)
+
+
+@app.websocket("/ws/def", gil=on_main or None)
+def socket_def(ws):
+    try:
+        ws.request.session["late"] = 1
+    except RuntimeError as error:
+        ws.send(f"{ws.request.session['ws']}, {error}")
+
+
+@app.websocket("/ws/async", gil=on_main or None)
+async def socket_async(ws):
+    await asyncio.sleep(0)
+    try:
+        ws.request.session["late"] = 1
+    except RuntimeError as error:
+        await ws.accept(headers={"Set-Cookie": "other=1"})
+        await ws.send(f"{ws.request.session['ws']}, {error}")
+
+
+@app.websocket("/ws/refused", gil=on_main or None)
+async def socket_refused(ws):
+    return {"error": "no"}, 403
+
+
+@app.websocket("/ws/fails", gil=on_main or None)
+def socket_fails(ws):
+    raise RuntimeError("on purpose")
+
+
+@app.websocket("/ws/unfit", gil=on_main or None)
+def socket_unfit(ws):
+    ws.send("never")
+
+
+for path in (hangs, hangs_async, hangs_in_pieces):
+    get(f"/{path.__name__}", path, request_timeout=0.3)
 get("/hooked", plain)
 get("/after", plain)
 get("/earlier", plain)
@@ -275,6 +477,8 @@ for method in ("post", "put", "delete", "patch"):
     getattr(app, method)("/do", do, gil=on_main or None)
 app.post("/do_async", do_async, gil=on_main or None)
 app.post("/field", field, gil=on_main or None)
+app.post("/counted/{name}", counted_body, gil=on_main or None, stream_body=True)
+app.post("/counted_async/{name}", counted_body_async, gil=on_main or None, stream_body=True)
 app.post("/body", body, gil=on_main or None, stream_body=True)
 app.post("/exempt/{name}", do, gil=on_main or None)
 

@@ -41,6 +41,10 @@ REFUSED = {
     "another port": {"Origin": "http://app.example:81"},
     "another scheme, as said anew": {"Origin": "http://app.example", "Forwarded": "proto=https"},
     "another scheme": {"Origin": "http://app.example", "X-Forwarded-Proto": "https"},
+    "another scheme, behind what is quoted": {
+        "Origin": "http://app.example",
+        "Forwarded": 'for="a;proto=http,b";proto=https',
+    },
     "a friend's name": {"Origin": "http://friend.example"},
     "neither": {},
     "a program with a password": {"Authorization": "Basic YTpi"},
@@ -68,6 +72,25 @@ def test_refused(server: Server, path: str, kind: str) -> None:
         return
     assert reply.status_code == 403
     assert reply.json()["error"].startswith("refused: ")
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "origin", "status"),
+    [
+        ("http://a.example", "b.example", "http://a.example", 200),
+        ("http://a.example:81", "a.example", "http://a.example:81", 200),
+        ("http://a.example:80", "b.example", "http://a.example", 200),
+        ("http://a.example", "b.example", "http://b.example", 403),
+        ("http://a.example", "a.example:81", "http://a.example:81", 403),
+    ],
+)
+def test_a_target_with_a_host_goes_before_the_field(
+    server: Server, target: str, host: str, origin: str, status: int
+) -> None:
+    """RFC 9112 section 3.2.2."""
+    headers = [("Host", host), ("Origin", origin), ("Cookie", "session=any")]
+    for path in ("/do", "/do_async"):
+        assert server.request("POST", target + path, headers).status == status
 
 
 def test_reading_is_for_everybody(server: Server) -> None:
@@ -105,3 +128,22 @@ def test_tokens(server: Server) -> None:
         # Only what a page can send is read for it.
         assert one.post("/do", json={"csrf_token": first}).status_code == 403
         assert one.post("/body", data={"csrf_token": first}).status_code == 403
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_is_refused_is_in_the_log(form: str) -> None:
+    """With the reason, and once for a while: pages can send as much as they like."""
+    with serve("sessions", workers=1, log_format=form) as server:
+        for origin in ("http://evil.example", "http://other.example"):
+            for headers in ([("Cookie", "a=b"), ("Origin", origin)],) * 3:
+                assert server.request("POST", "/exempt/x", headers).status == 200
+                assert server.request("POST", "/do", headers).status == 403
+        line = server.output.wait_for("http://evil.example").string
+        server.stop()
+        assert "POST /do " in line and "403" in line and "warning" in line.lower()
+        assert "other.example" not in server.output.text()
+    with serve("sessions", workers=1) as server:
+        headers = [("Cookie", "a=b"), ("Sec-Fetch-Site", "\x9b31m" + "x" * 3000)]
+        assert server.request("POST", "/field", headers).status == 403
+        line = server.output.wait_for("POST /field .*x{50}").string
+        assert "\x9b" not in line and len(line) < 500

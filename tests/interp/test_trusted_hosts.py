@@ -134,6 +134,21 @@ def test_the_connection_goes_on(hosts: Server) -> None:
         assert [peer.reply().status for _ in asked] == [421, 200, 421, 200]
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_host_that_is_refused_is_in_the_log(form: str) -> None:
+    """Once, however many there are: a client can send as many as it likes."""
+    env = {"TEST_SECURITY": json.dumps({"hosts": ["example.com"]})}
+    with serve("protected", workers=1, env=env, log_format=form) as server:
+        for host in ("example.com", "evil.example:81", "other.example", "x" * 3000):
+            ask(server, f"GET /text HTTP/1.1\nHost: {host}\n\n")
+        server.output.wait_for(r"evil\.example:81.*421.*trusted_hosts")
+        server.stop()
+        assert "other.example" not in server.output.text()
+    with serve("protected", workers=1, env=env) as server:
+        ask(server, f"GET http://{'x' * 3000}/ HTTP/1.1\nHost: example.com\n\n")
+        assert len(server.output.wait_for("pyre: .*x{100}.*").string) < 500
+
+
 def test_a_gate_needs_no_handler() -> None:
     """While the only thread is busy, and nobody more is let in."""
     env = {"TEST_SECURITY": json.dumps({"hosts": ["example.com"]})}
@@ -178,6 +193,9 @@ def test_plain_http_is_sent_on(https: Server, text: str, location: str) -> None:
     # RFC 6797 section 7.2.
     assert reply.all("strict-transport-security") == []
     assert reply.all("access-control-allow-origin") == ["*"]
+    # RFC 9110 section 12.5.5: a cache must not send on what has come by https.
+    depends = ["X-Forwarded-Proto"] if "X-Forwarded-Proto" in text else []
+    assert reply.all("vary") == (depends or ["X-Forwarded-Proto, Forwarded"])
 
 
 @pytest.mark.parametrize(
@@ -203,7 +221,7 @@ def test_what_is_not_sent_on(https: Server, text: str, status: int) -> None:
             return
     reply = ask(https, text)
     assert reply.status == status
-    assert reply.all("location") == []
+    assert reply.all("location") == reply.all("vary") == []
 
 
 def test_connections_go_on_behind_a_redirect(https: Server) -> None:

@@ -148,6 +148,11 @@ def test_a_value_that_does_not_fit_names_its_flag(arguments: list[str], words: s
     ("arguments", "words"),
     [
         (["run", "app.py", "--prot", "1"], "there is no option --prot; did you mean --port?"),
+        (
+            ["run", "app.py", "--trusted-hosts", "a"],
+            "there is no option --trusted-hosts; the app says it: Pyre(trusted_hosts=...) (",
+        ),
+        (["run", "app.py", "--zzzz"], "there is no option --zzzz ("),
         (["run", "app.py", "--keep-alive=1"], "did you mean --keep-alive-timeout?"),
         (["run", "app.py", "--zzz"], "there is no option --zzz (pyre run --help tells all)"),
         (["run", "app.py", "--reload-dir", "."], "--reload-dir says what to watch for --reload"),

@@ -21,6 +21,16 @@ def test_defaults() -> None:
     assert found[-3:] == ["coding zstd 3", "coding br 4", "coding gzip 6"]
 
 
+def test_requests_are_decoded_if_that_is_said() -> None:
+    app = Pyre()
+    assert not app.decodes_requests
+    app.enable_compression(decode_requests=True)
+    assert app.decodes_requests
+    assert app.compresses[-1] == "decode"
+    app.enable_compression()
+    assert not app.decodes_requests
+
+
 def test_texts_and_lists_say_the_same() -> None:
     listed = compresses(types=["text/html", "text/CSS"], codings=("gzip", "br"))
     assert listed == compresses(types="text/html, text/css", codings="gzip,br")
@@ -57,6 +67,7 @@ def test_levels(level: Any, expected: list[str]) -> None:
         ({"level": {"lzw": 1}}, ValueError, "no coding"),
         ({"level": {"br": True}}, TypeError, "is an int"),
         ({"level": "fast"}, TypeError, "not str"),
+        ({"decode_requests": 1}, TypeError, "decode_requests is True or False"),
     ],
 )
 def test_what_is_wrong_is_said(options: dict[str, Any], error: type[Exception], words: str) -> None:

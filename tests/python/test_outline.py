@@ -11,6 +11,11 @@ import pytest
 
 from pyreframework import Pyre
 from pyreframework.program.outline import ANYTHING, SEPARATOR, compare, key, name_of_type, outline
+from pyreframework.session_options import keys_of
+from pyreframework.sessions import SessionStore
+
+SECRET = "a secret of this test alone"
+OTHER = "the secret that comes in its place"
 
 
 def one(req: Any) -> None: ...
@@ -23,6 +28,12 @@ def after(req: Any, resp: Any) -> None: ...
 
 
 class Odd(Exception): ...
+
+
+class Stored(SessionStore): ...
+
+
+class OtherStored(SessionStore): ...
 
 
 def made(*register: Callable[[Pyre], object]) -> list[str]:
@@ -41,6 +52,8 @@ def test_equal_apps_do_not_differ() -> None:
         lambda app: app.exception_handler(Odd, after),
         lambda app: app.on_worker_start(lambda: None),
         lambda app: app.enable_request_id(),
+        lambda app: app.sessions(SECRET, store=Stored()),
+        lambda app: app.enable_csrf(trusted_origins=["https://a.example"]),
     ]
     assert compare(made(*steps), made(*steps)) is None
     assert compare([], []) is None
@@ -93,6 +106,27 @@ def test_equal_apps_do_not_differ() -> None:
             [lambda app: setattr(app, "trusted_hosts", ["b"])],
             "trusted_hosts 0 is a in this worker and b in the main interpreter",
         ),
+        ([], [lambda app: app.sessions(SECRET)], r"^app.sessions\(\) is only in the main interpr"),
+        (
+            [lambda app: app.sessions(SECRET)],
+            [lambda app: app.sessions([OTHER, SECRET])],
+            r"^app.sessions\(\) has another secret in this worker than .*: read it from the",
+        ),
+        (
+            [lambda app: app.sessions(SECRET, path="/a")],
+            [lambda app: app.sessions(SECRET, path="/b", max_age=60)],
+            r"^app.sessions\(\) has max_age=1209600 in this worker and max_age=60 in the main",
+        ),
+        (
+            [lambda app: app.sessions(SECRET, store=Stored())],
+            [lambda app: app.sessions(SECRET, store=OtherStored())],
+            r"^app.sessions\(\) has store=Stored in this worker and store=OtherStored in the main",
+        ),
+        (
+            [lambda app: app.enable_csrf(exempt=["/b", "/a"])],
+            [lambda app: app.enable_csrf(exempt=["/b"])],
+            r"^app.enable_csrf\(\) has exempt=/a, /b in this worker and exempt=/b in the main",
+        ),
         ([], [lambda app: app.enable_https_redirect()], "enable_https_redirect status 308 is only"),
         (
             [lambda app: app.before_request(one)],
@@ -105,6 +139,16 @@ def test_a_difference_is_named(here: list[Any], there: list[Any], said: str) -> 
     difference = compare(made(*here), made(*there))
     assert difference is not None
     assert re.search(said, difference), difference
+
+
+def test_a_secret_is_compared_and_not_told() -> None:
+    texts = made(lambda app: app.sessions([SECRET, OTHER.encode()]))
+    assert compare(texts, made(lambda app: app.sessions([SECRET.encode(), OTHER]))) is None
+    keys = keys_of([SECRET, OTHER], b"pyreframework session v1: session")
+    for told in (SECRET, OTHER, *(one.hex() for one in keys)):
+        assert not any(told in text for text in texts)
+    # Nor by what is signed with it.
+    assert compare(texts, made(lambda app: app.sessions([OTHER, SECRET]))) is not None
 
 
 def test_what_a_websocket_is_registered_with_is_compared() -> None:

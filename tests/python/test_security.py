@@ -44,7 +44,21 @@ def test_what_is_said_by_default() -> None:
         ),
         ({"frame_options": "SAMEORIGIN"}, "X-Frame-Options SAMEORIGIN"),
         ({"referrer_policy": "no-referrer, origin"}, "Referrer-Policy no-referrer, origin"),
-        ({"permissions_policy": "camera=(self)"}, "Permissions-Policy camera=(self)"),
+        *(
+            ({"permissions_policy": text}, f"Permissions-Policy {text}")
+            for text in (
+                "camera=(self)",
+                "camera=*",
+                "camera=self",
+                'camera=( self  "https://a.b" )   ,usb=(),  midi=("https://*.a.b:8443")',
+                'camera="https://a.b"',
+                'to-come=();report-to=main, usb=(self;a src);b="c, d"',
+            )
+        ),
+        (
+            {"permissions_policy": {"camera": ["https://*.a.b"], "usb": ["*"]}},
+            'Permissions-Policy camera=("https://*.a.b"), usb=*',
+        ),
         (
             {"permissions_policy": {"camera": [], "usb": "*", "midi": ["self", "https://a.b"]}},
             'Permissions-Policy camera=(), usb=*, midi=(self "https://a.b")',
@@ -61,6 +75,25 @@ def test_what_is_said_by_default() -> None:
         ),
         ({POLICY: {"img-src": "'self' data:"}}, "img-src 'self' data:"),
         ({POLICY: {"report-to": "csp"}}, "report-to csp"),
+        (
+            {POLICY: "script-src 'SELF' 'sha256-AbC+/0_-=' 'Strict-Dynamic' 'url-sha384-aa=='"},
+            "script-src 'SELF' 'sha256-AbC+/0_-=' 'Strict-Dynamic' 'url-sha384-aa=='",
+        ),
+        ({POLICY: "img-src https://a.b/c'd"}, "img-src https://a.b/c'd"),
+        (
+            {POLICY: "require-trusted-types-for 'script'; trusted-types a 'allow-duplicates'"},
+            "require-trusted-types-for 'script'; trusted-types a 'allow-duplicates'",
+        ),
+        ({POLICY: "webrtc 'block'"}, "webrtc 'block'"),
+        (
+            {POLICY: "sandbox allow-forms Allow-Scripts; upgrade-insecure-requests"},
+            "sandbox allow-forms Allow-Scripts; upgrade-insecure-requests",
+        ),
+        # Those that were, and those to come.
+        (
+            {POLICY: "block-all-mixed-content; plugin-types text/css; navigate-to 'x'"},
+            "block-all-mixed-content; plugin-types text/css; navigate-to 'x'",
+        ),
         (
             {"content_security_policy_report_only": "default-src 'none'"},
             "Content-Security-Policy-Report-Only default-src 'none'",
@@ -92,6 +125,35 @@ def test_what_can_be_said(options: dict[str, Any], line: str) -> None:
         ({"permissions_policy": {"Camera": []}}, "no feature"),
         ({"permissions_policy": {"camera": ['a"b']}}, "no origin"),
         ({"permissions_policy": {}}, "is empty"),
+        *(
+            ({"permissions_policy": f"usb=(), {text}, midi=()"}, f"{text!r}")
+            for text in (
+                "camera=(self",
+                "camera=self)",
+                "camera=(self))",
+                "camera='self'",
+                "camera=('self')",
+                "camera=",
+                "camera =()",
+                "Camera=()",
+                "camera=() usb=()",
+                'camera=("https://a.b"self)',
+                "camera:()",
+                "camera 'none'",
+                "camera=();",
+                "",
+            )
+        ),
+        ({"permissions_policy": 'camera=("https://a.b)'}, "camera="),
+        ({"permissions_policy": "camera=(none)"}, "camera has 'none'"),
+        ({"permissions_policy": "camera=none"}, "camera has 'none'"),
+        ({"permissions_policy": "camera=1"}, "'camera=1'"),
+        ({"permissions_policy": 'camera=("self")'}, "camera has '\"self\"'"),
+        ({"permissions_policy": "camera=(https://a.b)"}, "camera has 'https://a.b'"),
+        ({"permissions_policy": "camera=(), camera=(self)"}, "twice"),
+        ({"permissions_policy": "camera=(),"}, "write camera=()"),
+        ({"permissions_policy": {"camera": ["none"]}}, "'none' is no origin"),
+        ({"permissions_policy": {"camera": ["https://a.*.b"]}}, "no origin"),
         ({"reporting_endpoints": {"a b": "https://a"}}, "no name"),
         ({"reporting_endpoints": {"a": 'https://a"'}}, "no URL"),
         ({POLICY: ""}, "is empty"),
@@ -103,6 +165,32 @@ def test_what_can_be_said(options: dict[str, Any], line: str) -> None:
         ({POLICY: {"script_src": "'self'"}}, "did you mean 'script-src'"),
         ({POLICY: "img-src a; img-src b"}, "twice"),
         ({POLICY: "img-src"}, "no value"),
+        ({POLICY: "img-src 'slef'"}, "'slef'\" is no keyword: did you mean \"'self'\"?"),
+        ({POLICY: {"img-src": ["'slef'"]}}, "did you mean \"'self'\"?"),
+        ({POLICY: "img-src 'x'"}, "is no keyword"),
+        ({POLICY: "img-src 'self"}, '"\'self" has a quotation mark'),
+        ({POLICY: "img-src self'"}, "has a quotation mark"),
+        ({POLICY: "img-src 'self''"}, "is no keyword"),
+        ({POLICY: "img-src ''"}, "is no keyword"),
+        ({POLICY: "img-src '"}, "has a quotation mark"),
+        ({POLICY: 'img-src "self"'}, "has a quotation mark"),
+        ({POLICY: "script-src 'sha256-'"}, "is no keyword"),
+        ({POLICY: "script-src 'sha256-a b'"}, "has a quotation mark"),
+        ({POLICY: "script-src 'sha1-abc='"}, "is no keyword"),
+        ({POLICY: "script-src 'sha256-a!'"}, "is no keyword"),
+        ({POLICY: "img-src 'script'"}, "is no keyword"),
+        ({POLICY: "require-trusted-types-for 'self'"}, "is no keyword"),
+        ({POLICY: "require-trusted-types-for script"}, "takes \"'script'\""),
+        ({POLICY: "trusted-types 'self'"}, "is no keyword"),
+        ({POLICY: "webrtc allow"}, "takes \"'allow'\" or \"'block'\""),
+        ({POLICY: "sandbox foo"}, "sandbox takes allow-"),
+        ({POLICY: "sandbox allow-script"}, "did you mean 'allow-scripts'"),
+        ({POLICY: "sandbox: foo"}, "'sandbox:' is no directive: did you mean 'sandbox'?"),
+        ({POLICY: "upgrade-insecure-requests 1"}, "takes no value"),
+        ({POLICY: {"upgrade-insecure-requests": ["1"]}}, "takes no value"),
+        ({POLICY: "to_come 'self'"}, "'to_come' is no directive"),
+        ({POLICY: {"img src": "a"}}, "is no directive"),
+        ({POLICY: {"": "a"}}, "is no directive"),
         ({POLICY: "img-src self"}, "\"'self'\""),
         ({POLICY: "img-src 'none' a"}, "'none' beside"),
         ({POLICY: "img-src {nonce}"}, "takes no nonce"),
@@ -126,7 +214,7 @@ def test_what_no_header_can_say(options: dict[str, Any], said: str) -> None:
         ({"hsts": "max-age=1"}, "number of seconds"),
         ({"hsts": True}, "number of seconds"),
         ({"hsts_preload": 1}, "True or False"),
-        ({"content_type_options": "nosniff"}, "True or False"),
+        ({"content_type_options": "nosniff"}, "True, False or None"),
         ({"referrer_policy": 1}, "is a str"),
         ({"permissions_policy": ["camera"]}, "a str or a dict"),
         ({"permissions_policy": {"camera": 1}}, "a list of them"),
@@ -140,6 +228,17 @@ def test_what_has_the_wrong_type(options: dict[str, Any], said: str) -> None:
     with pytest.raises(TypeError) as error:
         lines(**options)
     assert said in str(error.value)
+
+
+def test_none_leaves_any_header_out() -> None:
+    names = [
+        "hsts", POLICY, f"{POLICY}_report_only", "reporting_endpoints", "referrer_policy",
+        "permissions_policy", "frame_options", "content_type_options", "cross_origin_opener_policy",
+        "cross_origin_resource_policy", "cross_origin_embedder_policy",
+        "permitted_cross_domain_policies",
+    ]  # fmt: skip
+    assert lines(**dict.fromkeys(names)) == []
+    assert not any("nosniff" in line for line in lines(content_type_options=False))
 
 
 def test_what_is_called_again_replaces_what_was_said() -> None:
@@ -168,7 +267,10 @@ def test_hosts() -> None:
         (None, TypeError, "a list of hosts"),
         ([b"example.com"], TypeError, "bytes is in it"),
         (["localhost:8000"], ValueError, "ports are not compared"),
-        (["https://example.com"], ValueError, "is no network"),
+        (["https://example.com"], ValueError, "leave out the scheme"),
+        ([".example.com"], ValueError, '"*.example.com"'),
+        (["a..b"], ValueError, "nothing between two dots"),
+        (["256.1.1.1"], ValueError, "no address"),
         (["*"], ValueError, "a star"),
         (["a.*.b"], ValueError, "a star"),
         (["10.0.0.1/8"], ValueError, "bits behind"),
@@ -198,7 +300,8 @@ def test_redirects() -> None:
         ({"port": 0}, ValueError, "no port"),
         ({"port": 65536}, ValueError, "no port"),
         ({"port": True}, TypeError, "a whole number"),
-        ({"host": 1}, TypeError, "int is in it"),
+        ({"host": 5}, TypeError, "host is a str, not int"),
+        ({"host": b"a"}, TypeError, "host is a str, not bytes"),
         ({"host": "*.a"}, ValueError, "not one host"),
         ({"host": "10.0.0.0/8"}, ValueError, "not one host"),
         ({"host": "a:80"}, ValueError, "ports are not compared"),

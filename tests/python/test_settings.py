@@ -274,6 +274,7 @@ def test_variables_that_set_no_option(environment: dict[str, str], names: list[s
     [
         ("PYRE_WORKER", " (did you mean PYRE_WORKERS?)"),
         ("PYRE_HOSTT", " (did you mean PYRE_HOST?)"),
+        ("PYRE_TRUSTED_HOSTS", " (the app says it: Pyre(trusted_hosts=...))"),
         ("PYRE_LOGG", " (did you mean PYRE_LOG?)"),
         ("PYRE_SHUTDOWN_TIMEOUTS", " (did you mean PYRE_SHUTDOWN_TIMEOUT?)"),
         # What all names begin with makes none of them alike.
@@ -283,6 +284,13 @@ def test_variables_that_set_no_option(environment: dict[str, str], names: list[s
 )
 def test_the_variable_that_is_meant(name: str, meant: str) -> None:
     assert variables.suggestion(name) == meant
+
+
+@pytest.mark.parametrize("name", ["trusted_hosts", "lifespan", "log_config"])
+def test_what_is_said_on_the_app(name: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        resolve({name: []}, {})
+    assert str(raised.value) == f"run() has no option {name!r}; the app says it: Pyre({name}=...)"
 
 
 @pytest.mark.parametrize("word", ["1", "true", "YES", "on"])

@@ -155,9 +155,10 @@ with Stop() as stop:
     with process:
         for line in ("ready\n", "asked\n"):
             assert process.stdout.readline() == line
-            process.send_signal(signal.SIGTERM)
-            # One that comes soon after the first is taken for that one again.
+            # One that comes soon after the first is taken for that one again. When the first came
+            # is known once it is answered, and not when it was sent.
             time.sleep(SAME_SIGNAL_SECONDS)
+            process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 1
         assert process.stderr.read() == "pyre: stopped at once by a second signal\n"
 

@@ -24,7 +24,7 @@ CONFIGURATION = """
         listen 127.0.0.1:{port};
         proxy_http_version 1.1;
         proxy_set_header Connection "";
-        proxy_set_header Host $host;
+        proxy_set_header Host $http_host;
         proxy_pass_header Server;
         proxy_pass_header Date;
         location / {{ proxy_pass http://pyre; }}

@@ -207,7 +207,9 @@ impl Class for App {
             )
             .method(
                 c"set_sessions",
-                c"set_sessions($self, open, settle)\n--\n\nCall open(cookies, is_late) for req.session, and behind the last after hook settle(req, resp).",
+                c"set_sessions($self, sessions)\n--\n\nCall its open(cookies, is_late) for req.session; close(req) before the body of an \
+                  answer in pieces begins, and reopen(req) if that fails; and settle(req, status) once the answer is \
+                  ready, which returns the text of a Set-Cookie or None, or a coroutine of that.",
                 Self::set_sessions,
             )
             .method(

@@ -53,12 +53,11 @@ impl H1 {
         self.reader.body_bytes_missing().unwrap_or(0)
     }
 
-    pub(super) fn coming(&mut self, any: bool, job: &mut Job, limits: &Limits) -> Option<Request> {
+    pub(super) fn coming(&mut self, job: &mut Job, limits: &Limits) -> Option<Request> {
         if self.is_looked_at {
             return None;
         }
-        let asks = |request: &&Request| any || request.expects_continue;
-        self.reader.pending().filter(asks)?;
+        self.reader.pending()?;
         self.is_looked_at = true;
         self.reader.pending_with_fields(&job.bytes, &mut job.headers, limits)
     }
@@ -94,6 +93,11 @@ impl H1 {
         self.reader.rest_bytes_min()
     }
 
+    /// The body that is coming is dropped.
+    pub(super) fn drop_body(&mut self, job: &mut Job) {
+        self.reader.drop_body(&mut job.bytes);
+    }
+
     pub(super) fn write_continue(out: &mut Vec<u8>) {
         out.extend_from_slice(CONTINUE);
     }
@@ -121,8 +125,8 @@ mod tests {
     }
 
     /// What is coming, as `coming`; its fields are there.
-    fn coming(h1: &mut H1, job: &mut Job, any: bool) -> Option<Request> {
-        let request = h1.coming(any, job, &Limits::default())?;
+    fn coming(h1: &mut H1, job: &mut Job) -> Option<Request> {
+        let request = h1.coming(job, &Limits::default())?;
         let host = request.headers_in(&job.headers)[0];
         assert_eq!(
             (host.name.of(&job.bytes), host.value.of(&job.bytes)),
@@ -132,15 +136,15 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_asks_is_told_once_for_each_request() {
+    fn a_body_that_is_coming_is_told_once_for_each_request() {
         let mut h1 = H1::new();
         let mut job = Job::new();
         for _ in 0..2 {
             job.bytes.extend_from_slice(ASKS);
             assert!(next(&mut h1, &mut job).is_none());
             assert!(h1.is_in_body());
-            assert!(coming(&mut h1, &mut job, false).is_some());
-            assert!(coming(&mut h1, &mut job, false).is_none());
+            assert!(coming(&mut h1, &mut job).is_some());
+            assert!(coming(&mut h1, &mut job).is_none());
             job.bytes.push(b'x');
             assert!(next(&mut h1, &mut job).is_some());
             assert_eq!(h1.position(), job.bytes.len());
@@ -153,9 +157,8 @@ mod tests {
         let mut job = Job::new();
         job.bytes.extend_from_slice(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx");
         assert!(next(&mut h1, &mut job).is_none());
-        assert!(coming(&mut h1, &mut job, false).is_none());
-        assert!(coming(&mut h1, &mut job, true).is_some());
-        assert!(coming(&mut h1, &mut job, true).is_none());
+        assert!(coming(&mut h1, &mut job).is_some());
+        assert!(coming(&mut h1, &mut job).is_none());
     }
 
     #[test]
@@ -165,6 +168,6 @@ mod tests {
         job.bytes.extend_from_slice(ASKS);
         job.bytes.push(b'x');
         assert!(next(&mut h1, &mut job).is_some());
-        assert!(coming(&mut h1, &mut job, false).is_none());
+        assert!(coming(&mut h1, &mut job).is_none());
     }
 }

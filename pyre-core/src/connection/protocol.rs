@@ -63,12 +63,20 @@ impl Protocol {
         }
     }
 
-    /// A request whose body is coming: `any`, or one whose client asks whether it should send it. Each is
-    /// returned once, and its fields are appended to those of the job.
-    pub(crate) fn coming(&mut self, any: bool, job: &mut Job, limits: &Limits) -> Option<Request> {
+    /// A request whose body is coming. Each is returned once, and its fields are appended to those of the
+    /// job.
+    pub(crate) fn coming(&mut self, job: &mut Job, limits: &Limits) -> Option<Request> {
         match self {
-            Self::H1(h1) => h1.coming(any, job, limits),
+            Self::H1(h1) => h1.coming(job, limits),
             Self::WebSocket(_) => None,
+        }
+    }
+
+    /// Nobody wants the body that is coming: it is counted, and takes no room.
+    pub(crate) fn drop_body(&mut self, job: &mut Job) {
+        match self {
+            Self::H1(h1) => h1.drop_body(job),
+            Self::WebSocket(_) => {}
         }
     }
 

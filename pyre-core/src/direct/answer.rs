@@ -25,8 +25,8 @@ pub(crate) enum Direct {
     Handshake(u16),
     /// What pages of other origins may send.
     Preflight,
-    /// It is asked for elsewhere: a status, and where.
-    Moved(u16, Vec<u8>),
+    /// It is asked for elsewhere: a status, where, and on which fields of the request that depends.
+    Moved(u16, Vec<u8>, &'static [u8]),
 }
 
 /// Answers a request that cannot be read.
@@ -95,9 +95,11 @@ pub(crate) fn answer(
             write_error(heads, out, status, connection, &extra, head_only);
             status
         }
-        Direct::Moved(status, location) => {
+        Direct::Moved(status, location, depends_on) => {
             let mut head = heads.begin(out, status);
             head.header(b"Location", &location);
+            // RFC 9111 section 4.1: a cache that has it by another scheme would make a loop of it.
+            head.header(b"Vary", depends_on);
             if let Some((name, id)) = identity::header(id) {
                 head.header(name, id);
             }

@@ -1,6 +1,9 @@
 //! Step 4: who is answered at all. A request that names another host is refused, and one that has come by plain
 //! http is sent on, before anything else is looked at.
 
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 use pyre_http::forwarded;
 use pyre_http::header::find_only;
 use pyre_http::hosts::HttpsRedirect;
@@ -9,8 +12,18 @@ use pyre_http::websocket::handshake::{self, Refusal};
 use pyre_interp::job::Job;
 
 use crate::direct::answer::Direct;
+use crate::log::writer;
 use crate::settings::Page;
 use crate::shared::frozen::Routes;
+
+/// How much of a host is logged: as much as a name can have (RFC 1035 section 2.3.4).
+const HOST_BYTES_MAX: usize = 255;
+
+/// How long nothing is said of further hosts.
+const WARNING: Duration = Duration::from_secs(10);
+
+/// When it was last said that a host is not served.
+static SAID: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// What is answered to a request that is not let in.
 pub(super) fn refusal(routes: &Routes, job: &Job, request: &Request) -> Option<Direct> {
@@ -32,7 +45,13 @@ pub(super) fn refusal(routes: &Routes, job: &Job, request: &Request) -> Option<D
         // RFC 9112 section 3.2.2: a target with an authority wins over Host, which handlers read all the same.
         let fields = request.headers_in(&job.headers);
         let named = find_only(fields, &job.bytes, b"host").map(|name| name.of(&job.bytes));
-        if !hosts.allows(host) || named.is_some_and(|name| name != host && !hosts.allows(name)) {
+        let refused = if hosts.allows(host) {
+            named.filter(|&name| name != host && !hosts.allows(name))
+        } else {
+            Some(host)
+        };
+        if let Some(refused) = refused {
+            say_whom(refused);
             // RFC 9110 sections 7.4 and 15.5.20.
             return Some(Direct::Status(421, None));
         }
@@ -45,7 +64,25 @@ pub(super) fn refusal(routes: &Routes, job: &Job, request: &Request) -> Option<D
     let handshake = handshake::read(request, fields, &job.bytes);
     let is_socket = !matches!(handshake, Err(Refusal::NoUpgrade | Refusal::Malformed));
     Some(match redirect.location(request, &job.bytes, is_socket) {
-        Some(location) => Direct::Moved(redirect.status, location),
+        Some(location) => {
+            Direct::Moved(redirect.status, location, forwarded::looked_at(fields, &job.bytes))
+        }
         None => Direct::Status(400, None),
     })
+}
+
+/// Says which host was refused, not too often: clients can name as many as they like.
+#[cold]
+fn say_whom(host: &[u8]) {
+    let now = Instant::now();
+    let mut said = SAID.lock();
+    if said.is_some_and(|at| now.duration_since(at) < WARNING) {
+        return;
+    }
+    *said = Some(now);
+    drop(said);
+    let shown = host[..host.len().min(HOST_BYTES_MAX)].escape_ascii();
+    let text =
+        format!("a request for the host {shown} was refused (421): trusted_hosts has it not");
+    writer::say("WARNING", "pyre: ", &text);
 }

@@ -106,12 +106,15 @@ fn parse(
     ledger.received(job);
     let (limits, routes) = (&frozen.settings.limits, &frozen.routes);
     let mut is_partial = false;
+    let received = job.bytes.len();
     let Some(requests) = connection.protocol.requests() else { return false };
     while !connection.last && job.entries.len() < limits.pipelined_max {
         match &mut requests.next(job, limits) {
             Ok(Next::Request(request)) => {
                 let position = requests.position();
-                if is_draining && position == job.bytes.len() && position >= connection.owed_bytes {
+                // What bodies lost on their way, of framing or all of them, has been received as well.
+                let taken = position + (received - job.bytes.len());
+                if is_draining && position == job.bytes.len() && taken >= connection.owed_bytes {
                     request.keep_alive = false;
                 }
                 connection.last = !request.keep_alive;
@@ -138,8 +141,8 @@ fn parse(
         route::answer_early(routes, heads, ledger, job, connection, limits);
     }
     if is_draining {
-        let position = connection.protocol.position();
-        connection.owed_bytes = connection.owed_bytes.saturating_sub(position);
+        let taken = connection.protocol.position() + (received - job.bytes.len());
+        connection.owed_bytes = connection.owed_bytes.saturating_sub(taken);
         if connection.owed_bytes == 0
             && let Some(Entry::Call(call)) = job.entries.last_mut()
         {

@@ -189,7 +189,8 @@ fn behind(routes: &Routes, target: Target) -> Behind {
 }
 
 /// A request whose body is coming: it goes to its handler, if that takes the body as it comes. Otherwise a
-/// client that waits before it sends the body is told to go on, or that it need not.
+/// client that waits before it sends the body is told to go on, or that it need not. A body that nobody
+/// will read is dropped as it comes: whatever is sent to nowhere takes no room.
 ///
 /// RFC 9110 section 10.1.1: `100 Continue` is sent when the body is wanted; a final answer in
 /// its place closes the connection, as the body may or may not follow.
@@ -209,7 +210,7 @@ pub(crate) fn answer_early(
         return;
     }
     let fields = job.headers.len();
-    let Some(request) = connection.protocol.coming(takes_bodies, job, limits) else { return };
+    let Some(request) = connection.protocol.coming(job, limits) else { return };
     let first = job.params.len();
     let exact = routes.table.exact(request.path.of(&job.bytes));
     let decision = match gate::refusal(routes, job, &request) {
@@ -223,8 +224,11 @@ pub(crate) fn answer_early(
             upload::begin(routes, heads, ledger, job, connection, limits);
             return;
         }
-        Decision::Run(..) if request.expects_continue => {
+        Decision::Run(target, _) if request.expects_continue => {
             connection.protocol.write_continue(&mut job.reply);
+            if matches!(target, Target::Files(_)) {
+                connection.protocol.drop_body(job);
+            }
         }
         Decision::Answer(label, direct) if request.expects_continue => {
             connection.last = true;
@@ -232,7 +236,10 @@ pub(crate) fn answer_early(
             answer::answer(routes, heads, ledger, job, &request, label, direct);
         }
         // It is asked again when its body is there.
-        Decision::Run(..) | Decision::Answer(..) => {}
+        Decision::Run(Target::Files(_), _) | Decision::Answer(..) => {
+            connection.protocol.drop_body(job);
+        }
+        Decision::Run(..) => {}
     }
     // Its fields come again with its body.
     job.headers.truncate(fields);

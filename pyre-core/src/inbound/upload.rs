@@ -38,7 +38,6 @@ pub(crate) fn begin(
 ) {
     let Some(requests) = connection.protocol.requests() else { return };
     let Ok(Some((request, first))) = requests.begin_body(job, limits) else { return };
-    connection.owed_bytes = connection.owed_bytes.saturating_sub(first.len());
     connection.last = !request.keep_alive;
     ledger.came_in += 1;
     let (flow, intake) = inflow(request.expects_continue && first.is_empty());

@@ -51,13 +51,20 @@ impl Converter {
     }
 
     /// Whether `raw`, as it was sent, is a value of this kind.
+    #[inline]
     pub(super) fn accepts(self, raw: &[u8]) -> bool {
         match self {
             Converter::Rest => true,
             Converter::Str | Converter::Path => !raw.is_empty(),
-            _ if is_encoded(raw) => self.accepts_text(Decoded::of(raw)),
-            _ => self.accepts_text(raw.iter().copied()),
+            _ => self.accepts_spelled(raw),
         }
+    }
+
+    fn accepts_spelled(self, raw: &[u8]) -> bool {
+        if is_encoded(raw) {
+            return self.accepts_text(Decoded::of(raw));
+        }
+        self.accepts_text(raw.iter().copied())
     }
 
     fn accepts_text(self, text: impl Iterator<Item = u8> + Clone) -> bool {

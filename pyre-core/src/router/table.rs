@@ -233,7 +233,9 @@ impl RouteTable {
         let is_wanted = |endpoint: u32| {
             let endpoint = &self.endpoints[endpoint as usize];
             found = place.and_then(|place| endpoint.route(place));
-            allow.union(endpoint.allow);
+            if found.is_none() {
+                allow.union(endpoint.allow);
+            }
             found.is_some()
         };
         self.tree.find(&mut Lookup { path, encoded, path_offset, params, is_wanted });

@@ -118,11 +118,21 @@ impl Tree {
     ) -> bool {
         let node = &self.nodes[at];
         let rest = &lookup.path[start..];
+        // Most nodes of most tables have one way to go on: then where the segment ends need not be looked for.
+        let only = <&[_; 1]>::try_from(&node.statics[..]).ok().filter(|_| !lookup.encoded);
+        if let Some([(text, child)]) = only
+            && let Some(behind) = rest.strip_prefix(&**text)
+            && matches!(behind, [] | [b'/', ..])
+            && self.descend(*child, start + text.len(), lookup)
+        {
+            return true;
+        }
         let length = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
         let segment = &rest[..length];
         let end = start + length;
 
-        if let Some(child) = node.static_child(segment, lookup.encoded)
+        if only.is_none()
+            && let Some(child) = node.static_child(segment, lookup.encoded)
             && self.descend(child, end, lookup)
         {
             return true;
@@ -167,9 +177,6 @@ impl Node {
             let found = statics.find(|(text, _)| decoded.clone().eq(text.iter().copied()));
             return found.map(|(_, child)| *child);
         }
-        if let [(text, child)] = &self.statics[..] {
-            return (**text == *segment).then_some(*child);
-        }
         let found = self
             .statics
             .binary_search_by(|(text, _)| by_length(text, segment.len(), || (**text).cmp(segment)));
@@ -179,7 +186,15 @@ impl Node {
 
 impl Shape {
     /// Where the parameter's value stands in `segment`, if the segment fits.
+    #[inline]
     fn matches(&self, segment: &[u8], encoded: bool) -> Option<(usize, usize)> {
+        if self.prefix.is_empty() && self.suffix.is_empty() {
+            return self.converter.accepts(segment).then_some((0, segment.len()));
+        }
+        self.matches_within(segment, encoded)
+    }
+
+    fn matches_within(&self, segment: &[u8], encoded: bool) -> Option<(usize, usize)> {
         let from = skip(segment, &self.prefix, encoded)?;
         let value_and_suffix = &segment[from..];
         let length = if self.suffix.is_empty() {
@@ -214,10 +229,8 @@ fn skip(segment: &[u8], prefix: &[u8], encoded: bool) -> Option<usize> {
 
 impl<F> Lookup<'_, F> {
     fn push(&mut self, start: usize, end: usize) {
-        let in_buffer = |at: usize| {
-            let at = u32::try_from(at).expect("a target is bounded far below 4 GiB");
-            self.path_offset + at
-        };
-        self.params.push(Span { start: in_buffer(start), end: in_buffer(end) });
+        // A target is bounded far below 4 GiB.
+        let offset = self.path_offset as usize;
+        self.params.push(Span::new(offset + start, offset + end));
     }
 }

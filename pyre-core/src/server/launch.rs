@@ -68,6 +68,11 @@ impl Server {
             cors: settings.cors.clone(),
             security: settings.security.clone(),
             compression: settings.compression.clone(),
+            decodes: settings
+                .compression
+                .as_ref()
+                .filter(|compression| compression.decodes)
+                .map(|_| settings.limits.body_bytes_max),
             request_timeout: (settings.request_timeout_ms > 0)
                 .then(|| Duration::from_millis(settings.request_timeout_ms)),
             ws_threads: settings.ws_threads,

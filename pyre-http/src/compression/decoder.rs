@@ -1,4 +1,4 @@
-//! What a client has compressed, made plain again, within a bound.
+//! What a client has compressed (RFC 9110 section 8.4), made plain again, within a bound.
 
 use brotli::{BrotliDecompressStream, BrotliResult, BrotliState, enc::StandardAlloc};
 use flate2::{Decompress, FlushDecompress, Status};
@@ -15,7 +15,7 @@ const ZSTD_BITS_MAX: u32 = 23;
 
 /// Why a body cannot be decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Malformed {
+pub enum Malformed {
     /// It is not what its coding says, or has no end, or something behind that.
     Wrong,
     /// It is longer than may be.
@@ -23,12 +23,14 @@ pub(super) enum Malformed {
 }
 
 /// Decodes one body.
-pub(super) struct Decoder {
+pub struct Decoder {
     kind: Kind,
     /// The end has come.
     has_ended: bool,
     /// Something has come.
     has_begun: bool,
+    /// More may come out of what was taken.
+    may_have_more: bool,
     /// How many bytes may still come out.
     left: usize,
 }
@@ -47,7 +49,7 @@ impl Decoder {
     /// # Panics
     /// Never: the parameter is known.
     #[must_use]
-    pub(super) fn new(coding: Coding, bytes_max: usize) -> Self {
+    pub fn new(coding: Coding, bytes_max: usize) -> Self {
         let kind = match coding {
             Coding::Gzip => Kind::Gzip(Box::new(Decompress::new_gzip(15))),
             Coding::Brotli => {
@@ -61,43 +63,55 @@ impl Decoder {
                 Kind::Zstandard(context)
             }
         };
-        Self { kind, has_ended: false, has_begun: false, left: bytes_max }
+        Self { kind, has_ended: false, has_begun: false, may_have_more: false, left: bytes_max }
     }
 
-    /// Appends what a piece stands for.
+    /// Appends what a piece stands for, until so many bytes have come out of it. Tells how much of the piece
+    /// was taken: if not all of it was, or [`Self::may_have_more`], there is more to come without another one.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn push(&mut self, mut piece: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    pub fn push(
+        &mut self,
+        piece: &[u8],
+        most: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<usize, Malformed> {
         let mut room = [0; STEP_BYTES];
         self.has_begun |= !piece.is_empty();
-        let mut may_have_more = !piece.is_empty();
-        while may_have_more {
+        let (mut taken, mut made) = (0, 0);
+        while made < most && (taken < piece.len() || self.may_have_more) {
             if self.has_ended {
-                if piece.is_empty() {
-                    return Ok(());
-                }
                 // A body of gzip or zstd may have several members (RFC 1952 section 2.2, RFC 8878 section 3).
                 self.begin_again()?;
             }
-            let step = self.step(piece, &mut room)?;
+            let left = &piece[taken..];
+            let room = &mut room[..STEP_BYTES.min(most - made)];
+            let step = self.step(left, room)?;
             out.extend_from_slice(&room[..step.made]);
             self.left = self.left.checked_sub(step.made).ok_or(Malformed::TooLong)?;
-            piece = &piece[step.taken..];
             self.has_ended = step.is_end;
-            may_have_more = !piece.is_empty() || step.made == STEP_BYTES;
-            if !self.has_ended && step.taken == 0 && step.made == 0 && !piece.is_empty() {
+            self.may_have_more = !step.is_end && step.made == room.len();
+            if !step.is_end && step.taken == 0 && step.made == 0 && !left.is_empty() {
                 return Err(Malformed::Wrong);
             }
+            taken += step.taken;
+            made += step.made;
         }
-        Ok(())
+        Ok(taken)
+    }
+
+    /// Whether more may come out of what was taken.
+    #[must_use]
+    pub fn may_have_more(&self) -> bool {
+        self.may_have_more
     }
 
     /// Nothing follows.
     ///
     /// # Errors
     /// If something should.
-    pub(super) fn end(&self) -> Result<(), Malformed> {
+    pub fn end(&self) -> Result<(), Malformed> {
         // What has nothing in it stands for nothing.
         if self.has_ended || !self.has_begun { Ok(()) } else { Err(Malformed::Wrong) }
     }

@@ -1,8 +1,7 @@
 //! Compressed content (RFC 9110 section 8.4): which answers are compressed, for whom, and in which coding.
 
 mod answer; // whether an answer may be compressed, and what is said of it
-#[cfg(test)]
-mod decoder; // the way back, which tests go
+mod decoder; // the way back
 mod encoder; // bytes, whole or in pieces
 mod terms; // what an app says of it
 
@@ -10,5 +9,6 @@ mod terms; // what an app says of it
 mod tests;
 
 pub use answer::Plan;
+pub use decoder::{Decoder, Malformed};
 pub use encoder::{Encoder, Encoders};
 pub use terms::Compression;

@@ -9,6 +9,8 @@ use crate::header::HeaderSpan;
 pub struct Compression {
     /// A body that is shorter stays as it is.
     pub minimum: usize,
+    /// What clients have compressed is decoded.
+    pub decodes: bool,
     /// Media types in lower case, each with at most one `*` for anything.
     types: Vec<String>,
     /// Whether the types that are not named by a handler are among them, by [`BodyKind`].
@@ -29,6 +31,7 @@ impl Compression {
     pub fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Self, String> {
         let mut terms = Self {
             minimum: 0,
+            decodes: false,
             types: Vec::new(),
             kinds: [false; 4],
             codings: Vec::new(),
@@ -39,6 +42,7 @@ impl Compression {
             let (name, value) = line.split_once(' ').unwrap_or((line, ""));
             match name {
                 "minimum" => terms.minimum = value.parse().map_err(|_| wrong())?,
+                "decode" => terms.decodes = true,
                 "type" => terms.types.push(value.to_ascii_lowercase()),
                 "coding" => {
                     let (token, level) = value.split_once(' ').ok_or_else(wrong)?;

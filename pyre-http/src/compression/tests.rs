@@ -25,8 +25,17 @@ fn terms() -> Compression {
 fn decoded(coding: Coding, encoded: &[u8], cut: usize, max: usize) -> Result<Vec<u8>, Malformed> {
     let mut decoder = Decoder::new(coding, max);
     let mut out = Vec::new();
-    for piece in encoded.chunks(cut.max(1)) {
-        decoder.push(piece, &mut out)?;
+    // Less at a time than fits into its room, and more.
+    let most = cut.saturating_mul(7);
+    for mut piece in encoded.chunks(cut.max(1)) {
+        while !piece.is_empty() || decoder.may_have_more() {
+            let before = out.len();
+            let taken = decoder.push(piece, most, &mut out)?;
+            assert!(out.len() - before <= most);
+            let stands_still = taken == 0 && out.len() == before;
+            assert!(!stands_still || !decoder.may_have_more(), "{coding:?}");
+            piece = &piece[taken..];
+        }
     }
     decoder.end()?;
     Ok(out)
@@ -158,12 +167,12 @@ fn each_piece_can_be_read_at_once() {
             let piece = format!("data: {number}\n\n").repeat(number as usize % 7);
             let (mut wire, mut plain) = (Vec::new(), Vec::new());
             encoder.push(piece.as_bytes(), &mut wire);
-            decoder.push(&wire, &mut plain).unwrap();
+            decoder.push(&wire, usize::MAX, &mut plain).unwrap();
             assert_eq!(plain, piece.as_bytes(), "{coding:?} {number}");
         }
         let (mut wire, mut plain) = (Vec::new(), Vec::new());
         encoder.end(&mut wire);
-        decoder.push(&wire, &mut plain).unwrap();
+        decoder.push(&wire, usize::MAX, &mut plain).unwrap();
         assert_eq!((plain, decoder.end()), (Vec::new(), Ok(())), "{coding:?}");
     }
 }
@@ -204,7 +213,7 @@ fn a_bomb_is_not_unpacked() {
     for coding in Coding::ALL {
         let bomb = encoded(coding, &vec![0; 50 << 20]);
         let mut out = Vec::new();
-        let outcome = Decoder::new(coding, 100_000).push(&bomb, &mut out);
+        let outcome = Decoder::new(coding, 100_000).push(&bomb, usize::MAX, &mut out);
         assert_eq!(outcome, Err(Malformed::TooLong));
         assert!(out.len() < 200_000);
     }

@@ -48,6 +48,8 @@ enum Stage {
     Length { request: Request, body_start: u32, missing: usize },
     /// A body in chunks.
     Chunked { request: Request, body_start: u32, chunked: Chunked },
+    /// A body that nobody wants: it is counted and checked as any other, and dropped as it comes.
+    Unwanted { request: Request, body_start: u32, left: Left },
     /// The rest of the body of a request that was handed out with its head.
     Rest { left: Left, keep_alive: bool },
     /// Nothing: the last request said that it is the last.
@@ -63,6 +65,28 @@ enum Left {
     Length(u64),
     /// Chunks.
     Chunked(Chunked),
+}
+
+impl Left {
+    /// Drops what lies in `bytes` from there on and belongs to the body. Tells whether that was the end of it.
+    fn drop_from(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        from: usize,
+        limits: &Limits,
+    ) -> Result<bool, RequestError> {
+        let end = match self {
+            Self::Length(left) => {
+                let come = (bytes.len() - from) as u64;
+                let dropped = come.min(*left);
+                *left -= dropped;
+                (*left == 0).then_some(from + dropped as usize)
+            }
+            Self::Chunked(chunked) => chunked.decode(bytes, from, limits)?,
+        };
+        bytes.drain(from..end.unwrap_or(bytes.len()));
+        Ok(end.is_some())
+    }
 }
 
 impl Stage {
@@ -211,6 +235,13 @@ impl RequestReader {
                 };
                 (Span::new(body_start, body_start + chunked.decoded()), end)
             }
+            Stage::Unwanted { body_start, left, .. } => {
+                let body_start = start + *body_start as usize;
+                if !left.drop_from(bytes, body_start, limits)? {
+                    return Ok(Next::Partial);
+                }
+                (Span::new(body_start, body_start), body_start)
+            }
             Stage::Rest { .. } | Stage::Ended => return Ok(Next::Partial),
             Stage::Failed(error) => return Err(*error),
             Stage::Head { .. } => unreachable!("a head is followed by its body"),
@@ -223,6 +254,23 @@ impl RequestReader {
         self.position = end;
         self.stage = Stage::after(request.keep_alive);
         Ok(Next::Request(request))
+    }
+
+    /// Nobody wants the body of the pending request: what has come of it leaves `bytes`, and so does what
+    /// comes. [`Self::next`] hands the request out behind the end of its body, which is empty then.
+    /// What breaks a rule or a limit is an error as ever.
+    pub fn drop_body(&mut self, bytes: &mut Vec<u8>) {
+        let (request, body_start, left) = match &self.stage {
+            Stage::Length { request, body_start, missing } => {
+                (request, *body_start, Left::Length(*missing as u64))
+            }
+            Stage::Chunked { request, body_start, chunked } => {
+                (request, *body_start, Left::Chunked(*chunked))
+            }
+            _ => return,
+        };
+        bytes.truncate(self.position + body_start as usize);
+        self.stage = Stage::Unwanted { request: *request, body_start, left };
     }
 
     /// Hands the pending request out with its head alone: what follows of its body is for
@@ -327,7 +375,10 @@ impl RequestReader {
     /// Tells that `bytes[position()..]` moved to the front of the buffer, be it another one.
     #[inline]
     pub fn rebase(&mut self) {
-        if let Stage::Length { request, .. } | Stage::Chunked { request, .. } = &mut self.stage {
+        if let Stage::Length { request, .. }
+        | Stage::Chunked { request, .. }
+        | Stage::Unwanted { request, .. } = &mut self.stage
+        {
             request.move_down(self.position);
         }
         self.position = 0;
@@ -339,7 +390,9 @@ impl RequestReader {
     #[inline]
     pub fn pending(&self) -> Option<&Request> {
         match &self.stage {
-            Stage::Length { request, .. } | Stage::Chunked { request, .. } => Some(request),
+            Stage::Length { request, .. }
+            | Stage::Chunked { request, .. }
+            | Stage::Unwanted { request, .. } => Some(request),
             Stage::Head { .. } | Stage::Rest { .. } | Stage::Ended | Stage::Failed(_) => None,
         }
     }
@@ -361,6 +414,7 @@ impl RequestReader {
     pub fn body_bytes_missing(&self) -> Option<usize> {
         match &self.stage {
             Stage::Length { missing, .. } => Some(*missing),
+            Stage::Unwanted { left: Left::Length(left), .. } => usize::try_from(*left).ok(),
             _ => None,
         }
     }

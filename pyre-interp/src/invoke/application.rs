@@ -214,10 +214,8 @@ pub struct Application {
     pub before: Vec<Held>,
     /// Called with request and response, in order.
     pub after: Vec<Held>,
-    /// Makes a session of the cookies of a request.
-    pub open_session: Option<Held>,
-    /// Called with request and response behind the last after hook, if the session was asked for.
-    pub settle_session: Option<Held>,
+    /// Reads the sessions of clients, and writes them.
+    pub sessions: Option<Held>,
     exceptions: Vec<ExceptionHandler>,
     /// Asked for what the JSON encoder does not know.
     pub json_default: Option<Held>,
@@ -325,7 +323,7 @@ impl Application {
     /// Whether nothing runs behind a handler.
     #[inline]
     pub(crate) fn ends_with_handlers(&self) -> bool {
-        self.after.is_empty() && self.settle_session.is_none()
+        self.after.is_empty() && self.sessions.is_none()
     }
 
     /// The exception handler for the nearest class in the method resolution order.
@@ -358,8 +356,7 @@ impl Application {
         self.exceptions.iter().for_each(|known| visitor.held(&known.callable));
         self.json_default
             .iter()
-            .chain(&self.open_session)
-            .chain(&self.settle_session)
+            .chain(&self.sessions)
             .chain(&self.report)
             .chain(&self.settle)
             .chain(&self.run_tasks)

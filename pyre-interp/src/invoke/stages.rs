@@ -7,8 +7,8 @@
 //!      │ raises     raises      │   │  │ the hooks behind it go on with its result
 //!      └────────▶ Recovery ─────┘   │  │
 //!                                   └──▶ Recovery: a hook raised, or the result cannot be encoded
-//!   The session of the client is written behind the last after hook, as one more of them.
-//!   A body that comes in pieces has its first one made behind all this (First), before the answer.
+//!   A body that comes in pieces has its first one made behind all this (First).
+//!   The session of the client is written last (Settling), when nothing is left that may fail.
 //! ```
 //! However a request ends, each after hook runs once: on what the handler made, on what an exception
 //! became, or on what stands for a request that was ended from outside.
@@ -24,7 +24,7 @@ use pyre_http::status::CLIENT_CLOSED_REQUEST;
 
 use crate::invoke::application::Handler;
 use crate::objects::response::Response;
-use crate::serialize::answer::{Answer, Body};
+use crate::serialize::answer::{Answer, Body, Desk};
 use crate::worker::lane::Lane;
 use crate::worker::lane::pieces::First;
 
@@ -33,7 +33,7 @@ const RECOVERIES_MAX: usize = 4;
 
 /// Where a request stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
+pub(super) enum Stage {
     /// The before hook with this number runs.
     Before(usize),
     /// The handler runs.
@@ -42,6 +42,8 @@ enum Stage {
     After(usize),
     /// The first piece of the body is made.
     First,
+    /// The session of the client is written.
+    Settling,
     /// An exception handler runs, or the error response stands in for it.
     Recovery {
         /// How many ran before.
@@ -53,9 +55,11 @@ enum Stage {
 
 /// What has become of a request so far.
 pub(crate) struct Stages<'py> {
-    stage: Stage,
-    /// The answer that waits for its first piece.
-    waiting: Option<Answer<'py>>,
+    pub(super) stage: Stage,
+    /// The answer that waits for its first piece, or for the session, with what of it is on the desk.
+    pub(super) waiting: Option<(Answer<'py>, Desk)>,
+    /// What becomes of the session is decided: it is asked for once.
+    pub(super) is_settled: bool,
     /// What after hooks see.
     response: Option<Owned<'py, Instance<Response>>>,
     /// The exception by which the request was ended from outside, and the status that it stands for
@@ -71,7 +75,7 @@ impl Default for Stages<'_> {
 
 impl<'py> Stages<'py> {
     fn at(stage: Stage) -> Self {
-        Self { stage, waiting: None, response: None, ended: None }
+        Self { stage, waiting: None, is_settled: false, response: None, ended: None }
     }
 
     /// The stages of a request whose handler has run.
@@ -107,8 +111,10 @@ impl<'py> Stages<'py> {
     /// Whether all that is left to do is done for the program's sake, and not for the client: it
     /// goes on when that has gone.
     pub(crate) fn is_past_client(&self) -> bool {
-        let is_past_handler =
-            matches!(self.stage, Stage::After(_) | Stage::Recovery { then: 1.., .. });
+        let is_past_handler = matches!(
+            self.stage,
+            Stage::After(_) | Stage::Settling | Stage::Recovery { then: 1.., .. }
+        );
         is_past_handler || self.ended.is_some()
     }
 }
@@ -125,7 +131,8 @@ pub(crate) enum Next<'py> {
 enum Step<'py> {
     Run(Stage),
     Finish(Owned<'py>),
-    Deliver(Answer<'py>),
+    HandOver(Answer<'py>),
+    Answer(Answer<'py>),
     Recover(Owned<'py, Exception>),
 }
 
@@ -166,12 +173,13 @@ impl<'py> Lane<'py, '_> {
                     Ok(outcome) => outcome,
                     Err(hopeless) => return Next::Answer(self.bare_failure(handler, hopeless)),
                 },
-                Step::Deliver(answer) => return Next::Answer(answer),
+                Step::HandOver(answer) => return self.hand_over(handler, stages, answer),
+                Step::Answer(answer) => return Next::Answer(answer),
                 Step::Finish(result) => match self.encode(result) {
                     Ok(answer) if answer.is_stream() => {
                         return self.stream(handler, stages, answer);
                     }
-                    Ok(answer) => return Next::Answer(answer),
+                    Ok(answer) => return self.hand_over(handler, stages, answer),
                     Err(raised) => {
                         self.desk.clear();
                         stages.response = None;
@@ -191,12 +199,15 @@ impl<'py> Lane<'py, '_> {
         stages: &mut Stages<'py>,
         mut answer: Answer<'py>,
     ) -> Next<'py> {
-        stages.stage = Stage::First;
-        self.request.get().is_headed();
-        match self.first_piece(&mut answer) {
-            Ok(First::Done) => Next::Answer(answer),
+        self.request.get().is_headed(true);
+        let begun = self.close_session(stages).and_then(|()| {
+            stages.stage = Stage::First;
+            self.first_piece(&mut answer)
+        });
+        match begun {
+            Ok(First::Done) => self.hand_over(handler, stages, answer),
             Ok(First::Await(coroutine)) => {
-                stages.waiting = Some(answer);
+                stages.waiting = Some((answer, Desk::default()));
                 Next::Await(coroutine)
             }
             Err(raised) => {
@@ -219,8 +230,18 @@ impl<'py> Lane<'py, '_> {
             Stage::Before(_) | Stage::Handler => self.show_to_after_hooks(stages, result, 0),
             Stage::Recovery { then, .. } => self.show_to_after_hooks(stages, result, then),
             Stage::First => {
-                Ok(Step::Deliver(stages.waiting.take().expect("it waits for its first piece")))
+                let (answer, _) = stages.waiting.take().expect("it waits for its first piece");
+                Ok(Step::HandOver(answer))
             }
+            Stage::Settling => match stages.waiting.take() {
+                Some((mut answer, desk)) => {
+                    self.desk = desk;
+                    self.tell_of_session(&mut answer, Some(&result))?;
+                    Ok(Step::Answer(answer))
+                }
+                // What stands for a fault of our own in it.
+                None => Ok(Step::Finish(result)),
+            },
             Stage::After(index) => {
                 let is_known = stages.response.as_ref().is_some_and(|known| known.is(&result));
                 if !result.is_none() && !is_known {
@@ -262,14 +283,8 @@ impl<'py> Lane<'py, '_> {
         Step::Finish(response.into_any())
     }
 
-    /// Whether there is an after hook with this number; behind those of the program, what writes the
-    /// session is one, where it was asked for.
     fn has_after_hook(&self, index: usize) -> bool {
-        let count = self.app.after.len();
-        index < count
-            || index == count
-                && self.app.settle_session.is_some()
-                && self.request.get().has_session(self.py)
+        index < self.app.after.len()
     }
 
     /// Calls what the stage consists of.
@@ -292,14 +307,13 @@ impl<'py> Lane<'py, '_> {
             Stage::Handler => self.invoke(handler),
             Stage::After(index) => {
                 let response = stages.response.as_ref().expect("it was made before this stage");
-                let hook = app.after.get(index).or(app.settle_session.as_ref());
-                let hook = hook.expect("there is a hook with this number").bind(py);
+                let hook = app.after[index].bind(py);
                 if self.has_waiting_hooks(handler) {
                     return self.call_apart(&hook, Some(response.clone().into_any()));
                 }
                 hook.call2(&*self.request, &**response, py)
             }
-            Stage::First => unreachable!("its coroutine is made with the answer"),
+            Stage::First | Stage::Settling => unreachable!("it begins with an answer"),
             Stage::Recovery { .. } => unreachable!("recovery has an exception to begin with"),
         }
     }
@@ -346,7 +360,12 @@ impl<'py> Lane<'py, '_> {
         let (tries, then) = match stages.stage {
             Stage::Before(_) | Stage::Handler => (0, 0),
             Stage::After(index) => (0, index + 1),
-            Stage::First => (0, usize::MAX),
+            Stage::First => {
+                // There is no head yet: what answers instead may change the session.
+                self.reopen_session();
+                (0, usize::MAX)
+            }
+            Stage::Settling => (0, usize::MAX),
             Stage::Recovery { tries, then } => (tries + 1, then),
         };
         stages.stage = Stage::Recovery { tries, then };

@@ -1,6 +1,6 @@
 //! The mappings of a request, made when first asked for and the same object from then on.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use pyre_ffi::module::ModuleObject;
 use pyre_ffi::{
@@ -13,6 +13,7 @@ use pyre_http::header::HeaderSpan;
 
 use crate::invoke::arguments::SLATES;
 use crate::job::Job;
+use crate::objects::request::Decoding;
 use crate::objects::source::call_of;
 
 const COOKIE_TEXT: Signature<1> = Signature::all("cookie_text", ["data"]);
@@ -43,6 +44,10 @@ pub(crate) struct Fields {
     pub(crate) taken: Cell<usize>,
     /// All of the body is in memory, though its route takes it as it comes.
     pub(crate) is_loaded: Cell<bool>,
+    /// What of it is in memory is not compressed, or not any more.
+    pub(crate) is_plain: Cell<bool>,
+    /// Where a body in pieces stands whose client has compressed it.
+    pub(crate) decoding: RefCell<Option<Box<Decoding>>>,
     /// It was read as a whole by whoever runs now: nothing is left for him, but it is there as a whole.
     pub(crate) is_read: Cell<bool>,
 }
@@ -67,6 +72,8 @@ impl Fields {
             has_complained: Cell::new(false),
             taken: Cell::new(0),
             is_loaded: Cell::new(false),
+            is_plain: Cell::new(false),
+            decoding: RefCell::new(None),
             is_read: Cell::new(false),
         }
     }
@@ -93,6 +100,8 @@ impl Fields {
         self.has_complained.set(false);
         self.taken.set(0);
         self.is_loaded.set(false);
+        self.is_plain.set(false);
+        self.decoding.take();
         self.is_read.set(false);
     }
 

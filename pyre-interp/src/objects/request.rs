@@ -1,8 +1,9 @@
 //! `PyreRequest`: read-only, and nothing of it is made before it is read. Hot path.
 
 mod attributes; // what is read of it
-mod body; // its body, decoded
+mod body; // its body, read as text or JSON
 mod conditions; // whether the client has the answer already
+mod encoded; // its body, if the client has compressed that
 mod forms; // forms in its body
 mod pieces; // its body in pieces, as it comes
 
@@ -24,11 +25,17 @@ use crate::objects::source::{Source, call_of};
 use crate::objects::toolkit::Toolkit;
 use crate::worker::disconnects::Disconnects;
 
+pub(crate) use encoded::Decoding;
+
 /// A request, as handlers and hooks see it.
 pub struct Request {
     app: Arc<Application>,
     tools: Arc<Toolkit>,
     disconnects: Arc<Disconnects>,
+    /// Bodies are decoded that their clients have compressed, and may be so long then.
+    decodes: Option<usize>,
+    /// There is something to be done before a body is there as it is read.
+    prepares_bodies: bool,
     source: Source,
     fields: Fields,
     /// Whether something may have been put into `fields`: `PARAMS`, `OTHERS`, both or neither.
@@ -50,11 +57,14 @@ impl Request {
         tools: &Arc<Toolkit>,
         app: &Arc<Application>,
         disconnects: &Arc<Disconnects>,
+        decodes: Option<usize>,
     ) -> Result<Owned<'py, Instance<Request>>, Raised> {
         let value = Self {
             app: app.clone(),
             tools: tools.clone(),
             disconnects: disconnects.clone(),
+            decodes,
+            prepares_bodies: app.takes_bodies || decodes.is_some(),
             source: Source::empty(),
             fields: Fields::new(tools.watcher),
             touched: Cell::new(0),
@@ -88,7 +98,7 @@ impl Request {
     pub(crate) fn take_tasks<'py>(&self, py: Attached<'py>) -> Option<Owned<'py, List>> {
         let tasks = if self.has_others() { self.fields.tasks.take(py) } else { None };
         if tasks.is_some() {
-            self.is_headed();
+            self.is_headed(true);
         }
         tasks
     }
@@ -98,9 +108,9 @@ impl Request {
         self.has_others() && self.fields.session.get(py).is_some()
     }
 
-    /// The head of its answer is made.
-    pub(crate) fn is_headed(&self) {
-        self.fields().is_headed.set(true);
+    /// The head of its answer is made; or not after all, as its body could not begin.
+    pub(crate) fn is_headed(&self, is_headed: bool) {
+        self.fields().is_headed.set(is_headed);
     }
 
     /// Takes the job out and forgets what was made of it.
@@ -296,6 +306,12 @@ impl Class for Request {
                 Self::parts,
             )
             .method(c"_form", c"What was made of the form.", Self::kept_form)
+            .method0(c"_host", c"The host that the request is for.", Self::host)
+            .method0(
+                c"_forwarded_scheme",
+                c"By what scheme the client has asked, as a proxy says.",
+                Self::forwarded_scheme,
+            )
             .method0(c"_is_whole", c"Whether all of the body is in memory.", Self::is_whole)
             .method(c"_piece_at", c"Some of a body that is in memory.", Self::piece_at)
             .method(c"_feed", c"Feed a parser with what has come.", Self::feed)

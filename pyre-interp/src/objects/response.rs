@@ -280,6 +280,20 @@ impl Response {
         Ok(())
     }
 
+    /// What the headers said of the length of a body in pieces, for `pyreframework.cookies`, which copies
+    /// responses: they do not show it.
+    fn length<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        match self.length.get() {
+            Some(length) => Int::from_u64(py, length).map(Owned::into_any),
+            None => Ok(none(py)),
+        }
+    }
+
+    fn set_length(&self, py: Attached<'_>, length: &Object) -> Result<(), Raised> {
+        self.length.set(length.cast::<Int>().and_then(|number| number.as_u64(py)));
+        Ok(())
+    }
+
     /// `set_cookie(name, value, ...)`: one more cookie, as the function of that name has it, in this response.
     fn set_cookie<'py>(
         this: &Object<Instance<Self>>,
@@ -386,6 +400,12 @@ impl Class for Response {
                 c"Headers by name, checked when set; a value is a str or a list of str.",
                 Self::headers,
                 Self::set_headers,
+            )
+            .property(
+                c"_length",
+                c"What the headers said of the length of a body in pieces, or None.",
+                Self::length,
+                Self::set_length,
             )
             .bound_method(
                 c"set_cookie",

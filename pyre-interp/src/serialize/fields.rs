@@ -86,14 +86,42 @@ impl Fields {
 
     /// Adds a field of our own, unless the user has set one of this name.
     pub(crate) fn push_if_absent(&mut self, name: &[u8], value: &[u8]) {
-        debug_assert!(is_name(name) && is_value(value));
-        if self.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
-            return;
+        if !self.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            self.push_ours(name, value);
         }
+    }
+
+    /// Adds a field of our own beside those of this name.
+    pub(crate) fn push_ours(&mut self, name: &[u8], value: &[u8]) {
+        debug_assert!(is_name(name) && is_value(value));
         self.text.extend_from_slice(name);
         let name_end = self.text.len();
         self.text.extend_from_slice(value);
         self.ends.push((name_end, self.text.len()));
+    }
+
+    /// Adds a member to a field that is a list (RFC 9110 section 5.6.1), unless it has one of these.
+    pub(crate) fn add_member(&mut self, name: &[u8], member: &[u8], unless: &[&[u8]]) {
+        let mut last = None;
+        for (index, (known, value)) in self.iter().enumerate() {
+            if !known.eq_ignore_ascii_case(name) {
+                continue;
+            }
+            let mut members = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+            if members.any(|it| unless.iter().any(|known| it.eq_ignore_ascii_case(known))) {
+                return;
+            }
+            last = Some((index, value.trim_ascii().is_empty()));
+        }
+        let Some((index, is_empty)) = last else { return self.push_ours(name, member) };
+        let end = self.ends[index].1;
+        let added = [if is_empty { &b""[..] } else { b", " }, member].concat();
+        self.text.splice(end..end, added.iter().copied());
+        self.ends[index].1 += added.len();
+        for later in &mut self.ends[index + 1..] {
+            later.0 += added.len();
+            later.1 += added.len();
+        }
     }
 
     /// Adds the fields of others whose name is not there yet.
@@ -251,7 +279,11 @@ fn check_name<'a>(name: &'a Object<Str>, py: Attached<'_>) -> Result<&'a [u8], R
     Ok(bytes)
 }
 
-fn check_value<'a>(
+/// Checks the value of a header.
+///
+/// # Errors
+/// `ValueError` if it may not be sent.
+pub(crate) fn check_value<'a>(
     name: &[u8],
     value: &'a Object<Str>,
     py: Attached<'_>,

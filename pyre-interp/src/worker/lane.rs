@@ -62,6 +62,8 @@ pub struct Shared {
     pub security: Option<Arc<SecurityHeaders>>,
     /// Which answers are compressed.
     pub compression: Option<Arc<Compression>>,
+    /// Bodies are decoded that clients have compressed, and may be so long then.
+    pub decodes: Option<usize>,
     /// How long a handler may take, unless its route says otherwise.
     pub request_timeout: Option<Duration>,
     /// Handlers of WebSockets that may have a thread at once.
@@ -179,7 +181,7 @@ impl<'py, 'a> Lane<'py, 'a> {
             py,
             app,
             tools,
-            request: Request::new(py, tools, app, &shared.disconnects)?,
+            request: Request::new(py, tools, app, &shared.disconnects, shared.decodes)?,
             desk: Desk::default(),
             arguments: Vec::new(),
             slates: Slates::default(),
@@ -360,7 +362,8 @@ impl<'py, 'a> Lane<'py, 'a> {
 
     /// A request object with nothing loaded.
     pub(crate) fn new_request(&self) -> Result<Owned<'py, Instance<Request>>, Raised> {
-        Request::new(self.py, self.tools, self.app, &self.shared.disconnects)
+        let Shared { disconnects, decodes, .. } = self.shared;
+        Request::new(self.py, self.tools, self.app, disconnects, *decodes)
     }
 
     pub(crate) fn conventions(&self) -> Conventions<'a> {

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pyreframework import __version__
 from pyreframework.logs import console, streams
 from pyreframework.logs.console import complain
-from pyreframework.serving.settings.options import OPTIONS, Option
+from pyreframework.serving.settings.options import OF_THE_APP, OPTIONS, Option
 from pyreframework.serving.settings.resolution import check, read
 from pyreframework.serving.signals.endings import USAGE
 
@@ -122,13 +122,19 @@ class Parser(argparse.ArgumentParser):
         if unknown != message:
             first = unknown.split()[0].partition("=")[0]
             flags = [flag for action in self._actions for flag in action.option_strings]
-            near = get_close_matches(first, flags, n=1)
+            # Dashes would make any two of them alike.
+            plain = {flag.lstrip("-"): flag for flag in flags}
+            near = get_close_matches(first.lstrip("-"), plain, n=1)
+            argument = first.removeprefix("--").replace("-", "_")
             message = (
                 f"there is no option {first}"
                 if first.startswith("-")
                 else (f"{first!r} is one argument too many; what the program takes goes behind --")
             )
-            message += f"; did you mean {near[0]}?" if near else ""
+            if first.startswith("--") and argument in OF_THE_APP:
+                message += f"; the app says it: Pyre({argument}=...)"
+            elif near:
+                message += f"; did you mean {plain[near[0]]}?"
         complain(f"{message} ({self.prog} --help tells all)")
         raise SystemExit(USAGE)
 

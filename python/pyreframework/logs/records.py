@@ -167,6 +167,11 @@ def raised(route: str, request_id: object, error: BaseException) -> None:
         context.current.reset(token)
 
 
+def refused(route: str, request_id: object, reason: str) -> None:
+    """Log that a request was refused before its handler, and why."""
+    logger("app").warning("%s (request %s) was refused (403): %s", route, request_id, reason)
+
+
 def hook_failed(kind: str, error: BaseException) -> None:
     """Log an exception of a hook whose failure stops nothing, such as ``on_shutdown``."""
     logger("app").error("an %s hook raised %s", kind, type(error).__qualname__, exc_info=error)

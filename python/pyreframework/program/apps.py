@@ -48,9 +48,17 @@ if TYPE_CHECKING:
             """Return what is compared between interpreters: a call, and what it said."""
             ...
 
+        def of_clients(self) -> list[tuple[str, str, str]]:
+            """Return what is compared of sessions and guards: call, option and value."""
+            ...
+
         @property
         def shares_with_all(self) -> bool:
             """Whether any page there is may act for whoever looks at it."""
+            ...
+
+        def require_exempt_routes(self) -> None:
+            """Raise unless all patterns that are exempt are those of routes."""
             ...
 
         @property

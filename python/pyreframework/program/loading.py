@@ -118,7 +118,7 @@ def refuse(native: AppTable, difference: str | None) -> str | None:
         The difference and the remedy; None if there is none.
     """
     from pyreframework.program import imports
-    from pyreframework.program.outline import REMEDY, compare, outline
+    from pyreframework.program.outline import OTHER_SECRET, REMEDY, compare, outline
 
     app = apps.loaded
     assert app is not None, "load() comes before refuse()"
@@ -127,6 +127,8 @@ def refuse(native: AppTable, difference: str | None) -> str | None:
     found = difference or detail
     if found is None:
         return None
+    if found == OTHER_SECRET:
+        return found
     if imports.reasons:
         from pyreframework.program import advice
 

@@ -27,6 +27,13 @@ SEPARATOR = "\x1f"
 HERE, THERE = "this worker", "the main interpreter"
 MAIN_MODULES = ("__main__", WORKER_NAME)
 DEPTH_MAX = 16
+# Calls that are known by their arguments, and what of them is not shown.
+CALLS = ("app.sessions()", "app.enable_csrf()")
+HIDDEN = "secret"
+OTHER_SECRET = (
+    f"{CALLS[0]} has another secret in {HERE} than in {THERE}: read it from the environment or "
+    "from a file; one that the program makes is another one in each interpreter that runs it"
+)
 REMEDY = (
     "a program must register the same routes, hooks and handlers in the same order wherever it is "
     "imported: at the top level of a module, not in what only runs under "
@@ -52,6 +59,7 @@ def outline(app: App) -> list[str]:
     if app.shares:
         found.append(("enable_cors", "", ", ".join(app.shares)))
     found += [(call, "", said) for call, said in app.protections()]
+    found += app.of_clients()
     if app.compresses:
         found.append(("enable_compression", "", ", ".join(app.compresses)))
     if app.gives_ids:
@@ -84,6 +92,10 @@ def of_kind(kind: str, here: list[list[str]], there: list[list[str]]) -> str | N
     for place, (mine, other) in enumerate(zip(here, there, strict=True)):
         if is_same(mine, other):
             continue
+        if kind in CALLS and mine[0] == HIDDEN:
+            return OTHER_SECRET
+        if kind in CALLS:
+            return f"{kind} has {mine[0]}={mine[1]} in {HERE} and {other[0]}={other[1]} in {THERE}"
         if kind == "option":
             return f"{mine[0]} has {mine[1]} in {HERE} and {other[1]} in {THERE}"
         if kind == "handler" and mine[0] != other[0]:
@@ -96,7 +108,8 @@ def of_kind(kind: str, here: list[list[str]], there: list[list[str]]) -> str | N
 
 def words(kind: str, entry: list[str]) -> str:
     """Return what an entry is called."""
-    return kind if kind == "enable_request_id" else f"the {kind} {subject(entry)}"
+    is_one = kind == "enable_request_id" or kind in CALLS
+    return kind if is_one else f"the {kind} {subject(entry)}"
 
 
 def subject(entry: list[str]) -> str:

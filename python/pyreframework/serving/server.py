@@ -100,6 +100,7 @@ class Serving:
                 'run(mode="default") or PYRE_MODE=default runs it on the main interpreter'
             )
         try:
+            app.require_exempt_routes()
             pages = app.pages_to_serve(bool(settings.values["metrics"]))
         except ValueError as error:
             raise UsageError(str(error)) from None

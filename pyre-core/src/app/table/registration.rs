@@ -49,7 +49,7 @@ const SET_REPORT: Signature<1> = one("set_report", "function");
 const SET_OWNER: Signature<1> = one("set_owner", "owner");
 const SET_SETTLE: Signature<1> = one("set_settle", "function");
 const SET_RUN_TASKS: Signature<1> = one("set_run_tasks", "function");
-const SET_SESSIONS: Signature<2> = Signature::all("set_sessions", ["open", "settle"]);
+const SET_SESSIONS: Signature<1> = Signature::all("set_sessions", ["sessions"]);
 const SET_DELIVER: Signature<1> = one("set_deliver", "function");
 const SET_WAKE: Signature<1> = one("set_wake", "function");
 const NEED_LOOP: Signature<1> = one("need_loop", "for_requests");
@@ -263,16 +263,7 @@ impl App {
         py: Attached<'py>,
         given: Arguments<'_>,
     ) -> Result<Owned<'py>, Raised> {
-        let [open, settle] = required(given.parse(&SET_SESSIONS, py)?);
-        let [open, settle] = [open, settle].map(|one| Some(Held::new(py, one.to_owned(py))));
-        let before = self.change(py, |building| {
-            let application = &mut building.application;
-            let opened = std::mem::replace(&mut application.open_session, open);
-            (opened, std::mem::replace(&mut application.settle_session, settle))
-        })?;
-        // Dropped here, where Python code may run.
-        drop(before);
-        Ok(none(py))
+        self.replace(py, given, &SET_SESSIONS, |application| &mut application.sessions)
     }
 
     pub(super) fn set_wake<'py>(

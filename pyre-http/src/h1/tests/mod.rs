@@ -1,6 +1,6 @@
 //! Requests in, as tables. Every case is read whole, byte by byte and cut at every offset, with the
-//! buffer left alone and with the buffer moved after each piece, and with bodies behind their heads; all
-//! must agree.
+//! buffer left alone and with the buffer moved after each piece, with bodies behind their heads, and with
+//! bodies that nobody wants; all must agree.
 
 mod heads;
 mod framing;
@@ -45,10 +45,12 @@ enum End {
 }
 
 /// Whether the caller takes requests and their bytes away after each piece.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Buffer {
     Kept,
     Moved,
+    /// As `Moved`; and bodies that have not come whole are dropped.
+    MovedAndDropped,
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -110,7 +112,12 @@ fn read<'a>(
         if let Some(missing) = reader.body_bytes_missing() {
             assert!(missing > 0);
         }
-        if let Buffer::Moved = buffer {
+        if buffer == Buffer::MovedAndDropped {
+            reader.drop_body(&mut bytes);
+            let head_end = text(&bytes[reader.position()..]).ends_with(r"\r\n\r\n");
+            assert!(reader.pending().is_none() || head_end, "{:?}", text(&bytes));
+        }
+        if buffer != Buffer::Kept {
             bytes.drain(..reader.position());
             table.clear();
             reader.rebase();
@@ -217,6 +224,18 @@ fn read_every_way(input: &[u8], limits: &Limits) -> Outcome {
                 let cut = read_in_parts([before, after], limits);
                 assert_eq!(cut, whole, "with its head, cut at {at}: {:?}", text(input));
             }
+        }
+    }
+    for size in [1, 2, 7, 64] {
+        let dropped = read(input.chunks(size), limits, Buffer::MovedAndDropped);
+        assert_eq!(dropped.end, whole.end, "dropped, by {size}: {:?}", text(input));
+        assert_eq!(dropped.requests.len(), whole.requests.len(), "by {size}: {:?}", text(input));
+        for (dropped, request) in dropped.requests.iter().zip(&whole.requests) {
+            // One that has come at once is not dropped.
+            let is_whole = dropped.body == request.body;
+            assert!(is_whole || dropped.body.is_empty(), "by {size}: {:?}", text(input));
+            let expected = Seen { body: dropped.body.clone(), ..request.clone() };
+            assert_eq!(*dropped, expected, "dropped, by {size}: {:?}", text(input));
         }
     }
     whole

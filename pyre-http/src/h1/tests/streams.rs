@@ -134,6 +134,40 @@ fn a_body_in_chunks_does_not_pile_up_its_framing() {
 }
 
 #[test]
+fn a_body_that_nobody_wants_takes_no_room() {
+    let limits = Limits::default();
+    let length = "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n";
+    for (head, chunk_size) in [(length, ""), (CHUNKED, "f4240\r\n")] {
+        let mut bytes = [head, chunk_size].concat().into_bytes();
+        let mut table = Vec::new();
+        let mut reader = RequestReader::new();
+        for sent in (1_000..=1_000_000).step_by(1_000) {
+            assert_eq!(reader.next(&mut bytes, &mut table, &limits), Ok(Next::Partial));
+            reader.drop_body(&mut bytes);
+            assert_eq!(bytes, head.as_bytes(), "{sent}");
+            bytes.extend_from_slice(&[7; 1_000]);
+        }
+        let (rest, next) = (if chunk_size.is_empty() { "" } else { "\r\n0\r\n\r\n" }, "GET / HTT");
+        bytes.extend_from_slice(rest.as_bytes());
+        bytes.extend_from_slice(next.as_bytes());
+        let Ok(Next::Request(request)) = reader.next(&mut bytes, &mut table, &limits) else {
+            panic!("the body has ended");
+        };
+        assert!(request.body.of(&bytes).is_empty());
+        assert_eq!(bytes[reader.position()..], *next.as_bytes());
+    }
+    // Limits hold as ever.
+    let limits = Limits { body_bytes_max: 5, ..limits };
+    let mut bytes = [CHUNKED, "5\r\n12"].concat().into_bytes();
+    let mut reader = RequestReader::new();
+    assert_eq!(reader.next(&mut bytes, &mut Vec::new(), &limits), Ok(Next::Partial));
+    reader.drop_body(&mut bytes);
+    bytes.extend_from_slice(b"345\r\n1\r\n");
+    let refused = reader.next(&mut bytes, &mut Vec::new(), &limits);
+    assert_eq!(refused, Err(RequestError::BodyTooLarge));
+}
+
+#[test]
 fn the_reader_is_small() {
     assert!(size_of::<RequestReader>() <= 160, "{}", size_of::<RequestReader>());
     assert!(size_of::<Request>() <= 80, "{}", size_of::<Request>());

@@ -1,10 +1,9 @@
 //! Flows whose pieces are compressed by whoever sends them. Nothing waits for that but other senders: it is done
 //! outside of the lock that the reactor takes.
 
-use parking_lot::Mutex;
 use pyre_http::compression::Encoder;
 
-use super::{FLOW_BYTES_MAX, Outflow, Pushed, Stage, State};
+use super::{FLOW_BYTES_MAX, Mutex, Outflow, Pushed, Stage, State};
 
 /// What compresses the pieces of one flow. Whoever has it sends the next piece.
 pub(super) type Coder = Mutex<Encoder>;

@@ -5,6 +5,7 @@ use pyre_ffi::{
     none,
 };
 use pyre_http::correlation::is_traceparent;
+use pyre_http::forwarded;
 use pyre_http::span::Span;
 
 use super::{PARAMS, Request};
@@ -53,6 +54,18 @@ impl Request {
 
     pub(super) fn scheme<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
         Str::intern(py, "http").map(Owned::into_any)
+    }
+
+    /// `_host()`: the host that the request is for, and its port if it says one (RFC 9112 section 3.2.2).
+    pub(super) fn host<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        self.piece(py, |call| call.request.host)
+    }
+
+    /// `_forwarded_scheme()`: by what scheme the client has asked, as the first proxy says; empty if none does.
+    pub(super) fn forwarded_scheme<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
+        let job = self.job(py)?;
+        let scheme = forwarded::scheme(fields::header_table(&job), &job.bytes).unwrap_or_default();
+        Str::latin1(py, &scheme.to_ascii_lowercase()).map(Owned::into_any)
     }
 
     pub(super) fn params<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
@@ -187,7 +200,7 @@ impl Request {
 
     /// The session of the client, opened when it is first asked for.
     pub(super) fn session<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let Some(open) = &self.app.open_session else {
+        let Some(sessions) = &self.app.sessions else {
             let text =
                 "this app has no sessions: call app.sessions(secret=...) where its routes are made";
             return Err(Raised::runtime_error(py, text));
@@ -195,7 +208,8 @@ impl Request {
         self.fields().session.get_or_make(py, || {
             let cookies = self.cookies(py)?;
             let is_late = Bool::new(py, self.fields().is_headed.get());
-            open.bind(py).call2(&*cookies, &*is_late, py)
+            let open = Str::intern(py, "open")?;
+            sessions.bind(py).call_method2(&open, &*cookies, &*is_late, py)
         })
     }
 

@@ -1,4 +1,4 @@
-//! The body of a request, as it is and decoded. What is malformed is the client's fault.
+//! The body of a request, as it is, as text and as JSON. What is malformed is the client's fault.
 
 use pyre_ffi::{
     Attached, Bytes, Exception, ExceptionKind, Int, Object, Owned, Raised, Str, Tuple, import,
@@ -13,10 +13,11 @@ use crate::serialize::json::{self, DecodeFailure};
 const FAULT: &str = "_pyre_fault";
 
 impl Request {
-    /// Has the whole body in memory, which takes time only on routes that may be asked for it before.
+    /// Has the whole body in memory, plain. That takes time only on routes that may be asked for it before it
+    /// has come, and if its client has compressed it.
     #[inline]
     fn loaded(&self, py: Attached<'_>) -> Result<(), Raised> {
-        if self.app.takes_bodies { self.load_body(py) } else { Ok(()) }
+        if self.prepares_bodies { self.load_body(py) } else { Ok(()) }
     }
 
     pub(super) fn body<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {

@@ -94,6 +94,7 @@ impl Request {
     ) -> Result<Owned<'py>, Raised> {
         let [offset] = given.parse(&Signature::all("_piece_at", ["offset"]), py)?;
         let offset = offset.and_then(|offset| offset.cast::<Int>().and_then(|int| int.as_u64(py)));
+        self.decode_whole(py)?;
         let job = self.job(py)?;
         let body = call_of(&job).request.body.of(&job.bytes);
         let from = offset.and_then(|offset| usize::try_from(offset).ok()).unwrap_or(usize::MAX);

@@ -195,7 +195,7 @@ impl Request {
     #[cold]
     pub(super) fn load_body(&self, py: Attached<'_>) -> Result<(), Raised> {
         if self.fields().is_loaded.get() || !self.comes_in_pieces(py)? {
-            return Ok(());
+            return self.decode_whole(py);
         }
         // Also where it has come at once, as that is up to the client.
         if is_in_coroutine(py)? && !self.is_begun(py)? {
@@ -256,6 +256,7 @@ impl Request {
             Some(Found::Cut(cut)) => Err(self.cut_off(py, cut)),
             Some(Found::End) | None => {
                 fields.is_loaded.set(true);
+                self.decode_whole(py)?;
                 Ok(Gathered::All)
             }
         }
@@ -271,6 +272,13 @@ impl Request {
         let fields = self.fields();
         if fields.is_read.get() {
             return Ok(Found::End);
+        }
+        if self.decodes.is_some() && !fields.is_plain.get() {
+            if fields.is_loaded.get() || !self.comes_in_pieces(py)? {
+                self.decode_whole(py)?;
+            } else if let Some(found) = self.take_decoded(py, bytes_max, into)? {
+                return Ok(found);
+            }
         }
         let job = self.job(py)?;
         let left = &call_of(&job).request.body.of(&job.bytes)[fields.taken.get()..];

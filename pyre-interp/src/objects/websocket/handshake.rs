@@ -18,6 +18,7 @@ use crate::objects::fields::header_table;
 use crate::objects::headers::copied;
 use crate::serialize::answer::{Conventions, Desk};
 use crate::serialize::fields::Fields;
+use crate::serialize::session_field::SessionField;
 use crate::serialize::wire::{self, Manner};
 
 const ACCEPT: Signature<2> = Signature {
@@ -39,6 +40,8 @@ pub(crate) struct Handshake {
     pub(crate) server_header: bool,
     /// What a refusal says to protect who reads it.
     pub(crate) security: Option<Arc<SecurityHeaders>>,
+    /// What the session says, if a hook has read it.
+    pub(crate) session: Option<SessionField>,
 }
 
 impl Handshake {
@@ -52,6 +55,13 @@ impl Handshake {
 }
 
 impl WebSocket {
+    /// Whatever answers the handshake has what the session says.
+    pub(crate) fn answers_with(&self, session: SessionField) {
+        if let Some(handshake) = &mut *self.handshake.borrow_mut() {
+            handshake.session = Some(session);
+        }
+    }
+
     /// `accept(subprotocol=None, headers=None)`.
     pub(super) fn accept<'py>(
         this: &Object<Instance<Self>>,
@@ -132,6 +142,10 @@ impl WebSocket {
         for (name, value) in fields.iter() {
             head.header(name, value);
         }
+        // RFC 6455 section 4.2.2: any field may stand there, such as one that sets a cookie.
+        if let Some((name, line)) = handshake.session.as_ref().and_then(SessionField::cookie) {
+            head.header(name, line);
+        }
         if let Some(id) = self.given_id(py)? {
             head.header(REQUEST_ID_HEADER, &id);
         }
@@ -176,6 +190,9 @@ impl WebSocket {
         let Some(handshake) = self.handshake.take() else {
             return Err(Raised::runtime_error(py, "the handshake has been answered"));
         };
+        if let Some(session) = &handshake.session {
+            session.put_into(&mut desk.fields);
+        }
         let mut out = Vec::new();
         let manner = Manner { connection: Connection::Close, head_only: false };
         let heads = handshake.heads(handshake.security.clone());

@@ -19,7 +19,11 @@ use crate::{
     },
 };
 use loom::sync::{Condvar, Mutex};
-use pyre_http::h1::serialize::Delimited;
+use pyre_http::{
+    compression::{Compression, Decoder, Encoder},
+    files::coding::Coding,
+    h1::serialize::Delimited,
+};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -126,6 +130,52 @@ pub(super) fn attaching_loses_no_piece() {
             bell.awake();
         };
         receive(downstream, &mailbox, &bell, 1, true);
+    };
+    thread::spawn(reactor).join().unwrap();
+}
+
+/// Pieces that are sent while a lane has a flow compressed and the reactor lets its peer know that it lives:
+/// each comes out once, in its place, and nobody waits for another one for ever.
+pub(super) fn compressing_loses_no_piece() {
+    let reactor = || {
+        let bell = bell();
+        let mailbox = Arc::new(Mailbox::new(bell.clone()));
+        let flow = Arc::new(Outflow::default());
+        let sender = {
+            let flow = flow.clone();
+            thread::spawn(move || {
+                assert_eq!(flow.push(b"a"), Pushed::Taken);
+                assert!(flow.end());
+            })
+        };
+        let terms = Compression::parse(["coding gzip 1"].into_iter()).unwrap();
+        flow.encode(Encoder::new(&terms, Coding::Gzip));
+        let mut downstream = attach(&flow, &mailbox);
+        downstream.push_comment(b"");
+        let mut encoded = Vec::new();
+        loop {
+            let mut pieces = Vec::new();
+            let taken = downstream.take(&mut pieces, 0);
+            encoded.append(&mut pieces);
+            match taken {
+                Taken::Pieces => {}
+                Taken::End => break,
+                Taken::Break => panic!("nobody broke it off"),
+                Taken::Nothing => {
+                    bell.announce();
+                    if mailbox.is_empty() {
+                        thread::park();
+                    }
+                    bell.awake();
+                    while mailbox.take().is_some() {}
+                }
+            }
+        }
+        sender.join().unwrap();
+        let mut decoder = Decoder::new(Coding::Gzip, 8);
+        let mut plain = Vec::new();
+        decoder.push(&encoded, usize::MAX, &mut plain).unwrap();
+        assert_eq!(plain, b"a");
     };
     thread::spawn(reactor).join().unwrap();
 }

@@ -227,6 +227,7 @@ hold! {
     roster_one_lane_is_the_reserve: lanes::one_lane_is_the_reserve;
     flow_wakes_a_reactor_for_a_piece: flows::wakes_a_reactor_for_a_piece;
     flow_attaching_loses_no_piece: flows::attaching_loses_no_piece;
+    flow_compressing_loses_no_piece: flows::compressing_loses_no_piece;
     flow_wakes_a_thread_for_room: flows::wakes_a_thread_for_room;
     flow_wakes_threads_when_the_client_goes: flows::wakes_threads_when_the_client_goes;
     flow_wakes_a_thread_at_the_end: flows::wakes_a_thread_at_the_end;

@@ -43,7 +43,7 @@ impl<'py> Lane<'py, '_> {
             };
             let Shared { server_header, ref security, .. } = *self.shared;
             let security = security.clone();
-            Some(Handshake { accept, agreed, protocol, server_header, security })
+            Some(Handshake { accept, agreed, protocol, server_header, security, session: None })
         });
         let handshake = read.ok_or_else(|| {
             // The reactor has refused what is no handshake.

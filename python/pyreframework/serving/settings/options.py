@@ -20,6 +20,10 @@ MIB = 1024 * 1024
 PREFIX = "PYRE_"
 
 
+# What looks like an option and is an argument of the app itself.
+OF_THE_APP = ("lifespan", "log_config", "trusted_hosts")
+
+
 class UsageError(ValueError):
     """An option or a variable has a value that cannot be used; its text names the culprit."""
 

@@ -22,7 +22,14 @@ from pyreframework.serving.settings.addresses import (
     as_bytes,
     bind_address,
 )
-from pyreframework.serving.settings.options import NOT_YET, OPTIONS, PREFIX, TABLE, UsageError
+from pyreframework.serving.settings.options import (
+    NOT_YET,
+    OF_THE_APP,
+    OPTIONS,
+    PREFIX,
+    TABLE,
+    UsageError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -189,7 +196,16 @@ def refuse_unknown(arguments: Mapping[str, object], environment: Mapping[str, st
 
 
 def suggestion(name: str) -> str:
-    """Return a question that offers the option nearest to a misspelt name, or nothing."""
+    """Return a question that offers the option nearest to a misspelt name, or nothing.
+
+    Example:
+        >>> suggestion("trusted_hosts")
+        '; the app says it: Pyre(trusted_hosts=...)'
+        >>> suggestion("prot")
+        "; did you mean 'port'?"
+    """
+    if name in OF_THE_APP:
+        return f"; the app says it: Pyre({name}=...)"
     from difflib import get_close_matches
 
     near = get_close_matches(name, TABLE, n=1)

@@ -10,7 +10,7 @@ import re
 import threading
 
 from pyreframework.logs.console import complain
-from pyreframework.serving.settings.options import NOT_YET, OPTIONS, PREFIX
+from pyreframework.serving.settings.options import NOT_YET, OF_THE_APP, OPTIONS, PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +77,9 @@ def sentence(names: list[str]) -> str:
 
 def suggestion(name: str) -> str:
     """Return a question that offers the variable nearest to a misspelt one, or nothing."""
+    argument = name.removeprefix(PREFIX).lower()
+    if argument in OF_THE_APP:
+        return f" (the app says it: Pyre({argument}=...))"
     from difflib import get_close_matches
 
     # What all have in common would make any two of them alike.

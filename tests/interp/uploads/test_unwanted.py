@@ -1,0 +1,80 @@
+"""Bodies that nobody will read: no handler takes their request, or it is sent elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from dialogue import request
+from serving import Server, serve
+
+BODY_BYTES = 64 << 20
+GROWTH_MAX = 16 << 20
+HOST = [("Host", "h.example")]
+LENGTH = [("Content-Length", str(BODY_BYTES))]
+CHUNKED = [("Transfer-Encoding", "chunked")]
+PIECE = bytes(1 << 20)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    given = {"headers": {}, "cors": {}, "hosts": ["h.example"], "https": {}}
+    env = {"TEST_SECURITY": json.dumps(given)}
+    with serve("protected", workers=1, env=env, max_body_size=2 * BODY_BYTES) as server:
+        yield server
+
+
+HTTPS = ("X-Forwarded-Proto", "https")
+
+
+@pytest.mark.parametrize("framing", [LENGTH, CHUNKED], ids=["length", "chunks"])
+@pytest.mark.parametrize(
+    ("method", "target", "fields", "status"),
+    [
+        ("POST", "/nowhere", [*HOST, HTTPS], 404),
+        ("POST", "/json", [*HOST, HTTPS], 405),
+        ("POST", "/folder/files.py", [*HOST, HTTPS], 405),
+        ("GET", "/folder/files.py", [*HOST, HTTPS], 200),
+        ("POST", "/pieces", [("Host", "other.example"), HTTPS], 421),
+        ("POST", "/echo", [("Host", "other.example"), HTTPS], 421),
+        ("POST", "/pieces", HOST, 308),
+        ("POST", "/echo", HOST, 308),
+    ],
+)
+def test_it_takes_no_room_and_the_next_request_is_served(
+    server: Server,
+    method: str,
+    target: str,
+    fields: list[tuple[str, str]],
+    status: int,
+    framing: list[tuple[str, str]],
+) -> None:
+    with server.connect() as peer:
+        before = server.resident_bytes()
+        peer.send(request(method, target, [*fields, *framing]))
+        for _ in range(BODY_BYTES // len(PIECE)):
+            peer.send(b"100000\r\n" + PIECE + b"\r\n" if framing == CHUNKED else PIECE)
+        # But for what still lies in the socket, all of it has been read.
+        assert server.resident_bytes() - before < GROWTH_MAX
+        rest = b"0\r\n\r\n" if framing == CHUNKED else b""
+        peer.send(rest + request("POST", "/echo", [*HOST, HTTPS, ("Content-Length", "2")], b"ab"))
+        reply = peer.reply(method)
+        assert (reply.status, reply.closes) == (status, False)
+        assert peer.reply("POST").body == b"ab"
+
+
+@pytest.mark.parametrize("target", ["/nowhere", "/echo"])
+def test_it_is_bounded_and_checked_as_any_other(server: Server, target: str) -> None:
+    host = "h.example" if target == "/nowhere" else "other.example"
+    fields = [("Host", host), HTTPS]
+    with server.connect() as peer:
+        peer.send(request("POST", target, [*fields, *CHUNKED]) + b"5\r\nabc")
+        peer.send(b"de\r\n%x\r\n" % (2 * BODY_BYTES))
+        reply = peer.reply("POST")
+        assert (reply.status, reply.closes) == (413, True)
+    with server.connect() as peer:
+        peer.send(request("POST", target, [*fields, *CHUNKED]) + b"5\r\nabc")
+        peer.send(b"de\n")
+        reply = peer.reply("POST")
+        assert (reply.status, reply.closes) == (400, True)
