@@ -408,6 +408,13 @@ def test_access_log(mode: str | None) -> None:
         with server.connect() as peer:
             peer.send(b"BROKEN\r\n\r\n")
             assert peer.reply().status == 400
+        with server.connect() as peer:
+            peer.send(b"\r\nPUT /large?x HTTP/1.1\r\nHost: h\r\n")
+            peer.send(b"Content-Length: 99999999999\r\n\r\n")
+            assert peer.reply().status == 413
+        with server.connect() as peer:
+            peer.send(b"GET /folded HTTP/1.0\r\nHost: h\r\n folded: x\r\n\r\n")
+            assert peer.reply().status == 400
         records = access_records(server)
     shown = [(one["method"], one["path"], one["route"], one["status"]) for one in records]
     assert shown == [
@@ -415,6 +422,8 @@ def test_access_log(mode: str | None) -> None:
         ("HEAD", "/keep", "/keep", 200),
         ("PUT", "/keep", "", 405),
         ("", "", "", 400),
+        ("PUT", "/large", "", 413),
+        ("GET", "/folded", "", 400),
     ]
     assert {one["client"] for one in records} == {"127.0.0.1"}
     assert {one["level"] for one in records} == {"INFO"}

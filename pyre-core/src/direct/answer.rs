@@ -11,6 +11,7 @@ use pyre_http::websocket::handshake;
 use pyre_interp::job::{Entry, Job};
 
 use crate::direct::{identity, page};
+use crate::log::access::Asked;
 use crate::metrics::ledger::Ledger;
 use crate::router::AllowSet;
 use crate::settings::Page;
@@ -29,12 +30,13 @@ pub(crate) enum Direct {
     Moved(u16, Vec<u8>, &'static [u8]),
 }
 
-/// Answers a request that cannot be read.
+/// Answers a request that begins there and cannot be read.
 pub(crate) fn refuse(
     routes: &Routes,
     heads: &ResponseHeads,
     ledger: &mut Ledger,
     job: &mut Job,
+    from: usize,
     error: RequestError,
 ) {
     let status = error.status();
@@ -44,7 +46,9 @@ pub(crate) fn refuse(
         write_error(heads.plain(), out, status, Persistence::Close, extra.as_slice(), false);
         status
     };
-    add_answer(ledger, job, None, Label::Unmatched, id.as_deref(), write);
+    let (status, bytes) = add_answer(ledger, job, write);
+    let asked = Asked::of_refused(&job.bytes, from);
+    ledger.refused(job.client, asked, status, bytes, id.as_deref().unwrap_or_default());
 }
 
 /// Answers a request without Python.
@@ -72,7 +76,7 @@ pub(crate) fn answer(
         (Direct::Preflight, Some(cors)) => cors.preflight(fields, &job.bytes),
         _ => (0, Vec::new()),
     };
-    add_answer(ledger, job, Some(request), label, id, |out| match direct {
+    let (status, bytes) = add_answer(ledger, job, |out| match direct {
         Direct::Page(page) => {
             page::write(page, &routes.vitals, heads, out, connection, head_only, id)
         }
@@ -117,30 +121,28 @@ pub(crate) fn answer(
             status
         }
     });
+    ledger.answered(job, request, label, status, bytes, id.unwrap_or_default());
 }
 
 /// Appends an answer that needs no Python: to the reply if it is next in order, else to the
-/// answers that wait for those before. `write` tells its status.
+/// answers that wait for those before. `write` tells its status, which is returned with its length.
 #[cold]
 fn add_answer(
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     job: &mut Job,
-    request: Option<&Request>,
-    label: Label,
-    id: Option<&[u8]>,
     write: impl FnOnce(&mut Vec<u8>) -> u16,
-) {
+) -> (u16, usize) {
     let is_first = job.entries.is_empty();
     let out = if is_first { &mut job.reply } else { &mut job.answers };
     let start = out.len();
     let status = write(out);
     let end = out.len();
-    ledger.answered(job, request, label, status, end - start, id.unwrap_or_default());
     if is_first {
         ledger.counters.requests.add(1);
     } else {
         job.entries.push(Entry::Answer(Span { start: index(start), end: index(end) }));
     }
+    (status, end - start)
 }
 
 fn index(length: usize) -> u32 {

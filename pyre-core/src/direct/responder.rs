@@ -9,8 +9,8 @@ use pyre_interp::job::{Call, Client, Entry, Job};
 
 use crate::direct::files::serve::Files;
 use crate::direct::identity;
+use crate::log::access::Asked;
 use crate::metrics::ledger::{Awaited, Ledger};
-use crate::shared::counters::Label;
 use crate::shared::frozen::Frozen;
 
 /// The heads of answers, the ledger, and what is frozen.
@@ -42,13 +42,16 @@ impl Responder {
 
     /// Answers a request that was not complete in time (RFC 9110 section 15.5.9), in an empty job.
     #[cold]
-    pub(crate) fn refuse_late(&mut self, job: &mut Job) {
+    pub(crate) fn refuse_late(&mut self, job: &mut Job, from: usize) {
+        let received = std::mem::take(&mut job.bytes);
+        job.clear();
         let id = self.frozen.routes.gives_ids.then(identity::made);
         let extra = identity::header(id.as_deref());
         let extra = extra.as_slice();
         write_error(self.heads.plain(), &mut job.reply, 408, Persistence::Close, extra, false);
         let id = id.as_deref().unwrap_or_default();
-        self.ledger.answered(job, None, Label::Unmatched, 408, job.reply.len(), id);
+        let asked = Asked::of_refused(&received, from);
+        self.ledger.refused(job.client, asked, 408, job.reply.len(), id);
     }
 
     /// Answers the last request of a job, whose handler has not said what becomes of its handshake.

@@ -132,7 +132,8 @@ fn parse(
                 // One answer, and nothing behind it is served: where the next request would
                 // begin is not known (RFC 9112 section 11.2).
                 connection.last = true;
-                answer::refuse(routes, heads, ledger, job, *error);
+                let from = requests.position();
+                answer::refuse(routes, heads, ledger, job, from, *error);
                 break;
             }
         }

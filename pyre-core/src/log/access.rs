@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use pyre_http::h1::head::request_line;
 use pyre_http::message::Request;
 use pyre_http::version::Version;
 use pyre_interp::job::{Client, Job};
@@ -59,6 +60,16 @@ impl<'a> Asked<'a> {
             path: request.path.of(&job.bytes),
             version: request.version,
         }
+    }
+
+    /// What lies at the front of `bytes[from..]`, as far as that can be read.
+    pub(crate) fn of_refused(bytes: &'a [u8], from: usize) -> Option<Self> {
+        let line = request_line(bytes, from)?;
+        Some(Self {
+            method: line.method.of(bytes),
+            path: line.path.of(bytes),
+            version: line.version,
+        })
     }
 }
 

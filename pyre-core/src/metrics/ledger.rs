@@ -188,25 +188,52 @@ impl Ledger {
         }
     }
 
-    /// Notes an answer made without Python; `request` is `None` if it could not be read.
+    /// Notes an answer made without Python.
     #[cold]
     pub(crate) fn answered(
         &mut self,
         job: &Job,
-        request: Option<&Request>,
+        request: &Request,
         label: Label,
         status: u16,
         bytes: usize,
         id: &[u8],
     ) {
-        let method = request.map_or(Method::Other, |request| request.method);
-        self.counters.answered(label, method, status, None);
+        self.counters.answered(label, request.method, status, None);
+        let asked = Some(Asked::of(request, job));
+        self.note_direct(job.client, asked, label, status, bytes, id);
+    }
+
+    /// Notes an answer to a request that could not be read, or has not come in time; `asked` is what of it
+    /// is known.
+    #[cold]
+    pub(crate) fn refused(
+        &mut self,
+        client: Client,
+        asked: Option<Asked<'_>>,
+        status: u16,
+        bytes: usize,
+        id: &[u8],
+    ) {
+        self.counters.answered(Label::Unmatched, Method::Other, status, None);
+        self.note_direct(client, asked, Label::Unmatched, status, bytes, id);
+    }
+
+    fn note_direct(
+        &mut self,
+        client: Client,
+        asked: Option<Asked<'_>>,
+        label: Label,
+        status: u16,
+        bytes: usize,
+        id: &[u8],
+    ) {
         if let Some(access) = &mut self.access {
             access.note(&Answered {
                 time_us: self.wall_us,
                 took_us: 0,
-                client: job.client,
-                asked: request.map(|request| Asked::of(request, job)),
+                client,
+                asked,
                 label,
                 status,
                 bytes,

@@ -68,9 +68,8 @@ impl Reactor {
         connection.last = true;
         connection.timed_out = true;
         let mut job = connection.inbound.take().unwrap_or_else(|| jobs.take());
-        job.clear();
         job.client = connection.client;
-        self.responder.refuse_late(&mut job);
+        self.responder.refuse_late(&mut job, connection.protocol.position());
         self.write(slot, job, 0);
     }
 

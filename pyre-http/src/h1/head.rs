@@ -116,6 +116,35 @@ pub(super) fn parse(
     Ok((request, end))
 }
 
+/// What the request line says.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLine {
+    /// The method.
+    pub method: Span,
+    /// The path, as it was sent.
+    pub path: Span,
+    /// The version.
+    pub version: Version,
+}
+
+/// The request line that is next in `bytes` behind empty ones, if it is whole and right. For the logs: the
+/// head behind it may be anything.
+#[must_use]
+pub fn request_line(bytes: &[u8], mut start: usize) -> Option<RequestLine> {
+    while let Some(b"\r\n") = bytes.get(start..start + 2) {
+        start += 2;
+    }
+    let (method, method_bytes) = method(bytes.get(start..)?)?;
+    let target_start = start + method_bytes + 1;
+    let (target, parts) = target::read(&bytes[target_start..], target_start, method).ok()??;
+    let version = match bytes.get(target.end as usize + 1..)? {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b'\r', b'\n', ..] => Version::Http11,
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', b'\r', b'\n', ..] => Version::Http10,
+        _ => return None,
+    };
+    Some(RequestLine { method: Span::new(start, start + method_bytes), path: parts.path, version })
+}
+
 /// The method at the front of a request line, and its length; None if there is none with a space
 /// behind it.
 #[inline(always)]

@@ -8,7 +8,8 @@
 // Step 3: bytes become requests.
 /// Requests from the bytes of a connection, one after the other.
 pub mod reader;
-mod head;
+/// The quick way to read a head.
+pub mod head;
 mod scan;
 mod framing;
 mod chunked;
