@@ -51,7 +51,7 @@ from pyreframework.engine import (
     __version__,
     get_gil_metrics,
 )
-from pyreframework.errors import FormError, HTTPError, StartError, WorkerImportError
+from pyreframework.errors import BodyError, FormError, HTTPError, StartError, WorkerImportError
 from pyreframework.logs.records import emit_python_log, init_logger
 from pyreframework.logs.streams import open_missing
 from pyreframework.redirects import redirect
@@ -62,6 +62,7 @@ from pyreframework.uploads import FormLimits, UploadFile, parse_multipart
 open_missing()
 
 __all__ = [
+    "BodyError",
     "FormError",
     "FormLimits",
     "HTTPError",

@@ -135,16 +135,18 @@ def refusal(status: int, coding: str) -> Exception:
         status: 400 if it is malformed, 413 if it is too long, 415 if its coding is not known.
         coding: Which one it has, if that is known.
     """
-    from pyreframework.errors import HTTPError
+    from pyreframework.errors import BodyError
 
     if status == 400:
-        return HTTPError(400, f"the body is not what its Content-Encoding says: {coding}")
+        # RFC 9659 section 3 bounds what a decoder has to keep.
+        window = ", with a window of at most 8 MiB" if coding == "zstd" else ""
+        return BodyError(400, f"the body is not what its Content-Encoding says: {coding}{window}")
     if status == 413:
-        return HTTPError(413, f"the body is too large, once it is decoded ({coding})")
+        return BodyError(413, f"the body is too large, once it is decoded ({coding})")
     known = ", ".join(LEVELS)
     # RFC 9110 section 12.5.3: what would be taken is said in a 415.
-    detail = f"the body has a Content-Encoding that is not known here: one of {known} is decoded"
-    return HTTPError(415, detail, {"Accept-Encoding": known})
+    detail = f"the body has a Content-Encoding that is not decoded here: it may have one of {known}"
+    return BodyError(415, detail, {"Accept-Encoding": known})
 
 
 def _known() -> str:

@@ -1,4 +1,4 @@
-"""What users raise and catch: `HTTPError`, `FormError`, `StartError`, `WorkerImportError`.
+"""What users raise and catch: `HTTPError`, `BodyError`, `FormError`, and errors of the start.
 
 Imported in every worker.
 """
@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FormError", "HTTPError", "StartError", "WorkerImportError", "answer"]
+__all__ = ["BodyError", "FormError", "HTTPError", "StartError", "WorkerImportError", "answer"]
 
 # What goes on the wire as `error` when no detail is given: what the server itself says for these
 # statuses, and for the others the reason phrase in lower case (RFC 9110, 6585, 7725, 8470).
@@ -104,6 +104,22 @@ class HTTPError(Exception):
 
     def __str__(self) -> str:
         return f"{self.status} {self.detail}"
+
+
+class BodyError(HTTPError, ValueError):
+    """A body that is compressed and cannot be decoded, or is too large once it is.
+
+    Where the app has ``enable_compression(decode_requests=True)``, whatever reads a body raises it;
+    what reads forms raises `FormError` instead. If the handler lets it through, or what it raises
+    ``from`` it, the client is answered so: 400, 413 or 415.
+
+    Example:
+        >>> isinstance(BodyError(400, "the body is not what its Content-Encoding says"), ValueError)
+        True
+    """
+
+    _pyre_refuses = True
+    """By this ``handlers.faults`` knows it, in what is raised from it as well."""
 
 
 class FormError(HTTPError, ValueError):

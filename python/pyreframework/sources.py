@@ -7,6 +7,7 @@ text for ``def`` and ``async def``. Imported with the first form.
 
 from __future__ import annotations
 
+from pyreframework.errors import BodyError, FormError
 from pyreframework.handlers.bodies import is_in_coroutine, pause, take, wait
 
 TYPE_CHECKING = False
@@ -42,6 +43,11 @@ def source_of(request: PyreRequest) -> Source:
     if request._is_whole():
         return Whole(request)
     return Awaited(request) if is_in_coroutine() else Waited(request)
+
+
+def of_form(error: BodyError) -> FormError:
+    """Return what those know who read forms, of a body that cannot be decoded."""
+    return FormError(error.status, error.detail, error.headers)
 
 
 class Given:
@@ -83,7 +89,10 @@ class Whole(Given):
 
     async def piece(self) -> bytes:
         """Return what is next, nothing at the end."""
-        piece = self._request._piece_at(self._at)
+        try:
+            piece = self._request._piece_at(self._at)
+        except BodyError as error:
+            raise of_form(error) from error
         self._at += len(piece)
         return piece
 
@@ -110,13 +119,19 @@ class Waited(Whole):
     async def piece(self) -> bytes:
         """Wait for what is next."""
         self.begin()
-        return self._request._next_piece()
+        try:
+            return self._request._next_piece()
+        except BodyError as error:
+            raise of_form(error) from error
 
     async def events(self, parser: FormParser) -> list[FormEvent] | None:
         """Wait for what comes of what is next, None at the end."""
         self.begin()
-        while (found := self._request._feed(parser)) is None:
-            self._request._wait()
+        try:
+            while (found := self._request._feed(parser)) is None:
+                self._request._wait()
+        except BodyError as error:
+            raise of_form(error) from error
         return None if found is False else found
 
     def spool(self, parser: FormParser, spool: FormSpool) -> None:
@@ -136,14 +151,21 @@ class Awaited(Waited):
     async def piece(self) -> bytes:
         """Await what is next."""
         self.begin()
-        return await take(self._request, -1)
+        try:
+            return await take(self._request, -1)
+        except BodyError as error:
+            raise of_form(error) from error
 
     async def events(self, parser: FormParser) -> list[FormEvent] | None:
         """Await what comes of what is next, None at the end."""
         self.begin()
         await pause()
-        while (found := self._request._feed(parser)) is None:
-            await wait(self._request)
+        try:
+            while (found := self._request._feed(parser)) is None:
+                await wait(self._request)
+                await pause()
+        except BodyError as error:
+            raise of_form(error) from error
         return None if found is False else found
 
     async def call(self, function: Callable[[], object]) -> None:

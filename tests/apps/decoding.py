@@ -1,9 +1,10 @@
 """Handlers that read bodies in every way, decoded by the app; they answer what they have read."""
 
+import asyncio
 import hashlib
 import os
 
-from pyreframework import HTTPError, Pyre, PyreResponse
+from pyreframework import BodyError, FormError, HTTPError, Pyre, PyreResponse
 
 app = Pyre()
 types = ("text/plain", "application/octet-stream")
@@ -109,6 +110,68 @@ async def form_async(req):
 @app.post("/async/parts", gil=ON_MAIN, stream_body=True)
 async def parts(req):
     return {part.name: len(await part.read()) async for part in req.parts()}
+
+
+@app.post("/def/chained", gil=ON_MAIN)
+def chained(req):
+    try:
+        return req.json()
+    except ValueError as error:
+        raise RuntimeError("what is read cannot be") from error
+
+
+@app.post("/async/grouped", gil=ON_MAIN, stream_body=True)
+async def grouped(req):
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(req.read())
+    return len(task.result())
+
+
+@app.post("/async/grouped-form", gil=ON_MAIN, stream_body=True)
+async def grouped_form(req):
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(_form(req))
+    return task.result()
+
+
+async def _form(req):
+    return await req.form()
+
+
+@app.post("/def/form-error", gil=ON_MAIN)
+def form_error(req):
+    try:
+        return req.form()
+    except FormError as error:
+        return {"form": error.status}
+
+
+@app.post("/async/echoed", gil=ON_MAIN, stream_body=True)
+async def echoed(req):
+    async for piece in req.stream():
+        yield piece
+
+
+@app.get("/async/ping", gil=ON_MAIN)
+async def ping(req):
+    return "pong"
+
+
+@app.post("/def/after", gil=ON_MAIN, stream_body=True)
+def after(req):
+    """Goes on reading behind what cannot be read."""
+    count, found = 0, []
+    try:
+        for piece in req.stream():
+            count += len(piece)
+    except BodyError as error:
+        found.append(error.status)
+    for size in (10, 20_000, -1):
+        try:
+            found.append(len(req.read(size)))
+        except BodyError as error:
+            found.append(error.status)
+    return [count, *found]
 
 
 @app.post("/def/caught", gil=ON_MAIN)

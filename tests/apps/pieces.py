@@ -34,6 +34,41 @@ def refused(req, error):
     return {"refused": str(error)}, 418
 
 
+class Again(Exception):
+    """What answers to this fails with it as well."""
+
+
+@app.exception_handler(Again)
+def again(req, error):
+    tries.append(req.path)
+    return fails_again_later() if "async" in req.path else fails_again()
+
+
+def fails_again():
+    raise Again
+    yield b""
+
+
+async def fails_again_later():
+    raise Again
+    yield b""
+
+
+tries = []
+
+
+@app.get("/fails-again/{kind}", gil=ON_MAIN)
+def fails_in_its_handler(req, kind):
+    raise Again
+
+
+@app.get("/tries", gil=ON_MAIN)
+def count_tries(req):
+    count = len(tries)
+    tries.clear()
+    return count
+
+
 def pieces(which):
     try:
         yield from PIECES[which]

@@ -53,8 +53,13 @@ impl H1 {
         self.reader.body_bytes_missing().unwrap_or(0)
     }
 
-    pub(super) fn coming(&mut self, job: &mut Job, limits: &Limits) -> Option<Request> {
-        if self.is_looked_at {
+    pub(super) fn coming(
+        &mut self,
+        leaves: bool,
+        job: &mut Job,
+        limits: &Limits,
+    ) -> Option<Request> {
+        if self.is_looked_at && !(leaves && self.reader.drops_body()) {
             return None;
         }
         self.reader.pending()?;
@@ -126,7 +131,7 @@ mod tests {
 
     /// What is coming, as `coming`; its fields are there.
     fn coming(h1: &mut H1, job: &mut Job) -> Option<Request> {
-        let request = h1.coming(job, &Limits::default())?;
+        let request = h1.coming(false, job, &Limits::default())?;
         let host = request.headers_in(&job.headers)[0];
         assert_eq!(
             (host.name.of(&job.bytes), host.value.of(&job.bytes)),

@@ -63,11 +63,16 @@ impl Protocol {
         }
     }
 
-    /// A request whose body is coming. Each is returned once, and its fields are appended to those of the
-    /// job.
-    pub(crate) fn coming(&mut self, job: &mut Job, limits: &Limits) -> Option<Request> {
+    /// A request whose body is coming. Each is returned once, or once more if the server `leaves` and nobody
+    /// wants that body; its fields are appended to those of the job.
+    pub(crate) fn coming(
+        &mut self,
+        leaves: bool,
+        job: &mut Job,
+        limits: &Limits,
+    ) -> Option<Request> {
         match self {
-            Self::H1(h1) => h1.coming(job, limits),
+            Self::H1(h1) => h1.coming(leaves, job, limits),
             Self::WebSocket(_) => None,
         }
     }

@@ -60,11 +60,13 @@ pub(crate) fn read(connections: &mut Connections, responder: &mut Responder, slo
         Some(job) => job,
         None => jobs.take(),
     };
+    let before = job.bytes.len();
     if connection.readable && receive(connection, &mut job).is_err() {
         connections.jobs.give_back(job);
         connections.close(slot);
         return Read::Nothing;
     }
+    let is_news = job.bytes.len() > before;
     if parse(connection, responder, &mut job, is_draining) {
         connections.keep_rest(slot, &mut job);
         return match job.intake {
@@ -85,7 +87,7 @@ pub(crate) fn read(connections: &mut Connections, responder: &mut Responder, slo
         connection.inbound = Some(job);
         let has_more = connection.readable;
         // Also while more is there: a body that keeps coming is no connection without a request.
-        await_rest(connections, slot);
+        await_rest(connections, slot, is_news);
         if !has_more {
             return Read::Nothing;
         }
@@ -139,7 +141,7 @@ fn parse(
         }
     }
     if is_partial {
-        route::answer_early(routes, heads, ledger, job, connection, limits);
+        route::answer_early(routes, heads, ledger, job, connection, limits, is_draining);
     }
     if is_draining {
         let taken = connection.protocol.position() + (received - job.bytes.len());
@@ -165,11 +167,14 @@ fn await_more(connections: &mut Connections, slot: u32) {
     }
 }
 
-/// Waits for the rest of a head or of a body.
-fn await_rest(connections: &mut Connections, slot: u32) {
+/// Waits for the rest of a head or of a body. Who looks again though nothing has come, as when the server begins
+/// to leave, gives a body no more time.
+fn await_rest(connections: &mut Connections, slot: u32, is_news: bool) {
     let Some(connection) = connections.get(slot) else { return };
     let awaiting = if connection.protocol.is_in_body() { Awaiting::Body } else { Awaiting::Head };
-    connections.await_next(slot, awaiting);
+    if is_news || awaiting == Awaiting::Head || connection.awaiting != awaiting {
+        connections.await_next(slot, awaiting);
+    }
 }
 
 /// Throws away what a peer still sends after our last answer.

@@ -203,6 +203,7 @@ pub(crate) fn answer_early(
     job: &mut Job,
     connection: &mut Connection,
     limits: &Limits,
+    is_draining: bool,
 ) {
     // Answers of earlier requests go first: the question is asked again when they are out.
     let takes_bodies = !routes.takes_body.is_empty();
@@ -210,7 +211,7 @@ pub(crate) fn answer_early(
         return;
     }
     let fields = job.headers.len();
-    let Some(request) = connection.protocol.coming(job, limits) else { return };
+    let Some(request) = connection.protocol.coming(is_draining, job, limits) else { return };
     let first = job.params.len();
     let exact = routes.table.exact(request.path.of(&job.bytes));
     let decision = match gate::refusal(routes, job, &request) {
@@ -224,13 +225,16 @@ pub(crate) fn answer_early(
             upload::begin(routes, heads, ledger, job, connection, limits);
             return;
         }
-        Decision::Run(target, _) if request.expects_continue => {
-            connection.protocol.write_continue(&mut job.reply);
-            if matches!(target, Target::Files(_)) {
-                connection.protocol.drop_body(job);
-            }
+        Decision::Run(Target::Files(_), _) if request.expects_continue || is_draining => {
+            job.headers.truncate(fields);
+            begin_without_body(routes, heads, ledger, job, connection, limits);
+            return;
         }
-        Decision::Answer(label, direct) if request.expects_continue => {
+        Decision::Run(..) if request.expects_continue => {
+            connection.protocol.write_continue(&mut job.reply);
+        }
+        // A server that leaves does not wait for what nobody reads.
+        Decision::Answer(label, direct) if request.expects_continue || is_draining => {
             connection.last = true;
             let request = Request { keep_alive: false, ..request };
             answer::answer(routes, heads, ledger, job, &request, label, direct);
@@ -243,6 +247,23 @@ pub(crate) fn answer_early(
     }
     // Its fields come again with its body.
     job.headers.truncate(fields);
+}
+
+/// Adds the request whose head is there to the job, which has no other one. It is the last of its connection,
+/// as nobody reads its body.
+fn begin_without_body(
+    routes: &Routes,
+    heads: &ResponseHeads,
+    ledger: &mut Ledger,
+    job: &mut Job,
+    connection: &mut Connection,
+    limits: &Limits,
+) {
+    let Some(requests) = connection.protocol.requests() else { return };
+    let Ok(Some((request, _))) = requests.begin_body(job, limits) else { return };
+    connection.last = true;
+    ledger.came_in += 1;
+    admit(routes, heads, ledger, job, &Request { keep_alive: false, ..request });
 }
 
 fn index(length: usize) -> u32 {

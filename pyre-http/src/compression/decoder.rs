@@ -54,7 +54,8 @@ impl Decoder {
             Coding::Gzip => Kind::Gzip(Box::new(Decompress::new_gzip(15))),
             Coding::Brotli => {
                 let alloc = StandardAlloc::default;
-                Kind::Brotli(Box::new(BrotliState::new(alloc(), alloc(), alloc())))
+                // RFC 7932 section 9.1 has windows of up to 16 MiB; there are larger ones, which nobody sends.
+                Kind::Brotli(Box::new(BrotliState::new_strict(alloc(), alloc(), alloc())))
             }
             Coding::Zstandard => {
                 let mut context = DCtx::create();
@@ -70,7 +71,7 @@ impl Decoder {
     /// was taken: if not all of it was, or [`Self::may_have_more`], there is more to come without another one.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with it; what came out of it before that is right.
     pub fn push(
         &mut self,
         piece: &[u8],
@@ -88,8 +89,12 @@ impl Decoder {
             let left = &piece[taken..];
             let room = &mut room[..STEP_BYTES.min(most - made)];
             let step = self.step(left, room)?;
-            out.extend_from_slice(&room[..step.made]);
-            self.left = self.left.checked_sub(step.made).ok_or(Malformed::TooLong)?;
+            let fits = step.made.min(self.left);
+            out.extend_from_slice(&room[..fits]);
+            self.left -= fits;
+            if fits < step.made {
+                return Err(Malformed::TooLong);
+            }
             self.has_ended = step.is_end;
             self.may_have_more = !step.is_end && step.made == room.len();
             if !step.is_end && step.taken == 0 && step.made == 0 && !left.is_empty() {

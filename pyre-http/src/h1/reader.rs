@@ -59,7 +59,7 @@ enum Stage {
 }
 
 /// How much of a body is still to come.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Left {
     /// So many bytes.
     Length(u64),
@@ -273,6 +273,12 @@ impl RequestReader {
         self.stage = Stage::Unwanted { request: *request, body_start, left };
     }
 
+    /// Whether that was said of the pending request.
+    #[must_use]
+    pub fn drops_body(&self) -> bool {
+        matches!(self.stage, Stage::Unwanted { .. })
+    }
+
     /// Hands the pending request out with its head alone: what follows of its body is for
     /// [`Self::read_body`]. Appends its fields to `headers`; `bytes` is cut behind the head, and what has
     /// come of the body, decoded, is returned. None if no request is pending.
@@ -291,6 +297,7 @@ impl RequestReader {
                 (body_start, Left::Length(*missing as u64))
             }
             Stage::Chunked { body_start, chunked, .. } => (body_start, Left::Chunked(*chunked)),
+            Stage::Unwanted { body_start, left, .. } => (body_start, *left),
             _ => return Ok(None),
         };
         let start = self.position;

@@ -8,7 +8,7 @@ use pyre_http::form::percent_decoded;
 use pyre_http::span::Span;
 
 use crate::invoke::application::{Argument, Conversion, Parameter};
-use crate::job::Job;
+use crate::job::{Call, Job};
 
 /// Texts of parameters, by their place in the pattern, which are written anew for each request.
 pub(crate) type Slates = [Slate; SLATES];
@@ -49,6 +49,12 @@ pub(crate) fn describe(conversion: Conversion) -> (&'static str, &'static str) {
 /// The raw text of the parameters of the job's current call.
 pub(crate) fn raw_parameters(job: &Job, params: (u32, u32)) -> &[Span] {
     &job.params[params.0 as usize..params.1 as usize]
+}
+
+/// As [`raw_parameters`], copied: for conversions that [run Python code](runs_python).
+#[cold]
+pub(crate) fn raw_texts(job: &Job, call: &Call) -> Vec<Vec<u8>> {
+    raw_parameters(job, call.params).iter().map(|span| span.of(&job.bytes).to_vec()).collect()
 }
 
 /// Appends the positional arguments of a handler; `raw` gives the text of each parameter.

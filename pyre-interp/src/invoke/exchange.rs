@@ -6,7 +6,7 @@
 use pyre_ffi::{Owned, Raised};
 
 use crate::invoke::application::{Handler, Plan};
-use crate::invoke::arguments::{Unfit, arguments, raw_parameters};
+use crate::invoke::arguments::{Unfit, arguments, raw_parameters, raw_texts, runs_python};
 use crate::invoke::stages::{Next, Stages};
 use crate::serialize::answer::{Answer, Body};
 use crate::worker::lane::Lane;
@@ -61,11 +61,19 @@ impl<'py> Lane<'py, '_> {
         };
         let mut made = std::mem::take(&mut self.arguments);
         let request = self.request.as_any();
-        let outcome = self.request.get().with_call(|job, call| {
-            let spans = raw_parameters(job, call.params);
-            let raw = |index: usize| spans[index].of(&job.bytes);
-            arguments(py, request, raw, plan, &handler.parameters, &self.slates, &mut made)
-        });
+        let (parameters, slates) = (&handler.parameters[..], &self.slates);
+        let outcome = if runs_python(parameters) {
+            // Whoever else has the request may change where its bytes are meanwhile.
+            let texts = self.request.get().with_call(raw_texts);
+            let raw = |index: usize| &texts[index][..];
+            arguments(py, request, raw, plan, parameters, slates, &mut made)
+        } else {
+            self.request.get().with_call(|job, call| {
+                let spans = raw_parameters(job, call.params);
+                let raw = |index: usize| spans[index].of(&job.bytes);
+                arguments(py, request, raw, plan, parameters, slates, &mut made)
+            })
+        };
         let result = match outcome {
             Ok(()) => handler.callable.bind(py).call(Owned::borrow_all(&made), py),
             Err(Unfit::Raised(raised)) => Err(raised),

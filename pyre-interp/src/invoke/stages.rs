@@ -41,7 +41,10 @@ pub(super) enum Stage {
     /// The after hook with this number runs.
     After(usize),
     /// The first piece of the body is made.
-    First,
+    First {
+        /// How many exception handlers ran before: what one of them answers with may fail here as well.
+        tries: usize,
+    },
     /// The session of the client is written.
     Settling,
     /// An exception handler runs, or the error response stands in for it.
@@ -83,9 +86,10 @@ impl<'py> Stages<'py> {
         Self::at(Stage::Handler)
     }
 
-    /// The stages of a request that no hook sees any more.
-    pub(crate) fn at_the_end() -> Self {
-        Self::at(Stage::Recovery { tries: 0, then: usize::MAX })
+    /// No hook sees any more of the request, whatever becomes of it.
+    #[cold]
+    pub(crate) fn is_at_the_end(&mut self) {
+        self.stage = Stage::Recovery { tries: 0, then: usize::MAX };
     }
 
     /// The request took longer than it may, and ended by this exception.
@@ -200,8 +204,12 @@ impl<'py> Lane<'py, '_> {
         mut answer: Answer<'py>,
     ) -> Next<'py> {
         self.request.get().is_headed(true);
+        let tries = match stages.stage {
+            Stage::Recovery { tries, .. } => tries + 1,
+            _ => 0,
+        };
         let begun = self.close_session(stages).and_then(|()| {
-            stages.stage = Stage::First;
+            stages.stage = Stage::First { tries };
             self.first_piece(&mut answer)
         });
         match begun {
@@ -229,7 +237,7 @@ impl<'py> Lane<'py, '_> {
             }
             Stage::Before(_) | Stage::Handler => self.show_to_after_hooks(stages, result, 0),
             Stage::Recovery { then, .. } => self.show_to_after_hooks(stages, result, then),
-            Stage::First => {
+            Stage::First { .. } => {
                 let (answer, _) = stages.waiting.take().expect("it waits for its first piece");
                 Ok(Step::HandOver(answer))
             }
@@ -313,7 +321,7 @@ impl<'py> Lane<'py, '_> {
                 }
                 hook.call2(&*self.request, &**response, py)
             }
-            Stage::First | Stage::Settling => unreachable!("it begins with an answer"),
+            Stage::First { .. } | Stage::Settling => unreachable!("it begins with an answer"),
             Stage::Recovery { .. } => unreachable!("recovery has an exception to begin with"),
         }
     }
@@ -360,10 +368,10 @@ impl<'py> Lane<'py, '_> {
         let (tries, then) = match stages.stage {
             Stage::Before(_) | Stage::Handler => (0, 0),
             Stage::After(index) => (0, index + 1),
-            Stage::First => {
+            Stage::First { tries } => {
                 // There is no head yet: what answers instead may change the session.
                 self.reopen_session();
-                (0, usize::MAX)
+                (tries, usize::MAX)
             }
             Stage::Settling => (0, usize::MAX),
             Stage::Recovery { tries, then } => (tries + 1, then),

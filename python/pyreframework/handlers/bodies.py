@@ -139,6 +139,8 @@ async def take(request: PyreRequest, size: int) -> bytes:
     await pause()
     while (piece := request._take(size)) is None:
         await wait(request)
+        # Of a body that is compressed much may come that stands for nothing.
+        await pause()
     return piece
 
 
@@ -154,16 +156,17 @@ async def wait(request: PyreRequest) -> None:
     """Wait until there is something to take."""
     from asyncio import get_running_loop, to_thread
 
-    turn.count = 0
     loop = get_running_loop()
     number = request._listen() if request.app.loop.is_own(loop) else None
     if number is None:
         # Nobody wakes this loop.
         await to_thread(request._wait)
+        turn.count = 0
         return
     readers = waiters.setdefault(number, Waiting(loop))
     try:
-        await readers.wait_if(request._ask)
+        if await readers.wait_if(request._ask):
+            turn.count = 0
     finally:
         if not readers.waiting and waiters.get(number) is readers:
             del waiters[number]

@@ -175,10 +175,14 @@ class Waiting:
         self.loop = loop
         self.waiting: list[Future[None]] = []
 
-    async def wait_if(self, is_worth_it: Callable[[], bool]) -> None:
-        """Wait, unless what is waited for has come: then this says no, and else asks to be told."""
+    async def wait_if(self, is_worth_it: Callable[[], bool]) -> bool:
+        """Wait, unless what is waited for has come: then this says no, and else asks to be told.
+
+        Returns:
+            Whether others had their turn meanwhile.
+        """
         if not is_worth_it():
-            return
+            return False
         woken = self.loop.create_future()
         self.waiting.append(woken)
         try:
@@ -187,6 +191,7 @@ class Waiting:
             # Whoever is cancelled meanwhile waits no more.
             if woken in self.waiting:
                 self.waiting.remove(woken)
+        return True
 
     def go_on(self) -> None:
         """Go on: what was waited for has come, or never will."""

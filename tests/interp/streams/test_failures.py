@@ -60,6 +60,15 @@ def test_exception_handler_before_the_first_piece(server: Server, kind: str) -> 
     expect_seen(server, "handled raised")
 
 
+@pytest.mark.parametrize("kind", ["def", "async"])
+def test_an_exception_handler_whose_own_answer_fails(server: Server, kind: str) -> None:
+    """It is asked a few times, and then no more."""
+    server.get("/tries")
+    reply = server.get(f"/fails-again/{kind}")
+    assert (reply.status, reply.json()) == (500, INTERNAL)
+    assert 1 <= server.get("/tries").json() <= 8
+
+
 @KINDS
 @pytest.mark.parametrize("after", [1, 3])
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -62,6 +64,59 @@ def test_it_takes_no_room_and_the_next_request_is_served(
         reply = peer.reply(method)
         assert (reply.status, reply.closes) == (status, False)
         assert peer.reply("POST").body == b"ab"
+
+
+@pytest.mark.parametrize("framing", [LENGTH, CHUNKED], ids=["length", "chunks"])
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [("POST", "/nowhere", 404), ("GET", "/folder/files.py", 200), ("POST", "/text", 421)],
+)
+def test_a_server_that_leaves_does_not_wait_for_it(
+    method: str, target: str, status: int, framing: list[tuple[str, str]]
+) -> None:
+    env = {"TEST_SECURITY": json.dumps({"hosts": ["h.example"]})}
+    with (
+        serve("protected", workers=1, env=env, max_body_size=2 * BODY_BYTES) as server,
+        server.connect() as peer,
+    ):
+        host = ("Host", "other.example") if status == 421 else HOST[0]
+        peer.send(request(method, target, [host, *framing]))
+        peer.send(b"100000\r\n" + PIECE[:100])
+        # Another one is answered behind it: the first is being read.
+        assert server.get("/text", HOST).status == 200
+        server.signal(signal.SIGTERM)
+        reply = peer.reply(method)
+        assert (reply.status, reply.closes) == (status, True)
+        peer.close()
+        assert server.wait() == 0
+
+
+def test_a_body_has_no_more_time_because_the_server_leaves() -> None:
+    env = {"TEST_SECURITY": json.dumps({})}
+    options = {"body_timeout": 4, "shutdown_timeout": 4}
+    with (
+        serve("protected", workers=1, env=env, **options) as server,
+        server.connect() as peer,
+    ):
+        peer.send(request("POST", "/echo", [*HOST, *LENGTH]) + b"half")
+        time.sleep(2)
+        server.signal(signal.SIGTERM)
+        reply = peer.reply("POST")
+        assert (reply.status, reply.closes) == (408, True)
+        assert server.wait() == 0
+
+
+@pytest.mark.parametrize("target", ["/folder/files.py", "/folder/none", "/folder"])
+def test_who_asks_first_is_answered_at_once(server: Server, target: str) -> None:
+    with server.connect() as peer:
+        expects = ("Expect", "100-continue")
+        peer.send(request("GET", target, [*HOST, HTTPS, expects, *LENGTH]))
+        reply = peer.reply("GET")
+        assert reply.interim == []
+        assert reply.closes
+        assert (
+            reply.status == {"/folder/files.py": 200, "/folder/none": 404, "/folder": 301}[target]
+        )
 
 
 @pytest.mark.parametrize("target", ["/nowhere", "/echo"])

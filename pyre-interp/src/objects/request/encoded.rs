@@ -5,7 +5,7 @@ use pyre_http::compression::{Decoder, Malformed};
 use pyre_http::files::coding::Coding;
 
 use super::Request;
-use crate::flow::Found;
+use crate::flow::{Found, Intake};
 use crate::job::Job;
 use crate::objects::fields::header_table;
 use crate::objects::source::call_of;
@@ -13,20 +13,29 @@ use crate::objects::source::call_of;
 /// From so many bytes on others run meanwhile.
 const APART_BYTES: usize = 4096;
 
-/// No more than this comes out at once of a body in pieces: nobody else runs meanwhile.
+/// No more than this goes in at once of a body in pieces, or comes out: nobody else runs meanwhile.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// Where the decoding of a body in pieces stands.
 pub(crate) struct Decoding {
+    coding: Coding,
     decoder: Decoder,
     /// What has come, and how much of it was decoded.
     input: Vec<u8>,
     taken: usize,
+    /// What is wrong with it: nothing comes behind that.
+    refusal: Option<Refusal>,
 }
 
 impl Decoding {
     fn new(coding: Coding, bytes_max: usize) -> Self {
-        Self { decoder: Decoder::new(coding, bytes_max), input: Vec::new(), taken: 0 }
+        let decoder = Decoder::new(coding, bytes_max);
+        Self { coding, decoder, input: Vec::new(), taken: 0, refusal: None }
+    }
+
+    /// What its reader is told, now and whenever he asks again.
+    fn fail(&mut self, wrong: Malformed) -> Refusal {
+        *self.refusal.insert(Refusal::Malformed(self.coding, wrong))
     }
 
     /// Whether nothing comes out before more has come.
@@ -34,13 +43,50 @@ impl Decoding {
         self.taken == self.input.len() && !self.decoder.may_have_more()
     }
 
-    fn decode(&mut self, most: usize, into: &mut Vec<u8>) -> Result<(), Malformed> {
+    /// Takes what comes next, of the rest of what is in memory or else of the flow.
+    fn take(
+        &mut self,
+        rest: Vec<u8>,
+        intake: Option<&Intake>,
+        most: usize,
+        into: &mut Vec<u8>,
+    ) -> Result<Found, Refusal> {
+        if let Some(refusal) = self.refusal {
+            return Err(refusal);
+        }
+        if self.wants_input() {
+            let mut input = rest;
+            let found = match intake {
+                _ if !input.is_empty() => Found::Some,
+                Some(intake) => intake.take(usize::MAX, &mut input),
+                None => Found::End,
+            };
+            match found {
+                Found::Some => (self.input, self.taken) = (input, 0),
+                Found::End => self.decoder.end().map_err(|wrong| self.fail(wrong))?,
+                Found::Nothing | Found::Cut(_) => {}
+            }
+            if found != Found::Some {
+                return Ok(found);
+            }
+        }
         let most = most.min(PIECE_BYTES_MAX);
-        self.taken += self.decoder.push(&self.input[self.taken..], most, into)?;
+        let input = &self.input[self.taken..];
+        match self.decoder.push(&input[..input.len().min(PIECE_BYTES_MAX)], most, into) {
+            Ok(taken) => self.taken += taken,
+            Err(wrong) => {
+                let refusal = self.fail(wrong);
+                // What came before that is right.
+                if into.is_empty() {
+                    return Err(refusal);
+                }
+            }
+        }
         if self.taken == self.input.len() {
             (self.input, self.taken) = (Vec::new(), 0);
         }
-        Ok(())
+        // What has come may stand for nothing; whoever waits is asked then whether to go on.
+        Ok(if into.is_empty() { Found::Nothing } else { Found::Some })
     }
 }
 
@@ -56,7 +102,7 @@ impl Request {
     /// Has a body that is whole in memory plain there.
     ///
     /// # Errors
-    /// `HTTPError`: the client is to blame.
+    /// `BodyError`: the client is to blame.
     #[cold]
     pub(super) fn decode_whole(&self, py: Attached<'_>) -> Result<(), Raised> {
         let Some(bytes_max) = self.decodes else { return Ok(()) };
@@ -116,28 +162,23 @@ impl Request {
             fields.is_plain.set(true);
             return Ok(None);
         };
-        let mut decoding = fields.decoding.borrow_mut();
-        let decoding = decoding.get_or_insert_with(|| Box::new(Decoding::new(coding, bytes_max)));
-        let blame = |wrong| self.refuse(py, Refusal::Malformed(coding, wrong));
-        if decoding.wants_input() {
-            let mut input = self.rest_in_memory(py)?;
-            let found = match &intake {
-                _ if !input.is_empty() => Found::Some,
-                Some(intake) => intake.take(usize::MAX, &mut input),
-                None => Found::End,
-            };
-            match found {
-                Found::Some => (decoding.input, decoding.taken) = (input, 0),
-                Found::End => decoding.decoder.end().map_err(blame)?,
-                Found::Nothing | Found::Cut(_) => {}
-            }
-            if found != Found::Some {
-                return Ok(Some(found));
-            }
+        let mut rest = Vec::new();
+        if fields.decoding.borrow().as_ref().is_none_or(|decoding| decoding.wants_input()) {
+            rest = self.rest_in_memory(py)?;
         }
-        decoding.decode(most, into).map_err(blame)?;
-        // What has come may stand for nothing; whoever waits is asked then whether to go on.
-        Ok(Some(if into.is_empty() { Found::Nothing } else { Found::Some }))
+        // Python code runs behind this: whoever else has the request may read it then.
+        let found = {
+            let mut decoding = fields.decoding.borrow_mut();
+            let made = || Box::new(Decoding::new(coding, bytes_max));
+            decoding.get_or_insert_with(made).take(rest, intake.as_ref(), most, into)
+        };
+        found.map(Some).map_err(|refusal| self.refuse(py, refusal))
+    }
+
+    /// Whether something that has come is still to be decoded, so that nobody waits for more.
+    pub(super) fn is_decoding(&self) -> bool {
+        let decoding = self.fields().decoding.borrow();
+        decoding.as_ref().is_some_and(|it| it.refusal.is_some() || !it.wants_input())
     }
 
     /// What is in memory of the body and was not taken, which it is now.
@@ -165,7 +206,7 @@ impl Request {
                 .map_err(|_| Raised::type_error(py, "refusal() returns an exception"))
         };
         match made() {
-            Ok(exception) => Raised::restore(py, exception),
+            Ok(exception) => self.complain_of(py, Raised::restore(py, exception), status),
             Err(raised) => raised,
         }
     }

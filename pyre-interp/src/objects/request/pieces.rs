@@ -156,7 +156,9 @@ impl Request {
 
     /// `_wait(seconds)`: waits until there is something to take, on a thread that has no event loop.
     pub(super) fn wait_for_piece<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        if let Some(intake) = self.intake(py)? {
+        if let Some(intake) = self.intake(py)?
+            && !self.is_decoding()
+        {
             py.detach(move || intake.wait(LOOK));
         }
         Ok(none(py))
@@ -178,7 +180,8 @@ impl Request {
 
     /// `_ask()`: whether there is nothing, so that the loop is told when there is.
     pub(super) fn ask_for_piece<'py>(&self, py: Attached<'py>) -> Result<Owned<'py>, Raised> {
-        let is_empty = self.intake(py)?.is_some_and(|intake| intake.ask_for_some());
+        let is_empty =
+            !self.is_decoding() && self.intake(py)?.is_some_and(|intake| intake.ask_for_some());
         Ok(Bool::new(py, is_empty).into_any())
     }
 
@@ -317,6 +320,11 @@ impl Request {
     /// may keep coming.
     fn wait(&self, py: Attached<'_>) -> Result<(), Raised> {
         let Some(intake) = self.intake(py)? else { return Ok(()) };
+        if self.is_decoding() {
+            // Others have a turn all the same.
+            py.detach(std::thread::yield_now);
+            return look(py);
+        }
         loop {
             let found = py.detach(|| intake.wait(LOOK));
             look(py)?;

@@ -7,7 +7,7 @@ use pyre_http::websocket::handshake;
 use super::{Lane, Shared};
 use crate::flow::Reader;
 use crate::invoke::application::{Handler, Socket};
-use crate::invoke::arguments::{Unfit, arguments, raw_parameters};
+use crate::invoke::arguments::{Unfit, arguments, raw_texts};
 use crate::job::Job;
 use crate::objects::websocket::{Handshake, WebSocket};
 
@@ -52,12 +52,10 @@ impl<'py> Lane<'py, '_> {
         let request = self.request.clone();
         let made = WebSocket::of_request(py, self.app, self.tools, request, handshake, berth)?;
         let mut values = Vec::new();
-        let outcome = self.request.get().with_call(|job, call| {
-            let spans = raw_parameters(job, call.params);
-            let raw = |index: usize| spans[index].of(&job.bytes);
-            let (plan, names) = (&socket.arguments, &handler.parameters);
-            arguments(py, made.as_any(), raw, plan, names, &self.slates, &mut values)
-        });
+        let texts = self.request.get().with_call(raw_texts);
+        let raw = |index: usize| &texts[index][..];
+        let (plan, names) = (&socket.arguments, &handler.parameters);
+        let outcome = arguments(py, made.as_any(), raw, plan, names, &self.slates, &mut values);
         match outcome {
             Ok(()) => {}
             Err(Unfit::Raised(raised)) => return Err(raised),

@@ -166,7 +166,10 @@ impl<'py> LoopLane<'py, '_> {
         let next = self.begin_stages(handler, ride);
         match self.event_loop.set_running(true) {
             Ok(()) => next,
-            Err(raised) => self.lane.resume(handler, &mut Stages::at_the_end(), Err(raised)),
+            Err(raised) => {
+                ride.stages.is_at_the_end();
+                self.lane.resume(handler, &mut ride.stages, Err(raised))
+            }
         }
     }
 
