@@ -31,7 +31,7 @@ FORM_FILES_MAX = 20
 
 # The hosts that are served, with commas. Without them a name of another site could be made to lead
 # here, and its pages were the gallery's own for browsers (DNS rebinding).
-HOSTS = os.environ.get("GALLERY_HOSTS") or "localhost, 127.0.0.1, [::1]"
+HOSTS = os.environ.get("GALLERY_HOSTS", "").strip(" ,") or "localhost, 127.0.0.1, [::1]"
 
 # By these many bytes the type of a file is told.
 HEAD_BYTES = 64

@@ -9,15 +9,14 @@ from hmac import digest
 
 from pyreframework.cookies import SAME_SITE, clean, token
 from pyreframework.handlers.signatures import is_async
-from pyreframework.sessions import COOKIE_BYTES_MAX, Sessions
+from pyreframework.sessions import COOKIE_BYTES_MAX, Sessions, SessionStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import timedelta
-    from typing import Any, Literal
+    from typing import Any
 
-    from pyreframework.sessions import SessionStore
 
 # A secret that is shorter can be guessed.
 SECRET_BYTES_MIN = 16
@@ -40,7 +39,7 @@ def sessions_of(
     cookie: str,
     max_age: float | timedelta | None,
     attributes: dict[str, Any],
-    store: SessionStore | Literal["state"] | None,
+    store: Any,
 ) -> Sessions:
     """Return the sessions that an app asks for.
 
@@ -67,10 +66,17 @@ def sessions_of(
             )
     if store == "state":
         raise ValueError('store="state" is not there yet: give a SessionStore of your own')
+    if isinstance(store, type):
+        name = store.__qualname__
+        raise TypeError(f"store is the class {name}: give one that was made of it, {name}(...)")
     methods = [getattr(store, name, None) for name in ("load", "save", "delete")]
     if store is not None and not all(map(callable, methods)):
         kind = type(store).__qualname__
         raise TypeError(f"store must have load, save and delete as SessionStore, not {kind}")
+    for name in ("load", "save", "delete"):
+        if store is not None and getattr(type(store), name, None) is getattr(SessionStore, name):
+            kind = type(store).__qualname__
+            raise TypeError(f"{kind} has no {name}() of its own: a store needs it")
     if store is not None and len({is_async(method) for method in methods}) > 1:
         raise TypeError("the methods of a store are async def functions all, or none is")
     # What one of them has signed says nothing to the other.
@@ -109,10 +115,10 @@ def require_attributes(cookie: str, attributes: dict[str, Any]) -> None:
     if same_site is not None and str(same_site).lower() not in SAME_SITE:
         raise ValueError(f"samesite must be Lax, Strict or None, not {same_site!r}")
     if str(same_site).lower() == "none" and same_site is not None and not secure:
-        raise ValueError('browsers take samesite="None" with secure=True alone')
+        raise ValueError('browsers take samesite="None" only with secure=True')
     prefix = cookie.lower().partition("-")[0]
     if prefix in ("__secure", "__host") and not secure:
-        raise ValueError(f"browsers take a cookie named {cookie!r} with secure=True alone")
+        raise ValueError(f"browsers take a cookie named {cookie!r} only with secure=True")
     is_bound = attributes["path"] == "/" and attributes["domain"] is None
     if prefix == "__host" and not is_bound:
         raise ValueError(f'browsers take a cookie named {cookie!r} with path="/" and no domain')

@@ -8,6 +8,7 @@ Imported with the first call of ``app.sessions()``.
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
+from contextlib import suppress
 from hmac import compare_digest, digest
 from json import dumps, loads
 from os import urandom
@@ -249,7 +250,7 @@ class Sessions:
             # It was deleted, or its time is over: the id is not used again.
             session._key = None
             return
-        session.update(loaded)
+        session.update(own_copy(loaded, type(self._store).__qualname__))
         session._read_as = written(session)
 
     def close(self, req: PyreRequest) -> None:
@@ -327,17 +328,32 @@ class Sessions:
         if not self.waits:
             if is_there is not None and is_there[0](is_there[1]) is None:
                 return None
-            for call, *given in steps:
-                call(*given)
+            try:
+                for call, *given in steps:
+                    call(*given)
+            except Exception:
+                # Nobody knows what has been saved under another id.
+                if key != before and key is not None:
+                    with suppress(Exception):
+                        self._store.delete(key)
+                raise
             return session._line
+
+        forget: Any = self._store.delete
 
         async def wait() -> str | None:
             if is_there is not None:
                 loaded: Any = is_there[0](is_there[1])
                 if await loaded is None:
                     return None
-            for call, *given in steps:
-                await call(*given)
+            try:
+                for call, *given in steps:
+                    await call(*given)
+            except Exception:
+                if key != before and key is not None:
+                    with suppress(Exception):
+                        await forget(key)
+                raise
             return session._line
 
         return wait()
@@ -401,6 +417,32 @@ def unpacked(text: str) -> bytes:
 
 TO_URL = bytes.maketrans(b"+/", b"-_")
 FROM_URL = bytes.maketrans(b"-_", b"+/")
+
+
+def own_copy(loaded: Any, store: str) -> dict[str, Any]:
+    """Return what a store has loaded, for one request alone: the store may have kept it.
+
+    Raises:
+        TypeError: It is no session; the text names the class of the store.
+    """
+    if not isinstance(loaded, dict) and not hasattr(loaded, "keys"):
+        kind = type(loaded).__qualname__
+        raise TypeError(f"{store}.load() returned a {kind}: it returns a dict, or None")
+    found = {name: copied(value) for name, value in dict(loaded).items()}
+    for name in found:
+        if not isinstance(name, str):
+            kind = type(name).__qualname__
+            raise TypeError(f"{store}.load() returned a dict with a key of {kind}: keys are str")
+    return found
+
+
+def copied(value: Any) -> Any:
+    """Return a copy down to the leaves of what JSON has."""
+    if isinstance(value, dict):
+        return {name: copied(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [copied(one) for one in value]
+    return value
 
 
 def came_over_tls(req: PyreRequest) -> bool:

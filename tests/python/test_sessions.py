@@ -27,6 +27,11 @@ class Store(SessionStore):
         return None
 
 
+class Loads(SessionStore):
+    def load(self, key: str) -> None:
+        return None
+
+
 class HalfAsync(Store):
     async def save(self, key: str, data: dict[str, object], max_age: float) -> None:
         return None
@@ -72,14 +77,16 @@ class HalfAsync(Store):
         ({"httponly": None}, TypeError, "httponly must be True or False, not None"),
         ({"samesite": 1}, ValueError, "Lax, Strict or None"),
         ({"samesite": "loose"}, ValueError, "Lax, Strict or None"),
-        ({"samesite": "None"}, ValueError, "with secure=True alone"),
-        ({"samesite": "none", "secure": False}, ValueError, "with secure=True alone"),
-        ({"cookie": "__Host-a"}, ValueError, "with secure=True alone"),
-        ({"cookie": "__Secure-a", "secure": False}, ValueError, "with secure=True alone"),
+        ({"samesite": "None"}, ValueError, "only with secure=True"),
+        ({"samesite": "none", "secure": False}, ValueError, "only with secure=True"),
+        ({"cookie": "__Host-a"}, ValueError, "only with secure=True"),
+        ({"cookie": "__Secure-a", "secure": False}, ValueError, "only with secure=True"),
         ({"cookie": "__Host-a", "secure": True, "path": "/a"}, ValueError, 'path="/"'),
         ({"cookie": "__Host-a", "secure": True, "domain": "b.c"}, ValueError, "no domain"),
         ({"store": "state"}, ValueError, "is not there yet"),
         ({"store": {}}, TypeError, "load, save and delete"),
+        ({"store": Store}, TypeError, "store is the class Store: give one that was made of it"),
+        ({"store": Loads()}, TypeError, "Loads has no save() of its own"),
         ({"store": HalfAsync()}, TypeError, "async def functions all, or none"),
     ],
 )
