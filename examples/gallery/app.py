@@ -77,7 +77,7 @@ def ending(head: bytearray) -> str | None:
         return "webp"
     # The box that comes first in files of ISO/IEC 14496-12, with the brand of what follows.
     if head[4:8] == b"ftyp":
-        if head[8:12] in (b"avif", b"avis"):
+        if head[8:12].startswith((b"avif", b"avis")):
             return "avif"
         return "mp4" if head[8:12].startswith(FILM_BRANDS) else None
     # EBML, of which Matroska is another kind.
