@@ -41,7 +41,7 @@ class Stored(SessionStore):
         return None
 
 
-class OtherStored(Stored):
+class OtherStored(Stored): ...
 
 
 def made(*register: Callable[[Pyre], object]) -> list[str]:
