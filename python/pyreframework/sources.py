@@ -45,9 +45,18 @@ def source_of(request: PyreRequest) -> Source:
     return Awaited(request) if is_in_coroutine() else Waited(request)
 
 
-def of_form(error: BodyError) -> FormError:
-    """Return what those know who read forms, of a body that cannot be decoded."""
-    return FormError(error.status, error.detail, error.headers)
+class AsFormError:
+    """Has those who read forms meet errors of forms alone, also if a body cannot be decoded."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, BodyError):
+            raise FormError(error.status, error.detail, error.headers) from error
+
+
+as_form_error = AsFormError()
 
 
 class Given:
@@ -89,10 +98,8 @@ class Whole(Given):
 
     async def piece(self) -> bytes:
         """Return what is next, nothing at the end."""
-        try:
+        with as_form_error:
             piece = self._request._piece_at(self._at)
-        except BodyError as error:
-            raise of_form(error) from error
         self._at += len(piece)
         return piece
 
@@ -119,19 +126,15 @@ class Waited(Whole):
     async def piece(self) -> bytes:
         """Wait for what is next."""
         self.begin()
-        try:
+        with as_form_error:
             return self._request._next_piece()
-        except BodyError as error:
-            raise of_form(error) from error
 
     async def events(self, parser: FormParser) -> list[FormEvent] | None:
         """Wait for what comes of what is next, None at the end."""
         self.begin()
-        try:
+        with as_form_error:
             while (found := self._request._feed(parser)) is None:
                 self._request._wait()
-        except BodyError as error:
-            raise of_form(error) from error
         return None if found is False else found
 
     def spool(self, parser: FormParser, spool: FormSpool) -> None:
@@ -151,21 +154,17 @@ class Awaited(Waited):
     async def piece(self) -> bytes:
         """Await what is next."""
         self.begin()
-        try:
+        with as_form_error:
             return await take(self._request, -1)
-        except BodyError as error:
-            raise of_form(error) from error
 
     async def events(self, parser: FormParser) -> list[FormEvent] | None:
         """Await what comes of what is next, None at the end."""
         self.begin()
         await pause()
-        try:
+        with as_form_error:
             while (found := self._request._feed(parser)) is None:
                 await wait(self._request)
                 await pause()
-        except BodyError as error:
-            raise of_form(error) from error
         return None if found is False else found
 
     async def call(self, function: Callable[[], object]) -> None:

@@ -50,13 +50,7 @@ pub(super) fn parse(
     else {
         return Err(Unfit::Syntax);
     };
-    // RFC 9112 section 2.3: the name of the protocol is case-sensitive.
-    let fields_start = target.end as usize + 1 + b"HTTP/1.1\r\n".len();
-    let version = match bytes.get(target.end as usize + 1..fields_start) {
-        Some(b"HTTP/1.1\r\n") => Version::Http11,
-        Some(b"HTTP/1.0\r\n") => Version::Http10,
-        _ => return Err(Unfit::Syntax),
-    };
+    let (version, fields_start) = version(bytes, target).ok_or(Unfit::Syntax)?;
 
     let mut usual = [httparse::EMPTY_HEADER; HEADERS_USUAL];
     let mut many;
@@ -137,12 +131,21 @@ pub fn request_line(bytes: &[u8], mut start: usize) -> Option<RequestLine> {
     let (method, method_bytes) = method(bytes.get(start..)?)?;
     let target_start = start + method_bytes + 1;
     let (target, parts) = target::read(&bytes[target_start..], target_start, method).ok()??;
-    let version = match bytes.get(target.end as usize + 1..)? {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1', b'\r', b'\n', ..] => Version::Http11,
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0', b'\r', b'\n', ..] => Version::Http10,
-        _ => return None,
-    };
+    let (version, _) = version(bytes, target)?;
     Some(RequestLine { method: Span::new(start, start + method_bytes), path: parts.path, version })
+}
+
+/// The version behind a target, and where the line ends.
+#[inline(always)]
+fn version(bytes: &[u8], target: Span) -> Option<(Version, usize)> {
+    let start = target.end as usize + 1;
+    let end = start + b"HTTP/1.1\r\n".len();
+    // RFC 9112 section 2.3: the name of the protocol is case-sensitive.
+    match bytes.get(start..end)? {
+        b"HTTP/1.1\r\n" => Some((Version::Http11, end)),
+        b"HTTP/1.0\r\n" => Some((Version::Http10, end)),
+        _ => None,
+    }
 }
 
 /// The method at the front of a request line, and its length; None if there is none with a space

@@ -260,17 +260,23 @@ impl RequestReader {
     /// comes. [`Self::next`] hands the request out behind the end of its body, which is empty then.
     /// What breaks a rule or a limit is an error as ever.
     pub fn drop_body(&mut self, bytes: &mut Vec<u8>) {
-        let (request, body_start, left) = match &self.stage {
+        let Some((&request, body_start, left)) = self.pending_body() else { return };
+        bytes.truncate(self.position + body_start as usize);
+        self.stage = Stage::Unwanted { request, body_start, left };
+    }
+
+    /// The pending request, where its body begins behind the reader's position, and what is left of that.
+    fn pending_body(&self) -> Option<(&Request, u32, Left)> {
+        match &self.stage {
             Stage::Length { request, body_start, missing } => {
-                (request, *body_start, Left::Length(*missing as u64))
+                Some((request, *body_start, Left::Length(*missing as u64)))
             }
             Stage::Chunked { request, body_start, chunked } => {
-                (request, *body_start, Left::Chunked(*chunked))
+                Some((request, *body_start, Left::Chunked(*chunked)))
             }
-            _ => return,
-        };
-        bytes.truncate(self.position + body_start as usize);
-        self.stage = Stage::Unwanted { request: *request, body_start, left };
+            Stage::Unwanted { request, body_start, left } => Some((request, *body_start, *left)),
+            Stage::Head { .. } | Stage::Rest { .. } | Stage::Ended | Stage::Failed(_) => None,
+        }
     }
 
     /// Whether that was said of the pending request.
@@ -292,14 +298,7 @@ impl RequestReader {
         headers: &mut Vec<HeaderSpan>,
         limits: &Limits,
     ) -> Result<Option<(Request, Vec<u8>)>, RequestError> {
-        let (&body_start, left) = match &self.stage {
-            Stage::Length { body_start, missing, .. } => {
-                (body_start, Left::Length(*missing as u64))
-            }
-            Stage::Chunked { body_start, chunked, .. } => (body_start, Left::Chunked(*chunked)),
-            Stage::Unwanted { body_start, left, .. } => (body_start, *left),
-            _ => return Ok(None),
-        };
+        let Some((_, body_start, left)) = self.pending_body() else { return Ok(None) };
         let start = self.position;
         let body_start = start + body_start as usize;
         let (mut request, _) = parse_scanned(bytes, start, headers, limits)?;

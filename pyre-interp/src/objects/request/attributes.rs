@@ -88,7 +88,7 @@ impl Request {
         let params = &self.fields.params;
         let (made, before) = if arguments::runs_python(parameters) {
             // Meanwhile the lane may take the job back, if this is another thread.
-            let texts: Vec<_> = spans.iter().map(|span| span.of(&job.bytes).to_vec()).collect();
+            let texts = arguments::raw_texts(&job, call);
             drop(job);
             let made = arguments::dict(py, |index| &texts[index], parameters)?;
             if let Some(earlier) = self.made_params(py) {
